@@ -1,0 +1,54 @@
+"""Turn a folder of recordings into training shards.
+
+python pipelines/prepare.py --layout gaze --root RECORDINGS --out SHARDS
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from uva_tf.command import Parser, command, progress
+from uva_tf.config import DataConfig
+from uva_tf.data.layouts import LAYOUTS
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, prepare, print."""
+    defaults = DataConfig()
+    parser = Parser(description="Turn a folder of recordings into training shards.")
+    parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True)
+    parser.add_argument(
+        "--root", metavar="DIR", type=Path, required=True, help="the recordings (synthetic: made)"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="must not exist")
+    parser.add_argument(
+        "--split", metavar="FILE", type=Path, help="name,split rows (default: split.csv in DIR)"
+    )
+    parser.add_argument(
+        "--size", type=int, default=defaults.size, help=f"side of the frames ({defaults.size})"
+    )
+    parser.add_argument(
+        "--sigma",
+        type=float,
+        default=defaults.sigma,
+        help=f"width of a fixation's Gaussian in image widths ({defaults.sigma:.4f})",
+    )
+    args = parser.parse_args(argv)
+
+    from uva_tf.data.prepare import prepare, summary
+
+    dataset = prepare(
+        args.layout,
+        args.root,
+        args.out,
+        DataConfig(size=args.size, sigma=args.sigma),
+        split=args.split,
+        progress=progress("prepare", "shard"),
+    )
+    print(summary(dataset))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The main job end to end on the embedded synthetic clips, in a few minutes.
+
+python pipelines/quickstart.py --out quickstart
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from uva_tf.command import Parser, command
+from uva_tf.config import PRESETS
+from uva_tf.runtime.outputs import refuse_existing
+
+TITLE = "uva_tf quickstart: a trained, quantised student looks at a video"
+STEPS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "report")
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Prepare, train, convert, evaluate, time, predict, report."""
+    parser = Parser(description="The main job end to end on the embedded synthetic clips.")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("quickstart"))
+    parser.add_argument("--preset", choices=list(PRESETS), default="quickstart")
+    args = parser.parse_args(argv)
+    out = args.out.resolve()
+    refuse_existing(out)
+
+    from uva_tf.compression.export import convert
+    from uva_tf.data.prepare import prepare
+    from uva_tf.evaluation.evaluate import evaluate
+    from uva_tf.runtime.benchmark import benchmark
+    from uva_tf.training.run import Run
+    from uva_tf.training.stages import train
+
+    _say("prepare", "draw synthetic clips, write shards")
+    dataset = prepare("synthetic", out / "recordings", out / "shards")
+
+    _say("train", "two teachers, then the student they teach; some minutes")
+    config = replace(PRESETS[args.preset](), data=(str(out / "shards"),))
+    run = Run.create(out / "run", config)
+    train(run)
+
+    _say("convert", "the student to TFLite, float and int8")
+    models = {}
+    for recipe in ("fp32", "int8"):
+        models[recipe] = out / f"{config.student.variant}-{recipe}-step.tflite"
+        convert(run, recipe, "step", models[recipe])
+
+    _say("evaluate", "teachers and students on clips not trained on")
+    sources = _sources(run, models["int8"], dataset.size)
+    evaluation = evaluate(sources, dataset, "val")
+
+    _say("benchmark", "both files on this machine's CPU, one thread")
+    timings = benchmark(list(models.values()))
+
+    clip = out / "recordings" / "videos" / f"{dataset.split('val')[0].recordings[0]}.mp4"
+    _say("predict", f"attention over {clip.name}")
+    _predict(models["int8"], clip, out / "overlay.mp4")
+
+    _say("report", "one page with all of it")
+    _report(out, run, dataset, sources, evaluation, timings)
+    print(f"\nint8 model: {models['int8']}\noverlay:    {out / 'overlay.mp4'}")
+    print(f"report:     {out / 'report.html'}")
+
+
+def _say(step: str, what: str) -> None:
+    print(f"[{STEPS.index(step) + 1}/{len(STEPS)}] {step}: {what}", flush=True)
+
+
+def _sources(run, int8: Path, size: int) -> dict:
+    from uva_tf.evaluation import sources
+
+    return {
+        "spatial teacher": sources.teacher_source(run, "spatial", size),
+        "temporal teacher": sources.teacher_source(run, "temporal", size),
+        "student, float": sources.student_source(run),
+        "student, int8": sources.open_source(int8, size),
+    }
+
+
+def _predict(model: Path, clip: Path, overlay: Path) -> None:
+    from uva_tf.runtime.annotate import annotate, write_overlay
+    from uva_tf.runtime.outputs import new_file
+    from uva_tf.runtime.predictor import Predictor
+    from uva_tf.runtime.video import VideoReader, VideoWriter
+
+    with (
+        VideoReader(clip) as video,
+        new_file(overlay) as path,
+        VideoWriter(path, video.rate, video.width, video.height) as writer,
+    ):
+        annotate(video, Predictor(model, channels="bgr"), [write_overlay(writer.write)])
+
+
+def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None:
+    from uva_tf.data.records import read_records
+    from uva_tf.evaluation import report
+    from uva_tf.runtime.outputs import new_file
+
+    records = list(read_records(dataset, dataset.split("val")[0]))
+    sections = [
+        (
+            "What it sees",
+            "Frames of a clip that was not trained on: bright is where people look. In these "
+            "clips one disc moves against the panning background and draws most fixations, a "
+            "coloured one draws some.",
+            report.strip(records, sources, dataset.sigma),
+        ),
+        (
+            "Scores",
+            f"Means over {len(evaluation.clips)} validation clips. Share of NSS: how much of "
+            "the way from the centre prior to the human ceiling (half of the observers predict "
+            "the other half).",
+            report.score_table(evaluation),
+        ),
+        (
+            "Size and speed",
+            f"Frames in turn on this machine, {report.machine_note()}.",
+            report.timing_table(timings),
+        ),
+        (
+            "Training",
+            "Kullback-Leibler divergence by stage; validation dashed.",
+            report.loss_curves(run.history()),
+        ),
+    ]
+    with new_file(out / "report.html") as path:
+        report.write_report(path, TITLE, sections)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

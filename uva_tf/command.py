@@ -1,0 +1,84 @@
+"""What the command-line scripts share: one-line errors, exit codes, progress bars."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from tqdm import tqdm
+
+from uva_tf.runtime.errors import InputError
+
+T = TypeVar("T")
+Main = Callable[[list[str] | None], None]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message as InputError."""
+        raise InputError(f"{message} (see --help)")
+
+
+def command(main: Main) -> Callable[[list[str] | None], int]:
+    """Turn a script's `main` into one that returns the exit code.
+
+    0 for success, 2 for a user's mistake (one line on stderr, no traceback), 1 for a
+    failure that is not the user's: an interruption or a full disk in one line, a
+    defect with its traceback.
+    """
+
+    @functools.wraps(main)
+    def run(argv: list[str] | None = None) -> int:
+        with _without_native_chatter():
+            try:
+                main(argv)
+            except InputError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 2
+            except (OSError, FloatingPointError) as error:
+                print(f"failed: {error}", file=sys.stderr)
+                return 1
+            except KeyboardInterrupt:
+                print("interrupted", file=sys.stderr)
+                return 1
+            return 0
+
+    return run
+
+
+def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]:
+    """A progress bar on stderr that is off when that is no terminal."""
+    return lambda items, total: iter(tqdm(items, label, total, unit=unit, disable=None))
+
+
+@contextlib.contextmanager
+def _without_native_chatter() -> Iterator[None]:
+    """Keep what TensorFlow, LiteRT and FFmpeg print from C++ off the terminal.
+
+    They write to file descriptor 2 whatever Python is told; Python's own stderr goes on
+    through a copy of it. UVA_TF_VERBOSE=1 shows everything.
+    """
+    if os.environ.get("UVA_TF_VERBOSE"):
+        yield
+        return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    python, saved = sys.stderr, os.dup(2)
+    with Path(os.devnull).open("w") as nowhere, os.fdopen(os.dup(2), "w", buffering=1) as visible:
+        if python is sys.__stderr__:
+            sys.stderr = visible
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,1 @@
+"""Recordings to training batches: layouts, records, pipeline."""

@@ -1,0 +1,143 @@
+"""One self-contained HTML page: losses, scores, speed, and what the maps look like."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from uva_tf.data.gaze import density_map
+from uva_tf.data.records import Record
+from uva_tf.evaluation.evaluate import METRICS, Evaluation
+from uva_tf.evaluation.sources import Source
+from uva_tf.runtime.benchmark import Timing, machine
+
+STRIP_FRAMES = 4
+
+_PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>$title</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse } th, td { padding: .25rem .8rem; text-align: right }
+th:first-child, td:first-child { text-align: left } tr + tr { border-top: 1px solid #ddd }
+img { max-width: 100% } footer, .note { color: #666; font-size: .9rem }
+</style></head><body>
+<h1>$title</h1>
+$body
+</body></html>
+""")
+
+
+def write_report(path: Path, title: str, sections: Sequence[tuple[str, str, str]]) -> None:
+    """Write a page of sections, each a heading, a note in plain text, and HTML."""
+    body = "\n".join(
+        f'<h2>{html.escape(heading)}</h2>\n<p class="note">{html.escape(note)}</p>\n{content}'
+        for heading, note, content in sections
+    )
+    path.write_text(_PAGE.substitute(title=html.escape(title), body=body), encoding="utf-8")
+
+
+def score_table(evaluation: Evaluation) -> str:
+    """The rows' mean scores and their share of the way from centre prior to human ceiling."""
+    rows = [
+        [
+            row,
+            *(f"{evaluation.mean(row, metric):.3f}" for metric in METRICS),
+            f"{100 * evaluation.share(row, 'NSS'):.0f} %",
+        ]
+        for row in evaluation.rows
+    ]
+    return _table(["", *METRICS, "share of NSS"], rows)
+
+
+def timing_table(timings: Sequence[Timing]) -> str:
+    """Size and latency of model files."""
+    rows = [
+        [
+            t.file,
+            t.recipe,
+            f"{t.kilobytes:.0f}",
+            str(t.threads),
+            f"{t.median:.3f}",
+            f"{t.p90:.3f}",
+            f"{t.frames_per_second:.0f}",
+            f"{t.ratio:.2f}",
+        ]
+        for t in timings
+    ]
+    head = ["file", "recipe", "kB", "threads", "median ms", "p90 ms", "frames/s", "ratio"]
+    return _table(head, rows)
+
+
+def machine_note() -> str:
+    """Where the timings were taken."""
+    return ", ".join(f"{name}: {value}" for name, value in machine().items())
+
+
+def loss_curves(history: Sequence[Mapping[str, Any]]) -> str:
+    """A plot for each stage: every term over its steps, validation dashed."""
+    stages = list(dict.fromkeys(entry["stage"] for entry in history))
+    figure = Figure(figsize=(3.2 * len(stages), 2.8), layout="constrained")
+    for stage, axes in zip(stages, np.atleast_1d(figure.subplots(1, len(stages))), strict=True):
+        entries = [entry for entry in history if entry["stage"] == stage]
+        terms = dict.fromkeys(key for entry in entries for key in entry)
+        for term in terms:
+            if term in ("stage", "step", "loss"):
+                continue
+            points = [(entry["step"], entry[term]) for entry in entries if term in entry]
+            style = "--" if term.startswith("val_") else "-"
+            axes.plot(*zip(*points, strict=True), style, label=term)
+        axes.set(title=stage, xlabel="step", ylim=(0, None))
+        axes.legend(fontsize="x-small")
+    return _picture(figure, "loss curves")
+
+
+def strip(records: Sequence[Record], sources: Mapping[str, Source], sigma: float) -> str:
+    """Frames of one clip side by side: input, truth, and every source's map."""
+    chosen = np.linspace(0, len(records) - 1, STRIP_FRAMES + 2).round().astype(int)[1:-1]
+    columns: dict[str, list[np.ndarray]] = {
+        "input": [records[i].frame for i in chosen],
+        "truth": [_truth(records[i], sigma) for i in chosen],
+    }
+    for name, source in sources.items():
+        maps = list(source(record.frame for record in records))
+        columns[name] = [maps[i] for i in chosen]
+    aspect = records[0].aspect
+    figure = Figure(
+        figsize=(2 * len(columns), (2 * aspect + 0.1) * len(chosen) + 0.3), layout="constrained"
+    )
+    grid = figure.subplots(len(chosen), len(columns))
+    for column, (name, pictures) in enumerate(columns.items()):
+        grid[0, column].set_title(name, fontsize="small")
+        for row, picture in enumerate(pictures):
+            axes = grid[row, column]
+            axes.imshow(picture, cmap="inferno", extent=(0, 1, aspect, 0), interpolation="bicubic")
+            axes.set_axis_off()
+    return _picture(figure, f"frames of {records[0].video} and their maps")
+
+
+def _truth(record: Record, sigma: float) -> np.ndarray:
+    side = record.frame.shape[0]
+    return density_map(record.fixations.points, side, side, sigma, record.aspect)
+
+
+def _picture(figure: Figure, alt: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+    return "<table>" + line("th", head) + "".join(line("td", row) for row in rows) + "</table>"

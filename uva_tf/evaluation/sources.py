@@ -1,0 +1,95 @@
+"""From a run, a .keras or a .tflite file to a function that draws maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from uva_tf.models.maps import attention, normalise
+from uva_tf.models.teachers import KINDS
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.frames import shrink
+from uva_tf.runtime.predictor import Predictor, to_bytes
+from uva_tf.training.run import Run
+from uva_tf.training.stages import load_student, load_teacher
+
+# From a clip's frames, [H, W, 3] uint8 RGB in order, to their maps, [h, w] uint8.
+Source = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+
+BATCH = 32
+
+
+def open_source(path: Path, size: int) -> Source:
+    """Open whatever can be evaluated.
+
+    Args:
+        path: a run folder, its `student.keras`, one of its `teachers/*.keras`, or a .tflite file.
+        size: side of the frames that will come; a teacher takes them as they are.
+
+    Raises InputError for anything else.
+    """
+    if path.is_dir():
+        return student_source(Run.open(path))
+    if path.suffix == ".tflite":
+        return Predictor(path).run
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such model, expected a run folder, a .keras or a .tflite file"
+        )
+    for folder in (path.parent, path.parent.parent):
+        if path.suffix == ".keras" and (folder / "config.json").is_file():
+            run = Run.open(folder)
+            if path.resolve() == run.student.resolve():
+                return student_source(run)
+            for kind in KINDS:
+                if path.resolve() == run.teacher(kind).resolve():
+                    return teacher_source(run, kind, size)
+    raise InputError(f"{path}: expected a .tflite file, or a .keras file inside its run folder")
+
+
+def student_source(run: Run) -> Source:
+    """A run's float student."""
+    return keras_source(load_student(run).pair, run.config.student.pairing)
+
+
+def teacher_source(run: Run, kind: str, size: int) -> Source:
+    """A run's spatial or temporal teacher."""
+    return keras_source(load_teacher(run, kind, size), run.config.student.pairing)
+
+
+def keras_source(model: keras.Model, pairing: str) -> Source:
+    """A Keras model from `{"frame", "other"}` to logits."""
+    side = model.inputs[0].shape[1]
+    frames = tf.TensorSpec([None, side, side, 3], tf.uint8)
+
+    @tf.function(input_signature=[frames, frames])
+    def predict(frame, other):
+        inputs = {"frame": normalise(frame), "other": normalise(other)}
+        return attention(model(inputs, training=False))
+
+    def source(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        pairs = paired((shrink(frame, side) for frame in frames), pairing)
+        while chunk := list(islice(pairs, BATCH)):
+            one, other = (np.stack(part) for part in zip(*chunk, strict=True))
+            for picture in predict(one, other).numpy():
+                yield to_bytes(picture[..., 0])
+
+    return source
+
+
+def paired(frames: Iterable[np.ndarray], pairing: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each frame with its neighbour; the one at the clip's end with itself."""
+    last = None
+    for frame in frames:
+        if pairing == "previous":
+            yield frame, frame if last is None else last
+        elif last is not None:
+            yield last, frame
+        last = frame
+    if pairing == "next" and last is not None:
+        yield last, last

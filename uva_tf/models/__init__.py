@@ -1,0 +1,1 @@
+"""The student, its blocks, and its teachers."""

@@ -1,0 +1,121 @@
+"""Building blocks of the student: CA-Res, channel attention, convolution units.
+
+Every block is a function that makes its layers once and returns a function from
+tensor to tensor, so that a block called twice shares its weights. The namespace
+is an argument because the quantisation-aware twin is built with tf_keras from
+the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+Tensor = Any
+Block = Callable[[Tensor], Tensor]
+
+# Running averages of short trainings: the paper's decay, not Keras' 0.99.
+BATCH_NORM_MOMENTUM = 0.95
+
+
+def conv_unit(
+    keras: ModuleType,
+    name: str,
+    filters: int,
+    kernel: int,
+    *,
+    strides: int = 1,
+    activation: bool = True,
+) -> Block:
+    """Convolution, batch normalisation and, unless switched off, ReLU6.
+
+    Maps `[B, H, W, C]` to `[B, H / strides, W / strides, filters]`.
+    """
+    layers = keras.layers
+    stack = [
+        layers.Conv2D(
+            filters, kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_conv"
+        ),
+        layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn"),
+    ]
+    if activation:
+        stack.append(layers.ReLU(6.0, name=f"{name}_relu"))
+    return _chain(stack)
+
+
+def channel_attention(keras: ModuleType, name: str, filters: int, *, reduction: int = 8) -> Block:
+    """Scale channels by a gate computed from global average and global max pooling.
+
+    Both pooled vectors pass through one shared bottleneck (`filters / reduction`
+    units, at least 8); the gate is the sigmoid of their mean. Shape is kept,
+    `[B, H, W, filters]`. Source: UVA-Net (arXiv 1904.04449), section 3.
+    """
+    layers = keras.layers
+    average = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_average")
+    maximum = layers.GlobalMaxPooling2D(keepdims=True, name=f"{name}_maximum")
+    # Stacked along the height the two vectors need the bottleneck only once,
+    # which quantisation-aware training requires of every layer.
+    stack = layers.Concatenate(axis=1, name=f"{name}_stack")
+    squeeze = layers.Conv2D(
+        max(8, filters // reduction), 1, activation="relu", name=f"{name}_squeeze"
+    )
+    excite = layers.Conv2D(filters, 1, name=f"{name}_excite")
+    merge = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_merge")
+    gate = layers.Activation("sigmoid", name=f"{name}_gate")
+    scale = layers.Multiply(name=f"{name}_scale")
+
+    def block(x: Tensor) -> Tensor:  # (B, H, W, C) -> (B, H, W, C)
+        pooled = stack([average(x), maximum(x)])  # (B, 2, 1, C)
+        return scale([x, gate(merge(excite(squeeze(pooled))))])  # gate: (B, 1, 1, C)
+
+    return block
+
+
+def ca_res(
+    keras: ModuleType,
+    name: str,
+    filters_in: int,
+    filters: int,
+    *,
+    expansion: int = 2,
+    rectify: bool = False,
+) -> Block:
+    """CA-Res: an inverted residual whose output channels are weighted by attention.
+
+    1x1 expansion, batch norm, ReLU6, SeparableConv2D 3x3, batch norm, channel
+    attention; plus the input where the widths agree. Maps `[B, H, W, filters_in]`
+    to `[B, H, W, filters]`. Source: UVA-Net (arXiv 1904.04449), section 3.
+
+    Args:
+        rectify: put a ReLU6 before the attention, so that the output (of a block
+            whose widths differ) lies in 0..6.
+    """
+    layers = keras.layers
+    expand = conv_unit(keras, f"{name}_expand", expansion * filters_in, 1)
+    project = [
+        layers.SeparableConv2D(
+            filters, 3, padding="same", use_bias=False, name=f"{name}_separable"
+        ),
+        layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn"),
+    ]
+    if rectify:
+        project.append(layers.ReLU(6.0, name=f"{name}_relu"))
+    project = _chain(project)
+    attend = channel_attention(keras, f"{name}_attention", filters)
+    add = layers.Add(name=f"{name}_add") if filters_in == filters else None
+
+    def block(x: Tensor) -> Tensor:  # (B, H, W, filters_in) -> (B, H, W, filters)
+        y = attend(project(expand(x)))
+        return add([x, y]) if add else y
+
+    return block
+
+
+def _chain(stack: list[Block]) -> Block:
+    def block(x: Tensor) -> Tensor:
+        for layer in stack:
+            x = layer(x)
+        return x
+
+    return block

@@ -1,0 +1,197 @@
+"""The student: one variant table, one builder, two compositions of the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from uva_tf.config import StudentConfig
+from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, Tensor, ca_res, conv_unit
+
+Model = Any
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Layer widths of a student; see the table below for their order."""
+
+    resolution: int
+    trunk: tuple[int, int, int]
+    path: tuple[int, int]
+    head: tuple[int, int, int, int, int]
+    expansion: int
+
+
+# The plain network's layer widths (arXiv 1904.04449, released network) with CA-Res blocks.
+#
+#   part           layers, by output width                                      side at 64 px
+#   trunk          conv 3x3, CA-Res | pool, CA-Res | pool, CA-Res                64 | 32 | 16
+#   spatial path   CA-Res, CA-Res           on f(t)                              16
+#   temporal path  1x1, CA-Res, CA-Res      on [f(t), f(t) - f(other)]           16
+#   head           1x1, CA-Res, CA-Res | deconv 4x4/2 | deconv 4x4/2             16 | 32 | 64
+VARIANTS: dict[str, Variant] = {
+    name: Variant(
+        resolution,
+        trunk=(16, 32, 64),
+        path=(64, 128),
+        head=(32, 32, 16, 8, 1),
+        expansion=2,
+    )
+    for name, resolution in {"uva-64": 64, "uva-32": 32}.items()
+}
+
+
+@dataclass(frozen=True)
+class Student:
+    """Keras models that share one set of weights.
+
+    Frames are `[B, R, R, 3]` float32 in -1..1 (see `models.maps`), features
+    `[B, R/4, R/4, 64]` float32 in 0..6, logits `[B, R, R, 1]`; a softmax over a
+    map's logits is its attention.
+
+    Attributes:
+        trunk: `frame -> features`.
+        head: `features, other_features -> logits`.
+        pair: `frame, other -> logits`, for training and files.
+        step: `frame, state -> logits, features`, for streams; `state` holds the
+            features of the previous call.
+        paths: `frame, other -> spatial and temporal logits`, each path under a
+            head of its own; only distillation uses those heads.
+    """
+
+    trunk: Model
+    head: Model
+    pair: Model
+    step: Model
+    paths: Model
+
+
+def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Student:
+    """Build the student of a config in a Keras namespace (Keras 3 by default).
+
+    Raises ValueError for a variant that the table does not hold.
+    """
+    if keras is None:
+        import keras
+    if config.variant not in VARIANTS:
+        raise ValueError(
+            f"unknown student variant {config.variant!r}: choose one of {', '.join(VARIANTS)}"
+        )
+    variant = VARIANTS[config.variant]
+    side = variant.resolution
+    trunk = _trunk(keras, variant)
+    spatial, temporal = _spatial_path(keras, variant), _temporal_path(keras, variant)
+    fuse = keras.layers.Concatenate(name="fuse")
+    fused_head = _head(keras, "head", variant, 2 * variant.path[-1])
+    spatial_head = _head(keras, "spatial_head", variant, variant.path[-1])
+    temporal_head = _head(keras, "temporal_head", variant, variant.path[-1])
+
+    def attend(f, g):  # two feature tensors -> (B, R, R, 1)
+        return fused_head(fuse([spatial(f), temporal(f, g)]))
+
+    def frame_input(name):
+        return keras.Input((side, side, 3), name=name)
+
+    def state_input(name):
+        return keras.Input((side // 4, side // 4, variant.trunk[-1]), name=name)
+
+    frame, other = frame_input("frame"), frame_input("other")
+    trunk_model = keras.Model(frame, trunk(frame), name="trunk")
+    f, g = trunk(frame), trunk(other)
+    inputs = {"frame": frame, "other": other}
+    pair = keras.Model(inputs, attend(f, g), name="pair")
+    paths = keras.Model(
+        inputs,
+        {"spatial": spatial_head(spatial(f)), "temporal": temporal_head(temporal(f, g))},
+        name="paths",
+    )
+
+    features, other_features = state_input("features"), state_input("other_features")
+    head_model = keras.Model([features, other_features], attend(features, other_features))
+
+    frame, state = frame_input("frame"), state_input("state")
+    f = trunk(frame)
+    # `next` pairing draws the map of the previous frame, whose features are the state.
+    logits = attend(state, f) if config.pairing == "next" else attend(f, state)
+    step = keras.Model(
+        {"frame": frame, "state": state}, {"attention": logits, "state": f}, name="step"
+    )
+    return Student(trunk_model, head_model, pair, step, paths)
+
+
+def _trunk(keras: ModuleType, variant: Variant) -> Block:
+    one, two, three = variant.trunk
+    layers = keras.layers
+    stack = [
+        conv_unit(keras, "stem", one, 3),
+        ca_res(keras, "trunk1", one, one, expansion=variant.expansion),
+        layers.MaxPooling2D(3, 2, padding="same", name="pool1"),
+        ca_res(keras, "trunk2", one, two, expansion=variant.expansion),
+        layers.MaxPooling2D(3, 2, padding="same", name="pool2"),
+        # Rectified before the attention gate: features from 0 to 6 keep one 8-bit scale
+        # when a stream hands them back as its state.
+        ca_res(keras, "trunk3", two, three, expansion=variant.expansion, rectify=True),
+    ]
+
+    def block(frame):  # (B, R, R, 3) -> (B, R/4, R/4, C)
+        for layer in stack:
+            frame = layer(frame)
+        return frame
+
+    return block
+
+
+def _spatial_path(keras: ModuleType, variant: Variant) -> Block:
+    width, (one, two) = variant.trunk[-1], variant.path
+    first = ca_res(keras, "spatial1", width, one, expansion=variant.expansion)
+    second = ca_res(keras, "spatial2", one, two, expansion=variant.expansion)
+    return lambda f: second(first(f))
+
+
+def _temporal_path(keras: ModuleType, variant: Variant) -> Callable[[Tensor, Tensor], Tensor]:
+    (one, two) = variant.path
+    layers = keras.layers
+    change = layers.Subtract(name="change")
+    # A 1x1 convolution of [f, f - g] is the sum of two, one for each part. Apart they are
+    # normalised apart, so that the small differences between frames are not drowned, and
+    # an integer model needs no common scale for both.
+    appearance = conv_unit(keras, "appearance", one, 1, activation=False)
+    motion = conv_unit(keras, "motion", one, 1, activation=False)
+    join = layers.Add(name="join")
+    relu = layers.ReLU(6.0, name="join_relu")
+    first = ca_res(keras, "temporal1", one, one, expansion=variant.expansion)
+    second = ca_res(keras, "temporal2", one, two, expansion=variant.expansion)
+
+    def block(f, g):  # two (B, R/4, R/4, width) -> (B, R/4, R/4, two)
+        return second(first(relu(join([appearance(f), motion(change([f, g]))]))))
+
+    return block
+
+
+def _head(keras: ModuleType, name: str, variant: Variant, width: int) -> Block:
+    one, two, three, four, five = variant.head
+    layers = keras.layers
+
+    def deconv(number, filters, **options):
+        return layers.Conv2DTranspose(
+            filters, 4, strides=2, padding="same", name=f"{name}_deconv{number}", **options
+        )
+
+    stack = [
+        conv_unit(keras, f"{name}_enter", one, 1),
+        ca_res(keras, f"{name}1", one, two, expansion=variant.expansion),
+        ca_res(keras, f"{name}2", two, three, expansion=variant.expansion),
+        deconv(1, four, use_bias=False),
+        layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn"),
+        layers.ReLU(6.0, name=f"{name}_relu"),
+        deconv(2, five),
+    ]
+
+    def block(x):  # (B, R/4, R/4, width) -> (B, R, R, 1)
+        for layer in stack:
+            x = layer(x)
+        return x
+
+    return block

@@ -1,0 +1,97 @@
+"""The manifest, `FILE.json` beside `FILE.tflite`: what the file is and how to feed it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from uva_tf.runtime.errors import InputError
+
+FORMS = ("pair", "step")
+PAIRINGS = ("next", "previous")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a user of the file has to know.
+
+    Attributes:
+        form: `pair` (inputs `frame`, `other`) or `step` (inputs `frame`, `state`).
+        recipe: how it was compressed.
+        variant: which student it is.
+        resolution: side of its frames and of its map in pixels.
+        pairing: which neighbour `other` or the state belongs to, `next` or `previous`.
+        sha256: checksum of the .tflite file.
+        input: range and meaning of a frame.
+        output: range and meaning of the map.
+        state: quantisation of the state, `{"scale", "zero_point"}`; empty in float and in `pair`.
+        calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
+        metrics: figures measured on the file.
+        versions: of the packages that made it.
+    """
+
+    form: str
+    recipe: str
+    variant: str
+    resolution: int
+    pairing: str
+    sha256: str
+    input: str = "RGB camera bytes 0..255, uint8 [1, R, R, 3], aspect not kept"
+    output: str = "attention, 0 to its maximum at the most looked-at place"
+    state: dict[str, float] = field(default_factory=dict)
+    calibration: tuple[str, ...] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The manifest as indented JSON."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def manifest_path(model: Path) -> Path:
+    """Where a model file's manifest lies."""
+    return model.with_suffix(".json")
+
+
+def read_manifest(model: Path) -> tuple[Manifest, bytes]:
+    """Read a model file and the manifest that vouches for it.
+
+    Returns:
+        The manifest, and the bytes of the file with that checksum.
+
+    Raises InputError if either is missing or they do not belong together.
+    """
+    path = manifest_path(model)
+    if not model.is_file():
+        raise InputError(f"{model}: no such model file")
+    if model.suffix != ".tflite":
+        raise InputError(f"{model}: expected a .tflite file, written by tflite/convert.py")
+    if not path.is_file():
+        raise InputError(f"{model}: its manifest {path.name} is missing, it must lie beside it")
+    manifest = _parse(path)
+    content = model.read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        raise InputError(f"{model}: sha256 differs from its manifest's, convert the model again")
+    return manifest, content
+
+
+def _parse(path: Path) -> Manifest:
+    try:
+        values = json.loads(path.read_bytes())
+        known = {f.name for f in fields(Manifest)}
+        manifest = Manifest(**{key: values[key] for key in values if key in known})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a manifest ({error})") from None
+    problems = {
+        "form": manifest.form not in FORMS,
+        "pairing": manifest.pairing not in PAIRINGS,
+        "resolution": not isinstance(manifest.resolution, int)
+        or not 8 <= manifest.resolution <= 1024,
+    }
+    for name, wrong in problems.items():
+        if wrong:
+            raise InputError(f"{path}: {name} {getattr(manifest, name)!r} is not known here")
+    return manifest

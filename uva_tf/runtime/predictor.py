@@ -1,0 +1,132 @@
+"""Frames in, attention maps out, through LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.frames import shrink
+from uva_tf.runtime.manifest import Manifest, read_manifest
+
+INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
+
+
+def open_model(model: Path, threads: int = 1) -> tuple[Manifest, Interpreter]:
+    """Load a .tflite file that its manifest vouches for.
+
+    Raises InputError if file and manifest do not fit or LiteRT refuses the file.
+    """
+    manifest, content = read_manifest(model)
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()
+        details = interpreter.get_signature_runner(manifest.form).get_input_details()
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{model}: LiteRT refuses the file: {str(error).splitlines()[0]}"
+        ) from None
+    side = manifest.resolution
+    if set(details) != INPUTS[manifest.form] or tuple(details["frame"]["shape"]) != (
+        (1, side, side, 3)
+    ):
+        raise InputError(f"{model}: its inputs are not those its manifest states")
+    return manifest, interpreter
+
+
+class Predictor:
+    """An attention model on a stream of frames.
+
+    Frames are `[H, W, 3]` uint8 of any size; maps are `[R, R]` uint8 over the whole
+    frame, 255 at the most looked-at place, `R` the model's resolution.
+
+    Args:
+        model: .tflite file with its manifest beside it, of either form.
+        threads: of the interpreter.
+        channels: order of the frames' channels.
+
+    Raises InputError if the model can't be used.
+    """
+
+    def __init__(self, model: Path, *, threads: int = 1, channels: Literal["rgb", "bgr"] = "rgb"):
+        self.manifest, interpreter = open_model(Path(model), threads)
+        self._bgr = channels == "bgr"
+        self._runner = interpreter.get_signature_runner(self.manifest.form)
+        details = self._runner.get_input_details()
+        self._memory_name = "other" if self.manifest.form == "pair" else "state"
+        self._empty = np.zeros(
+            details[self._memory_name]["shape"], details[self._memory_name]["dtype"]
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frames seen so far: the next one begins a stream."""
+        self._memory: np.ndarray | None = None
+
+    def step(self, frame: np.ndarray) -> np.ndarray:
+        """The map of the stream's next frame, which is paired with the one before it.
+
+        A stream's first frame pairs with itself. Raises ValueError for a model with
+        `next` pairing, whose map of a frame needs the following frame: use `run`.
+        """
+        if self.manifest.pairing == "next":
+            raise ValueError("this model pairs frames with the next one: use run, not step")
+        small = self._small(frame)
+        if self._memory is None:
+            self._memory = self._remember(small)
+        return self._advance(small)
+
+    def run(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The maps of a stream's frames, one for each, in order."""
+        self.reset()
+        if self.manifest.pairing == "previous":
+            for frame in frames:
+                yield self.step(frame)
+            return
+        small = None
+        for frame in frames:
+            small = self._small(frame)
+            if self._memory is None:
+                self._memory = self._remember(small)
+            else:
+                yield self._advance(small)
+        if small is not None:  # the last frame pairs with itself
+            yield self._advance(small)
+
+    def _small(self, frame: np.ndarray) -> np.ndarray:
+        """To `[1, R, R, 3]` RGB."""
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+            raise ValueError(
+                f"expected a frame [H, W, 3] uint8, received {list(frame.shape)} {frame.dtype}"
+            )
+        small = shrink(frame, self.manifest.resolution)
+        if self._bgr:
+            small = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+        return small[None]
+
+    def _remember(self, small: np.ndarray) -> np.ndarray:
+        """What is kept of a frame: itself, or the features that the trunk makes of it."""
+        if self.manifest.form == "pair":
+            return small
+        return self._runner(frame=small, state=self._empty)["state"]
+
+    def _advance(self, small: np.ndarray) -> np.ndarray:
+        """The map of the stream's current position; `small` is remembered."""
+        frame, memory = small, self._memory
+        if self.manifest.form == "pair" and self.manifest.pairing == "next":
+            frame, memory = memory, small
+        result = self._runner(**{"frame": frame, self._memory_name: memory})
+        self._memory = small if self.manifest.form == "pair" else result["state"]
+        return to_bytes(result["attention"][0, :, :, 0])
+
+
+def to_bytes(attention: np.ndarray) -> np.ndarray:
+    """A finished map as bytes: float 0..1 becomes 0..255, bytes stay as they are."""
+    if attention.dtype == np.uint8:
+        return attention
+    return np.rint(255 * np.clip(attention, 0, 1)).astype(np.uint8)

@@ -1,0 +1,110 @@
+"""Videos in, overlay videos and map pictures out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# FFmpeg prints its own lines about a broken file; ours says what to do about it.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+
+import cv2
+import numpy as np
+
+from uva_tf.runtime.errors import InputError
+
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+
+
+class VideoReader:
+    """The frames of a video file or a camera, as `[H, W, 3]` uint8 BGR arrays.
+
+    Iterating yields every frame in order, once. Raises InputError on opening if
+    the source is absent, is no video, or holds no frame.
+
+    Attributes:
+        width, height: size of the frames in pixels.
+        rate: frames per second.
+        length: number of frames the container announces; 0 if it does not say.
+    """
+
+    def __init__(self, source: Path | int):
+        if isinstance(source, Path) and not source.is_file():
+            raise InputError(f"{source}: no such video file")
+        name = f"camera {source}" if isinstance(source, int) else str(source)
+        self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        ok, self._next = self._capture.read() if self._capture.isOpened() else (False, None)
+        if not ok:
+            raise InputError(f"{name}: no frame can be read, expected a video that OpenCV decodes")
+        self.height, self.width = self._next.shape[:2]
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS)
+        if not 0 < self.rate < 1000:
+            if isinstance(source, Path):
+                raise InputError(f"{name}: the frame rate reads {self.rate}, expected 1 to 1000")
+            self.rate = 30.0  # many cameras do not say
+        self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while self._next is not None:
+            frame, self._next = self._next, None
+            yield frame
+            ok, frame = self._capture.read()
+            self._next = frame if ok else None
+
+    def close(self) -> None:
+        """Release the file or the camera."""
+        self._capture.release()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class VideoWriter:
+    """An MPEG-4 video of BGR frames of one size.
+
+    Raises InputError if the file can't be opened for writing.
+    """
+
+    def __init__(self, path: Path, rate: float, width: int, height: int):
+        code = cv2.VideoWriter_fourcc(*"mp4v")
+        self._writer = cv2.VideoWriter(str(path), code, rate, (width, height))
+        if not self._writer.isOpened():
+            raise InputError(f"{path}: can't be written as MPEG-4, use a name that ends in .mp4")
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append one `[H, W, 3]` uint8 BGR frame."""
+        self._writer.write(frame)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.release()
+
+
+def enlarge(attention: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, bicubic."""
+    return cv2.resize(attention, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def overlay(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """Draw attention over a frame as a heat map that is clear where nobody looks.
+
+    Args:
+        frame: `[H, W, 3]` uint8 BGR.
+        attention: `[h, w]` uint8, 255 at the most looked-at place.
+
+    Returns:
+        `[H, W, 3]` uint8 BGR.
+    """
+    height, width = frame.shape[:2]
+    # Colour the small map: enlarging three channels costs less than colouring every pixel.
+    heat = cv2.applyColorMap(attention, cv2.COLORMAP_INFERNO)  # (h, w, 3)
+    heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
+    weight = enlarge(attention, width, height).astype(np.float32)[..., None] * (0.7 / 255)
+    return (frame + weight * (heat.astype(np.float32) - frame)).astype(np.uint8)
