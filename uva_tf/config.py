@@ -109,6 +109,8 @@ class Config:
 
 def _build(kind: Any, value: Any) -> Any:
     if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, found {value!r}")
         unknown = set(value) - {f.name for f in fields(kind)}
         if unknown:
             raise ValueError(f"unknown field {sorted(unknown)[0]!r}")

@@ -100,12 +100,15 @@ def to_tflite(
     form: str,
     pairs: Sequence[tuple[np.ndarray, np.ndarray]] = (),
 ) -> bytes:
-    """Convert a student; an integer recipe calibrates on `pairs` of uint8 RGB frames."""
+    """Convert a student; an integer recipe calibrates on `pairs` of uint8 RGB frames.
+
+    Raises ValueError for an integer recipe without pairs.
+    """
     if recipe not in INTEGER:
         return _convert(getattr(student, form), form, recipe, raw=True)
     # A float model reads bytes and normalises them itself. In an integer model the bytes
     # are the normalised values, at scale 1/127.5, so that no operation is needed at all.
-    calibration = _calibration(student, form, pairs)
+    calibration = _calibration(student, form, pairs) if pairs else None
     return _convert(getattr(student, form), form, recipe, raw=False, calibration=calibration)
 
 

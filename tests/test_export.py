@@ -1,0 +1,194 @@
+"""What a converted file promises: names, types, one state, and the student's own maps."""
+
+import hashlib
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from uva_tf.compression.export import calibration_pairs, convert, to_tflite
+from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.evaluation.sources import keras_source, student_source
+from uva_tf.models.student import build_student
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.manifest import manifest_path
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.training.run import Run
+
+
+@pytest.fixture(scope="module")
+def student():
+    """An untrained student whose batch statistics fit its input, so that maps have contrast."""
+    keras.utils.set_random_seed(0)
+    built = build_student(StudentConfig("uva-32"))
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        noise = rng.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
+        built.pair({"frame": noise, "other": noise[::-1].copy()}, training=True)
+    return built
+
+
+def noise_pairs(count=12):
+    rng = np.random.default_rng(1)
+    return [tuple(rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def runners(student):
+    """A signature runner for every recipe and form."""
+    result = {}
+    for recipe in ("fp32", "int8"):
+        for form in ("pair", "step"):
+            content = to_tflite(student, recipe, form, noise_pairs())
+            interpreter = Interpreter(model_content=content)
+            interpreter.allocate_tensors()  # with XNNPACK, which refuses ill-scaled files
+            result[recipe, form] = interpreter.get_signature_runner(form)
+    return result
+
+
+NAMES = {
+    "pair": ({"frame", "other"}, {"attention"}),
+    "step": ({"frame", "state"}, {"attention", "state"}),
+}
+
+
+@pytest.mark.parametrize("recipe", ["fp32", "int8"])
+@pytest.mark.parametrize("form", NAMES)
+def test_signatures_are_named_static_and_take_bytes(runners, recipe, form):
+    runner = runners[recipe, form]
+    inputs, outputs = runner.get_input_details(), runner.get_output_details()
+    assert (set(inputs), set(outputs)) == NAMES[form]
+    for detail in [*inputs.values(), *outputs.values()]:
+        assert detail["shape"][0] == 1
+        assert (detail["shape"] > 0).all()
+    assert inputs["frame"]["dtype"] == np.uint8
+    if recipe == "int8":
+        assert {d["dtype"] for d in [*inputs.values(), *outputs.values()]} == {np.uint8}
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_int8_frames_are_the_camera_bytes_themselves(runners, form):
+    scale, zero_point = runners["int8", form].get_input_details()["frame"]["quantization"]
+    assert scale == pytest.approx(1 / 127.5)
+    # -1..1 is not symmetric in 256 steps: the zero lies half a grey level off.
+    assert zero_point in (127, 128)
+
+
+def test_the_int8_state_has_one_scale_on_both_sides(runners):
+    runner = runners["int8", "step"]
+    taken = runner.get_input_details()["state"]["quantization"]
+    assert taken == runner.get_output_details()["state"]["quantization"]
+    assert taken[0] > 0
+
+
+def test_float_files_draw_the_students_maps(student, runners):
+    frame, other = noise_pairs(1)[0]
+    expected = list(keras_source(student.pair, "previous")([other, frame]))[1]
+    drawn = runners["fp32", "pair"](frame=frame[None], other=other[None])["attention"]
+    # 1 of 255: rounding of values that differ by 1e-6.
+    np.testing.assert_allclose(255 * drawn[0, :, :, 0], expected, atol=1)
+
+
+def test_float_step_equals_pair(runners):
+    frame, other = (picture[None] for picture in noise_pairs(1)[0])
+    step, pair = runners["fp32", "step"], runners["fp32", "pair"]
+    empty = np.zeros(step.get_input_details()["state"]["shape"], np.float32)
+    state = step(frame=other, state=empty)["state"]
+    one = step(frame=frame, state=state)["attention"]
+    np.testing.assert_allclose(one, pair(frame=frame, other=other)["attention"], atol=1e-5)
+
+
+def test_int8_maps_follow_the_float_ones(runners):
+    correlations = []
+    for frame, other in noise_pairs(8):
+        inputs = {"frame": frame[None], "other": other[None]}
+        maps = [runners[recipe, "pair"](**inputs)["attention"] for recipe in ("fp32", "int8")]
+        correlations.append(np.corrcoef(*(m.astype(float).ravel() for m in maps))[0, 1])
+    # An untrained student on noise is the hardest case: flat maps of little contrast.
+    assert np.mean(correlations) > 0.9
+
+
+def test_int8_without_calibration_is_refused(student):
+    with pytest.raises(ValueError, match="calibration"):
+        to_tflite(student, "int8", "pair")
+
+
+@pytest.fixture
+def run(tmp_path, shards, student):
+    config = replace(PRESETS["smoke"](), data=(str(shards.folder),))
+    run = Run.create(tmp_path / "run", config)
+    student.pair.save(run.student)
+    return run
+
+
+def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shards):
+    out = tmp_path / "models" / "student.tflite"
+    manifest = convert(run, "int8", "step", out)
+    assert manifest.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert (manifest.form, manifest.recipe, manifest.variant) == ("step", "int8", "uva-32")
+    assert (manifest.resolution, manifest.pairing) == (32, "previous")
+    assert manifest.state["scale"] > 0
+    names = {name for shard in shards.split("train") for name in shard.recordings}
+    assert {name.split("/")[1] for name in manifest.calibration} <= names
+    assert Predictor(out).manifest == replace(
+        manifest, calibration=list(manifest.calibration)
+    )  # JSON has no tuples
+    assert sorted(p.name for p in out.parent.iterdir()) == ["student.json", "student.tflite"]
+
+
+def test_convert_twice_gives_the_same_bytes(run, tmp_path):
+    for name in ("one", "two"):
+        convert(run, "int8", "pair", tmp_path / f"{name}.tflite")
+    assert (tmp_path / "one.tflite").read_bytes() == (tmp_path / "two.tflite").read_bytes()
+
+
+@pytest.mark.parametrize("taken", ["student.tflite", "student.json"])
+def test_convert_overwrites_neither_file_nor_manifest(run, tmp_path, taken):
+    (tmp_path / taken).write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        convert(run, "fp32", "pair", tmp_path / "student.tflite")
+    assert (tmp_path / taken).read_text() == "mine"
+
+
+def test_a_file_that_litert_refuses_is_not_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("uva_tf.compression.export.to_tflite", lambda *_: b"junk")
+    monkeypatch.setattr("uva_tf.compression.export._state_quantisation", lambda *_: {})
+    with pytest.raises(InputError, match="LiteRT refuses"):
+        convert(run, "fp32", "pair", tmp_path / "models" / "student.tflite")
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_an_untrained_run_is_refused(tmp_path):
+    run = Run.create(tmp_path / "run", PRESETS["smoke"]())
+    with pytest.raises(InputError, match=r"no student\.keras"):
+        convert(run, "fp32", "pair", tmp_path / "student.tflite")
+    assert not manifest_path(tmp_path / "student.tflite").exists()
+
+
+def test_calibration_draws_neighbouring_training_frames_by_seed(shards):
+    names, pairs = calibration_pairs([shards], seed=5)
+    again, _ = calibration_pairs([shards], seed=5)
+    other, _ = calibration_pairs([shards], seed=6)
+    assert names == again != other
+    assert all(one.shape == two.shape for one, two in pairs)
+
+
+@pytest.mark.parametrize("pairing", ["previous", "next"])
+@pytest.mark.parametrize("form", NAMES)
+def test_a_stream_draws_what_the_run_draws(tmp_path, shards, form, pairing):
+    keras.utils.set_random_seed(1)
+    base = PRESETS["smoke"]()
+    config = replace(
+        base, data=(str(shards.folder),), student=replace(base.student, pairing=pairing)
+    )
+    run = Run.create(tmp_path / "run", config)
+    build_student(config.student).pair.save(run.student)
+    convert(run, "fp32", form, tmp_path / "model.tflite")
+    frames = [np.stack(pair)[0] for pair in noise_pairs(5)]
+    expected = list(student_source(run)(frames))
+    drawn = list(Predictor(tmp_path / "model.tflite").run(iter(frames)))
+    assert len(drawn) == 5
+    # 1 of 255: rounding of values that differ by 1e-6.
+    np.testing.assert_allclose(np.int32(drawn), np.int32(expected), atol=1)

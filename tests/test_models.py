@@ -1,0 +1,112 @@
+"""Student and teachers: sizes, shapes, and the two compositions of one set of weights."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from uva_tf.config import StudentConfig, TeacherConfig
+from uva_tf.models.maps import attention, log_density, normalise
+from uva_tf.models.student import VARIANTS, build_student
+from uva_tf.models.teachers import KINDS, build_teacher
+
+
+def trainable(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def frames(count, side, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (count, side, side, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def student():
+    keras.utils.set_random_seed(0)
+    return build_student(StudentConfig("uva-32"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_keeps_the_size_of_the_table(variant):
+    built = build_student(StudentConfig(variant))
+    # Widths do not depend on the resolution; the paper's bound is 160,000.
+    assert trainable(built.pair) == trainable(built.step) == 140_121
+    side = VARIANTS[variant].resolution
+    assert built.pair.output_shape == (None, side, side, 1)
+    assert built.trunk.output_shape == (None, side // 4, side // 4, 64)
+
+
+def test_an_unknown_variant_is_named():
+    with pytest.raises(ValueError, match="uva-65"):
+        build_student(StudentConfig("uva-65"))
+
+
+@pytest.mark.parametrize("pairing", ["previous", "next"])
+def test_step_and_pair_and_head_draw_the_same_maps(pairing):
+    built = build_student(StudentConfig("uva-32", pairing))
+    earlier, later = tf.constant(frames(2, 32, 1)), tf.constant(frames(2, 32, 2))
+    frame, other = (later, earlier) if pairing == "previous" else (earlier, later)
+    pair = built.pair({"frame": frame, "other": other})
+    step = built.step({"frame": later, "state": built.trunk(earlier)})
+    head = built.head([built.trunk(frame), built.trunk(other)])
+    np.testing.assert_allclose(step["attention"], pair, atol=1e-5)
+    np.testing.assert_allclose(head, pair, atol=1e-5)
+    np.testing.assert_array_equal(step["state"], built.trunk(later))
+
+
+def test_features_are_bounded(student):
+    features = student.trunk(100 * frames(2, 32)).numpy()
+    assert features.min() >= 0
+    assert features.max() <= 6
+
+
+def test_the_map_depends_on_the_other_frame_only_through_the_temporal_path(student):
+    frame, one, other = (tf.constant(frames(1, 32, seed)) for seed in (1, 2, 3))
+    first = student.paths({"frame": frame, "other": one})
+    second = student.paths({"frame": frame, "other": other})
+    np.testing.assert_array_equal(first["spatial"], second["spatial"])
+    assert np.abs(first["temporal"] - second["temporal"]).max() > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_teachers_are_several_times_the_students_size(kind, student):
+    teacher = build_teacher(kind, TeacherConfig(), 128)
+    assert trainable(teacher) > 4 * trainable(student.pair)
+    assert teacher.output_shape == (None, 64, 64, 1)
+
+
+def test_only_the_temporal_teacher_sees_the_other_frame():
+    frame, one, other = (tf.constant(frames(1, 32, seed)) for seed in (1, 2, 3))
+    small = TeacherConfig(widths=(8, 8, 8, 8), decoder=8)
+    change = {}
+    for kind in KINDS:
+        teacher = build_teacher(kind, small, 32)
+        maps = [teacher({"frame": frame, "other": second}).numpy() for second in (one, other)]
+        change[kind] = np.abs(maps[0] - maps[1]).max()
+    assert change["spatial"] == 0
+    assert change["temporal"] > 0
+
+
+def test_a_teacher_refuses_frames_it_cannot_halve():
+    with pytest.raises(ValueError, match="multiple of 16"):
+        build_teacher("spatial", TeacherConfig(), 100)
+
+
+def test_normalise_spans_minus_1_to_1():
+    bytes_ = tf.constant([0, 255], tf.uint8)
+    np.testing.assert_array_equal(normalise(bytes_), [-1, 1])
+
+
+def test_attention_peaks_at_1_and_ignores_a_shift():
+    logits = np.random.default_rng(0).normal(0, 3, (2, 4, 4, 1)).astype(np.float32)
+    drawn = attention(tf.constant(logits)).numpy()
+    np.testing.assert_array_equal(drawn.max(axis=(1, 2, 3)), 1)
+    assert drawn.min() >= 0
+    # 1e-5: float32 subtraction of a shift of 10 costs about 1e-6 of each logit.
+    np.testing.assert_allclose(attention(tf.constant(logits + 10)), drawn, atol=1e-5)
+
+
+def test_log_density_is_the_logarithm_of_the_finished_map():
+    logits = np.random.default_rng(0).normal(0, 3, (2, 4, 4, 1)).astype(np.float32)
+    drawn = attention(tf.constant(logits)).numpy().reshape(2, -1).astype(np.float64)
+    expected = np.log(drawn / drawn.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(log_density(tf.constant(logits)), expected, atol=1e-4)  # float32

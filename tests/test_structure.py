@@ -1,0 +1,79 @@
+"""The rules of the house: who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LIBRARY = sorted((ROOT / "uva_tf").rglob("*.py"))
+SCRIPTS = sorted([*(ROOT / "pipelines").glob("*.py"), *(ROOT / "tflite").glob("*.py")])
+
+# Layers from the bottom up: a module imports from its own layer and those below it.
+LAYERS = (
+    "runtime",
+    "data.gaze",
+    "config",
+    "data",
+    "models",
+    "training",
+    "compression",
+    "evaluation",
+    "command",
+)
+
+
+def imports(path):
+    """Names of all modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(module):
+    """Number of the innermost layer that a module of the library belongs to, or None."""
+    name = module.removeprefix("uva_tf.")
+    fits = [n for n, prefix in enumerate(LAYERS) if f"{name}.".startswith(f"{prefix}.")]
+    return max(fits, key=lambda n: len(LAYERS[n])) if fits else None
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down_the_layers(path):
+    own = layer(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for module in imports(path):
+        if module.startswith("uva_tf.") and layer(module) is not None:
+            # `command` serves scripts only; it needs nothing but the runtime's errors.
+            assert layer(module) <= own, f"{path.name} imports {module}"
+
+
+def test_the_runtime_imports_without_tensorflow_or_keras():
+    program = (
+        "import sys, pkgutil, importlib, uva_tf.runtime as r\n"
+        "for m in pkgutil.iter_modules(r.__path__, 'uva_tf.runtime.'):\n"
+        "    importlib.import_module(m.name)\n"
+        "print([n for n in ('tensorflow', 'keras', 'tf_keras', 'matplotlib') if n in sys.modules],"
+        " sorted(n for n in sys.modules if n.startswith('uva_tf.')"
+        " and not n.startswith('uva_tf.runtime')))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout.strip() == "[] []", result.stderr
+
+
+@pytest.mark.parametrize("path", LIBRARY + SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_writes_tf_dot_keras_or_asserts(path):
+    tree = ast.parse(path.read_text())
+    attributes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
+    assert not [a for a in attributes if ast.unparse(a) == "tf.keras"]
+    assert not [n for n in ast.walk(tree) if isinstance(n, ast.Assert)]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_script_has_help_and_ends_with_0(path):
+    result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert result.stdout.startswith("usage:")
