@@ -118,3 +118,20 @@ def test_pair_and_step_agree_on_a_real_clip(prepared, recordings):
             maps[form] = np.stack(list(predictor.run(frames)))
     # Equal to 1e-5 in float; of the rounded maps a level may differ where rounding falls apart.
     assert np.abs(maps["pair"].astype(int) - maps["step"]).max() <= 1
+
+
+def test_prepare_reads_real_recordings(recordings, script, tmp_path, capsys):
+    arguments = [
+        "--layout",
+        "gaze",
+        "--root",
+        f"{recordings}/mufvet",
+        "--out",
+        f"{tmp_path}/shards",
+    ]
+    assert script("pipelines/prepare.py").main([*arguments, "--size", "32"]) == 0
+    printed = capsys.readouterr().out
+    # Facts of the set: 5 and 2 clips, 2421 and 988 frames, everyone inside the frame.
+    assert "train: 5 recordings, 2421 frames" in printed
+    assert "val: 2 recordings, 988 frames" in printed
+    assert "743 fixations in no frame" in printed

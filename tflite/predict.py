@@ -39,6 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if (args.video is None) == (args.camera is None):
         raise InputError("expected one source: either VIDEO or --camera N")
+    if args.overlay and args.overlay.suffix.lower() != ".mp4":
+        raise InputError(f"{args.overlay}: an overlay is MPEG-4, use a name that ends in .mp4")
 
     predictor = Predictor(args.model, threads=args.threads, channels="bgr")
     with contextlib.ExitStack() as stack:

@@ -18,11 +18,19 @@ class DataConfig:
         size: side of the stored frames in pixels: the teachers' input.
         sigma: width of a fixation's Gaussian in image widths.
         quality: JPEG quality of the stored frames.
+
+    Raises InputError for a size or a sigma that makes no sense.
     """
 
     size: int = 128
     sigma: float = DHF1K_SIGMA
     quality: int = 95
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 1024:
+            raise InputError(f"size {self.size}: expected 16 to 1024 pixels")
+        if not 0.001 <= self.sigma <= 1:
+            raise InputError(f"sigma {self.sigma}: expected 0.001 to 1 image widths")
 
 
 @dataclass(frozen=True)

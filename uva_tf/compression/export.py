@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf import __version__
 from uva_tf.compression.recipes import INTEGER, RECIPES, Calibration
@@ -109,7 +110,8 @@ def to_tflite(
     # A float model reads bytes and normalises them itself. In an integer model the bytes
     # are the normalised values, at scale 1/127.5, so that no operation is needed at all.
     calibration = _calibration(student, form, pairs) if pairs else None
-    return _convert(getattr(student, form), form, recipe, raw=False, calibration=calibration)
+    content = _convert(getattr(student, form), form, recipe, raw=False, calibration=calibration)
+    return _share_state_scale(content) if form == "step" else content
 
 
 def _convert(
@@ -193,16 +195,38 @@ def _normalised(frame: np.ndarray, side: int) -> np.ndarray:
     return normalise(shrink(frame, side)[None]).numpy()
 
 
+def _share_state_scale(content: bytes) -> bytes:
+    """Give the state one scale where it goes in and where it comes out.
+
+    Both were calibrated on the same values, but the converter rounds the two scales apart.
+    Raises RuntimeError if they differ by more than that rounding.
+    """
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    taken, given = (
+        next(tensor.tensorIndex for tensor in tensors if tensor.name == b"state")
+        for tensors in (signature.inputs, signature.outputs)
+    )
+    source, target = (graph.tensors[index].quantization for index in (taken, given))
+    close = np.allclose(source.scale, target.scale, rtol=1e-6, atol=0)
+    if not close or source.zeroPoint[0] != target.zeroPoint[0]:
+        raise RuntimeError(
+            f"the state goes in at scale {source.scale} and zero point {source.zeroPoint} but "
+            f"comes out at {target.scale} and {target.zeroPoint}"
+        )
+    # The input itself, and the signed copy that the graph works on.
+    readers = [operator for operator in graph.operators if taken in operator.inputs]
+    for index in {taken, *(operator.outputs[0] for operator in readers)}:
+        graph.tensors[index].quantization.scale = target.scale
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
 def _state_quantisation(content: bytes, form: str) -> dict[str, float]:
-    """Scale and zero point that the state has on both sides; RuntimeError if they differ."""
+    """Scale and zero point of an integer model's state, for the manifest."""
     if form != "step":
         return {}
     runner = Interpreter(model_content=content).get_signature_runner(form)
-    taken = runner.get_input_details()["state"]["quantization"]
-    given = runner.get_output_details()["state"]["quantization"]
-    if taken != given:
-        raise RuntimeError(f"the state goes in at {taken} and comes out at {given}, not the same")
-    scale, zero_point = taken
+    scale, zero_point = runner.get_output_details()["state"]["quantization"]
     return {"scale": float(scale), "zero_point": int(zero_point)} if scale else {}
 
 

@@ -28,7 +28,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 MOST_OUTSIDE = 0.1
 
 OUTSIDE = "fixations outside the frame"
-LATE = "fixations after the last frame"
+NOWHERE = "fixations in no frame, such as after the last"
 
 
 @dataclass(frozen=True)
@@ -133,21 +133,21 @@ def _clip(name: str, path: Path, table: _Table) -> Recording:
     left_out: Counter = Counter()
 
     def read() -> Iterator[Sample]:
-        left_out.clear()
         with VideoReader(path) as video:
             points, inside = _to_unit(table, video.width, video.height, path, left_out)
             onset = table.columns["onset_ms"]
             end = onset + table.columns["duration_ms"]
-            index = 0
+            seen = np.zeros_like(inside)
             for index, frame in enumerate(video, start=1):
-                starts, ends = ((index - 1) * 1000 / video.rate, index * 1000 / video.rate)
+                starts, ends = (index - 1) * 1000 / video.rate, index * 1000 / video.rate
                 active = inside & (onset < ends) & (end > starts)
+                seen |= active
                 yield Sample(
                     index,
                     cv2.cvtColor(frame, cv2.COLOR_BGR2RGB),
                     Fixations(points[active], table.observers[active]),
                 )
-            left_out[LATE] = int((inside & (onset >= index * 1000 / video.rate)).sum())
+            left_out[NOWHERE] = int((inside & ~seen).sum())
 
     return Recording(name, False, read, left_out)
 
@@ -156,7 +156,6 @@ def _photograph(name: str, path: Path, table: _Table) -> Recording:
     left_out: Counter = Counter()
 
     def read() -> Iterator[Sample]:
-        left_out.clear()
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if picture is None:
             raise InputError(f"{path}: not a picture that OpenCV can read")
@@ -227,15 +226,19 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
         raise InputError(f"{path}: no such file")
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
-        for column in columns:
-            if column not in (reader.fieldnames or ()):
-                raise InputError(
-                    f"{path}: no column {column!r}, expected {', '.join(columns)} in the first line"
-                )
-        for row in reader:
-            if any(row[column] is None for column in columns):
-                raise InputError(f"{path} line {reader.line_num}: fewer fields than the first line")
-            yield reader.line_num, row
+        try:
+            for column in columns:
+                if column not in (reader.fieldnames or ()):
+                    raise InputError(
+                        f"{path}: no column {column!r}, "
+                        f"expected {', '.join(columns)} in the first line"
+                    )
+            for row in reader:
+                if any(row[column] is None for column in columns):
+                    raise InputError(f"{path} line {reader.line_num}: fields are missing")
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise InputError(f"{path}: not a table of comma-separated values ({error})") from None
 
 
 def _number(text: str, column: str, path: Path, line: int) -> float:
@@ -245,6 +248,8 @@ def _number(text: str, column: str, path: Path, line: int) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise InputError(f"{path} line {line}: {column} is {text!r}, expected a number")
+    if value < 0 and column == "duration_ms":
+        raise InputError(f"{path} line {line}: {column} is {text!r}, expected 0 or more")
     return value
 
 

@@ -61,9 +61,9 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless shuffled, augmented batches of the train splits, each dataset drawn equally often.
 
-    Every element is a function of `seed` and its number, so that `start` (the number
-    of batches to pass over) resumes an interrupted run where it was. Frames without
-    fixations are left out, except as `other`.
+    Every element is a function of `seed`, TensorFlow's global seed and its number, so that
+    `start` (the number of batches to pass over) resumes an interrupted run where it was.
+    Frames without fixations are left out, except as `other`.
 
     Args:
         teachers: for each dataset the folder of its teachers' maps (see `MapWriter`).
@@ -123,8 +123,11 @@ def _shuffled(dataset: Dataset, pairing: str, seed: int, teachers: Path | None) 
         elements = _paired(tf.strings.join([str(dataset.folder), "/", file]), pairing)
         if teachers is None:
             return elements
+        # Should a map be missing, the empty one in its place does not fit its frame.
         maps = [
-            tf.data.TFRecordDataset(tf.strings.join([str(teachers), f"/{kind}/", file]))
+            tf.data.TFRecordDataset(
+                tf.strings.join([str(teachers), f"/{kind}/", file])
+            ).concatenate(tf.data.Dataset.from_tensors(b""))
             for kind in ("spatial", "temporal")
         ]
         return tf.data.Dataset.zip(elements, *maps).map(

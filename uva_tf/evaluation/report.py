@@ -119,7 +119,9 @@ def strip(records: Sequence[Record], sources: Mapping[str, Source], sigma: float
         grid[0, column].set_title(name, fontsize="small")
         for row, picture in enumerate(pictures):
             axes = grid[row, column]
-            axes.imshow(picture, cmap="inferno", extent=(0, 1, aspect, 0), interpolation="bicubic")
+            axes.imshow(
+                picture, "inferno", vmin=0, extent=(0, 1, aspect, 0), interpolation="bicubic"
+            )
             axes.set_axis_off()
     return _picture(figure, f"frames of {records[0].video} and their maps")
 

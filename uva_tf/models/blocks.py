@@ -47,27 +47,26 @@ def conv_unit(
 def channel_attention(keras: ModuleType, name: str, filters: int, *, reduction: int = 8) -> Block:
     """Scale channels by a gate computed from global average and global max pooling.
 
-    Both pooled vectors pass through one shared bottleneck (`filters / reduction`
-    units, at least 8); the gate is the sigmoid of their mean. Shape is kept,
-    `[B, H, W, filters]`. Source: UVA-Net (arXiv 1904.04449), section 3.
+    The two pooled vectors are added and pass through one bottleneck of `filters /
+    reduction` units, at least 8. Shape is kept, `[B, H, W, filters]`. Source: UVA-Net
+    (arXiv 1904.04449), section 3.
     """
     layers = keras.layers
     average = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_average")
     maximum = layers.GlobalMaxPooling2D(keepdims=True, name=f"{name}_maximum")
-    # Stacked along the height the two vectors need the bottleneck only once,
-    # which quantisation-aware training requires of every layer.
-    stack = layers.Concatenate(axis=1, name=f"{name}_stack")
+    # Added, not stacked: a concatenation would force one 8-bit scale on the pooled values
+    # and, through the maximum, on the block's own output, and clip its negative half.
+    pool = layers.Add(name=f"{name}_pool")
     squeeze = layers.Conv2D(
         max(8, filters // reduction), 1, activation="relu", name=f"{name}_squeeze"
     )
     excite = layers.Conv2D(filters, 1, name=f"{name}_excite")
-    merge = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_merge")
     gate = layers.Activation("sigmoid", name=f"{name}_gate")
     scale = layers.Multiply(name=f"{name}_scale")
 
     def block(x: Tensor) -> Tensor:  # (B, H, W, C) -> (B, H, W, C)
-        pooled = stack([average(x), maximum(x)])  # (B, 2, 1, C)
-        return scale([x, gate(merge(excite(squeeze(pooled))))])  # gate: (B, 1, 1, C)
+        pooled = pool([average(x), maximum(x)])  # (B, 1, 1, C)
+        return scale([x, gate(excite(squeeze(pooled)))])
 
     return block
 

@@ -13,6 +13,11 @@ from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, Tensor, ca_res, con
 Model = Any
 
 
+# Standard deviation of the error that an integer trunk makes in its features. Training
+# with it keeps the temporal path from building on changes that 8 bits can't hold.
+FEATURE_NOISE = 0.05
+
+
 @dataclass(frozen=True)
 class Variant:
     """Layer widths of a student; see the table below for their order."""
@@ -133,6 +138,8 @@ def _trunk(keras: ModuleType, variant: Variant) -> Block:
         # Rectified before the attention gate: features from 0 to 6 keep one 8-bit scale
         # when a stream hands them back as its state.
         ca_res(keras, "trunk3", two, three, expansion=variant.expansion, rectify=True),
+        # In training only.
+        layers.GaussianNoise(FEATURE_NOISE, name="features"),
     ]
 
     def block(frame):  # (B, R, R, 3) -> (B, R/4, R/4, C)

@@ -11,11 +11,12 @@ from uva_tf.runtime.errors import InputError
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise InputError if an output path is taken or its parent is not a folder."""
+    """Raise InputError if an output path is taken or lies below something that is no folder."""
     if path.exists():
         raise InputError(f"{path} exists already: choose another path or remove it first")
-    if path.parent.exists() and not path.parent.is_dir():
-        raise InputError(f"{path.parent} is not a folder, so {path.name} can't be written there")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"{above} is not a folder, so {path.name} can't be written below it")
 
 
 @contextmanager

@@ -10,22 +10,20 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
-from uva_tf.config import STAGES, Config
+from uva_tf.config import STAGES, Config, StageConfig
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
-from uva_tf.data.records import Dataset, map_record, open_dataset
-from uva_tf.models.maps import attention, normalise
+from uva_tf.data.records import Dataset, open_dataset
 from uva_tf.models.student import VARIANTS, Student, build_student
 from uva_tf.models.teachers import KINDS, build_teacher
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import new_file, new_folder
+from uva_tf.runtime.outputs import new_file
 from uva_tf.training import losses
 from uva_tf.training.loop import Task, fit
 from uva_tf.training.run import Run
+from uva_tf.training.teacher_maps import write_maps
 
 # Of a clip's validation frames one in so many is enough for a loss curve.
 VALIDATE_EVERY_FRAME = 16
@@ -52,7 +50,7 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
 def check_data(config: Config) -> list[Dataset]:
     """Open a configuration's datasets.
 
-    Raises InputError if one is none or they were not prepared alike.
+    Raises InputError if one is none, has nothing to train on, or was not prepared like the others.
     """
     datasets = [open_dataset(Path(folder)) for folder in config.data]
     for dataset in datasets[1:]:
@@ -62,7 +60,8 @@ def check_data(config: Config) -> list[Dataset]:
                 "sizes or sigmas: prepare them alike"
             )
     for dataset in datasets:
-        dataset.split("train")
+        if not any(shard.fixations for shard in dataset.split("train")):
+            raise InputError(f"{dataset.folder}: nobody looks at anything in its train split")
     return datasets
 
 
@@ -102,31 +101,14 @@ def _teach(run: Run, datasets: list[Dataset], kind: str, seed: int) -> None:
         model.load_weights(run.teacher(kind))
     else:
         view = View(size, size // 2, run.config.student.pairing)
-        task = _task(run, f"teach-{kind}", model, losses.ground_truth(model), datasets, view, seed)
-        fit(task, run.config.teach, run)
+        loss = losses.ground_truth(model)
+        _fit(run, f"teach-{kind}", run.config.teach, model, loss, datasets, view, seed)
         with new_file(run.teacher(kind)) as path:
             model.save(path)
     for number, dataset in enumerate(datasets):
         folder = run.teacher_maps(number) / kind
         if not folder.exists():
-            _write_maps(model, dataset, folder, run.config.student.pairing, kind)
-
-
-def _write_maps(model: keras.Model, dataset: Dataset, out: Path, pairing: str, kind: str) -> None:
-    """Write a teacher's map of every training frame, in the shards' order."""
-    predict = tf.function(lambda batch: attention(model(batch, training=False)))
-    view = View(dataset.size, dataset.size // 2, pairing)
-    shards = dataset.split("train")
-    with new_folder(out) as folder:
-        for shard in tqdm(shards, f"{kind} maps of {dataset.folder.name}", disable=None):
-            with tf.io.TFRecordWriter(str(folder / shard.file)) as writer:
-                for batch in ordered_batches(dataset, [shard], view, batch=32):
-                    maps = predict({key: normalise(batch[key]) for key in ("frame", "other")})
-                    for video, index, picture in zip(
-                        batch["video"].numpy(), batch["index"].numpy(), maps.numpy(), strict=True
-                    ):
-                        png = cv2.imencode(".png", (255 * picture).round().astype("uint8"))[1]
-                        writer.write(map_record(video, int(index), png.tobytes()))
+            write_maps(model, dataset, folder, run.config.student.pairing)
 
 
 def _distill(run: Run, datasets: list[Dataset], student: Student) -> None:
@@ -135,51 +117,53 @@ def _distill(run: Run, datasets: list[Dataset], student: Student) -> None:
         for kind in KINDS:
             if not (folder / kind).is_dir():
                 raise InputError(f"{folder / kind} is not there: run the stage teach first")
-    loss = losses.distill(student.paths, run.config.soft_weight)
-    task = _task(
-        run, "distill", student.paths, loss, datasets, _view(run), run.config.seed + 2, folders
-    )
-    fit(task, run.config.distill, run)
+    model, loss = student.paths, losses.distill(student.paths, run.config.soft_weight)
+    seed = run.config.seed + 2
+    _fit(run, "distill", run.config.distill, model, loss, datasets, _view(run), seed, folders)
 
 
 def _joint(run: Run, datasets: list[Dataset], student: Student) -> None:
-    loss = losses.ground_truth(student.pair)
-    task = _task(run, "joint", student.pair, loss, datasets, _view(run), run.config.seed + 3)
-    fit(task, run.config.joint, run)
+    model, loss = student.pair, losses.ground_truth(student.pair)
+    seed = run.config.seed + 3
+    _fit(run, "joint", run.config.joint, model, loss, datasets, _view(run), seed)
     if not run.student.exists():
         with new_file(run.student) as path:
             student.pair.save(path)
 
 
 def _view(run: Run) -> View:
+    """What the student sees."""
     side = VARIANTS[run.config.student.variant].resolution
     return View(side, side, run.config.student.pairing)
 
 
-def _task(
+def _fit(
     run: Run,
     name: str,
+    stage: StageConfig,
     model: keras.Model,
     loss: losses.Losses,
     datasets: list[Dataset],
     view: View,
     seed: int,
     teachers: list[Path] | None = None,
-) -> Task:
-    batch = getattr(run.config, name.split("-")[0]).batch
+) -> None:
+    """Run a stage's loop on the datasets' train splits, validating on their val splits."""
+    keras.utils.set_random_seed(seed)  # shuffles depend on the global seed too
 
     def batches(start: int) -> tf.data.Dataset:
         return training_batches(
             datasets,
             view,
-            batch=batch,
+            batch=stage.batch,
             seed=seed,
             augment=run.config.augment,
             start=start,
             teachers=teachers,
         )
 
-    return Task(name, model, loss, batches, _validation(datasets, view, batch))
+    validation = _validation(datasets, view, stage.batch)
+    fit(Task(name, model, loss, batches, validation), stage, run)
 
 
 def _validation(datasets: list[Dataset], view: View, batch: int) -> tf.data.Dataset | None:
@@ -190,9 +174,7 @@ def _validation(datasets: list[Dataset], view: View, batch: int) -> tf.data.Data
         for dataset in datasets
         if dataset.has("val")
     ]
-    if not parts:
-        return None
-    return functools.reduce(tf.data.Dataset.concatenate, parts).cache()
+    return functools.reduce(tf.data.Dataset.concatenate, parts).cache() if parts else None
 
 
 def _restore(run: Run, stage: str, model: keras.Model) -> None:

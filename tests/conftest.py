@@ -1,0 +1,136 @@
+"""Tiny recordings, what is made of them, and the scripts, for all tests."""
+
+import csv
+import functools
+import hashlib
+import importlib.util
+import os
+from pathlib import Path
+
+# TensorFlow reads it when it loads.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import cv2
+import numpy as np
+import pytest
+
+from uva_tf.config import DataConfig, StudentConfig
+from uva_tf.data import synthetic
+from uva_tf.runtime.manifest import Manifest, manifest_path
+from uva_tf.runtime.video import VideoWriter
+
+ROOT = Path(__file__).parent.parent
+
+
+def write_table(path, columns, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns.split(","), *rows])
+
+
+@pytest.fixture(scope="session")
+def gaze_root(tmp_path_factory):
+    """Synthetic recordings in the `gaze` layout: clip01 and clip02 train, clip03 val."""
+    root = tmp_path_factory.mktemp("gaze") / "recordings"
+    synthetic.write_dataset(root, train=2, val=1, length=8)
+    return root
+
+
+@pytest.fixture(scope="session")
+def shards(gaze_root, tmp_path_factory):
+    """`gaze_root` prepared at 64 pixels."""
+    from uva_tf.data.prepare import prepare
+
+    return prepare("gaze", gaze_root, tmp_path_factory.mktemp("shards") / "gaze", DataConfig(64))
+
+
+@pytest.fixture
+def clips_root(tmp_path):
+    """A function that writes rows of the `gaze` table, and a red clip for each name in them."""
+
+    def write(rows, *, frames=10, width=64, height=36):
+        root = tmp_path / "clips"
+        (root / "videos").mkdir(parents=True)
+        for name in {row[0] for row in rows}:
+            with VideoWriter(root / "videos" / f"{name}.mp4", 25, width, height) as video:
+                for _ in range(frames):
+                    video.write(np.full((height, width, 3), (0, 0, 230), np.uint8))
+        write_table(root / "fixations.csv", "video,observer,onset_ms,duration_ms,x,y", rows)
+        return root
+
+    return write
+
+
+def noise(height, width, seed):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+PHOTOGRAPHS = {
+    "b.png": noise(40, 60, seed=1),
+    "a.png": noise(48, 32, seed=2),
+    "c.png": noise(30, 30, seed=3),
+}
+LOOKS = [
+    ("c", 7, 15.0, 3.0),
+    ("a", 7, 8.0, 12.0),
+    ("a", 9, 31.5, 47.5),
+    ("b", 9, 0.0, 0.0),
+    ("b", 7, 30.0, 10.0),
+]
+
+
+@pytest.fixture
+def images_root(tmp_path):
+    """A function that writes photographs, RGB by file name, in the `images` layout."""
+
+    def write(photographs=PHOTOGRAPHS, rows=LOOKS, split=None):
+        root = tmp_path / "photographs"
+        (root / "images").mkdir(parents=True)
+        for name, picture in photographs.items():
+            cv2.imwrite(str(root / "images" / name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        write_table(root / "fixations.csv", "image,observer,x,y", rows)
+        split = split or {Path(name).stem: "train" for name in photographs}
+        write_table(root / "split.csv", "name,split", split.items())
+        return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def step_model(tmp_path_factory):
+    """An untrained 32 px student as a .tflite file with its manifest."""
+    from uva_tf.compression.export import to_tflite
+    from uva_tf.models.student import build_student
+
+    path = tmp_path_factory.mktemp("model") / "untrained.tflite"
+    content = to_tflite(build_student(StudentConfig("uva-32")), "fp32", "step")
+    checksum = hashlib.sha256(content).hexdigest()
+    manifest = Manifest("step", "fp32", "uva-32", 32, "previous", checksum)
+    path.write_bytes(content)
+    manifest_path(path).write_text(manifest.to_json())
+    return path
+
+
+@pytest.fixture(scope="session")
+def script():
+    """A function that loads a script of the repository by its path, as a module."""
+
+    @functools.cache
+    def load(path):
+        name = "script_" + path.removesuffix(".py").replace("/", "_")
+        spec = importlib.util.spec_from_file_location(name, ROOT / path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def recordings():
+    """The folder of real recordings."""
+    folder = os.environ.get("UVA_TF_RECORDINGS")
+    if not folder:
+        pytest.skip("UVA_TF_RECORDINGS is not set: it names a folder of real recordings")
+    if not Path(folder).is_dir():
+        pytest.skip(f"UVA_TF_RECORDINGS is {folder}, which is no folder")
+    return Path(folder)

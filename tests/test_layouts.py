@@ -1,0 +1,187 @@
+"""Folders to samples: which fixation belongs to which frame, and what is left out."""
+
+import numpy as np
+import pytest
+
+from uva_tf.data.layouts import LAYOUTS, NOWHERE, OUTSIDE, gaze, images, read_split
+from uva_tf.runtime.errors import InputError
+
+
+def frames_with_fixations(recording):
+    return [sample.index for sample in recording.read() if len(sample.fixations.points)]
+
+
+# The clip has 10 frames of 40 ms.
+@pytest.mark.parametrize(
+    ("onset", "duration", "frames"),
+    [
+        (40, 40, [2]),
+        (39, 1, [1]),
+        (39, 2, [1, 2]),
+        (40, 41, [2, 3]),
+        (79.5, 0.6, [2, 3]),
+        (50, 10, [2]),
+        (0, 400, list(range(1, 11))),
+        (390, 500, [10]),
+        (-30, 50, [1]),
+    ],
+)
+def test_a_fixation_covers_the_frames_whose_interval_it_overlaps(
+    clips_root, onset, duration, frames
+):
+    (recording,) = gaze(clips_root([("clip", 1, onset, duration, 10, 10)]))
+    assert frames_with_fixations(recording) == frames
+    assert not any(recording.left_out.values())
+
+
+def test_a_fixation_that_no_frame_shows_is_counted(clips_root):
+    rows = [("clip", 1, 0, 100, 10, 10), ("clip", 1, 399, 9, 10, 10)]
+    late = [("clip", 1, 400, 100, 10, 10), ("clip", 2, 9000, 100, 10, 10)]
+    (recording,) = gaze(clips_root(rows + late))
+    assert frames_with_fixations(recording) == [1, 2, 3, 10]
+    assert recording.left_out[NOWHERE] == 2
+
+
+@pytest.mark.parametrize(("onset", "duration"), [(40, 0), (-100, 50), (60, -40)])
+def test_no_fixation_gets_lost_without_a_word(clips_root, onset, duration):
+    root = clips_root([("clip", 1, 0, 400, 10, 10), ("clip", 2, onset, duration, 10, 10)])
+    try:
+        (recording,) = gaze(root)
+        samples = list(recording.read())
+    except InputError:
+        return  # refused, with a word
+    shown = any(1 in sample.fixations.observers for sample in samples)
+    assert shown or recording.left_out.total() == 1
+
+
+def test_points_are_shares_of_the_frame(clips_root):
+    (recording,) = gaze(clips_root([("clip", "p3", 0, 40, 16, 27), ("clip", "p1", 0, 40, 0, 0)]))
+    first = next(recording.read())
+    np.testing.assert_array_equal(first.fixations.points, [[0.25, 0.75], [0, 0]])
+    assert first.fixations.points.dtype == np.float32
+    assert first.fixations.observers.tolist() == [0, 1]  # numbered as they come
+
+
+# The clip is 64 pixels wide and 36 high.
+@pytest.mark.parametrize(("x", "y"), [(64, 10), (10, 36), (-0.1, 10), (10, -5)])
+def test_few_points_outside_the_frame_are_left_out_and_counted(clips_root, x, y):
+    rows = [("clip", 1, 0, 40, 63.9, 35.9)] * 9 + [("clip", 1, 0, 40, x, y)]
+    (recording,) = gaze(clips_root(rows))
+    first = next(iter(list(recording.read())))
+    assert len(first.fixations.points) == 9
+    assert first.fixations.points.max() < 1
+    assert recording.left_out[OUTSIDE] == 1
+
+
+def test_many_points_outside_the_frame_are_refused(clips_root):
+    rows = [("clip", 1, 0, 40, 10, 10)] * 17 + [("clip", 1, 0, 40, 640, 10)] * 2
+    (recording,) = gaze(clips_root(rows))
+    with pytest.raises(InputError, match=r"2 of 19 fixations lie outside the 64x36 frame"):
+        list(recording.read())
+
+
+def test_reading_twice_counts_once(clips_root):
+    (recording,) = gaze(clips_root([("clip", 1, 0, 40, 10, 10), ("clip", 1, 500, 40, 10, 10)]))
+    assert frames_with_fixations(recording) == frames_with_fixations(recording) == [1]
+    assert recording.left_out[NOWHERE] == 1
+
+
+def test_frames_of_a_clip_are_rgb_and_complete(clips_root):
+    (recording,) = gaze(clips_root([("clip", 1, 0, 40, 10, 10)]))
+    samples = list(recording.read())
+    assert [sample.index for sample in samples] == list(range(1, 11))
+    # Written as (230, 0, 0); MPEG-4 keeps a flat colour within a few of 255 steps.
+    red = np.array([sample.frame for sample in samples])
+    assert red.shape == (10, 36, 64, 3)
+    assert red[..., 0].min() > 220
+    assert red[..., 1:].max() < 10
+    assert not recording.still
+
+
+def test_a_photograph_keeps_its_pixels_and_its_points(images_root):
+    picture = np.random.default_rng(0).integers(0, 256, (48, 32, 3), dtype=np.uint8)
+    rows = [("photo", "p7", 8, 12), ("photo", "p9", 31.5, 47.5), ("photo", "p7", 0, 0)]
+    (recording,) = images(images_root({"photo.png": picture}, rows))
+    (sample,) = recording.read()
+    np.testing.assert_array_equal(sample.frame, picture)
+    expected = np.array([[8 / 32, 12 / 48], [31.5 / 32, 47.5 / 48], [0, 0]], np.float32)
+    np.testing.assert_array_equal(sample.fixations.points, expected)
+    assert sample.fixations.observers.tolist() == [0, 1, 0]
+    assert (recording.still, sample.index) == (True, 1)
+
+
+def test_each_photograph_has_its_own_fixations(images_root):
+    points = {
+        recording.name: next(recording.read()).fixations.points.tolist()
+        for recording in images(images_root())
+    }
+    assert points["b"] == [[0, 0], [0.5, 0.25]]
+    assert points["c"] == [[0.5, np.float32(0.1)]]
+
+
+def test_recordings_are_sorted_by_name(images_root, clips_root):
+    assert [recording.name for recording in images(images_root())] == ["a", "b", "c"]
+    clips = gaze(clips_root([(name, 1, 0, 40, 10, 10) for name in ("z", "m", "a")], frames=1))
+    assert [recording.name for recording in clips] == ["a", "m", "z"]
+
+
+def test_two_files_of_one_name_are_refused(images_root):
+    root = images_root()
+    (root / "images" / "a.jpg").write_bytes((root / "images" / "a.png").read_bytes())
+    with pytest.raises(InputError, match="one name for two files"):
+        images(root)
+
+
+def test_a_file_that_is_no_picture_is_refused_by_name(images_root):
+    root = images_root()
+    (root / "images" / "b.png").write_text("not a picture")
+    with pytest.raises(InputError, match=r"b\.png"):
+        [list(recording.read()) for recording in images(root)]
+
+
+def test_the_synthetic_layout_leaves_what_is_there_alone(gaze_root):
+    before = {path: path.stat().st_mtime_ns for path in gaze_root.rglob("*")}
+    clips = LAYOUTS["synthetic"](gaze_root)
+    assert [clip.name for clip in clips] == ["clip01", "clip02", "clip03"]
+    assert {path: path.stat().st_mtime_ns for path in gaze_root.rglob("*")} == before
+
+
+def test_a_split_file_is_read(tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("name,split\na,train\nb,test\nc,val\n")
+    assert read_split(path, ["a", "b", "c"]) == {"a": "train", "b": "test", "c": "val"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name,split\na,train\nb,training\n", "line 3: split 'training', expected train, val"),
+        ("name,split\na,train\n", "b of the dataset not listed"),
+        ("name,split\na,train\nb,val\nc,val\n", "c listed but not in the dataset"),
+        ("name,split\na,train\nb,val\na,val\n", "line 4: 'a' is in two splits"),
+        ("name,part\na,train\nb,val\n", "no column 'split'"),
+        ("name,split\na,train\nb\n", "line 3: fewer fields"),
+        ("", "no column 'name'"),
+        (None, "no such file"),
+    ],
+)
+def test_a_split_file_that_does_not_fit_is_refused(tmp_path, text, words):
+    path = tmp_path / "split.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_split(path, ["a", "b"])
+
+
+def test_real_recordings_are_read(recordings):
+    folders = {path.parent for path in recordings.glob("*/fixations.csv")}
+    assert folders
+    for folder in folders:
+        found = (gaze if (folder / "videos").is_dir() else images)(folder)
+        split = read_split(folder / "split.csv", [recording.name for recording in found])
+        assert set(split.values()) >= {"train", "val"}
+        first = next(found[0].read())
+        assert first.frame.ndim == 3
+        assert len(first.fixations.points) > 0
+        # People look at the middle of a picture more than at its border.
+        assert np.abs(first.fixations.points - 0.5).mean() < 0.25  # 0.25 if evenly spread

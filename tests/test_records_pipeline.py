@@ -1,0 +1,385 @@
+"""Recordings to shards to batches: nothing changes on the way but what must."""
+
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from uva_tf.config import AugmentConfig, DataConfig
+from uva_tf.data.gaze import Fixations, density_map
+from uva_tf.data.layouts import NOWHERE, Recording, Sample, gaze
+from uva_tf.data.pipeline import View, ordered_batches, training_batches
+from uva_tf.data.prepare import prepare
+from uva_tf.data.records import map_record, open_dataset, read_records, write_dataset
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.frames import shrink
+
+SIZE = 64  # of the frames of `shards`
+PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0)
+
+
+def write(recordings, out, jobs=1, split=None):
+    split = split or {recording.name: "train" for recording in recordings}
+    return write_dataset(
+        recordings, split, out, layout="gaze", config=DataConfig(size=SIZE), jobs=jobs
+    )
+
+
+def ordered(dataset, pairing, shards=None, map_size=32, **options):
+    """The examples of some shards, as NumPy arrays."""
+    view = View(SIZE, map_size, pairing)
+    batches = ordered_batches(dataset, shards or dataset.shards, view, batch=3, **options)
+    return [
+        {key: batch[key][number].numpy() for key in batch}
+        for batch in batches
+        for number in range(len(batch["index"]))
+    ]
+
+
+def training(datasets, *, count, batch=4, size=32, map_size=16, **options):
+    options = {"seed": 1, "augment": AugmentConfig()} | options
+    batches = training_batches(datasets, View(size, map_size, "previous"), batch=batch, **options)
+    return list(batches.take(count))
+
+
+def same(one, other):
+    for key in one:
+        left, right = one[key], other[key]
+        if isinstance(left, tf.RaggedTensor):
+            left, right = left.to_list(), right.to_list()
+            if left != right:
+                return False
+        elif not np.array_equal(left, right):
+            return False
+    return True
+
+
+@pytest.fixture
+def photographs(tmp_path, images_root):
+    return prepare("images", images_root(), tmp_path / "photographs.shards", DataConfig(size=SIZE))
+
+
+class TestRecords:
+    def test_come_back_as_they_went_in(self, gaze_root, shards):
+        for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
+            for sample, record in zip(recording.read(), read_records(shards, shard), strict=True):
+                assert record.video == recording.name
+                assert record.index == sample.index
+                assert record.aspect == 144 / 256
+                np.testing.assert_array_equal(record.fixations.points, sample.fixations.points)
+                np.testing.assert_array_equal(
+                    record.fixations.observers, sample.fixations.observers
+                )
+
+    def test_hold_the_frame_made_small(self, gaze_root, shards):
+        for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
+            frames = np.array([shrink(s.frame, SIZE) for s in recording.read()], float)
+            for number, record in enumerate(read_records(shards, shard)):
+                differences = np.abs(frames - record.frame).mean(axis=(1, 2, 3))
+                # JPEG of quality 95 is off by 1 to 2 of 255 on average.
+                assert differences[number] < 2
+                assert differences.argmin() == number
+                swapped = np.abs(frames[number] - record.frame[..., ::-1]).mean()
+                assert differences[number] < swapped
+
+    def test_keep_the_shape_of_photographs(self, photographs):
+        (shard,) = photographs.shards
+        records = list(read_records(photographs, shard))
+        assert [record.video for record in records] == ["a", "b", "c"]
+        # Stored as float32.
+        assert [record.aspect for record in records] == pytest.approx([48 / 32, 40 / 60, 1])
+
+    def test_are_counted_in_the_index(self, gaze_root, shards):
+        for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
+            found = [len(sample.fixations.points) for sample in recording.read()]
+            assert shard.recordings == (recording.name,)
+            assert (shard.frames, shard.fixations) == (8, sum(found))
+            assert shard.without_fixations == found.count(0)
+        assert [shard.split for shard in shards.shards] == ["train", "train", "val"]
+
+    def test_name_what_was_left_out(self, tmp_path, clips_root):
+        rows = [("a", 1, 0, 40, 10, 10), ("a", 1, 900, 40, 10, 10), ("b", 1, 0, 40, 10, 10)]
+        dataset = write(gaze(clips_root(rows)), tmp_path / "out")
+        assert [shard.left_out for shard in dataset.shards] == [{"a": {NOWHERE: 1}}, {}]
+
+
+class TestDataset:
+    def test_opens_as_it_was_written(self, shards):
+        assert open_dataset(shards.folder) == shards
+
+    def test_does_not_depend_on_the_number_of_jobs(self, tmp_path, gaze_root, shards):
+        split = {"clip01": "train", "clip02": "train", "clip03": "val"}
+        one, two = (write(gaze(gaze_root), tmp_path / str(jobs), jobs, split) for jobs in (1, 2))
+        assert one.shards == two.shards == shards.shards
+        assert len({shard.sha256 for shard in one.shards}) == 3
+
+    def test_refuses_an_existing_folder_and_leaves_it_alone(self, tmp_path, clips_root):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mine").write_text("kept")
+        with pytest.raises(InputError, match="exists already"):
+            write(gaze(clips_root([("a", 1, 0, 40, 10, 10)])), tmp_path / "out")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+        assert (tmp_path / "out" / "mine").read_text() == "kept"
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_leaves_nothing_when_it_fails_half_way(self, tmp_path, clips_root, jobs):
+        rows = [(name, 1, 0, 40, 10, 10) for name in "abd"] + [("c", 1, 0, 40, 999, 10)]
+        recordings = gaze(clips_root(rows))
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(InputError, match=r"c\.mp4"):
+            write(recordings, tmp_path / "out", jobs)
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_refuses_a_shard_that_has_changed(self, tmp_path, shards):
+        folder = shutil.copytree(shards.folder, tmp_path / "copy")
+        shard = folder / "00001.tfrecord"
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+        with pytest.raises(InputError, match=r"00001\.tfrecord is missing or was changed"):
+            open_dataset(folder)
+
+    def test_refuses_a_shard_that_is_gone(self, tmp_path, shards):
+        folder = shutil.copytree(shards.folder, tmp_path / "copy")
+        (folder / "00002.tfrecord").unlink()
+        with pytest.raises(InputError, match=r"00002\.tfrecord is missing"):
+            open_dataset(folder)
+
+    @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"shards": [{"file": 1}]}'])
+    def test_refuses_a_folder_without_a_true_index(self, tmp_path, text):
+        if text is not None:
+            (tmp_path / "index.json").write_text(text)
+        with pytest.raises(InputError, match=r"index\.json"):
+            open_dataset(tmp_path)
+
+    def test_names_the_splits_it_has(self, shards):
+        assert [shard.recordings for shard in shards.split("val")] == [("clip03",)]
+        with pytest.raises(InputError, match="no split 'test', it has train, val"):
+            shards.split("test")
+
+    def test_groups_photographs_by_split_in_one_shard(self, tmp_path, images_root):
+        root = images_root(split={"a": "train", "b": "val", "c": "train"})
+        dataset = prepare("images", root, tmp_path / "out", DataConfig(size=SIZE))
+        groups = {(shard.split, shard.recordings) for shard in dataset.shards}
+        assert groups == {("train", ("a", "c")), ("val", ("b",))}
+        assert all(shard.still for shard in dataset.shards)
+
+
+class TestPairing:
+    def test_previous_is_the_frame_before_and_itself_for_the_first(self, shards):
+        examples = ordered(shards, "previous")
+        assert [e["index"] for e in examples] == [1, 2, 3, 4, 5, 6, 7, 8] * 3
+        for before, example in zip([None, *examples], examples, strict=False):
+            partner = example if example["index"] == 1 else before
+            np.testing.assert_array_equal(example["other"], partner["frame"])
+            if partner is before:
+                assert np.any(example["other"] != example["frame"])
+
+    def test_next_is_the_frame_after_and_itself_for_the_last(self, shards):
+        examples = ordered(shards, "next")
+        for example, after in zip(examples, [*examples[1:], None], strict=True):
+            partner = example if example["index"] == 8 else after
+            np.testing.assert_array_equal(example["other"], partner["frame"])
+            if partner is after:
+                assert np.any(example["other"] != example["frame"])
+
+    @pytest.mark.parametrize("pairing", ["previous", "next"])
+    def test_photographs_of_one_shard_pair_with_themselves(self, photographs, pairing):
+        examples = ordered(photographs, pairing)
+        assert [e["video"] for e in examples] == [b"a", b"b", b"c"]
+        for example in examples:
+            np.testing.assert_array_equal(example["other"], example["frame"])
+
+    @pytest.mark.parametrize("pairing", ["previous", "next"])
+    @pytest.mark.parametrize(
+        "places", [[("a", 1), ("b", 2)], [("a", 1), ("a", 3)], [("a", 2), ("a", 2)]]
+    )
+    def test_stops_at_another_recording_and_at_a_gap(self, tmp_path, pairing, places):
+        """Records side by side in a shard that are no neighbours in time."""
+        rng = np.random.default_rng(0)
+        nobody = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
+        samples = [
+            Sample(index, rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8), nobody)
+            for _, index in places
+        ]
+        recordings = [
+            Recording(name, True, lambda sample=sample: iter([sample]))
+            for (name, _), sample in zip(places, samples, strict=True)
+        ]
+        for example in ordered(write(recordings, tmp_path / "out"), pairing):
+            np.testing.assert_array_equal(example["other"], example["frame"])
+
+
+class TestOrderedBatches:
+    def test_hold_the_stored_frames(self, shards):
+        examples = iter(ordered(shards, "previous"))
+        for shard in shards.shards:
+            for record in read_records(shards, shard):
+                example = next(examples)
+                # Two JPEG decoders may round the same coefficients and colours apart.
+                difference = np.abs(example["frame"].astype(int) - record.frame)
+                assert difference.mean() < 1
+                assert example["video"].decode() == record.video
+                np.testing.assert_array_equal(example["fixations"], record.fixations.points)
+        assert next(examples, None) is None
+
+    @pytest.mark.parametrize("kind", ["clips", "photographs"])
+    def test_draw_the_density_map_of_the_fixations(self, shards, photographs, kind):
+        dataset = shards if kind == "clips" else photographs
+        examples = iter(ordered(dataset, "previous", map_size=24))
+        for shard in dataset.shards:
+            for record in read_records(dataset, shard):
+                expected = density_map(
+                    record.fixations.points, 24, 24, dataset.sigma, record.aspect
+                )
+                # The same float32 formula, summed and raised to powers in another order.
+                np.testing.assert_allclose(
+                    next(examples)["density"][..., 0], expected, rtol=1e-4, atol=1e-8
+                )
+
+    def test_of_every_third_frame_skip_frames_without_fixations(self, tmp_path, clips_root):
+        rows = [("a", 1, 0, 40, 10, 10), ("a", 1, 240, 40, 10, 10)]  # frames 1 and 7 of 10
+        dataset = write(gaze(clips_root(rows)), tmp_path / "out")
+        assert [e["index"] for e in ordered(dataset, "previous", every=3)] == [1, 7]
+        everything = ordered(dataset, "previous")
+        assert [e["index"] for e in everything] == list(range(1, 11))
+        assert [bool(e["density"].any()) for e in everything].count(True) == 2
+
+
+class TestTrainingBatches:
+    def test_keep_the_contract(self, shards):
+        (batch,) = training([shards], count=1, batch=5)
+        assert set(batch) == {"frame", "other", "density", "fixations", "video", "index"}
+        for key in ("frame", "other"):
+            assert (batch[key].shape, batch[key].dtype) == ((5, 32, 32, 3), tf.uint8)
+        assert (batch["density"].shape, batch["density"].dtype) == ((5, 16, 16, 1), tf.float32)
+        # 256 float32 summands.
+        np.testing.assert_allclose(tf.reduce_sum(batch["density"], [1, 2, 3]), 1, atol=1e-5)
+        points = batch["fixations"]
+        assert isinstance(points, tf.RaggedTensor)
+        assert (points.shape.as_list(), points.dtype) == ([5, None, 2], tf.float32)
+        assert points.row_lengths().numpy().min() > 0
+        assert 0 <= points.flat_values.numpy().min() <= points.flat_values.numpy().max() <= 1
+        assert (batch["video"].shape, batch["video"].dtype) == ((5,), tf.string)
+        assert (batch["index"].shape, batch["index"].dtype) == ((5,), tf.int64)
+
+    def test_are_the_same_for_the_same_seed_and_others_for_another(self, shards):
+        first, again = training([shards], count=5), training([shards], count=5)
+        assert all(same(one, other) for one, other in zip(first, again, strict=True))
+        assert not any(
+            same(one, other)
+            for one, other in zip(first, training([shards], count=5, seed=2), strict=True)
+        )
+
+    def test_differ_from_one_another(self, shards):
+        batches = training([shards], count=12)
+        # 16 frames, 48 draws: every frame is drawn three times, and changed each time.
+        frames = {frame.tobytes() for batch in batches for frame in batch["frame"].numpy()}
+        assert len(frames) == 48
+
+    @pytest.mark.parametrize("start", [1, 5])
+    def test_resume_where_they_were(self, shards, start):
+        whole = training([shards], count=7)
+        rest = training([shards], count=7 - start, start=start)
+        assert all(same(one, other) for one, other in zip(whole[start:], rest, strict=True))
+
+    def test_draw_from_the_train_split_only(self, shards):
+        videos = {v for batch in training([shards], count=10) for v in batch["video"].numpy()}
+        assert videos == {b"clip01", b"clip02"}
+
+    def test_leave_out_frames_without_fixations_but_not_as_other(self, tmp_path, clips_root):
+        rows = [("a", 1, 160, 80, 10, 10)]  # frames 5 and 6 of 10
+        dataset = write(gaze(clips_root(rows)), tmp_path / "out")
+        indices = {int(i) for batch in training([dataset], count=5) for i in batch["index"]}
+        assert indices == {5, 6}
+
+    def test_pair_a_frame_with_the_one_before(self, shards):
+        stored = {(e["video"], e["index"]): e["frame"] for e in ordered(shards, "previous")}
+        for batch in training([shards], count=4, size=SIZE, augment=PLAIN):
+            for video, index, frame, other in zip(
+                *(batch[key].numpy() for key in ("video", "index", "frame", "other")), strict=True
+            ):
+                before = stored[video, max(1, index - 1)]
+                flipped = not np.array_equal(frame, stored[video, index])
+                if flipped:
+                    np.testing.assert_array_equal(frame[:, ::-1], stored[video, index])
+                np.testing.assert_array_equal(other[:, ::-1] if flipped else other, before)
+
+    def test_draw_two_datasets_about_equally(self, shards, photographs):
+        batches = training([shards, photographs], count=40, batch=16)
+        videos = np.concatenate([batch["video"].numpy() for batch in batches])
+        clips = np.mean([video.startswith(b"clip") for video in videos])
+        # 640 fair draws are off by 0.02; the datasets hold 16 and 3 frames.
+        assert 0.42 < clips < 0.58
+
+    def test_refuse_datasets_whose_maps_differ_in_width(self, shards, photographs):
+        with pytest.raises(ValueError, match="sigma"):
+            training([shards, replace(photographs, sigma=0.05)], count=1)
+
+
+KINDS = {"spatial": 3, "temporal": 10}  # column of the bright pixel in maps of 32 pixels
+
+
+def write_maps(dataset, folder, change=lambda records: records):
+    """Maps that tell their frame: one bright pixel, in row 2 * index and its kind's column."""
+    for kind, column in KINDS.items():
+        (folder / kind).mkdir(parents=True)
+        for shard in dataset.split("train"):
+            records = []
+            for record in read_records(dataset, shard):
+                picture = np.zeros((32, 32), np.uint8)
+                picture[2 * record.index, column] = 255
+                png = cv2.imencode(".png", picture)[1].tobytes()
+                records.append(map_record(record.video.encode(), record.index, png))
+            with tf.io.TFRecordWriter(str(folder / kind / shard.file)) as writer:
+                for record in change(records):
+                    writer.write(record)
+    return folder
+
+
+class TestTeachersMaps:
+    def test_arrive_at_their_frames(self, tmp_path, shards):
+        folder = write_maps(shards, tmp_path / "maps")
+        seen = set()
+        for batch in training(
+            [shards], count=8, size=SIZE, map_size=32, augment=PLAIN, teachers=[folder]
+        ):
+            for kind, column in KINDS.items():
+                maps = batch[f"teacher_{kind}"].numpy()
+                assert (maps.shape, maps.dtype) == ((4, 32, 32, 1), np.float32)
+                # 1,024 float32 summands.
+                np.testing.assert_allclose(maps.sum(axis=(1, 2, 3)), 1, atol=1e-5)
+                for index, picture in zip(batch["index"].numpy(), maps[..., 0], strict=True):
+                    row, found = np.unravel_index(picture.argmax(), picture.shape)
+                    assert row == 2 * index
+                    assert min(found, 31 - found) == column  # mirrored or not
+                    # The bright pixel holds 255 of 255 + 1,024 / 1,000.
+                    assert picture.max() > 0.99
+            seen |= set(batch["index"].numpy())
+        assert seen == set(range(1, 9))
+
+    def test_are_cropped_with_their_frames(self, tmp_path, shards):
+        folder = write_maps(shards, tmp_path / "maps")
+        augment = AugmentConfig(smallest_crop=0.5, colour=0.0)
+        batches = training(
+            [shards], count=8, size=SIZE, map_size=32, augment=augment, teachers=[folder]
+        )
+        peaks = {
+            float(peak)
+            for batch in batches
+            for peak in tf.reduce_max(batch["teacher_spatial"], axis=[1, 2, 3])
+        }
+        assert len(peaks) > 10  # the bright pixel spreads by the crop's size, or is cut off
+
+    def test_out_of_step_with_their_frames_are_refused(self, tmp_path, shards):
+        folder = write_maps(shards, tmp_path / "maps", lambda records: records[::-1])
+        with pytest.raises(tf.errors.InvalidArgumentError, match="out of step"):
+            training([shards], count=2, map_size=32, teachers=[folder])
+
+    def test_of_too_few_frames_are_refused(self, tmp_path, shards):
+        folder = write_maps(shards, tmp_path / "maps", lambda records: records[:3])
+        with pytest.raises(tf.errors.InvalidArgumentError, match="out of step"):
+            training([shards], count=8, map_size=32, teachers=[folder])
