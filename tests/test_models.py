@@ -9,6 +9,8 @@ from uva_tf.config import StudentConfig, TeacherConfig
 from uva_tf.models.maps import attention, log_density, normalise
 from uva_tf.models.student import VARIANTS, build_student
 from uva_tf.models.teachers import KINDS, build_teacher
+from uva_tf.runtime.frames import shrink
+from uva_tf.runtime.video import VideoReader
 
 
 def trainable(model):
@@ -51,6 +53,19 @@ def test_step_and_pair_and_head_draw_the_same_maps(pairing):
     np.testing.assert_allclose(step["attention"], pair, atol=1e-5)
     np.testing.assert_allclose(head, pair, atol=1e-5)
     np.testing.assert_array_equal(step["state"], built.trunk(later))
+
+
+def test_step_and_pair_draw_the_same_maps_of_a_real_clip(student, recordings):
+    with VideoReader(recordings / "mufvet" / "videos" / "012.mp4") as video:
+        clip = [shrink(frame[..., ::-1], 32) for frame, _ in zip(video, range(25), strict=False)]
+    clip = normalise(tf.constant(np.stack(clip)))
+    previous = tf.concat([clip[:1], clip[:-1]], axis=0)
+    pair = attention(student.pair({"frame": clip, "other": previous}))
+    state = student.trunk(clip[:1])
+    for frame, expected in zip(clip, pair, strict=True):
+        drawn = student.step({"frame": frame[None], "state": state})
+        state = drawn["state"]
+        np.testing.assert_allclose(attention(drawn["attention"])[0], expected, atol=1e-5)
 
 
 def test_features_are_bounded(student):

@@ -74,7 +74,7 @@ class StageConfig:
 
     steps: int
     batch: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def quickstart() -> Config:
         student=StudentConfig("uva-32"),
         teach=StageConfig(steps=120, batch=16),
         distill=StageConfig(steps=200),
-        joint=StageConfig(steps=250),
+        joint=StageConfig(steps=400),
         teacher=TeacherConfig(widths=(16, 32, 64, 96), decoder=32),
         augment=AugmentConfig(smallest_crop=1.0),
     )
@@ -164,9 +164,9 @@ def quick() -> Config:
     return Config(
         name="quick",
         student=StudentConfig("uva-64"),
-        teach=StageConfig(steps=500, batch=16),
-        distill=StageConfig(steps=300),
-        joint=StageConfig(steps=700),
+        teach=StageConfig(steps=600, batch=16),
+        distill=StageConfig(steps=350),
+        joint=StageConfig(steps=900),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -153,7 +154,9 @@ def _convert(
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(form, endpoint, input_signature=signature)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The converter's own calibration warns its callers of an interpreter that it uses.
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[form])
         RECIPES[recipe](converter, form, calibration)

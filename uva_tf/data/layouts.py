@@ -235,7 +235,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
                     )
             for row in reader:
                 if any(row[column] is None for column in columns):
-                    raise InputError(f"{path} line {reader.line_num}: fields are missing")
+                    raise InputError(f"{path} line {reader.line_num}: fewer fields than the first")
                 yield reader.line_num, row
         except csv.Error as error:
             raise InputError(f"{path}: not a table of comma-separated values ({error})") from None
