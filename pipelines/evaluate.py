@@ -34,7 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     dataset = open_dataset(args.data)
     source = open_source(args.model, dataset.size)
     evaluation = evaluate(
-        {args.model.name: source}, dataset, args.split, progress=progress("evaluate", "clip")
+        {args.model.resolve().name: source},
+        dataset,
+        args.split,
+        progress=progress("evaluate", "clip"),
     )
     print(table(evaluation))
     if args.json:

@@ -6,7 +6,6 @@ python pipelines/quickstart.py --out quickstart
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.command import Parser, command
@@ -32,13 +31,13 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.evaluation.evaluate import evaluate
     from uva_tf.runtime.benchmark import benchmark
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import train
+    from uva_tf.training.stages import train, with_data
 
     _say("prepare", "draw synthetic clips, write shards")
     dataset = prepare("synthetic", out / "recordings", out / "shards")
 
     _say("train", "two teachers, then the student they teach; some minutes")
-    config = replace(PRESETS[args.preset](), data=(str(out / "shards"),))
+    config = with_data(PRESETS[args.preset](), [dataset.folder])
     run = Run.create(out / "run", config)
     train(run)
 

@@ -6,7 +6,6 @@ python pipelines/train.py --data SHARDS --data MORE_SHARDS --preset quick --run 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.command import Parser, command
@@ -29,20 +28,19 @@ def main(argv: list[str] | None = None) -> None:
     stages = args.stages.split(",")
     if unknown := set(stages) - set(STAGES):
         raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
-    config = replace(
-        PRESETS[args.preset](), data=tuple(str(folder.resolve()) for folder in args.data)
-    )
 
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import check_data, train
+    from uva_tf.training.stages import train, with_data
 
-    check_data(config)
+    config = with_data(PRESETS[args.preset](), args.data)
     if args.resume and args.run.exists():
         run = Run.open(args.run)
         if run.config != config:
             raise InputError(
                 f"{args.run} was started with another preset or other data, see its config.json"
             )
+    elif "distill" in stages and "teach" not in stages:
+        raise InputError("--stages distill needs teachers: add teach, or --resume a run with them")
     else:
         run = Run.create(args.run, config)
     train(run, stages)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from uva_tf.command import command
 from uva_tf.data.layouts import NOWHERE, OUTSIDE
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.video import VideoWriter
@@ -255,6 +256,24 @@ def test_predict_refuses_models(tmp_path, model, video, refused, case):
     assert words in line
 
 
+@pytest.mark.parametrize(("key", "value"), [("form", "pair"), ("resolution", 64)])
+def test_predict_refuses_a_manifest_of_another_model(tmp_path, model, video, refused, key, value):
+    path = manifest_path(model)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    line = refused("tflite/predict.py", "--model", model, video, *outputs(tmp_path))
+    assert str(model) in line
+
+
+def test_a_command_without_its_packages_says_what_to_install(capfd):
+    def missing(argv):
+        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+
+    assert command(missing)([]) == 2
+    assert 'tensorflow is not installed, try python -m pip install -e ".[train]"' in (
+        capfd.readouterr().err
+    )
+
+
 def test_predict_refuses_a_model_of_another_suffix(tmp_path, model, video, refused):
     other = model.rename(tmp_path / "model.bin")
     line = refused("tflite/predict.py", "--model", other, video, *outputs(tmp_path))
@@ -282,6 +301,10 @@ def test_predict_refuses_to_overwrite(tmp_path, model, video, refused, taken):
         ("--model {model} --camera 99", "camera 99: no frame can be read"),
         ("--model {model} {video} --threads 0.5", "'0.5'"),
         ("--model {model} {video} --threads -2", "threads"),
+        ("--model {model} {video} --threads 99999999999", "expected 1 to 256"),
+        ("--model {model} --camera -1", "camera"),
+        ("--model {model} --camera 100", "expected 0 to 99"),
+        ("--model {model} {video} --overlay {here}/m/o.mp4 --maps {here}/m", "overlap"),
         ("--model {model} {video} --overlay {here}/overlay.txt", "overlay.txt"),
         ("--model {model} {video} --overlay {video}/o.mp4", "is not a folder"),
         ("--model {model} {video} --maps {video}/deep/maps", "folder"),

@@ -1,6 +1,7 @@
 """Evaluation end to end on data whose right answer is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,17 @@ def test_the_centre_prior_is_the_mean_of_the_training_densities(shards):
     # Half a level of rounding, and float32 sums in another order.
     np.testing.assert_allclose(prior, 255 * total / total.max(), atol=0.51)
     assert "train split" in source
+
+
+def test_a_clip_of_one_observer_has_no_ceiling_and_does_not_spoil_the_others(evaluation):
+    alone = {
+        "alone": {row: dict.fromkeys(METRICS, 1.0) for row in evaluation.rows}
+        | {CEILING: dict.fromkeys(METRICS, float("nan"))}
+    }
+    both = replace(evaluation, clips=evaluation.clips | alone)
+    assert both.mean(CEILING, "NSS") == evaluation.mean(CEILING, "NSS")
+    assert both.to_dict()["clips"]["alone"][CEILING]["NSS"] is None
+    assert "NaN" not in json.dumps(both.to_dict())
 
 
 def test_observers_are_halved_by_seed_without_overlap():

@@ -155,7 +155,7 @@ def test_convert_overwrites_neither_file_nor_manifest(run, tmp_path, taken):
 def test_a_file_that_litert_refuses_is_not_written(run, tmp_path, monkeypatch):
     monkeypatch.setattr("uva_tf.compression.export.to_tflite", lambda *_: b"junk")
     monkeypatch.setattr("uva_tf.compression.export._state_quantisation", lambda *_: {})
-    with pytest.raises(InputError, match="LiteRT refuses"):
+    with pytest.raises(RuntimeError, match="LiteRT refuses"):
         convert(run, "fp32", "pair", tmp_path / "models" / "student.tflite")
     assert not list((tmp_path / "models").iterdir())
 

@@ -143,6 +143,14 @@ class TestResize:
             np.testing.assert_allclose(ours[middle], expected[..., 0][middle], atol=1e-4)
 
 
+def test_a_flat_map_that_was_resized_scores_as_flat(rng):
+    flat = metrics.resize(np.full((64, 64), 37, np.uint8), 90, 160)
+    points = rng.random((30, 2))
+    fixated, density = fixation_map(points, 90, 160), density_map(points, 90, 160, 0.02)
+    assert metrics.nss(flat, fixated) == metrics.cc(flat, density) == 0
+    assert metrics.auc_judd(flat, fixated) == 0.5
+
+
 def test_a_density_map_predicts_its_own_fixations_best(rng):
     points = rng.random((30, 2))
     fixated = fixation_map(points, 90, 160)

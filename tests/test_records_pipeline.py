@@ -1,5 +1,6 @@
 """Recordings to shards to batches: nothing changes on the way but what must."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -383,3 +384,27 @@ class TestTeachersMaps:
         folder = write_maps(shards, tmp_path / "maps", lambda records: records[:3])
         with pytest.raises(tf.errors.InvalidArgumentError, match="out of step"):
             training([shards], count=8, map_size=32, teachers=[folder])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": -5},
+        {"sigma": float("nan")},
+        {"shards": [5]},
+        {"size": 100},
+    ],
+)
+def test_an_index_that_makes_no_sense_is_refused(shards, tmp_path, changes):
+    index = json.loads((shards.folder / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps(index | changes))
+    with pytest.raises(InputError, match=r"index\.json"):
+        open_dataset(tmp_path)
+
+
+def test_a_shard_outside_its_folder_is_refused(shards, tmp_path):
+    index = json.loads((shards.folder / "index.json").read_text())
+    index["shards"][0]["file"] = str(shards.folder / index["shards"][0]["file"])
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="outside the folder"):
+        open_dataset(tmp_path)

@@ -1,5 +1,7 @@
 """The runtime's parts: frames, outputs, video, overlay, benchmark."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -51,6 +53,21 @@ class TestOutputs:
                 raise KeyError
             assert not list(tmp_path.iterdir())
 
+    def test_files_with_names_like_the_temporary_ones_are_kept(self, tmp_path):
+        (tmp_path / "a.partial").mkdir()
+        (tmp_path / "a.partial" / "mine.txt").write_text("mine")
+        with new_folder(tmp_path / "a") as folder:
+            (folder / "x").write_text("x")
+        assert (tmp_path / "a.partial" / "mine.txt").read_text() == "mine"
+        assert (tmp_path / "a" / "x").read_text() == "x"
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_what_appears_meanwhile_is_kept(self, tmp_path):
+        with pytest.raises(InputError, match="exists already"), new_file(tmp_path / "a") as partial:
+            partial.write_text("ours")
+            (tmp_path / "a").write_text("mine")
+        assert (tmp_path / "a").read_text() == "mine"
+
     def test_what_exists_is_kept(self, tmp_path):
         path = tmp_path / "a"
         path.write_text("mine")
@@ -72,6 +89,19 @@ class TestVideo:
             means = [frame.mean(axis=(0, 1)) for frame in video]
         # MPEG-4 stores colours in coarse chroma steps.
         np.testing.assert_allclose(means, colours, atol=12)
+
+    def test_a_name_with_a_colon_is_a_file(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with VideoWriter(Path("12:30.mp4"), 25, 64, 48) as writer:
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+        with VideoReader(Path("12:30.mp4")) as video:
+            assert len(list(video)) == 1
+
+    def test_a_video_that_lost_frames_is_reported(self, tmp_path):
+        writer = VideoWriter(tmp_path / "clip.mp4", 25, 64, 48)
+        with pytest.raises(OSError, match="not all frames"), writer:
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+            writer.write(np.zeros((99, 99, 3), np.uint8))  # dropped by OpenCV without a word
 
     def test_a_writer_that_cannot_open_says_so(self, tmp_path):
         with pytest.raises(InputError, match="can't be written"):

@@ -14,7 +14,7 @@ from uva_tf.runtime.errors import InputError
 from uva_tf.training import losses
 from uva_tf.training.loop import Task, fit
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student, train
+from uva_tf.training.stages import load_student, open_data, train, with_data
 
 
 def density(count, side, seed):
@@ -206,6 +206,35 @@ def test_smoke_runs_every_stage_and_leaves_a_student(tmp_path, shards):
     metrics, student = run.metrics.read_bytes(), run.student.read_bytes()
     train(run)  # nothing left to do, nothing changed
     assert (run.metrics.read_bytes(), run.student.read_bytes()) == (metrics, student)
+
+
+def test_a_stage_that_comes_too_late_is_refused(tmp_path, shards):
+    run = new_run(tmp_path / "run", data=(str(shards.folder),))
+    train(run, ["joint"])
+    with pytest.raises(InputError, match="joint was trained before distill"):
+        train(run)
+
+
+def test_data_that_changed_since_the_run_began_is_refused(tmp_path, shards):
+    config = with_data(PRESETS["smoke"](), [shards.folder])
+    assert open_data(config)[0].sha256 == config.data_sha256[0]
+    changed = replace(config, data_sha256=("0" * 64,))
+    with pytest.raises(InputError, match="prepared anew"):
+        open_data(changed)
+
+
+def test_half_a_line_of_metrics_is_forgotten(tmp_path):
+    run = new_run(tmp_path / "run")
+    run.log(stage="joint", step=20, loss=1.0)
+    with run.metrics.open("a") as file:
+        file.write('{"stage": "joi')
+    assert [entry["step"] for entry in run.history()] == [20]
+
+
+def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path):
+    with pytest.raises(InputError, match="choose a path"):
+        new_run(tmp_path / "run[1]")
+    assert not list(tmp_path.iterdir())
 
 
 def test_distilling_without_teachers_is_refused(tmp_path, shards):

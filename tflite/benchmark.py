@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command
+from uva_tf.command import Parser, command, number
 from uva_tf.runtime.benchmark import benchmark, machine, table, to_json
 from uva_tf.runtime.outputs import new_file, refuse_existing
 
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, time, print."""
     parser = Parser(description="Time .tflite files side by side on this machine's CPU.")
     parser.add_argument("files", metavar="FILE.tflite", nargs="+", type=Path)
-    parser.add_argument("--threads", metavar="N", nargs="+", type=int, default=[1])
+    parser.add_argument("--threads", metavar="N", nargs="+", type=number(1, 256), default=[1])
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
     args = parser.parse_args(argv)
     if args.json:

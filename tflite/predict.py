@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from uva_tf.command import Parser, command, progress
+from uva_tf.command import Parser, command, number, progress
 from uva_tf.runtime.annotate import annotate, show, write_maps, write_overlay
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file, new_folder
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = Parser(description="Predict where people look in a video.")
     parser.add_argument("video", metavar="VIDEO", nargs="?", type=Path, help="a video file")
     parser.add_argument(
-        "--camera", metavar="N", type=int, help="show camera N live instead, until q is pressed"
+        "--camera", metavar="N", type=number(0, 99), help="show camera N live, until q is pressed"
     )
     parser.add_argument(
         "--model", metavar="FILE.tflite", type=Path, required=True, help="manifest beside it"
@@ -35,17 +35,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--maps", metavar="DIR", type=Path, help="write every frame's map, 000001.png on"
     )
-    parser.add_argument("--threads", type=int, default=1, help="of the model (default 1)")
+    parser.add_argument(
+        "--threads", type=number(1, 256), default=1, help="of the model (default 1)"
+    )
     args = parser.parse_args(argv)
     if (args.video is None) == (args.camera is None):
         raise InputError("expected one source: either VIDEO or --camera N")
+    if args.overlay and args.maps and _overlap(args.overlay, args.maps):
+        raise InputError("--overlay and --maps overlap: choose paths beside each other")
     if args.overlay and args.overlay.suffix.lower() != ".mp4":
         raise InputError(f"{args.overlay}: an overlay is MPEG-4, use a name that ends in .mp4")
 
     predictor = Predictor(args.model, threads=args.threads, channels="bgr")
     with contextlib.ExitStack() as stack:
         video = stack.enter_context(VideoReader(args.camera if args.video is None else args.video))
-        sinks = [] if args.camera is None else [show(f"camera {args.camera}: q to quit")]
+        sinks = []
+        if args.camera is not None and not (args.overlay or args.maps):
+            sinks.append(show(f"camera {args.camera}: q to quit"))
         if args.maps:
             sinks.append(write_maps(stack.enter_context(new_folder(args.maps))))
         if args.overlay:
@@ -58,6 +64,11 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{count} frames at {count / seconds:.0f} frames/s, reading and writing included")
     for path in filter(None, (args.overlay, args.maps)):
         print(f"wrote {path}")
+
+
+def _overlap(overlay: Path, maps: Path) -> bool:
+    one, other = overlay.resolve(), maps.resolve()
+    return one == other or one in other.parents or other in one.parents
 
 
 if __name__ == "__main__":

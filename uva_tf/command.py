@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -17,6 +18,20 @@ from tqdm import tqdm
 from uva_tf.runtime.errors import InputError
 
 T = TypeVar("T")
+
+# What the system says of a path that the user should not have given.
+USERS_ERRNO = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
 Main = Callable[[list[str] | None], None]
 
 
@@ -44,8 +59,24 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
             except InputError as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 2
-            except (OSError, FloatingPointError) as error:
+            except ModuleNotFoundError as error:
+                if (error.name or "").startswith("uva_tf"):
+                    raise
+                remedy = 'python -m pip install -e ".[train]"'
+                print(f"error: {error.name} is not installed, try {remedy}", file=sys.stderr)
+                return 2
+            except OSError as error:
+                users = error.errno in USERS_ERRNO
+                print(f"{'error' if users else 'failed'}: {error}", file=sys.stderr)
+                return 2 if users else 1
+            except FloatingPointError as error:
                 print(f"failed: {error}", file=sys.stderr)
+                return 1
+            except Exception as error:
+                # TensorFlow's errors are no OSErrors, a full disk included.
+                if not any(kind.__name__ == "OpError" for kind in type(error).__mro__):
+                    raise
+                print(f"failed: {str(error).splitlines()[0]}", file=sys.stderr)
                 return 1
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
@@ -53,6 +84,17 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
             return 0
 
     return run
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    """An argument's type: a whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        if not (text.isdecimal() and len(text) < 10 and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {low} to {high}")
+        return int(text)
+
+    return parse
 
 
 def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]:
@@ -72,7 +114,10 @@ def _without_native_chatter() -> Iterator[None]:
         return
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     python, saved = sys.stderr, os.dup(2)
-    with Path(os.devnull).open("w") as nowhere, os.fdopen(os.dup(2), "w", buffering=1) as visible:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace") as visible,
+    ):
         if python is sys.__stderr__:
             sys.stderr = visible
         os.dup2(nowhere.fileno(), 2)

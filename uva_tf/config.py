@@ -27,10 +27,10 @@ class DataConfig:
     quality: int = 95
 
     def __post_init__(self) -> None:
-        if not 16 <= self.size <= 1024:
-            raise InputError(f"size {self.size}: expected 16 to 1024 pixels")
-        if not 0.001 <= self.sigma <= 1:
-            raise InputError(f"sigma {self.sigma}: expected 0.001 to 1 image widths")
+        if not (32 <= self.size <= 1024 and self.size % 16 == 0):
+            raise InputError(f"size {self.size}: expected 32 to 1024 pixels, a multiple of 16")
+        if not 0.005 <= self.sigma <= 1:
+            raise InputError(f"sigma {self.sigma}: expected 0.005 to 1 image widths")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class StudentConfig:
 
     variant: str = "uva-64"
     pairing: Literal["next", "previous"] = "previous"
+
+    def __post_init__(self) -> None:
+        if self.pairing not in ("next", "previous"):
+            raise InputError(f"pairing {self.pairing!r}: expected next or previous")
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,10 @@ class StageConfig:
     batch: int = 32
     learning_rate: float = 3e-3
 
+    def __post_init__(self) -> None:
+        if not (self.steps > 0 and self.batch > 0 and self.learning_rate > 0):
+            raise InputError(f"{self}: expected steps, batch and learning_rate above 0")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -87,6 +95,7 @@ class Config:
         joint: step 2, both paths under the fused head against ground truth.
         soft_weight: share of the teacher's map in step 1's loss; the rest is ground truth's.
         data: folders of the prepared datasets that the run trains on.
+        data_sha256: checksums of their indexes.
     """
 
     name: str
@@ -99,6 +108,7 @@ class Config:
     soft_weight: float = 0.5
     seed: int = 1
     data: tuple[str, ...] = ()
+    data_sha256: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The configuration as indented JSON."""
@@ -109,7 +119,7 @@ class Config:
         """Read what `to_json` wrote; raises InputError for anything else."""
         try:
             return _build(Config, json.loads(text))
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise InputError(
                 f"config.json is not a configuration of this version: {error}"
             ) from None

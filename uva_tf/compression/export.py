@@ -20,6 +20,7 @@ from uva_tf.compression.recipes import INTEGER, RECIPES, Calibration
 from uva_tf.data.records import Dataset, open_dataset, read_records
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student
+from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.outputs import refuse_existing
@@ -28,6 +29,7 @@ from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student
 
 CALIBRATION_PAIRS = 64
+INTEGER_OUTPUT = "attention, uint8 [1, R, R, 1], 0 to 255 at the most looked-at place"
 
 
 def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
@@ -56,6 +58,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
         variant=run.config.student.variant,
         resolution=student.trunk.input_shape[1],
         pairing=run.config.student.pairing,
+        **({"output": INTEGER_OUTPUT} if recipe in INTEGER else {}),
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),
         calibration=tuple(names),
@@ -85,14 +88,13 @@ def calibration_pairs(
         shards = dataset.split("train")
         shard = shards[rng.integers(len(shards))]
         chosen = int(rng.integers(shard.frames))
-        previous = None
-        for position, record in enumerate(read_records(dataset, shard)):
-            if position == chosen:
-                alone = previous is None or previous.video != record.video
-                names.append(f"{dataset.folder.name}/{record.video}/{record.index}")
-                pairs.append((record.frame, (record if alone else previous).frame))
-                break
+        start = max(chosen - 1, 0)
+        drawn = list(read_records(dataset, shard, start=start, count=chosen - start + 1))
+        record, previous = drawn[-1], drawn[0]
+        if previous.video != record.video:  # of another photograph
             previous = record
+        names.append(f"{dataset.folder.name}/{record.video}/{record.index}")
+        pairs.append((record.frame, previous.frame))
     return names, pairs
 
 
@@ -240,7 +242,10 @@ def _write(out: Path, content: bytes, manifest: Manifest) -> None:
         model = Path(folder) / out.name
         model.write_bytes(content)
         manifest_path(model).write_text(manifest.to_json())
-        open_model(model)
+        try:
+            open_model(model)
+        except InputError as error:
+            raise RuntimeError(f"what was converted can't be run: {error}") from error
         # The manifest first: a reader never finds the file without it.
         manifest_path(model).replace(manifest_path(out))
         model.replace(out)

@@ -140,7 +140,8 @@ def _clip(name: str, path: Path, table: _Table) -> Recording:
             seen = np.zeros_like(inside)
             for index, frame in enumerate(video, start=1):
                 starts, ends = (index - 1) * 1000 / video.rate, index * 1000 / video.rate
-                active = inside & (onset < ends) & (end > starts)
+                # A fixation of no length belongs to the frame that it falls into.
+                active = inside & (onset < ends) & ((end > starts) | (onset >= starts))
                 seen |= active
                 yield Sample(
                     index,
@@ -156,7 +157,10 @@ def _photograph(name: str, path: Path, table: _Table) -> Recording:
     left_out: Counter = Counter()
 
     def read() -> Iterator[Sample]:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        try:
+            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        except cv2.error:  # more pixels than OpenCV allows
+            picture = None
         if picture is None:
             raise InputError(f"{path}: not a picture that OpenCV can read")
         height, width = picture.shape[:2]

@@ -30,6 +30,8 @@ from uva_tf.data.records import FEATURES, Dataset, Shard
 
 # Neighbouring frames of a clip are nearly the same: a shuffle must reach across clips.
 SHUFFLE = 2048
+# Each shard read at a time takes up to four open files.
+OPEN_SHARDS = 64
 
 Batch = dict[str, tf.Tensor]
 
@@ -139,7 +141,7 @@ def _shuffled(dataset: Dataset, pairing: str, seed: int, teachers: Path | None) 
     return (
         tf.data.Dataset.from_tensor_slices(files)
         .shuffle(len(files), seed=seed)
-        .interleave(read, cycle_length=len(files), block_length=1)
+        .interleave(read, cycle_length=min(len(files), OPEN_SHARDS), block_length=1)
         .filter(_has_fixations)
         .shuffle(SHUFFLE, seed=seed)
         .repeat()

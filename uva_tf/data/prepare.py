@@ -8,7 +8,7 @@ from pathlib import Path
 
 from uva_tf.config import DataConfig
 from uva_tf.data.layouts import LAYOUTS, read_split
-from uva_tf.data.records import Dataset, write_dataset
+from uva_tf.data.records import Dataset, Progress, write_dataset
 from uva_tf.runtime.outputs import refuse_existing
 
 
@@ -19,7 +19,7 @@ def prepare(
     config: DataConfig | None = None,
     *,
     split: Path | None = None,
-    progress=lambda shards, total: shards,
+    progress: Progress = lambda shards, total: shards,
 ) -> Dataset:
     """Read `root` as a layout and write its shards to `out`.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.outputs import new_folder
 
 STILLS_PER_SHARD = 64
+
+# Wraps an iterator of known length to show how far it is.
+Progress = Callable[[Iterator, int], Iterator]
 
 # What a record holds; points and observers have one entry per fixation.
 FEATURES = {
@@ -75,6 +78,11 @@ class Dataset:
     sigma: float
     shards: tuple[Shard, ...]
 
+    @property
+    def sha256(self) -> str:
+        """Checksum of the index, which holds those of the shards."""
+        return _sha256(self.folder / "index.json")
+
     def split(self, name: str) -> list[Shard]:
         """The shards of a split; raises InputError if there are none."""
         shards = [shard for shard in self.shards if shard.split == name]
@@ -113,7 +121,7 @@ def write_dataset(
     layout: str,
     config: DataConfig,
     jobs: int,
-    progress=lambda shards, total: shards,
+    progress: Progress = lambda shards, total: shards,
 ) -> Dataset:
     """Write recordings as shards with an index, in parallel, complete or not at all.
 
@@ -161,34 +169,47 @@ def open_dataset(folder: Path) -> Dataset:
             Shard(**{**shard, "recordings": tuple(shard["recordings"])})
             for shard in index["shards"]
         )
-        dataset = Dataset(
-            folder, str(index["layout"]), int(index["size"]), float(index["sigma"]), shards
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        config = DataConfig(index["size"], index["sigma"])
+        dataset = Dataset(folder, index["layout"], config.size, config.sigma, shards)
+        if any(shard.file != Path(shard.file).name for shard in shards):
+            raise ValueError("a shard outside the folder")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: not an index of this version ({error}), run prepare.py again"
         ) from None
     for shard in shards:
-        file = folder / Path(shard.file).name
+        file = folder / shard.file
         if not file.is_file() or _sha256(file) != shard.sha256:
             raise InputError(f"{file} is missing or was changed since prepare.py wrote it")
     return dataset
 
 
-def read_records(dataset: Dataset, shard: Shard) -> Iterator[Record]:
-    """Decode a shard's records in order."""
-    for serialized in tf.data.TFRecordDataset(str(dataset.folder / shard.file)).as_numpy_iterator():
+def read_records(
+    dataset: Dataset, shard: Shard, *, start: int = 0, count: int = -1
+) -> Iterator[Record]:
+    """Decode a shard's records in order, `count` of them (-1: all) from number `start` on.
+
+    Raises InputError for a record that makes no sense.
+    """
+    records = tf.data.TFRecordDataset(str(dataset.folder / shard.file)).skip(start).take(count)
+    for serialized in records.as_numpy_iterator():
         example = tf.io.parse_single_example(serialized, FEATURES)
-        picture = cv2.imdecode(np.frombuffer(example["frame"].numpy(), np.uint8), cv2.IMREAD_COLOR)
+        points = example["points"].values.numpy().reshape(-1, 2)
+        jpeg = np.frombuffer(example["frame"].numpy(), np.uint8)
+        picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR) if len(jpeg) else None
+        if (
+            picture is None
+            or picture.shape != (dataset.size, dataset.size, 3)
+            or not 0.05 <= example["aspect"] <= 20
+            or not ((points >= 0) & (points <= 1)).all()
+        ):
+            raise InputError(f"{dataset.folder / shard.file}: a record in it makes no sense")
         yield Record(
             video=example["video"].numpy().decode(),
             index=int(example["index"]),
             frame=cv2.cvtColor(picture, cv2.COLOR_BGR2RGB),
             aspect=float(example["aspect"]),
-            fixations=Fixations(
-                example["points"].values.numpy().reshape(-1, 2),
-                example["observers"].values.numpy().astype(np.int32),
-            ),
+            fixations=Fixations(points, example["observers"].values.numpy().astype(np.int32)),
         )
 
 

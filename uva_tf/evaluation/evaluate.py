@@ -20,6 +20,7 @@ from uva_tf.data.records import Dataset, Record, read_records
 from uva_tf.evaluation import metrics
 from uva_tf.evaluation.baselines import centre_prior, observer_halves
 from uva_tf.evaluation.sources import Source
+from uva_tf.runtime.errors import InputError
 
 WIDTH = 640
 # Splits of the observers for the human ceiling; a clip's frames take them in turn.
@@ -54,8 +55,13 @@ class Evaluation:
         return list(next(iter(self.clips.values())))
 
     def mean(self, row: str, metric: str) -> float:
-        """A row's mean over the clips."""
-        return float(np.mean([rows[row][metric] for rows in self.clips.values()]))
+        """A row's mean over the clips that have a score.
+
+        The human ceiling needs fixations of two observers in one frame; NaN without any.
+        """
+        scores = [rows[row][metric] for rows in self.clips.values()]
+        known = [score for score in scores if not np.isnan(score)]
+        return float(np.mean(known)) if known else float("nan")
 
     def share(self, row: str, metric: str) -> float:
         """How much of the way from centre prior to human ceiling a row goes; 1 is all of it."""
@@ -63,8 +69,8 @@ class Evaluation:
         return (self.mean(row, metric) - low) / (high - low) if high != low else float("nan")
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, for JSON."""
-        return {
+        """Everything as plain values for JSON; None stands for what can't be computed."""
+        values = {
             "dataset": self.dataset,
             "split": self.split,
             "centre_prior": self.prior,
@@ -75,6 +81,7 @@ class Evaluation:
             "shares": {r: {m: self.share(r, m) for m in METRICS} for r in self.rows},
             "clips": self.clips,
         }
+        return _without_nan(values)
 
 
 def evaluate(
@@ -92,7 +99,7 @@ def evaluate(
         seed: draws the halves of observers for the human ceiling.
         progress: wraps the iterator over clips.
 
-    Raises InputError if the dataset has no such split.
+    Raises InputError if the dataset has no such split or nobody looks at anything in it.
     """
     shards = dataset.split(split)
     prior, prior_from = centre_prior(dataset)
@@ -110,6 +117,8 @@ def evaluate(
             counts[1] += len(records) - len(seen)
             if seen:
                 clips[records[0].video] = _score_clip(rows, records, dataset.sigma, seed, pool)
+    if not clips:
+        raise InputError(f"{dataset.folder}: nobody looks at anything in split {split!r}")
     return Evaluation(dataset.folder.name, split, prior_from, *counts, clips)
 
 
@@ -205,3 +214,9 @@ def _score_people(
 
 def _mean(scores: list[Scores]) -> Scores:
     return {m: float(np.mean([s[m] for s in scores])) if scores else float("nan") for m in METRICS}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value

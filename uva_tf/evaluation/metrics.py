@@ -69,8 +69,10 @@ def resize(prediction: np.ndarray, height: int, width: int) -> np.ndarray:
         prediction: `[h, w]`, any dtype.
 
     Returns:
-        `[height, width]` float64.
+        `[height, width]` float64; a constant map stays exactly constant.
     """
+    if np.ptp(prediction) == 0:
+        return np.full((height, width), float(prediction.flat[0]))
     rows = _bicubic(prediction.shape[0], height)  # (height, h)
     columns = _bicubic(prediction.shape[1], width)  # (width, w)
     return rows @ prediction.astype(np.float64) @ columns.T

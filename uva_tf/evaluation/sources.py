@@ -33,6 +33,7 @@ def open_source(path: Path, size: int) -> Source:
 
     Raises InputError for anything else.
     """
+    path = path.resolve()
     if path.is_dir():
         return student_source(Run.open(path))
     if path.suffix == ".tflite":
@@ -44,10 +45,10 @@ def open_source(path: Path, size: int) -> Source:
     for folder in (path.parent, path.parent.parent):
         if path.suffix == ".keras" and (folder / "config.json").is_file():
             run = Run.open(folder)
-            if path.resolve() == run.student.resolve():
+            if path == run.student:
                 return student_source(run)
             for kind in KINDS:
-                if path.resolve() == run.teacher(kind).resolve():
+                if path == run.teacher(kind):
                     return teacher_source(run, kind, size)
     raise InputError(f"{path}: expected a .tflite file, or a .keras file inside its run folder")
 

@@ -53,8 +53,8 @@ class Student:
     """Keras models that share one set of weights.
 
     Frames are `[B, R, R, 3]` float32 in -1..1 (see `models.maps`), features
-    `[B, R/4, R/4, 64]` float32 in 0..6, logits `[B, R, R, 1]`; a softmax over a
-    map's logits is its attention.
+    `[B, R/4, R/4, 64]` float32 in 0..6, logits `[B, R, R, 1]`, from which
+    `models.maps.attention` makes the finished map.
 
     Attributes:
         trunk: `frame -> features`.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.video import enlarge, overlay
 
@@ -61,7 +64,9 @@ def write_maps(folder: Path) -> Sink:
 
 
 def show(title: str) -> Sink:
-    """Show the overlay in a window until q is pressed."""
+    """Show the overlay in a window until q is pressed; raises InputError without a display."""
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        raise InputError("no display to show the camera on: give --overlay or --maps")
 
     def sink(frame: np.ndarray, attention: np.ndarray) -> None:
         cv2.imshow(title, overlay(frame, attention))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -95,7 +96,7 @@ def machine() -> dict[str, str]:
     ]
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": str(len(names) or "unknown"),
+        "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}",
         "ai-edge-litert": getattr(ai_edge_litert, "__version__", "unknown"),
     }

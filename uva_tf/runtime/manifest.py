@@ -40,7 +40,7 @@ class Manifest:
     pairing: str
     sha256: str
     input: str = "RGB camera bytes 0..255, uint8 [1, R, R, 3], aspect not kept"
-    output: str = "attention, 0 to its maximum at the most looked-at place"
+    output: str = "attention, float32 [1, R, R, 1], 0 to 1 at the most looked-at place"
     state: dict[str, float] = field(default_factory=dict)
     calibration: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def _parse(path: Path) -> Manifest:
         values = json.loads(path.read_bytes())
         known = {f.name for f in fields(Manifest)}
         manifest = Manifest(**{key: values[key] for key in values if key in known})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a manifest ({error})") from None
     problems = {
         "form": manifest.form not in FORMS,

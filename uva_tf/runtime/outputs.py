@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,33 +21,26 @@ def refuse_existing(path: Path) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, renamed to it when the block succeeds.
+    """Yield a temporary path that becomes `path` when the block succeeds, else goes.
 
-    The temporary name keeps the suffix, which some writers read the format from.
-    Raises InputError if `path` exists.
+    It has the same name, in a folder of its own beside `path`. Raises InputError if
+    `path` exists.
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{path.name[:99]}.", dir=path.parent) as beside:
+        partial = Path(beside) / path.name
         yield partial
+        refuse_existing(path)
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, renamed to it when the block succeeds.
+    """Yield a temporary folder that becomes `path` when the block succeeds, else goes.
 
     Raises InputError if `path` exists.
     """
-    refuse_existing(path)
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with new_file(path) as partial:
+        partial.mkdir()
         yield partial
-        partial.replace(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

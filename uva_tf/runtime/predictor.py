@@ -15,6 +15,7 @@ from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.manifest import Manifest, read_manifest
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
+OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}
 
 
 def open_model(model: Path, threads: int = 1) -> tuple[Manifest, Interpreter]:
@@ -26,16 +27,24 @@ def open_model(model: Path, threads: int = 1) -> tuple[Manifest, Interpreter]:
     try:
         interpreter = Interpreter(model_content=content, num_threads=threads)
         interpreter.allocate_tensors()
-        details = interpreter.get_signature_runner(manifest.form).get_input_details()
+        runner = interpreter.get_signature_runner(manifest.form)
+        inputs, outputs = runner.get_input_details(), runner.get_output_details()
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"{model}: LiteRT refuses the file: {str(error).splitlines()[0]}"
         ) from None
     side = manifest.resolution
-    if set(details) != INPUTS[manifest.form] or tuple(details["frame"]["shape"]) != (
-        (1, side, side, 3)
+    if (
+        set(inputs) != INPUTS[manifest.form]
+        or set(outputs) != OUTPUTS[manifest.form]
+        or tuple(outputs["attention"]["shape"]) != (1, side, side, 1)
+        or any(
+            tuple(inputs[name]["shape"]) != (1, side, side, 3) or inputs[name]["dtype"] != np.uint8
+            for name in inputs
+            if name != "state"
+        )
     ):
-        raise InputError(f"{model}: its inputs are not those its manifest states")
+        raise InputError(f"{model}: its inputs and outputs are not those its manifest states")
     return manifest, interpreter
 
 

@@ -34,7 +34,10 @@ class VideoReader:
         if isinstance(source, Path) and not source.is_file():
             raise InputError(f"{source}: no such video file")
         name = f"camera {source}" if isinstance(source, int) else str(source)
-        self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        # Absolute: FFmpeg takes what stands before a colon for a protocol.
+        self._capture = cv2.VideoCapture(
+            source if isinstance(source, int) else str(source.absolute())
+        )
         ok, self._next = self._capture.read() if self._capture.isOpened() else (False, None)
         if not ok:
             raise InputError(f"{name}: no frame can be read, expected a video that OpenCV decodes")
@@ -67,24 +70,36 @@ class VideoReader:
 class VideoWriter:
     """An MPEG-4 video of BGR frames of one size.
 
-    Raises InputError if the file can't be opened for writing.
+    Raises InputError if the file can't be opened for writing, and OSError on leaving
+    its block if not all frames have arrived in the file.
     """
 
     def __init__(self, path: Path, rate: float, width: int, height: int):
+        self._path, self._count = path.absolute(), 0
+        # MPEG-4 counts time in at most 65535 parts of a second.
+        rate = round(rate, 3 if rate < 65 else 1)
         code = cv2.VideoWriter_fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(path), code, rate, (width, height))
+        self._writer = cv2.VideoWriter(str(self._path), code, rate, (width, height))
         if not self._writer.isOpened():
-            raise InputError(f"{path}: can't be written as MPEG-4, use a name that ends in .mp4")
+            raise InputError(
+                f"{path.name}: can't be written as {width}x{height} MPEG-4 at {rate} frames/s, "
+                "expected a name that ends in .mp4"
+            )
 
     def write(self, frame: np.ndarray) -> None:
         """Append one `[H, W, 3]` uint8 BGR frame."""
         self._writer.write(frame)
+        self._count += 1
 
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type | None, *_: object) -> None:
         self._writer.release()
+        if kind is None and self._count:
+            arrived = cv2.VideoCapture(str(self._path)).get(cv2.CAP_PROP_FRAME_COUNT)
+            if arrived != self._count:
+                raise OSError(f"{self._path.name}: not all frames were written, is the disk full?")
 
 
 def enlarge(attention: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -104,7 +119,7 @@ def overlay(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
     """
     height, width = frame.shape[:2]
     # Colour the small map: enlarging three channels costs less than colouring every pixel.
-    heat = cv2.applyColorMap(attention, cv2.COLORMAP_INFERNO)  # (h, w, 3)
+    heat = cv2.applyColorMap(attention, cv2.COLORMAP_TURBO)  # (h, w, 3)
     heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
     weight = enlarge(attention, width, height).astype(np.float32)[..., None] * (0.7 / 255)
     return (frame + weight * (heat.astype(np.float32) - frame)).astype(np.uint8)

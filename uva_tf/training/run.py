@@ -22,6 +22,7 @@ class Run:
     @classmethod
     def create(cls, folder: Path, config: Config) -> Run:
         """Start a run; raises InputError if the folder exists."""
+        _refuse_patterns(folder)
         refuse_existing(folder)
         folder.mkdir(parents=True)
         with new_file(folder / "config.json") as path:
@@ -31,10 +32,11 @@ class Run:
     @classmethod
     def open(cls, folder: Path) -> Run:
         """Open an existing run; raises InputError if the folder is none."""
+        _refuse_patterns(folder)
         path = folder / "config.json"
         if not path.is_file():
             raise InputError(f"{folder}: no config.json, expected a run folder made by train.py")
-        return cls(folder, Config.from_json(path.read_text()))
+        return cls(folder, Config.from_json(path.read_text(errors="replace")))
 
     @property
     def metrics(self) -> Path:
@@ -68,7 +70,9 @@ class Run:
         """The metrics so far."""
         if not self.metrics.is_file():
             return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines()]
+        lines = self.metrics.read_text().splitlines(keepends=True)
+        # A run that was killed may have left half a line.
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def last_losses(self) -> dict[str, tuple[int, float]]:
         """Each stage's last step and its training loss."""
@@ -80,3 +84,9 @@ class Run:
         partial = self.metrics.with_suffix(".partial")
         partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         partial.replace(self.metrics)
+
+
+def _refuse_patterns(folder: Path) -> None:
+    """TensorFlow takes a checkpoint's path for a pattern."""
+    if set(str(folder.resolve())) & set("*?[]\\"):
+        raise InputError(f"{folder}: choose a path without any of * ? [ ] \\ for a run")

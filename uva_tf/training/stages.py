@@ -7,7 +7,9 @@ already holds, so that an interrupted or partial training goes on where it was.
 from __future__ import annotations
 
 import functools
+import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -32,9 +34,10 @@ VALIDATE_EVERY_FRAME = 16
 def train(run: Run, stages: Sequence[str] = STAGES) -> None:
     """Run some stages in their order on the run's datasets.
 
-    Raises InputError if the datasets do not fit or a stage's teachers are missing.
+    Raises InputError if the datasets do not fit or the stages come out of order.
     """
-    datasets = check_data(run.config)
+    datasets = open_data(run.config)
+    _check_order(run, stages)
     if "teach" in stages:
         for number, kind in enumerate(KINDS):
             _teach(run, datasets, kind, run.config.seed + number)
@@ -47,7 +50,17 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
         _joint(run, datasets, student)
 
 
-def check_data(config: Config) -> list[Dataset]:
+def with_data(config: Config, folders: Sequence[Path]) -> Config:
+    """A configuration that trains on some prepared datasets, as they are now.
+
+    Raises InputError if one can't be trained on.
+    """
+    config = replace(config, data=tuple(str(folder.resolve()) for folder in folders))
+    datasets = open_data(config)
+    return replace(config, data_sha256=tuple(dataset.sha256 for dataset in datasets))
+
+
+def open_data(config: Config) -> list[Dataset]:
     """Open a configuration's datasets.
 
     Raises InputError if one is none, has nothing to train on, or was not prepared like the others.
@@ -62,6 +75,8 @@ def check_data(config: Config) -> list[Dataset]:
     for dataset in datasets:
         if not any(shard.fixations for shard in dataset.split("train")):
             raise InputError(f"{dataset.folder}: nobody looks at anything in its train split")
+    if config.data_sha256 and config.data_sha256 != tuple(d.sha256 for d in datasets):
+        raise InputError("the data was prepared anew since the run began: start another run")
     return datasets
 
 
@@ -70,7 +85,7 @@ def load_student(run: Run) -> Student:
     if not run.student.is_file():
         raise InputError(f"{run.folder}: no student.keras yet, finish its training with --resume")
     student = build_student(run.config.student)
-    student.pair.load_weights(run.student)
+    _load(student.pair, run.student)
     return student
 
 
@@ -84,8 +99,31 @@ def load_teacher(run: Run, kind: str, size: int) -> keras.Model:
     if not path.is_file():
         raise InputError(f"{path} is not there: run the stage teach first")
     model = build_teacher(kind, run.config.teacher, size)
-    model.load_weights(path)
+    _load(model, path)
     return model
+
+
+def _load(model: keras.Model, path: Path) -> None:
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not this run's weights ({error})".splitlines()[0]) from None
+
+
+def _check_order(run: Run, stages: Sequence[str]) -> None:
+    """Refuse what would quietly leave out a stage."""
+    distilled = _last_step(run, "distill")
+    if "distill" in stages:
+        if _last_step(run, "joint") and distilled < run.config.distill.steps:
+            raise InputError(f"{run.folder}: joint was trained before distill, start another run")
+    elif "joint" in stages and 0 < distilled < run.config.distill.steps:
+        raise InputError(f"{run.folder}: distill is unfinished, add it to --stages")
+
+
+def _last_step(run: Run, stage: str) -> int:
+    """The step of a stage's last checkpoint, 0 without any."""
+    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints(stage)))
+    return int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
 
 
 def _new_student(run: Run) -> Student:
