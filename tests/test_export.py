@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from uva_tf.compression.export import calibration_pairs, convert, to_tflite
+from uva_tf.compression.calibration import calibration_pairs
+from uva_tf.compression.export import convert, to_tflite
 from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.evaluation.sources import keras_source, student_source
 from uva_tf.models.student import build_student
@@ -111,7 +112,7 @@ def test_int8_maps_follow_the_float_ones(runners):
 
 
 def test_int8_without_calibration_is_refused(student):
-    with pytest.raises(ValueError, match="calibration"):
+    with pytest.raises(ValueError, match="calibrate"):
         to_tflite(student, "int8", "pair")
 
 
@@ -130,6 +131,9 @@ def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shar
     assert (manifest.form, manifest.recipe, manifest.variant) == ("step", "int8", "uva-32")
     assert (manifest.resolution, manifest.pairing) == (32, "previous")
     assert manifest.state["scale"] > 0
+    # Untrained, yet the same weights: int8 draws much the same maps.
+    assert manifest.metrics["cc_with_float"] > 0.8
+    assert "uint8" in manifest.output
     names = {name for shard in shards.split("train") for name in shard.recordings}
     assert {name.split("/")[1] for name in manifest.calibration} <= names
     assert Predictor(out).manifest == replace(

@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> None:
         f"wrote {args.out} ({args.out.stat().st_size / 1000:.0f} kB, {manifest.recipe}, "
         f"{manifest.form}) and {manifest_path(args.out).name}"
     )
+    for name, value in manifest.metrics.items():
+        print(f"{name} {value}")
 
 
 if __name__ == "__main__":

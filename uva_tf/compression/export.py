@@ -6,18 +6,18 @@ import hashlib
 import importlib.metadata
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf import __version__
+from uva_tf.compression.calibration import Pair, calibration_pairs, pair_inputs, step_inputs
 from uva_tf.compression.recipes import INTEGER, RECIPES, Calibration
-from uva_tf.data.records import Dataset, open_dataset, read_records
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student
 from uva_tf.runtime.errors import InputError
@@ -26,9 +26,8 @@ from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.outputs import refuse_existing
 from uva_tf.runtime.predictor import open_model
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student
+from uva_tf.training.stages import load_student, open_data
 
-CALIBRATION_PAIRS = 64
 INTEGER_OUTPUT = "attention, uint8 [1, R, R, 1], 0 to 255 at the most looked-at place"
 
 
@@ -49,8 +48,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     student = load_student(run)
     names, pairs = [], []
     if recipe in INTEGER:
-        datasets = [open_dataset(Path(folder)) for folder in run.config.data]
-        names, pairs = calibration_pairs(datasets, run.config.seed)
+        names, pairs = calibration_pairs(open_data(run.config), run.config.seed)
     content = to_tflite(student, recipe, form, pairs)
     manifest = Manifest(
         form=form,
@@ -61,6 +59,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
         **({"output": INTEGER_OUTPUT} if recipe in INTEGER else {}),
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),
+        metrics={"cc_with_float": _agreement(student, content, form, pairs)} if pairs else {},
         calibration=tuple(names),
         versions={
             "uva_tf": __version__,
@@ -72,49 +71,24 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     return manifest
 
 
-def calibration_pairs(
-    datasets: Sequence[Dataset], seed: int
-) -> tuple[list[str], list[tuple[np.ndarray, np.ndarray]]]:
-    """Draw neighbouring frames from the train splits, the same ones for the same seed.
-
-    Returns:
-        Names `dataset/video/index` of the drawn frames, and the pairs, each two
-        `[S, S, 3]` uint8 RGB frames.
-    """
-    rng = np.random.default_rng(seed)
-    names, pairs = [], []
-    for _ in range(CALIBRATION_PAIRS):
-        dataset = datasets[rng.integers(len(datasets))]
-        shards = dataset.split("train")
-        shard = shards[rng.integers(len(shards))]
-        chosen = int(rng.integers(shard.frames))
-        start = max(chosen - 1, 0)
-        drawn = list(read_records(dataset, shard, start=start, count=chosen - start + 1))
-        record, previous = drawn[-1], drawn[0]
-        if previous.video != record.video:  # of another photograph
-            previous = record
-        names.append(f"{dataset.folder.name}/{record.video}/{record.index}")
-        pairs.append((record.frame, previous.frame))
-    return names, pairs
-
-
-def to_tflite(
-    student: Student,
-    recipe: str,
-    form: str,
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]] = (),
-) -> bytes:
-    """Convert a student; an integer recipe calibrates on `pairs` of uint8 RGB frames.
+def to_tflite(student: Student, recipe: str, form: str, pairs: Sequence[Pair] = ()) -> bytes:
+    """Convert a student; an integer recipe calibrates on `pairs`.
 
     Raises ValueError for an integer recipe without pairs.
     """
+    model = getattr(student, form)
     if recipe not in INTEGER:
-        return _convert(getattr(student, form), form, recipe, raw=True)
+        return _convert(model, form, recipe, raw=True)
     # A float model reads bytes and normalises them itself. In an integer model the bytes
     # are the normalised values, at scale 1/127.5, so that no operation is needed at all.
-    calibration = _calibration(student, form, pairs) if pairs else None
-    content = _convert(getattr(student, form), form, recipe, raw=False, calibration=calibration)
-    return _share_state_scale(content) if form == "step" else content
+    if not pairs:
+        raise ValueError(f"{recipe} needs frames to calibrate on")
+    side = student.trunk.input_shape[1]
+    if form == "pair":
+        return _convert(model, form, recipe, raw=False, calibration=pair_inputs(pairs, side))
+    float_step = _convert(model, form, "fp32", raw=False)
+    calibration = step_inputs(pairs, side, float_step)
+    return _share_state_scale(_convert(model, form, recipe, raw=False, calibration=calibration))
 
 
 def _convert(
@@ -165,41 +139,6 @@ def _convert(
         return converter.convert()
 
 
-def _calibration(
-    student: Student, form: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> Calibration:
-    """Inputs that fix an integer model's ranges."""
-    side = student.trunk.input_shape[1]
-    frames = [[_normalised(frame, side) for frame in pair] for pair in pairs]
-    # The 256 bytes must span -1..1 whatever the frames hold: one pixel of each end.
-    for frame in frames[0]:
-        frame[0, 0, 0], frame[0, 0, 1] = -1.0, 1.0
-    if form == "pair":
-        return lambda: ({"frame": one, "other": two} for one, two in frames)
-
-    # Each pair is fed both ways round: the states going in are then the same set as those
-    # coming out, and both get the same scale. They come from LiteRT's own kernels, the ones
-    # that calibration runs, so that the ranges agree to the last bit.
-    interpreter = Interpreter(
-        model_content=_convert(student.step, "step", "fp32", raw=False),
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    runner = interpreter.get_signature_runner("step")
-    nothing = np.zeros(runner.get_input_details()["state"]["shape"], np.float32)
-
-    def inputs() -> Iterator[dict[str, np.ndarray]]:
-        for one, two in frames:
-            yield {"frame": one, "state": runner(frame=two, state=nothing)["state"]}
-            yield {"frame": two, "state": runner(frame=one, state=nothing)["state"]}
-
-    return inputs
-
-
-def _normalised(frame: np.ndarray, side: int) -> np.ndarray:
-    """`[S, S, 3]` uint8 to `[1, side, side, 3]` float32 in -1..1."""
-    return normalise(shrink(frame, side)[None]).numpy()
-
-
 def _share_state_scale(content: bytes) -> bytes:
     """Give the state one scale where it goes in and where it comes out.
 
@@ -224,6 +163,33 @@ def _share_state_scale(content: bytes) -> bytes:
     for index in {taken, *(operator.outputs[0] for operator in readers)}:
         graph.tensors[index].quantization.scale = target.scale
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _agreement(student: Student, content: bytes, form: str, pairs: Sequence[Pair]) -> float:
+    """Mean correlation of a file's maps with the float student's, over frame pairs."""
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner(form)
+    side = student.trunk.input_shape[1]
+    scores = []
+    for pair in pairs:
+        frame, other = (shrink(picture, side)[None] for picture in pair)  # (1, R, R, 3)
+        inputs = {"frame": normalise(frame), "other": normalise(other)}
+        if form == "pair":
+            drawn = runner(frame=frame, other=other)["attention"]
+            logits = student.pair(inputs, training=False)
+        else:
+            detail = runner.get_input_details()["state"]
+            nothing = np.zeros(detail["shape"], detail["dtype"])
+            state = runner(frame=other, state=nothing)["state"]
+            drawn = runner(frame=frame, state=state)["attention"]
+            state = student.trunk(inputs["other"], training=False)
+            inputs = {"frame": inputs["frame"], "state": state}
+            logits = student.step(inputs, training=False)["attention"]
+        maps = drawn.ravel().astype(float), attention(logits).numpy().ravel()
+        flat = any(np.ptp(values) == 0 for values in maps)
+        scores.append(0.0 if flat else np.corrcoef(*maps)[0, 1])
+    return round(float(np.mean(scores)), 4)
 
 
 def _state_quantisation(content: bytes, form: str) -> dict[str, float]:
