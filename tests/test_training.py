@@ -102,8 +102,9 @@ def test_validation_without_teachers_has_the_hard_terms_only(student):
 def tiny_task(steps_from=None):
     """A linear fit whose batches depend on their number only."""
     keras.utils.set_random_seed(3)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    kernel = model.layers[0].kernel
+    noise = keras.layers.GaussianNoise(0.1)  # its generator must resume too
+    model = keras.Sequential([keras.Input((4,)), noise, keras.layers.Dense(3)])
+    kernel = model.layers[-1].kernel
 
     def batches(start):
         if steps_from is not None:

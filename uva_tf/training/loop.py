@@ -49,7 +49,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     optimizer = keras.optimizers.Adam(schedule)
     optimizer.build(task.model.trainable_variables)
     manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=task.model, optimizer=optimizer),
+        tf.train.Checkpoint(model=task.model, optimizer=optimizer, seeds=_seeds(task.model)),
         str(run.checkpoints(task.name)),
         max_to_keep=1,
     )
@@ -85,6 +85,12 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
             run.log(stage=task.name, step=step, **_validate(task.validation, validation_step))
         if step % CHECKPOINT_EVERY == 0 or last:
             manager.save(step)
+
+
+def _seeds(model: keras.Model) -> list[tf.Variable]:
+    """The states of dropout's and noise's generators, which a model's own checkpoint leaves out."""
+    weights = {id(variable) for variable in model.weights}
+    return [variable.value for variable in model.variables if id(variable) not in weights]
 
 
 def _steps(task: Task, optimizer: keras.optimizers.Optimizer):
