@@ -95,6 +95,14 @@ def images_root(tmp_path):
     return write
 
 
+@pytest.fixture
+def photographs(images_root, tmp_path):
+    """The photographs of `images_root`, prepared at 64 pixels."""
+    from uva_tf.data.prepare import prepare
+
+    return prepare("images", images_root(), tmp_path / "photographs.shards", DataConfig(64))
+
+
 @pytest.fixture(scope="session")
 def step_model(tmp_path_factory):
     """An untrained 32 px student as a .tflite file with its manifest."""

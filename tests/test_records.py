@@ -1,0 +1,153 @@
+"""Shards: what goes in comes out, whole or not at all."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from uva_tf.config import DataConfig
+from uva_tf.data.layouts import NOWHERE, gaze
+from uva_tf.data.prepare import prepare
+from uva_tf.data.records import open_dataset, read_records, write_dataset
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.frames import shrink
+
+SIZE = 64  # of the frames of `shards`
+
+
+def write(recordings, out, jobs=1, split=None):
+    split = split or {recording.name: "train" for recording in recordings}
+    return write_dataset(
+        recordings, split, out, layout="gaze", config=DataConfig(size=SIZE), jobs=jobs
+    )
+
+
+class TestRecords:
+    def test_come_back_as_they_went_in(self, gaze_root, shards):
+        for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
+            for sample, record in zip(recording.read(), read_records(shards, shard), strict=True):
+                assert record.video == recording.name
+                assert record.index == sample.index
+                assert record.aspect == 144 / 256
+                np.testing.assert_array_equal(record.fixations.points, sample.fixations.points)
+                np.testing.assert_array_equal(
+                    record.fixations.observers, sample.fixations.observers
+                )
+
+    def test_hold_the_frame_made_small(self, gaze_root, shards):
+        for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
+            frames = np.array([shrink(s.frame, SIZE) for s in recording.read()], float)
+            for number, record in enumerate(read_records(shards, shard)):
+                differences = np.abs(frames - record.frame).mean(axis=(1, 2, 3))
+                # JPEG of quality 95 is off by 1 to 2 of 255 on average.
+                assert differences[number] < 2
+                assert differences.argmin() == number
+                swapped = np.abs(frames[number] - record.frame[..., ::-1]).mean()
+                assert differences[number] < swapped
+
+    def test_keep_the_shape_of_photographs(self, photographs):
+        (shard,) = photographs.shards
+        records = list(read_records(photographs, shard))
+        assert [record.video for record in records] == ["a", "b", "c"]
+        # Stored as float32.
+        assert [record.aspect for record in records] == pytest.approx([48 / 32, 40 / 60, 1])
+
+    def test_are_counted_in_the_index(self, gaze_root, shards):
+        for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
+            found = [len(sample.fixations.points) for sample in recording.read()]
+            assert shard.recordings == (recording.name,)
+            assert (shard.frames, shard.fixations) == (8, sum(found))
+            assert shard.without_fixations == found.count(0)
+        assert [shard.split for shard in shards.shards] == ["train", "train", "val"]
+
+    def test_name_what_was_left_out(self, tmp_path, clips_root):
+        rows = [("a", 1, 0, 40, 10, 10), ("a", 1, 900, 40, 10, 10), ("b", 1, 0, 40, 10, 10)]
+        dataset = write(gaze(clips_root(rows)), tmp_path / "out")
+        assert [shard.left_out for shard in dataset.shards] == [{"a": {NOWHERE: 1}}, {}]
+
+
+class TestDataset:
+    def test_opens_as_it_was_written(self, shards):
+        assert open_dataset(shards.folder) == shards
+
+    def test_does_not_depend_on_the_number_of_jobs(self, tmp_path, gaze_root, shards):
+        split = {"clip01": "train", "clip02": "train", "clip03": "val"}
+        one, two = (write(gaze(gaze_root), tmp_path / str(jobs), jobs, split) for jobs in (1, 2))
+        assert one.shards == two.shards == shards.shards
+        assert len({shard.sha256 for shard in one.shards}) == 3
+
+    def test_refuses_an_existing_folder_and_leaves_it_alone(self, tmp_path, clips_root):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mine").write_text("kept")
+        with pytest.raises(InputError, match="exists already"):
+            write(gaze(clips_root([("a", 1, 0, 40, 10, 10)])), tmp_path / "out")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+        assert (tmp_path / "out" / "mine").read_text() == "kept"
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_leaves_nothing_when_it_fails_half_way(self, tmp_path, clips_root, jobs):
+        rows = [(name, 1, 0, 40, 10, 10) for name in "abd"] + [("c", 1, 0, 40, 999, 10)]
+        recordings = gaze(clips_root(rows))
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(InputError, match=r"c\.mp4"):
+            write(recordings, tmp_path / "out", jobs)
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_refuses_a_shard_that_has_changed(self, tmp_path, shards):
+        folder = shutil.copytree(shards.folder, tmp_path / "copy")
+        shard = folder / "00001.tfrecord"
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+        with pytest.raises(InputError, match=r"00001\.tfrecord is missing or was changed"):
+            open_dataset(folder)
+
+    def test_refuses_a_shard_that_is_gone(self, tmp_path, shards):
+        folder = shutil.copytree(shards.folder, tmp_path / "copy")
+        (folder / "00002.tfrecord").unlink()
+        with pytest.raises(InputError, match=r"00002\.tfrecord is missing"):
+            open_dataset(folder)
+
+    @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"shards": [{"file": 1}]}'])
+    def test_refuses_a_folder_without_a_true_index(self, tmp_path, text):
+        if text is not None:
+            (tmp_path / "index.json").write_text(text)
+        with pytest.raises(InputError, match=r"index\.json"):
+            open_dataset(tmp_path)
+
+    def test_names_the_splits_it_has(self, shards):
+        assert [shard.recordings for shard in shards.split("val")] == [("clip03",)]
+        with pytest.raises(InputError, match="no split 'test', it has train, val"):
+            shards.split("test")
+
+    def test_groups_photographs_by_split_in_one_shard(self, tmp_path, images_root):
+        root = images_root(split={"a": "train", "b": "val", "c": "train"})
+        dataset = prepare("images", root, tmp_path / "out", DataConfig(size=SIZE))
+        groups = {(shard.split, shard.recordings) for shard in dataset.shards}
+        assert groups == {("train", ("a", "c")), ("val", ("b",))}
+        assert all(shard.still for shard in dataset.shards)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": -5},
+        {"sigma": float("nan")},
+        {"shards": [5]},
+        {"size": 100},
+    ],
+)
+def test_an_index_that_makes_no_sense_is_refused(shards, tmp_path, changes):
+    index = json.loads((shards.folder / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps(index | changes))
+    with pytest.raises(InputError, match=r"index\.json"):
+        open_dataset(tmp_path)
+
+
+def test_a_shard_outside_its_folder_is_refused(shards, tmp_path):
+    index = json.loads((shards.folder / "index.json").read_text())
+    index["shards"][0]["file"] = str(shards.folder / index["shards"][0]["file"])
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="outside the folder"):
+        open_dataset(tmp_path)
