@@ -31,6 +31,13 @@ class TestShrink:
         # The samples taken first miss some pixels of each area: a level or two.
         assert np.abs(shrink(frame, 64).astype(int) - exact).max() <= 2
 
+    def test_at_once_and_by_way_of_a_stored_frame_gives_the_same_pixels(self):
+        frame = np.random.default_rng(0).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+        for size in (32, 64):
+            stored = shrink(shrink(frame, 128), size)
+            # Rounding twice instead of once.
+            np.testing.assert_allclose(stored.astype(int), shrink(frame, size), atol=1)
+
     def test_portrait_and_tiny_frames_become_square(self):
         for shape in ((300, 20, 3), (1, 1, 3)):
             assert shrink(np.zeros(shape, np.uint8), 32).shape == (32, 32, 3)
