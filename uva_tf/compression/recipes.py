@@ -17,7 +17,7 @@ def fp32(converter: tf.lite.TFLiteConverter, form: str, calibration: Calibration
 
 
 def int8(converter: tf.lite.TFLiteConverter, form: str, calibration: Calibration | None) -> None:
-    """Post-training quantisation: 8-bit weights per channel, 8-bit activations, bytes in and out."""
+    """Post-training quantisation: 8-bit weights (per channel) and activations, bytes in and out."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ((form, inputs) for inputs in calibration())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
