@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         refuse_existing(args.json)
 
-    from uva_tf.data.records import open_dataset
+    from uva_tf.data.dataset import open_dataset
     from uva_tf.evaluation.evaluate import evaluate, table
     from uva_tf.evaluation.sources import open_source
 

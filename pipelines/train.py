@@ -20,6 +20,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
     )
+    parser.add_argument(
+        "--weight",
+        type=float,
+        action="append",
+        default=[],
+        help="how often a --data is drawn, one for each in their order (default: equally often)",
+    )
     parser.add_argument("--preset", choices=list(PRESETS), required=True)
     parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="the run folder")
     parser.add_argument("--stages", default=",".join(STAGES), help=f"default {','.join(STAGES)}")
@@ -30,16 +37,16 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
 
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import train, with_data
+    from uva_tf.training.stages import kinds_to_teach, open_data, train, with_data
 
-    config = with_data(PRESETS[args.preset](), args.data)
+    config = with_data(PRESETS[args.preset](), args.data, args.weight)
     if args.resume and args.run.exists():
         run = Run.open(args.run)
         if run.config != config:
             raise InputError(
                 f"{args.run} was started with another preset or other data, see its config.json"
             )
-    elif "distill" in stages and "teach" not in stages:
+    elif "teach" not in stages and "distill" in stages and kinds_to_teach(open_data(config)):
         raise InputError("--stages distill needs teachers: add teach, or --resume a run with them")
     else:
         run = Run.create(args.run, config)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from uva_tf.command import command
-from uva_tf.data.layouts import NOWHERE, OUTSIDE
+from uva_tf.data.recordings import NOWHERE, OUTSIDE
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.video import VideoWriter
 
@@ -87,10 +87,13 @@ BAD_RECORDINGS = {
         lambda r: change(r, ",10,10", ",1000,1000"),
         "1 of 1 fixations lie outside the 64x36 frame",
     ),
-    "row for no video": (lambda r: change(r, "one,", "three,"), "no file for three"),
+    "row for no video": (
+        lambda r: change(r, "one,", "three,"),
+        "one.mp4: without a row in fixations.csv; bad too: three",
+    ),
     "video for no row": (
         lambda r: table(r, "one,1,0,200,10,10\n"),
-        "two without a row in fixations.csv",
+        "two.mp4: without a row in fixations.csv",
     ),
     "no videos": (lambda r: shutil.rmtree(r / "videos"), "videos: no such folder"),
     "text called mp4": (text_for_a_clip, "one.mp4: no frame can be read"),
@@ -124,7 +127,7 @@ def test_prepare_refuses_recordings(tmp_path, clips_root, refused, case):
         ("--layout gaze --root {root}", "required: --out"),
         ("--layout gaze --out {out}", "required: --root"),
         ("--root {root} --out {out}", "required: --layout"),
-        ("--layout salicon --root {root} --out {out}", "'salicon'"),
+        ("--layout saliency --root {root} --out {out}", "'saliency'"),
         ("--layout gaze --root {root} --out {out} --size big", "'big'"),
         ("--layout gaze --root {root} --out {out} --size 0", "size"),
         ("--layout gaze --root {root} --out {out} --size -8", "size"),
@@ -146,7 +149,7 @@ def test_prepare_refuses_arguments(tmp_path, clips_root, refused, args, words):
 
 
 def test_prepare_accepts_few_points_outside_and_says_so(tmp_path, clips_root, capfd, script):
-    rows = [("one", 1, 0, 200, 10, 10)] * 10 + [("one", 1, 0, 200, 100, 10)]
+    rows = [("one", n, 0, 200, 10 if n else 100, 10) for n in range(11)]
     root = clips_root([*rows, ("two", 1, 0, 200, 10, 10), ("two", 1, 999, 80, 10, 10)], frames=6)
     out = tmp_path / "out"
     args = ["--layout", "gaze", "--root", str(root), "--out", str(out), "--size", "32"]

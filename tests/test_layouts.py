@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from uva_tf.data.layouts import LAYOUTS, NOWHERE, OUTSIDE, gaze, images, read_split
+from uva_tf.data.layouts import LAYOUTS, gaze, images
+from uva_tf.data.recordings import NOWHERE, OUTSIDE
+from uva_tf.data.tables import read_split
 from uva_tf.runtime.errors import InputError
 
 
@@ -65,7 +67,7 @@ def test_points_are_shares_of_the_frame(clips_root):
 # The clip is 64 pixels wide and 36 high.
 @pytest.mark.parametrize(("x", "y"), [(64, 10), (10, 36), (-0.1, 10), (10, -5)])
 def test_few_points_outside_the_frame_are_left_out_and_counted(clips_root, x, y):
-    rows = [("clip", 1, 0, 40, 63.9, 35.9)] * 9 + [("clip", 1, 0, 40, x, y)]
+    rows = [("clip", n, 0, 40, 63.9, 35.9) for n in range(9)] + [("clip", 1, 0, 40, x, y)]
     (recording,) = gaze(clips_root(rows))
     first = next(iter(list(recording.read())))
     assert len(first.fixations.points) == 9
@@ -74,7 +76,7 @@ def test_few_points_outside_the_frame_are_left_out_and_counted(clips_root, x, y)
 
 
 def test_many_points_outside_the_frame_are_refused(clips_root):
-    rows = [("clip", 1, 0, 40, 10, 10)] * 17 + [("clip", 1, 0, 40, 640, 10)] * 2
+    rows = [("clip", n, 0, 40, 10 if n < 17 else 640, 10) for n in range(19)]
     (recording,) = gaze(clips_root(rows))
     with pytest.raises(InputError, match=r"2 of 19 fixations lie outside the 64x36 frame"):
         list(recording.read())

@@ -2,19 +2,20 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from uva_tf.config import AugmentConfig, DataConfig
 from uva_tf.data.gaze import Fixations, density_map
-from uva_tf.data.layouts import Recording, Sample, gaze
+from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
-from uva_tf.data.records import map_record, read_records, write_dataset
+from uva_tf.data.recordings import Recording, Sample
+from uva_tf.data.records import map_record, read_records
+from uva_tf.data.writer import write_dataset
 
 SIZE = 64  # of the frames of `shards`
-PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0)
+PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0, time_reversal=0.0, camera_motion=0.0)
 
 
 def write(recordings, out, jobs=1, split=None):
@@ -217,8 +218,7 @@ def write_maps(dataset, folder, change=lambda records: records):
             for record in read_records(dataset, shard):
                 picture = np.zeros((32, 32), np.uint8)
                 picture[2 * record.index, column] = 255
-                png = cv2.imencode(".png", picture)[1].tobytes()
-                records.append(map_record(record.video.encode(), record.index, png))
+                records.append(map_record(record.video.encode(), record.index, kind, picture))
             with tf.io.TFRecordWriter(str(folder / kind / shard.file)) as writer:
                 for record in change(records):
                     writer.write(record)
@@ -248,7 +248,7 @@ class TestTeachersMaps:
 
     def test_are_cropped_with_their_frames(self, tmp_path, shards):
         folder = write_maps(shards, tmp_path / "maps")
-        augment = AugmentConfig(smallest_crop=0.5, colour=0.0)
+        augment = replace(PLAIN, smallest_crop=0.5)
         batches = training(
             [shards], count=8, size=SIZE, map_size=32, augment=augment, teachers=[folder]
         )

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from uva_tf.config import DataConfig
-from uva_tf.data.layouts import NOWHERE, gaze
+from uva_tf.data.dataset import open_dataset
+from uva_tf.data.layouts import gaze
 from uva_tf.data.prepare import prepare
-from uva_tf.data.records import open_dataset, read_records, write_dataset
+from uva_tf.data.recordings import NOWHERE
+from uva_tf.data.records import read_records
+from uva_tf.data.writer import write_dataset
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 
@@ -58,7 +61,7 @@ class TestRecords:
             found = [len(sample.fixations.points) for sample in recording.read()]
             assert shard.recordings == (recording.name,)
             assert (shard.frames, shard.fixations) == (8, sum(found))
-            assert shard.without_fixations == found.count(0)
+            assert shard.not_looked_at == found.count(0)
         assert [shard.split for shard in shards.shards] == ["train", "train", "val"]
 
     def test_name_what_was_left_out(self, tmp_path, clips_root):

@@ -1,3 +1,11 @@
 """Ultra-light video attention prediction, from training to the phone."""
 
+import os
+
 __version__ = "0.1.0"
+
+# OpenCV reads these when it is loaded: no chatter of its own, and no picture so large that
+# memory is taken for a file's mere claim.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))

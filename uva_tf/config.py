@@ -66,10 +66,15 @@ class AugmentConfig:
     Attributes:
         smallest_crop: side of the smallest crop, as a share of the picture's; 1 for none.
         colour: largest relative change of brightness, contrast and saturation; 0 for none.
+        time_reversal: share of the passes over a clip in which time runs backwards.
+        camera_motion: largest shift and zoom, as a share of the crop's side, between a
+            photograph and itself as `other`; 0 for none.
     """
 
     smallest_crop: float = 0.7
     colour: float = 0.3
+    time_reversal: float = 0.5
+    camera_motion: float = 0.03
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Config:
         joint: step 2, both paths under the fused head against ground truth.
         soft_weight: share of the teacher's map in step 1's loss; the rest is ground truth's.
         data: folders of the prepared datasets that the run trains on.
+        data_weights: how often each is drawn, in proportion; empty for equally often.
         data_sha256: checksums of their indexes.
     """
 
@@ -108,7 +114,15 @@ class Config:
     soft_weight: float = 0.5
     seed: int = 1
     data: tuple[str, ...] = ()
+    data_weights: tuple[float, ...] = ()
     data_sha256: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        weights = self.data_weights
+        if weights and not (len(weights) == len(self.data) and all(0 < w < 1e9 for w in weights)):
+            raise InputError(
+                f"weights {weights} of {len(self.data)} datasets: expected one above 0 for each"
+            )
 
     def to_json(self) -> str:
         """The configuration as indented JSON."""

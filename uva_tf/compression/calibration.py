@@ -8,7 +8,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from uva_tf.compression.recipes import Calibration
-from uva_tf.data.records import Dataset, read_records
+from uva_tf.data.dataset import Dataset
+from uva_tf.data.records import read_records
 from uva_tf.models.maps import normalise
 from uva_tf.runtime.frames import shrink
 

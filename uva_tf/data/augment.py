@@ -1,86 +1,152 @@
-"""Random changes of a training example, the same for frame, other, maps and fixations.
+"""Random changes of training batches, the same for frame, other, maps and fixations.
 
-Every draw is a function of a stateless seed, so that a resumed run repeats it.
+The draws of a batch are a function of its stateless seed, so that a resumed run repeats
+them. Everything is done on whole batches: on single examples it costs several times as much.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
-# Share of the picture that is kept: left, top and side, from 0 to 1.
-Crop = tf.Tensor
-WHOLE = (0.0, 0.0, 1.0)
+# Shares of the picture that are kept, `[B, 3]`: left, top and side, from 0 to 1.
+Crops = tf.Tensor
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
-def draw_crop(points: tf.Tensor, smallest: float, seed: tf.Tensor) -> Crop:
-    """Draw a crop of the picture's own aspect that holds a fixation.
+class Draws(NamedTuple):
+    """What was drawn for a batch, each from 0 to 1."""
+
+    crop: tf.Tensor  # (B, 3) place and side
+    camera: tf.Tensor  # (B, 3) how a camera moved across a photograph
+    colour: tf.Tensor  # (B, 3) saturation, brightness, contrast
+    mirror: tf.Tensor  # (B, 1)
+
+    @classmethod
+    def of(cls, seed: tf.Tensor, batch: int) -> Draws:
+        """Draw for `batch` examples from a stateless seed, `[2]`."""
+        return cls(*tf.split(tf.random.stateless_uniform([batch, 10], seed), [3, 3, 3, 1], axis=1))
+
+
+def whole(batch: tf.Tensor) -> Crops:
+    """Crops that leave nothing out."""
+    return tf.tile([[0.0, 0.0, 1.0]], [batch, 1])
+
+
+def draw_crops(points: tf.RaggedTensor, smallest: float, draw: tf.Tensor) -> Crops:
+    """Crops of the pictures' own aspect that hold a fixation.
 
     Args:
-        points: `[n, 2]` fixations, x and y from 0 to 1.
+        points: `[B, n, 2]` fixations, x and y from 0 to 1.
         smallest: side of the smallest crop, as a share of the picture's.
+        draw: `[B, 3]` from 0 to 1.
 
     Returns:
-        `[3]` left, top and side; the whole picture where the draw holds no fixation.
+        `[B, 3]`; the whole picture where the draw holds none of the fixations there are.
     """
-    draw = tf.random.stateless_uniform([3], seed)
-    side = smallest + (1 - smallest) * draw[2]
-    crop = tf.stack([draw[0] * (1 - side), draw[1] * (1 - side), side])
-    inside = tf.reduce_any(_inside(crop_points(points, crop)))
-    return tf.where(inside, crop, tf.constant(WHOLE))
+    side = smallest + (1 - smallest) * draw[:, 2:]
+    crops = tf.concat([draw[:, :2] * (1 - side), side], axis=1)
+    inside = crop_points(points, crops).row_lengths() > 0
+    return tf.where(
+        (inside | (points.row_lengths() == 0))[:, None], crops, whole(tf.shape(draw)[0])
+    )
 
 
-def crop_points(points: tf.Tensor, crop: Crop) -> tf.Tensor:
-    """Fixations in units of the crop; those outside lie beyond 0..1."""
-    return (points - crop[:2]) / crop[2]
-
-
-def keep_inside(points: tf.Tensor) -> tf.Tensor:
-    """Drop the fixations beyond 0..1."""
-    return tf.boolean_mask(points, _inside(points))
-
-
-def crop_picture(picture: tf.Tensor, crop: Crop, size: int) -> tf.Tensor:
-    """Cut a crop out, to whole pixels, and shrink it by area averaging.
+def move_camera(crops: Crops, motion: float, draw: tf.Tensor) -> Crops:
+    """What a camera sees that was at a crop and moved and zoomed a little inside the picture.
 
     Args:
-        picture: `[H, W, C]`, any dtype.
+        motion: largest shift and zoom, as a share of the crop's side.
+        draw: `[B, 3]` from 0 to 1.
+    """
+    change = motion * (2 * draw - 1) * crops[:, 2:]
+    side = tf.minimum(crops[:, 2:] + change[:, 2:], 1.0)
+    # The zoom is about the middle.
+    corner = crops[:, :2] + change[:, :2] + (crops[:, 2:] - side) / 2
+    return tf.concat([tf.clip_by_value(corner, 0.0, 1 - side), side], axis=1)
+
+
+def crop_points(points: tf.RaggedTensor, crops: Crops) -> tf.RaggedTensor:
+    """Fixations in units of the crops, without those outside, `[B, n, 2]`."""
+    crop = tf.gather(crops, points.value_rowids())  # (N, 3)
+    cropped = (points.flat_values - crop[:, :2]) / crop[:, 2:]
+    inside = tf.reduce_all((cropped >= 0) & (cropped < 1), axis=1)
+    return tf.ragged.boolean_mask(points.with_flat_values(cropped), points.with_flat_values(inside))
+
+
+def crop_pictures(pictures: tf.Tensor, crops: Crops, size: int) -> tf.Tensor:
+    """Cut crops out and shrink them by area averaging.
+
+    Each pixel is the mean of a grid of bilinear samples at most two stored pixels apart: a
+    whole picture made 2, 4, 6, ... times smaller is averaged exactly.
+
+    Args:
+        pictures: `[B, S, S, C]`, any dtype.
+        crops: `[B, 3]`.
 
     Returns:
-        `[size, size, C]` float32.
+        `[B, size, size, C]` float32.
     """
-    pixels = tf.cast(tf.shape(picture)[0], tf.float32)
-    left, top, side = tf.unstack(tf.cast(tf.round(crop * pixels), tf.int32))
-    return tf.image.resize(picture[top : top + side, left : left + side], [size, size], "area")
+    stored = pictures.shape[1]
+    fine = size * -(-stored // (2 * size))  # samples along a side
+    # The op takes the places of the first and the last sample, as shares of stored - 1.
+    first = crops[:, 1::-1] * stored + 0.5 * crops[:, 2:] * stored / fine - 0.5  # (B, 2) y, x
+    last = first + crops[:, 2:] * stored * (fine - 1) / fine
+    boxes = tf.concat([first, last], axis=1) / (stored - 1)
+    # Rounding may put a sample outside by a hair, where the op would fill in black.
+    boxes = tf.clip_by_value(boxes, 0.0, 1.0)
+    samples = tf.image.crop_and_resize(
+        pictures, boxes, tf.range(tf.shape(pictures)[0]), [fine, fine]
+    )
+    return (
+        samples if fine == size else tf.nn.avg_pool2d(samples, fine // size, fine // size, "VALID")
+    )
 
 
-def mirror(example: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Flip a whole example left to right, every other time."""
-    flip = tf.random.stateless_uniform([], seed) < 0.5
-    flipped = dict(example)
-    for key in ("frame", "other", "density", "teacher_spatial", "teacher_temporal"):
-        if key in example:
-            flipped[key] = tf.where(flip, example[key][:, ::-1], example[key])
-    x, y = example["fixations"][:, 0], example["fixations"][:, 1]
-    flipped["fixations"] = tf.stack([tf.where(flip, 1 - x, x), y], axis=1)
-    return flipped
-
-
-def recolour(example: dict[str, tf.Tensor], strength: float, seed: tf.Tensor) -> dict:
-    """Change brightness, contrast and saturation of both frames alike.
+def mirror_points(points: tf.RaggedTensor, flip: tf.Tensor) -> tf.RaggedTensor:
+    """Mirror the fixations of some examples left to right.
 
     Args:
+        points: `[B, n, 2]` x and y from 0 to 1.
+        flip: `[B]` bool.
+    """
+    x, y = tf.unstack(points.flat_values, axis=1)
+    x = tf.where(tf.gather(flip, points.value_rowids()), 1 - x, x)
+    return points.with_flat_values(tf.stack([x, y], axis=1))
+
+
+def mirror_pictures(pictures: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
+    """Mirror the pictures of some examples left to right.
+
+    Args:
+        pictures: `[B, ..., H, W, C]`.
+        flip: `[B]` bool.
+    """
+    # Taking the flipped ones apart costs a tenth of choosing between all and all reversed.
+    groups = tf.cast(flip, tf.int32)
+    kept, turned = tf.dynamic_partition(pictures, groups, 2)
+    places = tf.dynamic_partition(tf.range(tf.size(flip)), groups, 2)
+    turned = tf.reverse(turned, [-2])
+    return tf.ensure_shape(tf.dynamic_stitch(places, [kept, turned]), pictures.shape)
+
+
+def recolour(frames: tf.Tensor, strength: float, draw: tf.Tensor) -> tf.Tensor:
+    """Change saturation, brightness and contrast of each example's frames alike.
+
+    Args:
+        frames: `[B, ..., 3]` float32 on the scale 0..255.
         strength: largest relative change of each; 0 leaves the frames as they are.
+        draw: `[B, 3]` from 0 to 1.
     """
-    draw = tf.random.stateless_uniform([3], seed, -strength, strength)
-    changed = dict(example)
-    for key in ("frame", "other"):
-        frame = tf.cast(example[key], tf.float32)  # (H, W, 3)
-        grey = tf.image.rgb_to_grayscale(frame)
-        frame = grey + (1 + draw[0]) * (frame - grey)
-        frame = 127.5 * (1 + draw[1]) + (1 + draw[2]) * (frame - 127.5)
-        changed[key] = tf.cast(tf.clip_by_value(tf.round(frame), 0, 255), tf.uint8)
-    return changed
-
-
-def _inside(points: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all((points >= 0) & (points < 1), axis=1)
+    if strength == 0:
+        return frames
+    saturation, brightness, contrast = tf.unstack(strength * (2 * draw - 1), axis=1)  # (B,)
+    # All three are one affine map of a pixel: frame @ matrix + offset.
+    grey = tf.stack([LUMA] * 3, axis=1)  # (3, 3), columns alike
+    matrix = grey + (1 + saturation)[:, None, None] * (tf.eye(3) - grey)
+    matrix *= (1 + contrast)[:, None, None]
+    offset = 127.5 * (brightness - contrast)
+    flat = tf.reshape(frames, [tf.shape(frames)[0], -1, 3])  # (B, N, 3)
+    return tf.reshape(tf.matmul(flat, matrix) + offset[:, None, None], tf.shape(frames))

@@ -1,65 +1,24 @@
 """Dataset folders to recordings: one function a layout, one line in the registry.
 
-A layout reads a folder's lists and returns its recordings sorted by name; their
-frames are decoded only when asked for.
+A layout reads a folder's listing and returns its recordings sorted by name; their
+frames are decoded only when asked for. A recording that does not fit is returned too,
+with its `problem`, so that the rest can be used without it.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from uva_tf.data import synthetic
-from uva_tf.data.gaze import Fixations
+from uva_tf.data import readers, synthetic
+from uva_tf.data.folders import files_by_name, subfolders
+from uva_tf.data.pictures import IMAGE_SUFFIXES
+from uva_tf.data.recordings import Recording, unreadable, withheld
+from uva_tf.data.tables import FixationTable, read_fixations, some
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.video import VIDEO_SUFFIXES, VideoReader
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
-
-# A slip of the tracker puts a few fixations outside the frame; more than this share of a
-# recording means that its coordinates are not pixels of this frame.
-MOST_OUTSIDE = 0.1
-
-OUTSIDE = "fixations outside the frame"
-NOWHERE = "fixations in no frame, such as after the last"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One frame and where people looked in it.
-
-    Attributes:
-        index: number of the frame in its recording, from 1.
-        frame: `[H, W, 3]` uint8 RGB.
-    """
-
-    index: int
-    frame: np.ndarray
-    fixations: Fixations
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A clip or a photograph with its gaze.
-
-    Attributes:
-        name: unique in its dataset; file name without suffix.
-        still: whether it is a photograph.
-        read: starts decoding; yields the samples in order.
-        left_out: why and how many fixations were left out; complete after `read`.
-    """
-
-    name: str
-    still: bool
-    read: Callable[[], Iterator[Sample]]
-    left_out: Counter = field(default_factory=Counter)
+from uva_tf.runtime.video import VIDEO_SUFFIXES
 
 
 def gaze(root: Path) -> list[Recording]:
@@ -69,20 +28,13 @@ def gaze(root: Path) -> list[Recording]:
     the first frame, x and y in pixels of the clip. A fixation belongs to every frame
     whose interval it overlaps.
     """
-    table = _read_fixations(root / "fixations.csv", "video", ("onset_ms", "duration_ms", "x", "y"))
-    return [
-        _clip(name, path, table[name])
-        for name, path in _join(root / "videos", VIDEO_SUFFIXES, table).items()
-    ]
+    columns = ("video", "onset_ms", "duration_ms", "x", "y")
+    return _with_table(root, "videos", VIDEO_SUFFIXES, columns, readers.clip)
 
 
 def images(root: Path) -> list[Recording]:
     """Photographs: `images/NAME.*` and `fixations.csv` with `image, observer, x, y` in pixels."""
-    table = _read_fixations(root / "fixations.csv", "image", ("x", "y"))
-    return [
-        _photograph(name, path, table[name])
-        for name, path in _join(root / "images", IMAGE_SUFFIXES, table).items()
-    ]
+    return _with_table(root, "images", IMAGE_SUFFIXES, ("image", "x", "y"), readers.photograph)
 
 
 def synthetic_clips(root: Path) -> list[Recording]:
@@ -92,172 +44,170 @@ def synthetic_clips(root: Path) -> list[Recording]:
     return gaze(root)
 
 
+def dhf1k(root: Path) -> list[Recording]:
+    """DHF1K: `video/001.AVI`, `annotation/0001/fixation/0001.png` or `fixation/maps/0001.mat`.
+
+    Videos 1 to 600 are for training, to 700 for validation, to 1000 for testing; where
+    those for testing have no annotation, it was withheld.
+    """
+    videos = files_by_name(root / "video", VIDEO_SUFFIXES)
+    annotations = {path.name: path for path in subfolders(root / "annotation")}
+    recordings = []
+    for name, path in videos.items():
+        number = int(name) if name.isdecimal() and len(name) < 10 else 0
+        split = "train" if number <= 600 else "val" if number <= 700 else "test"
+        folder = annotations.pop(f"{number:04d}", None)
+        if not 1 <= number <= 1000:
+            recordings.append(unreadable(name, f"{path}: expected a name from 001 to 1000"))
+        elif folder is not None:
+            recordings.append(_guarded(name, readers.mapped_video, path, folder, split))
+        elif split == "test":
+            recordings.append(withheld(name))
+        else:
+            problem = f"{path}: no folder annotation/{number:04d} beside the videos"
+            recordings.append(unreadable(name, problem))
+    for name, path in annotations.items():
+        recordings.append(unreadable(name, f"{path}: no video of it in {root / 'video'}"))
+    return _sorted(recordings, root, "video/001.AVI")
+
+
+def avs1k(root: Path) -> list[Recording]:
+    """AVS1K: `{trainSet,validSet,testSet}/{Frame,Ground}/CLIP/CLIP_00001.png`.
+
+    Ground holds density maps; fixations are not published. Some copies have Frame and
+    Ground swapped: of the two, the one in colour holds the frames.
+    """
+    recordings = []
+    for part, split in (("trainSet", "train"), ("validSet", "val"), ("testSet", "test")):
+        if not (root / part).is_dir():
+            continue
+        frames, ground = (
+            {path.name: path for path in subfolders(root / part / kind)}
+            for kind in ("Frame", "Ground")
+        )
+        for name in set(frames) & set(ground):
+            clip = _guarded(name, readers.density_clip, frames[name], ground[name], split)
+            recordings.append(clip)
+        for name in set(frames) ^ set(ground):
+            missing = root / part / ("Ground" if name in frames else "Frame") / name
+            recordings.append(unreadable(name, f"{missing}: no such folder"))
+    return _sorted(recordings, root, "trainSet, validSet or testSet")
+
+
+def ucf_sports(root: Path) -> list[Recording]:
+    """UCF-Sports: `{training,testing}/Diving-Side-001/images/Diving-Side_001_001.png`.
+
+    Beside `images` stands `fixation`, pictures or .mat files, maybe in a folder `maps`.
+    """
+    return _frame_folders(root, lambda name: name)
+
+
+def hollywood2(root: Path) -> list[Recording]:
+    """Hollywood-2: `{training,testing}/actioncliptrain00001_1/images/actioncliptrain00001_*.png`.
+
+    A recording is one shot of a clip; frame numbers run on across shots. Beside
+    `images` stands `fixation`.
+    """
+    return _frame_folders(root, lambda name: name.rpartition("_")[0] or name)
+
+
+def salicon(root: Path) -> list[Recording]:
+    """SALICON: `images/COCO_train2014_000000000001.jpg`, `fixations/train/*.mat`.
+
+    The fixations of the test images are withheld.
+    """
+    pictures = files_by_name(root / "images", IMAGE_SUFFIXES)
+    fixations = {
+        path.stem: path
+        for split in ("train", "val", "test")
+        for path in sorted((root / "fixations" / split).glob("*.mat"))
+    }
+    recordings = []
+    for name, path in pictures.items():
+        part = re.fullmatch(r"COCO_(train|val|test)2014_\d{12}", name)
+        if part is None:
+            problem = f"{path}: expected a name such as COCO_train2014_000000000009"
+            recordings.append(unreadable(name, problem))
+        elif name in fixations:
+            recordings.append(readers.salicon_picture(name, path, fixations[name], part[1]))
+        elif part[1] == "test":
+            recordings.append(withheld(name))
+        else:
+            problem = f"{path}: no fixations/{part[1]}/{name}.mat for it"
+            recordings.append(unreadable(name, problem))
+    for name in set(fixations) - set(pictures):
+        recordings.append(unreadable(name, f"{fixations[name]}: no picture of it in images"))
+    return _sorted(recordings, root, "images/COCO_*.jpg")
+
+
 LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
     "gaze": gaze,
     "images": images,
+    "dhf1k": dhf1k,
+    "avs1k": avs1k,
+    "ucf-sports": ucf_sports,
+    "hollywood2": hollywood2,
+    "salicon": salicon,
     "synthetic": synthetic_clips,
 }
 
-SPLITS = ("train", "val", "test")
+
+def _with_table(
+    root: Path,
+    folder: str,
+    suffixes: tuple[str, ...],
+    columns: tuple[str, ...],
+    make: Callable[[str, Path, FixationTable, Path], Recording],
+) -> list[Recording]:
+    """Join files and rows of the table by name; every file has rows and every row a file."""
+    path = root / "fixations.csv"
+    tables, problems = read_fixations(path, columns[0], columns[1:])
+    files = files_by_name(root / folder, suffixes)
+    recordings = []
+    for name in set(files) & set(tables):
+        if name in problems:
+            recordings.append(unreadable(name, problems[name]))
+        else:
+            recordings.append(make(name, files[name], tables[name], path))
+    for name in set(tables) - set(files):
+        problem = f"{root / folder}: no file for {name!r} of {path.name}{_but(name, files)}"
+        recordings.append(unreadable(name, problem))
+    for name in set(files) - set(tables):
+        problem = f"{files[name]}: without a row in {path.name}{_but(name, tables)}"
+        recordings.append(unreadable(name, problem))
+    return _sorted(recordings, root, folder)
 
 
-def read_split(path: Path, names: list[str]) -> dict[str, str]:
-    """Read a split file, `name,split` with splits `train`, `val`, `test`.
-
-    Raises InputError unless it gives each of `names` one split and names nothing else.
-    """
-    split: dict[str, str] = {}
-    for line, row in _rows(path, ("name", "split")):
-        if row["split"] not in SPLITS:
-            raise InputError(
-                f"{path} line {line}: split {row['split']!r}, expected {', '.join(SPLITS)}"
-            )
-        if split.setdefault(row["name"], row["split"]) != row["split"]:
-            raise InputError(f"{path} line {line}: {row['name']!r} is in two splits")
-    if missing := sorted(set(names) - set(split)):
-        raise InputError(f"{path}: {_some(missing)} of the dataset not listed, add a row for each")
-    if surplus := sorted(set(split) - set(names)):
-        raise InputError(f"{path}: {_some(surplus)} listed but not in the dataset")
-    return split
+def _but(name: str, others: Iterable[str]) -> str:
+    """A hint where the name is there in another case."""
+    near = sorted(other for other in others if other.casefold() == name.casefold())
+    return f", but {near[0]!r}: names must agree in case" if near else ""
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The fixations of one recording, column by column."""
-
-    observers: np.ndarray
-    columns: dict[str, np.ndarray]
-
-
-def _clip(name: str, path: Path, table: _Table) -> Recording:
-    left_out: Counter = Counter()
-
-    def read() -> Iterator[Sample]:
-        with VideoReader(path) as video:
-            points, inside = _to_unit(table, video.width, video.height, path, left_out)
-            onset = table.columns["onset_ms"]
-            end = onset + table.columns["duration_ms"]
-            seen = np.zeros_like(inside)
-            for index, frame in enumerate(video, start=1):
-                starts, ends = (index - 1) * 1000 / video.rate, index * 1000 / video.rate
-                # A fixation of no length belongs to the frame that it falls into.
-                active = inside & (onset < ends) & ((end > starts) | (onset >= starts))
-                seen |= active
-                yield Sample(
-                    index,
-                    cv2.cvtColor(frame, cv2.COLOR_BGR2RGB),
-                    Fixations(points[active], table.observers[active]),
-                )
-            left_out[NOWHERE] = int((inside & ~seen).sum())
-
-    return Recording(name, False, read, left_out)
+def _frame_folders(root: Path, prefix: Callable[[str], str]) -> list[Recording]:
+    """Clips in `training` and `testing`, each a folder of pictures and one of fixations."""
+    recordings = [
+        _guarded(folder.name, readers.mapped_frames, folder, prefix(folder.name), split)
+        for part, split in (("training", "train"), ("testing", "test"))
+        if (root / part).is_dir()
+        for folder in subfolders(root / part)
+    ]
+    return _sorted(recordings, root, "training or testing")
 
 
-def _photograph(name: str, path: Path, table: _Table) -> Recording:
-    left_out: Counter = Counter()
-
-    def read() -> Iterator[Sample]:
-        try:
-            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        except cv2.error:  # more pixels than OpenCV allows
-            picture = None
-        if picture is None:
-            raise InputError(f"{path}: not a picture that OpenCV can read")
-        height, width = picture.shape[:2]
-        points, inside = _to_unit(table, width, height, path, left_out)
-        yield Sample(
-            1,
-            cv2.cvtColor(picture, cv2.COLOR_BGR2RGB),
-            Fixations(points[inside], table.observers[inside]),
-        )
-
-    return Recording(name, True, read, left_out)
-
-
-def _to_unit(
-    table: _Table, width: int, height: int, path: Path, left_out: Counter
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels to 0..1, and which fixations lie inside the frame."""
-    x, y = table.columns["x"], table.columns["y"]
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    outside = int((~inside).sum())
-    if outside > MOST_OUTSIDE * len(x):
-        raise InputError(
-            f"{path}: {outside} of {len(x)} fixations lie outside the {width}x{height} frame, "
-            "expected x and y in pixels of this file"
-        )
-    left_out[OUTSIDE] = outside
-    return np.stack([x / width, y / height], axis=1).astype(np.float32), inside
-
-
-def _join(folder: Path, suffixes: tuple[str, ...], table: dict[str, _Table]) -> dict[str, Path]:
-    """Files by name, in sorted order; every file has fixations and every fixation a file."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, the layout needs it")
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes:
-            if path.stem in files:
-                raise InputError(f"{path} and {files[path.stem].name}: one name for two files")
-            files[path.stem] = path
-    if missing := sorted(set(table) - set(files)):
-        raise InputError(f"{folder}: no file for {_some(missing)} of fixations.csv")
-    if surplus := sorted(set(files) - set(table)):
-        raise InputError(f"{folder}: {_some(surplus)} without a row in fixations.csv")
-    return files
-
-
-def _read_fixations(path: Path, key: str, numbers: tuple[str, ...]) -> dict[str, _Table]:
-    values: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-    observers: dict[str, list[int]] = defaultdict(list)
-    numbering: dict[str, int] = {}
-    for line, row in _rows(path, (key, "observer", *numbers)):
-        values[row[key]].append(tuple(_number(row[c], c, path, line) for c in numbers))
-        observers[row[key]].append(numbering.setdefault(row["observer"], len(numbering)))
-    if not values:
-        raise InputError(f"{path}: no fixation in it")
-    return {
-        name: _Table(
-            np.array(observers[name], np.int32), dict(zip(numbers, np.array(rows).T, strict=True))
-        )
-        for name, rows in values.items()
-    }
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table with their line numbers; InputError if a column is not there."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        try:
-            for column in columns:
-                if column not in (reader.fieldnames or ()):
-                    raise InputError(
-                        f"{path}: no column {column!r}, "
-                        f"expected {', '.join(columns)} in the first line"
-                    )
-            for row in reader:
-                if any(row[column] is None for column in columns):
-                    raise InputError(f"{path} line {reader.line_num}: fewer fields than the first")
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise InputError(f"{path}: not a table of comma-separated values ({error})") from None
-
-
-def _number(text: str, column: str, path: Path, line: int) -> float:
+def _guarded(name: str, make: Callable[..., Recording], *args: object) -> Recording:
+    """Make a recording, or one that says why it can't be read."""
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{path} line {line}: {column} is {text!r}, expected a number")
-    if value < 0 and column == "duration_ms":
-        raise InputError(f"{path} line {line}: {column} is {text!r}, expected 0 or more")
-    return value
+        return make(name, *args)
+    except InputError as error:
+        return unreadable(name, str(error))
 
 
-def _some(names: list[str]) -> str:
-    """A few names of a list that may be long."""
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+def _sorted(recordings: list[Recording], root: Path, expected: str) -> list[Recording]:
+    """By name; InputError if there are none or two have one name."""
+    if not recordings:
+        raise InputError(f"{root}: no recording in it, expected {expected}")
+    counts = Counter(recording.name for recording in recordings)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
+        raise InputError(f"{root}: two recordings are called {some(twice)}")
+    return sorted(recordings, key=lambda recording: recording.name)

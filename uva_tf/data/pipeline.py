@@ -16,22 +16,15 @@ from pathlib import Path
 import tensorflow as tf
 
 from uva_tf.config import AugmentConfig
-from uva_tf.data.augment import (
-    WHOLE,
-    Crop,
-    crop_picture,
-    crop_points,
-    draw_crop,
-    keep_inside,
-    mirror,
-    recolour,
-)
-from uva_tf.data.records import FEATURES, Dataset, Shard
+from uva_tf.data import augment as change
+from uva_tf.data.dataset import Dataset, Shard
+from uva_tf.data.records import FEATURES
 
 # Neighbouring frames of a clip are nearly the same: a shuffle must reach across clips.
 SHUFFLE = 2048
 # Each shard read at a time takes up to four open files.
 OPEN_SHARDS = 64
+TEACHER_KEYS = ("teacher_spatial", "teacher_temporal")
 
 Batch = dict[str, tf.Tensor]
 
@@ -51,6 +44,14 @@ class View:
     pairing: str
 
 
+@dataclass(frozen=True)
+class Worker:
+    """Which of several machines reads; each gets other shards of every epoch."""
+
+    number: int = 0
+    count: int = 1
+
+
 def training_batches(
     datasets: Sequence[Dataset],
     view: View,
@@ -58,39 +59,49 @@ def training_batches(
     batch: int,
     seed: int,
     augment: AugmentConfig,
+    weights: Sequence[float] = (),
     start: int = 0,
     teachers: Sequence[Path] | None = None,
+    worker: Worker = Worker(),
 ) -> tf.data.Dataset:
-    """Endless shuffled, augmented batches of the train splits, each dataset drawn equally often.
+    """Endless shuffled, augmented batches of the datasets' train splits.
 
-    Every element is a function of `seed`, TensorFlow's global seed and its number, so that
-    `start` (the number of batches to pass over) resumes an interrupted run where it was.
-    Frames without fixations are left out, except as `other`.
+    Every element is a function of `seed` and its number, so that `start` (the number of
+    batches to pass over) resumes an interrupted run where it was. Frames that nobody
+    looked at are left out, except as `other`.
 
     Args:
-        teachers: for each dataset the folder of its teachers' maps (see `MapWriter`).
+        weights: how often each dataset is drawn, in proportion; by default all equally often.
+        teachers: for each dataset the folder of its teachers' maps, a folder for each kind
+            that the records themselves do not hold.
+        worker: on several machines, this one; `batch` is its own share.
+
+    Raises ValueError if the datasets were prepared with different sigmas, or there are
+    fewer shards than machines.
     """
+    sigmas = {dataset.sigma for dataset in datasets}
+    if len(sigmas) > 1:
+        raise ValueError(f"the datasets' density maps differ in width: sigma {sorted(sigmas)}")
     folders = teachers or [None] * len(datasets)
     streams = [
-        _shuffled(dataset, view.pairing, seed + number, folder)
+        _shuffled(dataset, view.pairing, augment.time_reversal, seed + number, folder, worker)
         for number, (dataset, folder) in enumerate(zip(datasets, folders, strict=True))
     ]
     elements = streams[0]
     if len(streams) > 1:
-        elements = tf.data.Dataset.sample_from_datasets(streams, seed=seed)
-    sigmas = [dataset.sigma for dataset in datasets]
-    if len(set(sigmas)) > 1:
-        raise ValueError(f"the datasets' density maps differ in width: sigma {sigmas}")
+        shares = [weight / sum(weights) for weight in weights] or None
+        elements = tf.data.Dataset.sample_from_datasets(streams, shares, seed=seed)
 
-    def prepare(number, element):
-        draws = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), 3)
-        example = _decode(element, view, sigmas[0], (augment.smallest_crop, draws[0]))
-        return mirror(recolour(example, augment.colour, draws[1]), draws[2])
+    def finish(number, examples):
+        draws = change.Draws.of(tf.stack([seed + worker.number, number]), batch)
+        return _finish(examples, view, datasets[0].sigma, augment, draws)
 
-    elements = elements.enumerate().skip(start * batch)
     return (
-        elements.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        elements.skip(start * batch)
+        .map(lambda element: _decode(element, datasets), num_parallel_calls=tf.data.AUTOTUNE)
         .ragged_batch(batch, drop_remainder=True)
+        .enumerate(start)
+        .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
 
@@ -102,137 +113,245 @@ def ordered_batches(
 
     Args:
         every: take frames 1, 1 + every, 1 + 2 every, ... of each recording, leaving
-            out those without fixations; 1 takes all frames there are.
+            out those that nobody looked at; 1 takes all frames there are.
     """
     elements = tf.data.Dataset.from_tensor_slices([str(dataset.folder / s.file) for s in shards])
-    elements = elements.flat_map(lambda file: _paired(file, view.pairing))
+    elements = elements.flat_map(
+        lambda file: _paired(file, tf.constant(view.pairing == "next"), tf.constant(False))
+    )
     if every > 1:
-        elements = elements.filter(lambda e: _is_nth(e, every)).filter(_has_fixations)
+        elements = elements.filter(lambda e: _is_nth(e, every)).filter(_looked_at)
     return (
         elements.map(
-            lambda element: _decode(element, view, dataset.sigma),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            lambda element: _decode(element, [dataset]), num_parallel_calls=tf.data.AUTOTUNE
         )
         .ragged_batch(batch)
+        .map(
+            lambda examples: _finish(examples, view, dataset.sigma),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
         .prefetch(2)
     )
 
 
-def _shuffled(dataset: Dataset, pairing: str, seed: int, teachers: Path | None) -> tf.data.Dataset:
-    files = [shard.file for shard in dataset.split("train")]
+def _shuffled(
+    dataset: Dataset,
+    pairing: str,
+    time_reversal: float,
+    seed: int,
+    teachers: Path | None,
+    worker: Worker,
+) -> tf.data.Dataset:
+    """Endless epochs of a dataset's training frames, each with its neighbour and maps."""
+    shards = dataset.split("train")
+    if len(shards) < worker.count:
+        raise ValueError(
+            f"{dataset.folder}: {len(shards)} shards for training, expected at least one for "
+            f"each of {worker.count} machines"
+        )
+    files = tf.constant([shard.file for shard in shards])
+    still = tf.constant([shard.still for shard in shards])
 
-    def read(file):
-        elements = _paired(tf.strings.join([str(dataset.folder), "/", file]), pairing)
-        if teachers is None:
-            return elements
-        # Should a map be missing, the empty one in its place does not fit its frame.
-        maps = [
-            tf.data.TFRecordDataset(
-                tf.strings.join([str(teachers), f"/{kind}/", file])
-            ).concatenate(tf.data.Dataset.from_tensors(b""))
-            for kind in ("spatial", "temporal")
-        ]
-        return tf.data.Dataset.zip(elements, *maps).map(
-            lambda element, spatial, temporal: (
-                element | {"teacher_spatial": spatial, "teacher_temporal": temporal}
-            )
+    def read(file, still, reversed_):
+        path = tf.strings.join([str(dataset.folder), "/", file])
+        elements = _paired(path, tf.not_equal(pairing == "next", reversed_), still)
+        return _with_maps(elements, dataset, teachers, file)
+
+    def epoch(number):
+        # The same order on every machine, which takes a part of it.
+        draws = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 2)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), draws[0])
+        reversed_ = tf.random.stateless_uniform([len(shards)], draws[1]) < time_reversal
+        order = order[worker.number :: worker.count]
+        columns = tuple(tf.gather(column, order) for column in (files, still, reversed_))
+        return tf.data.Dataset.from_tensor_slices(columns).interleave(
+            read, cycle_length=min(len(shards), OPEN_SHARDS), block_length=1
         )
 
-    return (
-        tf.data.Dataset.from_tensor_slices(files)
-        .shuffle(len(files), seed=seed)
-        .interleave(read, cycle_length=min(len(files), OPEN_SHARDS), block_length=1)
-        .filter(_has_fixations)
-        .shuffle(SHUFFLE, seed=seed)
-        .repeat()
+    elements = tf.data.Dataset.counter().flat_map(epoch)
+    if any(shard.not_looked_at for shard in shards):
+        elements = elements.filter(_looked_at)
+    return elements.shuffle(SHUFFLE, seed=seed, reshuffle_each_iteration=False)
+
+
+def _paired(file: tf.Tensor, ahead: tf.Tensor, still: tf.Tensor) -> tf.data.Dataset:
+    """A shard's serialized records, each with a neighbour, in one reading.
+
+    Of two records on end, `ahead` says whether the first is meant and the second its
+    neighbour or the other way round; at the shard's end one of them is empty.
+    """
+    count = tf.cast(ahead, tf.int64)
+    nothing = tf.data.Dataset.from_tensors(b"").repeat(count)
+    records = tf.data.TFRecordDataset(file).concatenate(nothing)
+    pairs = records.scan(
+        b"",
+        lambda first, second: (
+            second,
+            {"first": first, "second": second, "ahead": ahead, "still": still},
+        ),
     )
+    return pairs.skip(count)
 
 
-def _paired(file: tf.Tensor, pairing: str) -> tf.data.Dataset:
-    """A shard's serialized records, each with its neighbour (empty at the shard's end)."""
-    records = tf.data.TFRecordDataset(file)
-    nothing = tf.data.Dataset.from_tensors(b"")
-    if pairing == "next":
-        others = records.skip(1).concatenate(nothing)
-    else:
-        others = nothing.concatenate(records)
-    return tf.data.Dataset.zip(records, others).map(lambda r, o: {"record": r, "neighbour": o})
+def _record(element: dict[str, tf.Tensor]) -> tf.Tensor:
+    return tf.where(element["ahead"], element["first"], element["second"])
 
 
-def _has_fixations(element: dict[str, tf.Tensor]) -> tf.Tensor:
-    points = tf.io.parse_single_example(element["record"], {"points": FEATURES["points"]})
-    return tf.size(points["points"].values) > 0
+def _neighbour(element: dict[str, tf.Tensor]) -> tf.Tensor:
+    return tf.where(element["ahead"], element["second"], element["first"])
+
+
+def _with_maps(
+    elements: tf.data.Dataset, dataset: Dataset, folder: Path | None, file: tf.Tensor
+) -> tf.data.Dataset:
+    """Add to each element the serialized records that hold its teachers' maps."""
+    for key in TEACHER_KEYS:
+        kind = key.removeprefix("teacher_")
+        if kind in dataset.teachers:
+            elements = elements.map(lambda element, key=key: element | {key: _record(element)})
+        elif folder is not None:
+            # Should a map be missing, the empty one in its place does not fit its frame.
+            maps = tf.data.TFRecordDataset(tf.strings.join([str(folder), f"/{kind}/", file]))
+            maps = maps.concatenate(tf.data.Dataset.from_tensors(b""))
+            elements = tf.data.Dataset.zip(elements, maps).map(
+                lambda element, record, key=key: element | {key: record}
+            )
+    return elements
+
+
+def _looked_at(element: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Whether the record has fixations or a density map."""
+    keys = {key: FEATURES[key] for key in ("points", "density")}
+    record = tf.io.parse_single_example(_record(element), keys)
+    return (tf.size(record["points"].values) > 0) | (record["density"] != b"")
 
 
 def _is_nth(element: dict[str, tf.Tensor], every: int) -> tf.Tensor:
-    index = tf.io.parse_single_example(element["record"], {"index": FEATURES["index"]})["index"]
+    index = tf.io.parse_single_example(_record(element), {"index": FEATURES["index"]})["index"]
     return index % every == 1
 
 
-def _decode(
-    element: dict[str, tf.Tensor],
-    view: View,
-    sigma: float,
-    crop_draw: tuple[float, tf.Tensor] | None = None,
-) -> Batch:
-    """Parse one element; with `crop_draw` (smallest side, seed) a random crop of it."""
-    record = tf.io.parse_single_example(element["record"], FEATURES)
-    neighbour = tf.io.parse_single_example(element["neighbour"], FEATURES)
+def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[str, tf.Tensor]:
+    """Parse one element and decode its pictures, at the size that they are stored in."""
+    size = datasets[0].size
+    record = tf.io.parse_single_example(_record(element), FEATURES)
+    pair = {key: FEATURES[key] for key in ("video", "index", "frame")}
+    neighbour = tf.io.parse_single_example(_neighbour(element), pair)
     # A neighbour of another recording, or across a gap, is none: the frame pairs with itself.
-    step = 1 if view.pairing == "next" else -1
     adjacent = (neighbour["video"] == record["video"]) & (
-        neighbour["index"] == record["index"] + step
+        tf.abs(neighbour["index"] - record["index"]) == 1
     )
-    points = tf.reshape(record["points"].values, [-1, 2])
-    crop = tf.constant(WHOLE)
-    if crop_draw is not None:
-        crop = draw_crop(points, *crop_draw)
-        points = keep_inside(crop_points(points, crop))
+    frame = _decode_frame(record["frame"], size)
+    # A photograph, or a clip's end, is decoded once.
+    other = tf.cond(adjacent, lambda: _decode_frame(neighbour["frame"], size), lambda: frame)
     example = {
-        "frame": _frame(record["frame"], crop, view.size),
-        "other": _frame(tf.where(adjacent, neighbour["frame"], record["frame"]), crop, view.size),
-        "density": density(points, view.map_size, sigma, record["aspect"]),
-        "fixations": points,
+        "frames": tf.stack([frame, other]),  # (2, S, S, 3)
+        "fixations": tf.reshape(record["points"].values, [-1, 2]),
+        "aspect": record["aspect"],
+        "still": element["still"],
         "video": record["video"],
         "index": record["index"],
     }
-    for kind in ("teacher_spatial", "teacher_temporal"):
-        if kind in element:
-            example[kind] = _teacher_map(element[kind], record, crop, view.map_size)
+    if any(dataset.publishes_maps for dataset in datasets):
+        example["density"] = tf.cond(
+            record["density"] == b"",
+            lambda: tf.zeros([size, size, 1], tf.uint8),
+            lambda: _decode_map(record["density"], size),
+        )
+    for key in TEACHER_KEYS:
+        if key in element:
+            example[key] = _teacher_map(element[key], key, record, size // 2)
     return example
 
 
-def _frame(jpeg: tf.Tensor, crop: Crop, size: int) -> tf.Tensor:
-    frame = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")  # (S, S, 3)
-    return tf.cast(tf.round(crop_picture(frame, crop, size)), tf.uint8)
+def _finish(
+    examples: dict[str, tf.Tensor],
+    view: View,
+    sigma: float,
+    augment: AugmentConfig | None = None,
+    draws: change.Draws | None = None,
+) -> Batch:
+    """Make a batch of decoded examples small and draw its density maps; with `draws`, change it."""
+    points = examples["fixations"]  # (B, n, 2)
+    count = tf.shape(examples["frames"])[0]
+    crops = others_crops = change.whole(count)
+    if draws is not None:
+        crops = others_crops = change.draw_crops(points, augment.smallest_crop, draws.crop)
+        moved = change.move_camera(crops, augment.camera_motion, draws.camera)
+        others_crops = tf.where(examples["still"][:, None], moved, crops)
+        points = change.crop_points(points, crops)
+    both = tf.reshape(examples["frames"], [-1, *examples["frames"].shape[2:]])  # (2 B, S, S, 3)
+    crops_of_both = tf.reshape(tf.stack([crops, others_crops], axis=1), [-1, 3])
+    frames = change.crop_pictures(both, crops_of_both, view.size)
+    frames = tf.reshape(frames, [-1, 2, view.size, view.size, 3])
+    maps = {
+        key: change.crop_pictures(examples[key], crops, view.map_size)
+        for key in ("density", *TEACHER_KEYS)
+        if key in examples
+    }
+    if draws is not None:
+        frames = change.recolour(frames, augment.colour, draws.colour)
+    frames = tf.cast(tf.clip_by_value(tf.round(frames), 0, 255), tf.uint8)
+    if draws is not None:
+        flip = draws.mirror[:, 0] < 0.5
+        frames = change.mirror_pictures(frames, flip)
+        points = change.mirror_points(points, flip)
+        maps = {key: change.mirror_pictures(picture, flip) for key, picture in maps.items()}
+    # A dataset that publishes maps publishes no fixations: one of the two is empty.
+    drawn = density(points, view.map_size, sigma, examples["aspect"])
+    batch = {
+        "frame": frames[:, 0],
+        "other": frames[:, 1],
+        "density": _sum_to_1(drawn + maps["density"]) if "density" in maps else drawn,
+        "fixations": points,
+        "video": examples["video"],
+        "index": examples["index"],
+    }
+    for key in TEACHER_KEYS:
+        if key in maps:
+            # A crop may hold nothing of the teacher's map: then it says nothing, evenly.
+            batch[key] = _sum_to_1(maps[key] + 1e-3)
+    return batch
 
 
-def density(points: tf.Tensor, size: int, sigma: float, aspect: tf.Tensor | float) -> tf.Tensor:
-    """`uva_tf.data.gaze.density_map` on a square grid, in TensorFlow.
+def _decode_frame(jpeg: tf.Tensor, size: int) -> tf.Tensor:
+    frame = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.ensure_shape(frame, [size, size, 3])
+
+
+def _decode_map(png: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.ensure_shape(tf.io.decode_png(png, channels=1), [size, size, 1])
+
+
+def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor) -> tf.Tensor:
+    """`uva_tf.data.gaze.density_map` of a batch, on a square grid.
 
     Args:
-        points: `[n, 2]` x and y from 0 to 1.
+        points: `[B, n, 2]` x and y from 0 to 1.
+        aspect: `[B]` height / width of the pictures.
 
     Returns:
-        `[size, size, 1]` float32 that sums to 1; all zero without fixations.
+        `[B, size, size, 1]` float32; each sums to 1, or is all zero without fixations.
     """
+    points = points.to_tensor(default_value=-100.0)  # (B, n, 2), the filling far away
     centres = (tf.range(size, dtype=tf.float32) + 0.5) / size
-    across = tf.exp(-0.5 * ((centres - points[:, :1]) / sigma) ** 2)  # (n, W)
-    down = tf.exp(-0.5 * ((centres - points[:, 1:]) * aspect / sigma) ** 2)  # (n, H)
-    total = tf.matmul(down, across, transpose_a=True)  # (H, W)
-    return tf.math.divide_no_nan(total, tf.reduce_sum(total))[..., None]
+    x, y = points[..., :1], points[..., 1:]  # (B, n, 1)
+    across = tf.exp(-0.5 * ((centres - x) / sigma) ** 2)  # (B, n, W)
+    down = tf.exp(-0.5 * ((centres - y) * aspect[:, None, None] / sigma) ** 2)  # (B, n, H)
+    return _sum_to_1(tf.matmul(down, across, transpose_a=True)[..., None])
+
+
+def _sum_to_1(maps: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(maps, tf.reduce_sum(maps, axis=[1, 2, 3], keepdims=True))
 
 
 def _teacher_map(
-    serialized: tf.Tensor, record: dict[str, tf.Tensor], crop: Crop, size: int
+    serialized: tf.Tensor, key: str, record: dict[str, tf.Tensor], size: int
 ) -> tf.Tensor:
     stored = tf.io.parse_single_example(
-        serialized, {key: FEATURES[key] for key in ("video", "index", "frame")}
+        serialized, {name: FEATURES[name] for name in ("video", "index", key)}
     )
     same = (stored["video"] == record["video"]) & (stored["index"] == record["index"])
     message = "teachers' maps and frames are out of step: make the maps again"
     with tf.control_dependencies([tf.debugging.Assert(same, [message])]):
-        picture = tf.io.decode_png(stored["frame"], channels=1)  # (h, w, 1)
-    # A crop may hold nothing of the teacher's map: then it says nothing, evenly.
-    picture = crop_picture(picture, crop, size) + 1e-3
-    return picture / tf.reduce_sum(picture)
+        return _decode_map(stored[key], size)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from uva_tf.config import DataConfig
-from uva_tf.data.layouts import LAYOUTS, read_split
-from uva_tf.data.records import Dataset, Progress, write_dataset
+from uva_tf.data.dataset import Dataset
+from uva_tf.data.external_maps import with_maps
+from uva_tf.data.layouts import LAYOUTS
+from uva_tf.data.recordings import Recording
+from uva_tf.data.tables import read_split, some
+from uva_tf.data.writer import Progress, write_dataset
+from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import refuse_existing
 
 
@@ -19,31 +25,49 @@ def prepare(
     config: DataConfig | None = None,
     *,
     split: Path | None = None,
+    maps: Mapping[str, Path] | None = None,
+    skip_bad: bool = False,
+    jobs: int | None = None,
     progress: Progress = lambda shards, total: shards,
 ) -> Dataset:
     """Read `root` as a layout and write its shards to `out`.
 
+    A preparation that was killed goes on where it was when it is started again.
+
     Args:
         layout: a key of `LAYOUTS`.
-        split: file of `name,split` rows; by default `split.csv` in `root`, and without
-            that every recording is for training.
+        split: file of `name,split` rows; by default `split.csv` in `root`, without that
+            what the layout says, and without that every recording is for training.
+        maps: by kind of teacher (`spatial`, `temporal`) a folder of maps that another model
+            made, see `with_maps`.
+        skip_bad: leave out recordings that can't be read and list them in `skipped`.
+        jobs: shards written at a time; by default one for each processor.
         progress: wraps the iterator over finished shards.
 
     Raises InputError if `out` exists or the recordings do not fit the layout.
     """
     refuse_existing(out)
-    recordings = LAYOUTS[layout](root)
-    names = [recording.name for recording in recordings]
-    path = split or root / "split.csv"
-    listed = split is not None or path.exists()
-    splits = read_split(path, names) if listed else dict.fromkeys(names, "train")
+    found = LAYOUTS[layout](root)
+    recordings = [recording for recording in found if not recording.withheld]
+    for kind, folder in (maps or {}).items():
+        recordings = [r if r.problem else with_maps(r, kind, folder) for r in recordings]
+    bad = [recording for recording in recordings if recording.problem]
+    good = [recording for recording in recordings if not recording.problem]
+    if bad and not (skip_bad and good):
+        more = f"; bad too: {some([r.name for r in bad[1:]])}" if len(bad) > 1 else ""
+        remedy = "; --skip-bad goes on without" if good else ""
+        raise InputError(bad[0].problem + more + remedy)
     return write_dataset(
-        recordings,
-        splits,
+        good,
+        _splits(good, found, root, split),
         out,
         layout=layout,
         config=config or DataConfig(),
-        jobs=os.cpu_count() or 1,
+        jobs=jobs or os.cpu_count() or 1,
+        teachers=tuple(sorted(maps or {})),
+        skip_bad=skip_bad,
+        skipped={recording.name: recording.problem for recording in bad},
+        withheld=len(found) - len(recordings),
         progress=progress,
     )
 
@@ -56,18 +80,39 @@ def summary(dataset: Dataset) -> str:
         recordings = sum(len(shard.recordings) for shard in shards)
         frames = sum(shard.frames for shard in shards)
         fixations = sum(shard.fixations for shard in shards)
-        empty = sum(shard.without_fixations for shard in shards)
+        empty = sum(shard.not_looked_at for shard in shards)
         lines.append(
             f"{name}: {recordings} recordings, {frames} frames, {fixations} fixations "
             f"(counted in every frame they last), {empty} frames without fixations"
         )
-    reasons: dict[str, Counter] = {}
+    for kind in dataset.teachers:
+        lines.append(f"with the maps of a {kind} teacher")
+    reasons: dict[str, Counter] = defaultdict(Counter)
+    notes: dict[str, list[str]] = defaultdict(list)
     for shard in dataset.shards:
         for recording, counts in shard.left_out.items():
             for reason, count in counts.items():
-                reasons.setdefault(reason, Counter())[recording] += count
+                reasons[reason][recording] += count
+        for recording, found in shard.notes.items():
+            for note in found:
+                notes[note].append(recording)
     for reason, counts in reasons.items():
-        worst = ", ".join(f"{name} {count}" for name, count in counts.most_common(5))
-        more = f" and {len(counts) - 5} more recordings" if len(counts) > 5 else ""
-        lines.append(f"left out: {counts.total()} {reason} ({worst}{more})")
+        worst = [f"{name} {count}" for name, count in counts.most_common()]
+        lines.append(f"left out: {counts.total()} {reason} ({some(worst)})")
+    for note, recordings in notes.items():
+        lines.append(f"note: {note} ({some(recordings)})")
+    if dataset.withheld:
+        lines.append(f"left out: {dataset.withheld} recordings whose gaze is not published")
+    for name, reason in dataset.skipped.items():
+        lines.append(f"skipped: {name}: {reason}")
     return "\n".join(lines)
+
+
+def _splits(
+    recordings: Sequence[Recording], found: Sequence[Recording], root: Path, path: Path | None
+) -> dict[str, str]:
+    """Each recording's split: from a file, else from the layout, else all are for training."""
+    if path is None and not (root / "split.csv").exists():
+        return {recording.name: recording.split or "train" for recording in recordings}
+    names, others = ([recording.name for recording in part] for part in (recordings, found))
+    return read_split(path or root / "split.csv", names, optional=others)

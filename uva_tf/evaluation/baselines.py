@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
+from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
-from uva_tf.data.pipeline import density
-from uva_tf.data.records import FEATURES, Dataset
+from uva_tf.data.pipeline import View, ordered_batches
 
 PRIOR_SIZE = 64
+SMALLEST = 8  # side of the frames that come along and are not looked at
 # Without recordings to learn it from, the prior is a Gaussian of this width, a rough
 # average of published centre biases.
 PRIOR_SIGMA = 0.2
@@ -44,15 +44,8 @@ def observer_halves(
 
 
 def _mean_density(dataset: Dataset) -> np.ndarray:
-    """Mean over all training frames with fixations, `[64, 64]` float32."""
-    files = [str(dataset.folder / shard.file) for shard in dataset.split("train")]
-    keys = {key: FEATURES[key] for key in ("points", "aspect")}
-
-    def frame_density(serialized):
-        record = tf.io.parse_single_example(serialized, keys)
-        points = tf.reshape(record["points"].values, [-1, 2])
-        return density(points, PRIOR_SIZE, dataset.sigma, record["aspect"])[..., 0]
-
-    maps = tf.data.TFRecordDataset(files).map(frame_density)
-    total = maps.reduce(tf.zeros([PRIOR_SIZE, PRIOR_SIZE]), lambda a, b: a + b).numpy()
+    """Mean over all training frames that somebody looked at, `[64, 64]` float32."""
+    view = View(SMALLEST, PRIOR_SIZE, "previous")
+    batches = ordered_batches(dataset, dataset.split("train"), view, batch=64)
+    total = sum(batch["density"].numpy().sum(axis=0)[..., 0] for batch in batches)
     return total / max(total.sum(), np.finfo(np.float32).tiny)

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map, fixation_map
-from uva_tf.data.records import Dataset, Record, read_records
+from uva_tf.data.records import Record, read_records
 from uva_tf.evaluation import metrics
 from uva_tf.evaluation.baselines import centre_prior, observer_halves
 from uva_tf.evaluation.sources import Source
@@ -112,7 +113,7 @@ def evaluate(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         total = sum(len(shard.recordings) for shard in shards)
         for records in progress(_clips(dataset, shards), total):
-            seen = [record for record in records if len(record.fixations.points)]
+            seen = [record for record in records if record.looked_at]
             counts[0] += len(seen)
             counts[1] += len(records) - len(seen)
             if seen:
@@ -144,27 +145,35 @@ class Truth:
     """What people did in one frame, on the evaluation grid.
 
     Attributes:
-        fixated: `[H, W]` bool.
-        density: `[H, W]` float32, sums to 1.
+        density: `[H, W]`, on any scale.
+        fixated: `[H, W]` bool; None where the dataset publishes density maps only.
     """
 
-    fixated: np.ndarray
     density: np.ndarray
+    fixated: np.ndarray | None
 
     @classmethod
     def of(cls, points: np.ndarray, aspect: float, sigma: float) -> Truth:
         """From `[n, 2]` points, height / width of the picture, and the Gaussians' width."""
         height = round(WIDTH * aspect)
-        return cls(fixation_map(points, height, WIDTH), density_map(points, height, WIDTH, sigma))
+        return cls(density_map(points, height, WIDTH, sigma), fixation_map(points, height, WIDTH))
+
+    @classmethod
+    def of_record(cls, record: Record, sigma: float) -> Truth:
+        """From what a frame's record holds, fixations or a density map."""
+        if record.density is None:
+            return cls.of(record.fixations.points, record.aspect, sigma)
+        return cls(metrics.resize(record.density, round(WIDTH * record.aspect), WIDTH), None)
 
     def score(self, prediction: np.ndarray) -> Scores:
-        """All metrics of a map, `[h, w]` on the scale 0..255."""
-        prediction = metrics.resize(prediction, *self.fixated.shape)
+        """All metrics of a map, `[h, w]` on the scale 0..255; NaN for those that need fixations."""
+        prediction = metrics.resize(prediction, *self.density.shape)
+        known = self.fixated is not None
         return {
-            "NSS": metrics.nss(prediction, self.fixated),
+            "NSS": metrics.nss(prediction, self.fixated) if known else float("nan"),
             "CC": metrics.cc(prediction, self.density),
             "SIM": metrics.sim(prediction, self.density),
-            "AUC-Judd": metrics.auc_judd(prediction, self.fixated),
+            "AUC-Judd": metrics.auc_judd(prediction, self.fixated) if known else float("nan"),
         }
 
 
@@ -189,9 +198,9 @@ def _score_clip(
     halves = observer_halves(everyone, HALVES, seed)
 
     def score_frame(record: Record, predictions: tuple, half: tuple) -> list[Scores | None]:
-        if not len(record.fixations.points):
+        if not record.looked_at:
             return [None] * (len(rows) + 1)
-        truth = Truth.of(record.fixations.points, record.aspect, sigma)
+        truth = Truth.of_record(record, sigma)
         return [truth.score(p) for p in predictions] + [_score_people(record, half, sigma)]
 
     scored = list(pool.map(score_frame, records, maps, itertools.cycle(halves)))

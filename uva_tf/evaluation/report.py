@@ -128,6 +128,8 @@ def strip(records: Sequence[Record], sources: Mapping[str, Source], sigma: float
 
 def _truth(record: Record, sigma: float) -> np.ndarray:
     side = record.frame.shape[0]
+    if record.density is not None:
+        return record.density
     return density_map(record.fixations.points, side, side, sigma, record.aspect)
 
 

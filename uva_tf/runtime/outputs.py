@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,3 +46,33 @@ def new_folder(path: Path) -> Iterator[Path]:
     with new_file(path) as partial:
         partial.mkdir()
         yield partial
+
+
+@contextmanager
+def resumable_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `path` when the block succeeds.
+
+    An InputError removes it. Whatever else ends the block (a kill, an interruption, a full
+    disk) leaves it as `.NAME.partial` beside `path`, and the next block for `path` gets it
+    with all that is in it. Raises InputError if `path` exists or another process is at it.
+    """
+    import fcntl  # not on Windows, where the rest of the runtime must work
+
+    refuse_existing(path)
+    partial = path.with_name(f".{path.name[:99]}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    handle = os.open(partial, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path} is being written by another process") from None
+        try:
+            yield partial
+            refuse_existing(path)
+        except InputError:
+            shutil.rmtree(partial)
+            raise
+        partial.replace(path)
+    finally:
+        os.close(handle)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Iterator
 from pathlib import Path
-
-# FFmpeg prints its own lines about a broken file; ours says what to do about it.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 
 import cv2
 import numpy as np
@@ -16,13 +12,19 @@ import numpy as np
 from uva_tf.runtime.errors import InputError
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+MOST_PIXELS = 2**26
 
 
 class VideoReader:
     """The frames of a video file or a camera, as `[H, W, 3]` uint8 BGR arrays.
 
     Iterating yields every frame in order, once. Raises InputError on opening if
-    the source is absent, is no video, or holds no frame.
+    the source is absent, is no video, holds no frame, or announces frames of more than
+    `MOST_PIXELS`.
+
+    Args:
+        source: a file, or the number of a camera.
+        threads: for decoding a file; 0 leaves it to FFmpeg.
 
     Attributes:
         width, height: size of the frames in pixels.
@@ -30,14 +32,26 @@ class VideoReader:
         length: number of frames the container announces; 0 if it does not say.
     """
 
-    def __init__(self, source: Path | int):
+    def __init__(self, source: Path | int, *, threads: int = 0):
         if isinstance(source, Path) and not source.is_file():
             raise InputError(f"{source}: no such video file")
         name = f"camera {source}" if isinstance(source, int) else str(source)
         # Absolute: FFmpeg takes what stands before a colon for a protocol.
-        self._capture = cv2.VideoCapture(
-            source if isinstance(source, int) else str(source.absolute())
+        self._capture = (
+            cv2.VideoCapture(source)
+            if isinstance(source, int)
+            else cv2.VideoCapture(
+                str(source.absolute()), cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, threads]
+            )
         )
+        pixels = math.prod(
+            self._capture.get(side)
+            for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if pixels > MOST_PIXELS:
+            raise InputError(
+                f"{name}: frames of {pixels:.0f} pixels, expected {MOST_PIXELS} at most"
+            )
         ok, self._next = self._capture.read() if self._capture.isOpened() else (False, None)
         if not ok:
             raise InputError(f"{name}: no frame can be read, expected a video that OpenCV decodes")

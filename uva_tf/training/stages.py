@@ -16,8 +16,8 @@ import keras
 import tensorflow as tf
 
 from uva_tf.config import STAGES, Config, StageConfig
+from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
-from uva_tf.data.records import Dataset, open_dataset
 from uva_tf.models.student import VARIANTS, Student, build_student
 from uva_tf.models.teachers import KINDS, build_teacher
 from uva_tf.runtime.errors import InputError
@@ -39,8 +39,8 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
     datasets = open_data(run.config)
     _check_order(run, stages)
     if "teach" in stages:
-        for number, kind in enumerate(KINDS):
-            _teach(run, datasets, kind, run.config.seed + number)
+        for kind in kinds_to_teach(datasets):
+            _teach(run, datasets, kind, run.config.seed + KINDS.index(kind))
     student = _new_student(run)
     if "distill" in stages:
         _distill(run, datasets, student)
@@ -50,12 +50,16 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
         _joint(run, datasets, student)
 
 
-def with_data(config: Config, folders: Sequence[Path]) -> Config:
+def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] = ()) -> Config:
     """A configuration that trains on some prepared datasets, as they are now.
+
+    Args:
+        weights: how often each is drawn, in proportion; by default equally often.
 
     Raises InputError if one can't be trained on.
     """
-    config = replace(config, data=tuple(str(folder.resolve()) for folder in folders))
+    data = tuple(str(folder.resolve()) for folder in folders)
+    config = replace(config, data=data, data_weights=tuple(weights))
     datasets = open_data(config)
     return replace(config, data_sha256=tuple(dataset.sha256 for dataset in datasets))
 
@@ -73,11 +77,16 @@ def open_data(config: Config) -> list[Dataset]:
                 "sizes or sigmas: prepare them alike"
             )
     for dataset in datasets:
-        if not any(shard.fixations for shard in dataset.split("train")):
+        if all(shard.frames == shard.not_looked_at for shard in dataset.split("train")):
             raise InputError(f"{dataset.folder}: nobody looks at anything in its train split")
     if config.data_sha256 and config.data_sha256 != tuple(d.sha256 for d in datasets):
         raise InputError("the data was prepared anew since the run began: start another run")
     return datasets
+
+
+def kinds_to_teach(datasets: Sequence[Dataset]) -> list[str]:
+    """The kinds of teacher whose maps some dataset does not hold itself."""
+    return [kind for kind in KINDS if any(kind not in d.teachers for d in datasets)]
 
 
 def load_student(run: Run) -> Student:
@@ -145,15 +154,15 @@ def _teach(run: Run, datasets: list[Dataset], kind: str, seed: int) -> None:
             model.save(path)
     for number, dataset in enumerate(datasets):
         folder = run.teacher_maps(number) / kind
-        if not folder.exists():
-            write_maps(model, dataset, folder, run.config.student.pairing)
+        if kind not in dataset.teachers and not folder.exists():
+            write_maps(model, kind, dataset, folder, run.config.student.pairing)
 
 
 def _distill(run: Run, datasets: list[Dataset], student: Student) -> None:
     folders = [run.teacher_maps(number) for number in range(len(datasets))]
-    for folder in folders:
+    for folder, dataset in zip(folders, datasets, strict=True):
         for kind in KINDS:
-            if not (folder / kind).is_dir():
+            if kind not in dataset.teachers and not (folder / kind).is_dir():
                 raise InputError(f"{folder / kind} is not there: run the stage teach first")
     model, loss = student.paths, losses.distill(student.paths, run.config.soft_weight)
     seed = run.config.seed + 2
@@ -196,6 +205,7 @@ def _fit(
             batch=stage.batch,
             seed=seed,
             augment=run.config.augment,
+            weights=run.config.data_weights,
             start=start,
             teachers=teachers,
         )

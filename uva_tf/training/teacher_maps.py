@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from uva_tf.data.dataset import Dataset
 from uva_tf.data.pipeline import View, ordered_batches
-from uva_tf.data.records import Dataset, map_record
+from uva_tf.data.records import map_record
 from uva_tf.models.maps import attention, normalise
 from uva_tf.runtime.outputs import new_folder
 
 BATCH = 32
 
 
-def write_maps(model: keras.Model, dataset: Dataset, out: Path, pairing: str) -> None:
+def write_maps(model: keras.Model, kind: str, dataset: Dataset, out: Path, pairing: str) -> None:
     """Write a teacher's map of every training frame, 8-bit, in the shards' order.
 
     Raises InputError if `out` exists.
@@ -28,7 +28,7 @@ def write_maps(model: keras.Model, dataset: Dataset, out: Path, pairing: str) ->
     )
     view = View(dataset.size, dataset.size // 2, pairing)
     shards = dataset.split("train")
-    label = f"{out.name} maps of {dataset.folder.name}"
+    label = f"{kind} maps of {dataset.folder.name}"
     with new_folder(out) as folder:
         for shard in tqdm(shards, label, unit="shard", disable=None):
             with tf.io.TFRecordWriter(str(folder / shard.file)) as writer:
@@ -38,5 +38,4 @@ def write_maps(model: keras.Model, dataset: Dataset, out: Path, pairing: str) ->
                     for video, index, picture in zip(
                         batch["video"].numpy(), batch["index"].numpy(), maps, strict=True
                     ):
-                        png = cv2.imencode(".png", picture)[1].tobytes()
-                        writer.write(map_record(video, int(index), png))
+                        writer.write(map_record(video, int(index), kind, picture))

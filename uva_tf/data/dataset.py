@@ -1,0 +1,129 @@
+"""A prepared dataset: a folder of TFRecord shards and an `index.json` that vouches for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from uva_tf import __version__
+from uva_tf.config import DataConfig
+from uva_tf.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a prepared dataset and what is in it: a clip, or a group of photographs.
+
+    Attributes:
+        fixations: summed over the frames, so that a long fixation counts in each.
+        not_looked_at: number of frames without fixations or density.
+        left_out: by recording, why and how many fixations were left out.
+        notes: by recording, what had to be done to make sense of it.
+    """
+
+    file: str
+    split: str
+    still: bool
+    recordings: tuple[str, ...]
+    frames: int
+    fixations: int
+    not_looked_at: int
+    left_out: dict[str, dict[str, int]]
+    notes: dict[str, list[str]]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset: its folder, how it was made, and its shards.
+
+    Attributes:
+        size: side of the stored frames in pixels.
+        sigma: width of a fixation's Gaussian in image widths.
+        teachers: kinds of teacher (`spatial`, `temporal`) whose maps are in the records.
+        skipped: by recording, why it was skipped.
+        withheld: number of recordings whose gaze is not published.
+    """
+
+    folder: Path
+    layout: str
+    size: int
+    sigma: float
+    shards: tuple[Shard, ...]
+    teachers: tuple[str, ...] = ()
+    skipped: dict[str, str] = field(default_factory=dict)
+    withheld: int = 0
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the index, which holds those of the shards."""
+        return file_sha256(self.folder / "index.json")
+
+    @property
+    def publishes_maps(self) -> bool:
+        """Whether its records hold density maps in place of fixations."""
+        return any(s.frames > s.not_looked_at and not s.fixations for s in self.shards)
+
+    def split(self, name: str) -> list[Shard]:
+        """The shards of a split; raises InputError if there are none."""
+        shards = [shard for shard in self.shards if shard.split == name]
+        if not shards:
+            present = sorted({shard.split for shard in self.shards})
+            raise InputError(f"{self.folder}: no split {name!r}, it has {', '.join(present)}")
+        return shards
+
+    def has(self, name: str) -> bool:
+        """Whether the dataset has a split of that name."""
+        return any(shard.split == name for shard in self.shards)
+
+
+def write_index(dataset: Dataset, folder: Path) -> None:
+    """Write the index of a dataset whose shards lie in `folder`."""
+    index = {"version": __version__, **asdict(dataset)}
+    del index["folder"]
+    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Read a prepared dataset's index and check its shards against it.
+
+    Raises InputError if the folder is no prepared dataset or a shard has changed.
+    """
+    path = folder / "index.json"
+    if not path.is_file():
+        raise InputError(f"{folder}: no index.json, expected a folder written by prepare.py")
+    try:
+        dataset = _from_index(folder, json.loads(path.read_text()))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not an index of this version ({error}), run prepare.py again"
+        ) from None
+    for shard in dataset.shards:
+        file = folder / shard.file
+        if not file.is_file() or file_sha256(file) != shard.sha256:
+            raise InputError(f"{file} is missing or was changed since prepare.py wrote it")
+    return dataset
+
+
+def file_sha256(path: Path) -> str:
+    """Checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shard_from_dict(values: dict) -> Shard:
+    """A shard from what `asdict` and JSON made of it."""
+    return Shard(**{**values, "recordings": tuple(values["recordings"])})
+
+
+def _from_index(folder: Path, index: dict) -> Dataset:
+    index = {key: value for key, value in index.items() if key != "version"}
+    DataConfig(index["size"], index["sigma"])  # raises InputError for nonsense
+    index["shards"] = tuple(shard_from_dict(shard) for shard in index["shards"])
+    index["teachers"] = tuple(index["teachers"])
+    dataset = Dataset(folder, **index)
+    if any(shard.file != Path(shard.file).name for shard in dataset.shards):
+        raise ValueError("a shard outside the folder")
+    return dataset

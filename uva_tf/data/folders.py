@@ -1,0 +1,69 @@
+"""What lies in a dataset's folders, listed in order and joined by number, never by place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uva_tf.data.pictures import IMAGE_SUFFIXES
+from uva_tf.runtime.errors import InputError
+
+MAP_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
+
+
+def files_by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Files by name without suffix, in sorted order."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, the layout needs it")
+    files: dict[str, Path] = {}
+    for path in listed(folder, suffixes):
+        if path.stem in files:
+            raise InputError(f"{path} and {files[path.stem].name}: one name for two files")
+        files[path.stem] = path
+    return files
+
+
+def listed(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """A folder's files of some suffixes, sorted; those that systems hide are not listed."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, the layout needs it")
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def numbered_files(folder: Path, prefix: str) -> dict[int, Path]:
+    """Files by number, in order: `NUMBER.*`, or `PREFIX_NUMBER.*` with a dash for any `_`.
+
+    Raises InputError for a file of another clip and for two of one number.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    by_number: dict[int, Path] = {}
+    start = f"{prefix}_".replace("-", "_") if prefix else ""
+    for path in listed(folder, MAP_SUFFIXES):
+        digits = path.stem.replace("-", "_").removeprefix(start)
+        if not (digits.isdecimal() and len(digits) < 10):
+            raise InputError(f"{path}: expected a name such as {start}00001{path.suffix}")
+        other = by_number.setdefault(int(digits), path)
+        if other != path:
+            raise InputError(f"{path} and {other.name}: one number for two files")
+    if not by_number:
+        raise InputError(f"{folder}: no picture in it")
+    return dict(sorted(by_number.items()))
+
+
+def check_joined(
+    pictures: dict[int, Path], maps: dict[int, Path], frames: Path, ground: Path
+) -> None:
+    """Raise InputError, naming the first, for a frame without a map or a map without a frame."""
+    if missing := sorted(set(pictures) - set(maps)):
+        raise InputError(f"{pictures[missing[0]]}: no map of it in {ground}")
+    if surplus := sorted(set(maps) - set(pictures)):
+        raise InputError(f"{maps[surplus[0]]}: no frame of it in {frames}")

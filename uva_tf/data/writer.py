@@ -1,0 +1,219 @@
+"""Recordings to shards: in parallel, complete or not at all, and going on after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import tensorflow as tf
+
+from uva_tf import __version__
+from uva_tf.config import DataConfig
+from uva_tf.data.dataset import Dataset, Shard, file_sha256, shard_from_dict, write_index
+from uva_tf.data.recordings import Recording
+from uva_tf.data.records import frame_record
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.outputs import resumable_folder
+
+STILLS_PER_SHARD = 64
+
+# Wraps an iterator of known length to show how far it is.
+Progress = Callable[[Iterator, int], Iterator]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The recordings of one shard: a clip, or some photographs of a split."""
+
+    split: str
+    recordings: list[Recording]
+
+
+def write_dataset(
+    recordings: Sequence[Recording],
+    split: dict[str, str],
+    out: Path,
+    *,
+    layout: str,
+    config: DataConfig,
+    jobs: int,
+    teachers: tuple[str, ...] = (),
+    skip_bad: bool = False,
+    skipped: Mapping[str, str] | None = None,
+    withheld: int = 0,
+    progress: Progress = lambda shards, total: shards,
+) -> Dataset:
+    """Write recordings as shards with an index.
+
+    The result depends neither on `jobs` nor on how often the writing was killed: shards are
+    numbered by the recordings' order, and those that a killed writing left are kept if
+    they would be written again the same.
+
+    Args:
+        split: split by name of recording.
+        jobs: how many shards are written at a time.
+        teachers: kinds of teacher whose maps the samples have.
+        skip_bad: leave out recordings that can't be read, in place of raising.
+        skipped, withheld: what was left out before, for the index.
+        progress: wraps the iterator over finished shards.
+
+    Raises InputError if `out` exists or a recording can't be read.
+    """
+    groups = _group(recordings, split)
+    with resumable_folder(out) as folder, _one_thread_a_job(), ThreadPoolExecutor(jobs) as pool:
+        tasks = [
+            pool.submit(_finish_shard, folder / f"{number:05d}.tfrecord", group, config, skip_bad)
+            for number, group in enumerate(groups)
+        ]
+        try:
+            written = [task.result() for task in progress(iter(tasks), len(tasks))]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        reasons = dict(skipped or {})
+        for _, bad in written:
+            reasons.update(bad)
+        dataset = Dataset(
+            folder=out,
+            layout=layout,
+            size=config.size,
+            sigma=config.sigma,
+            shards=tuple(shard for shard, _ in written if shard is not None),
+            teachers=teachers,
+            skipped=dict(sorted(reasons.items())),
+            withheld=withheld,
+        )
+        if not dataset.shards:
+            raise InputError(f"{out.name}: every recording was skipped, nothing is left to write")
+        _remove_all_but({shard.file for shard in dataset.shards}, folder)
+        write_index(dataset, folder)
+    return dataset
+
+
+def _group(recordings: Sequence[Recording], split: dict[str, str]) -> list[Group]:
+    """A shard for each clip, and one for every few photographs of a split."""
+    groups: list[Group] = []
+    open_groups: dict[str, Group] = {}
+    for recording in recordings:
+        name = split[recording.name]
+        group = open_groups.get(name)
+        if recording.still and group and len(group.recordings) < STILLS_PER_SHARD:
+            group.recordings.append(recording)
+            continue
+        groups.append(Group(name, [recording]))
+        if recording.still:
+            open_groups[name] = groups[-1]
+    return groups
+
+
+def _finish_shard(
+    path: Path, group: Group, config: DataConfig, skip_bad: bool
+) -> tuple[Shard | None, dict[str, str]]:
+    """Write a shard, unless it is there already; None if all of it was skipped.
+
+    Beside a finished shard stands `NUMBER.json`: what it was made from and what is in it.
+    """
+    stamp = _stamp(group, config)
+    beside = path.with_suffix(".json")
+    if beside.is_file():
+        found = json.loads(beside.read_text())
+        if found["stamp"] == stamp and file_sha256(path) == found["shard"]["sha256"]:
+            return shard_from_dict(found["shard"]), {}
+    partial = path.with_suffix(".partial")
+    shard, skipped = _write_shard(partial, group, config, skip_bad)
+    if not shard.recordings:
+        partial.unlink()
+        return None, skipped
+    shard = replace(shard, file=path.name)
+    beside.unlink(missing_ok=True)
+    partial.replace(path)
+    if not skipped:  # else it is tried again
+        partial.write_text(json.dumps({"stamp": stamp, "shard": asdict(shard)}))
+        partial.replace(beside)
+    return shard, skipped
+
+
+def _write_shard(
+    path: Path, group: Group, config: DataConfig, skip_bad: bool
+) -> tuple[Shard, dict[str, str]]:
+    total: Counter = Counter()
+    kept: list[Recording] = []
+    skipped: dict[str, str] = {}
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for recording in group.recordings:
+            try:
+                total += _write_recording(writer, recording, config)
+                kept.append(recording)
+            except InputError as error:
+                if not skip_bad:
+                    raise InputError(f"{error}; --skip-bad goes on without") from None
+                skipped[recording.name] = str(error)
+    shard = Shard(
+        file=path.name,
+        split=group.split,
+        still=group.recordings[0].still,
+        recordings=tuple(recording.name for recording in kept),
+        frames=total["frames"],
+        fixations=total["fixations"],
+        not_looked_at=total["not looked at"],
+        left_out={r.name: dict(+r.left_out) for r in kept if any(r.left_out.values())},
+        notes={r.name: r.notes for r in kept if r.notes},
+        sha256=file_sha256(path),
+    )
+    return shard, skipped
+
+
+def _write_recording(
+    writer: tf.io.TFRecordWriter, recording: Recording, config: DataConfig
+) -> Counter:
+    """Write a recording's records and count them.
+
+    A photograph is written once all of it was read, for its shard holds others too.
+    """
+    counts: Counter = Counter()
+
+    def records() -> Iterator[bytes]:
+        for sample in recording.read():
+            found = len(sample.fixations.points)
+            looked_at = found or sample.density is not None
+            counts.update({"frames": 1, "fixations": found, "not looked at": int(not looked_at)})
+            yield frame_record(recording.name, sample, config)
+
+    for record in list(records()) if recording.still else records():
+        writer.write(record)
+    return counts
+
+
+def _stamp(group: Group, config: DataConfig) -> str:
+    """A checksum of everything that decides a shard's content, as far as a listing shows it."""
+    sources = [
+        (recording.name, str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        for recording in group.recordings
+        for path in recording.sources
+    ]
+    content = json.dumps([__version__, asdict(config), group.split, sources])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _remove_all_but(files: set[str], folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name not in files:
+            path.unlink()
+
+
+@contextmanager
+def _one_thread_a_job() -> Iterator[None]:
+    """Keep OpenCV from starting threads of its own within each job."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
