@@ -1,4 +1,4 @@
-"""Random changes of an example: frames, maps and fixations stay together."""
+"""Random changes of batches: frames, maps and fixations stay together."""
 
 import numpy as np
 import pytest
@@ -6,35 +6,36 @@ import tensorflow as tf
 
 from uva_tf.config import AugmentConfig, DataConfig
 from uva_tf.data.augment import (
-    WHOLE,
-    crop_picture,
+    Draws,
+    crop_pictures,
     crop_points,
-    draw_crop,
-    keep_inside,
-    mirror,
+    draw_crops,
+    mirror_pictures,
+    mirror_points,
+    move_camera,
     recolour,
+    whole,
 )
 from uva_tf.data.pipeline import View, density, training_batches
 from uva_tf.data.prepare import prepare
 
-POINTS = tf.constant([[0.1, 0.2], [0.6, 0.9], [0.35, 0.5]])
+POINTS = tf.ragged.constant(
+    [[[0.1, 0.2], [0.6, 0.9], [0.35, 0.5]], [[0.7, 0.7]], []], ragged_rank=1, inner_shape=(2,)
+)
+FLIP = tf.constant([True, False, True])
 
 
-def example(seed=0, size=16):
-    rng = np.random.default_rng(seed)
-    frame, other = rng.integers(0, 256, (2, size, size, 3), dtype=np.uint8)
-    return {
-        "frame": tf.constant(frame),
-        "other": tf.constant(other),
-        "density": density(POINTS, size, 0.1, 1.0),
-        "teacher_spatial": tf.constant(rng.random((size, size, 1), np.float32)),
-        "teacher_temporal": tf.constant(rng.random((size, size, 1), np.float32)),
-        "fixations": POINTS,
-    }
+def draws(batch, seed=0):
+    return Draws.of(tf.constant([7, seed]), batch)
 
 
-def seeds(count):
-    return [tf.constant([7, number], tf.int64) for number in range(count)]
+def noise(batch, size=16, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+
+
+def repeated(points, batch):
+    """The same points for every example of a batch."""
+    return tf.RaggedTensor.from_tensor(tf.tile(tf.constant(points)[None], [batch, 1, 1]))
 
 
 def centre_of(picture):
@@ -44,113 +45,165 @@ def centre_of(picture):
     return np.array([light.sum(axis=0) @ places, light.sum(axis=1) @ places]) / light.sum()
 
 
-def test_mirror_flips_everything_or_nothing():
-    given = example()
-    flips = 0
-    for seed in seeds(20):
-        result = mirror(given, seed)
-        flipped = bool(np.any(result["frame"] != given["frame"]))
-        flips += flipped
-        for key in ("frame", "other", "density", "teacher_spatial", "teacher_temporal"):
-            expected = given[key][:, ::-1] if flipped else given[key]
-            np.testing.assert_array_equal(result[key], expected)
-        x = 1 - POINTS[:, 0] if flipped else POINTS[:, 0]
-        np.testing.assert_array_equal(result["fixations"], tf.stack([x, POINTS[:, 1]], axis=1))
-    assert 4 <= flips <= 16  # a fair coin misses this in 1 of 380 choices of the seeds
-
-
-def test_density_of_mirrored_fixations_is_the_mirrored_density():
-    given = example()
-    results = [mirror(given, seed) for seed in seeds(20)]
-    flipped = next(r for r in results if np.any(r["frame"] != given["frame"]))
-    assert np.any(np.abs(flipped["density"] - given["density"]) > 1e-3)
-    # 1 - x rounds to 6e-8, sigma is 0.1 and the densest pixel 0.02: the rest is float32 rounding.
-    np.testing.assert_allclose(
-        density(flipped["fixations"], 16, 0.1, 1.0), flipped["density"], atol=1e-7
-    )
-
-
-def test_a_crop_keeps_a_dot_at_its_fixation():
-    crops = 0
-    for number, seed in enumerate(seeds(30)):
-        row, column = np.random.default_rng(number).integers(5, 123, 2)
-        picture = np.zeros((128, 128, 3), np.uint8)
+def dots(batch, size=128):
+    """Black pictures with one bright dot each, and the dots' places."""
+    places = np.random.default_rng(0).integers(5, size - 5, (batch, 2))
+    pictures = np.zeros((batch, size, size, 3), np.uint8)
+    for picture, (row, column) in zip(pictures, places, strict=True):
         picture[row - 1 : row + 2, column - 1 : column + 2] = 255
-        point = tf.constant([[(column + 0.5) / 128, (row + 0.5) / 128]], tf.float32)
-        crop = draw_crop(point, 0.5, seed)
-        crops += tuple(crop.numpy()) != WHOLE
-        (place,) = crop_points(point, crop).numpy()
-        if place.min() < 0.05 or place.max() > 0.95:
-            continue  # the dot itself is cut
-        # A crop is cut to whole pixels: its edges move by half of one, of 64 or more.
-        np.testing.assert_allclose(centre_of(crop_picture(picture, crop, 64)), place, atol=1 / 64)
-    assert crops > 10
+    points = tf.RaggedTensor.from_tensor((places[:, None, ::-1] + np.float32(0.5)) / size)
+    return pictures, tf.cast(points, tf.float32)
 
 
-def test_a_crop_is_square_in_shares_and_lies_inside_the_picture():
-    crops = np.array([draw_crop(POINTS, 0.4, seed) for seed in seeds(40)])
-    left, top, side = crops.T
-    assert side.min() >= 0.4
-    assert side.max() <= 1
-    assert min(left.min(), top.min()) >= 0
-    assert max((left + side).max(), (top + side).max()) <= 1 + 1e-6  # float32 sum
-    assert len(np.unique(side)) > 10
+class TestDraws:
+    def test_are_the_same_for_the_same_seed_and_others_for_another(self):
+        for one, again, other in zip(draws(4), draws(4), draws(4, seed=1), strict=True):
+            np.testing.assert_array_equal(one, again)
+            assert not np.any(one.numpy() == other.numpy())
+
+    def test_spread_over_0_to_1(self):
+        for draw in draws(400):
+            assert 0 <= draw.numpy().min() < 0.05  # 400 draws miss it in 1 of 8e8 seeds
+            assert 0.95 < draw.numpy().max() < 1
 
 
-def test_a_crop_without_a_fixation_falls_back_to_the_whole():
-    corner = tf.constant([[0.02, 0.03]])
-    crops = [draw_crop(corner, 0.2, seed) for seed in seeds(60)]
-    for crop in crops:
-        assert len(keep_inside(crop_points(corner, crop))) == 1
-    whole = [crop for crop in crops if tuple(crop.numpy()) == WHOLE]
-    assert 0 < len(whole) < len(crops)
+class TestMirror:
+    def test_flips_the_chosen_pictures_only(self):
+        frames = np.stack([noise(3), noise(3, seed=1)], axis=1)  # (3, 2, 16, 16, 3)
+        flipped = mirror_pictures(tf.constant(frames), FLIP)
+        np.testing.assert_array_equal(flipped[0], frames[0, :, :, ::-1])
+        np.testing.assert_array_equal(flipped[1], frames[1])
+        np.testing.assert_array_equal(flipped[2], frames[2, :, :, ::-1])
+
+    def test_flips_the_chosen_fixations_only(self):
+        expected = [[[1 - 0.1, 0.2], [1 - 0.6, 0.9], [1 - 0.35, 0.5]], [[0.7, 0.7]], []]
+        for found, points in zip(mirror_points(POINTS, FLIP), expected, strict=True):
+            # 1 - x in float32.
+            np.testing.assert_allclose(found, np.reshape(points, (-1, 2)), atol=1e-7)
+
+    def test_density_of_mirrored_fixations_is_the_mirrored_density(self):
+        aspect = tf.ones(3)
+        mirrored = density(mirror_points(POINTS, FLIP), 16, 0.1, aspect)
+        expected = mirror_pictures(density(POINTS, 16, 0.1, aspect), FLIP)
+        assert np.abs(mirrored - density(POINTS, 16, 0.1, aspect)).max() > 1e-3
+        # 1 - x rounds to 6e-8, sigma is 0.1 and the densest pixel 0.04.
+        np.testing.assert_allclose(mirrored, expected, atol=1e-6)
 
 
-def test_a_crop_for_no_fixation_at_all_is_the_whole():
-    for seed in seeds(5):
-        assert tuple(draw_crop(tf.zeros([0, 2]), 0.5, seed).numpy()) == WHOLE
+class TestCrops:
+    def test_keep_a_dot_at_its_fixation(self):
+        pictures, points = dots(40)
+        crops = draw_crops(points, 0.5, draws(40).crop)
+        small = crop_pictures(tf.constant(pictures), crops, 64)
+        checked = 0
+        for picture, found in zip(small.numpy(), crop_points(points, crops), strict=True):
+            (place,) = found.numpy()
+            if place.min() > 0.05 and place.max() < 0.95:  # else the dot itself is cut
+                # A dot of 3 pixels in samples up to 2 apart: a quarter of a pixel of 64.
+                np.testing.assert_allclose(centre_of(picture), place, atol=0.25 / 64)
+                checked += 1
+        assert checked > 20
+
+    def test_are_square_in_shares_and_lie_inside_the_picture(self):
+        points = repeated([[0.1, 0.2], [0.6, 0.9], [0.35, 0.5]], 60)
+        left, top, side = draw_crops(points, 0.4, draws(60).crop).numpy().T
+        assert side.min() >= 0.4
+        assert side.max() <= 1
+        assert min(left.min(), top.min()) >= 0
+        assert max((left + side).max(), (top + side).max()) <= 1 + 1e-6  # float32 sum
+        assert len(np.unique(side)) > 20
+
+    def test_without_a_fixation_fall_back_to_the_whole(self):
+        corner = repeated([[0.02, 0.03]], 60)
+        crops = draw_crops(corner, 0.2, draws(60).crop)
+        assert crop_points(corner, crops).row_lengths().numpy().tolist() == [1] * 60
+        fallen_back = (crops.numpy() == [0, 0, 1]).all(axis=1)
+        assert 0 < fallen_back.sum() < 60
+
+    def test_of_pictures_with_a_map_in_place_of_fixations_are_free(self):
+        nobody = tf.RaggedTensor.from_tensor(tf.zeros([60, 0, 2]), ragged_rank=1)
+        side = draw_crops(nobody, 0.5, draws(60).crop)[:, 2].numpy()
+        # Even draws from 0.5 to 1: the mean of 60 is off by 0.02.
+        assert abs(side.mean() - 0.75) < 0.07
+
+    def test_drop_the_fixations_outside(self):
+        points = repeated([[0.75, 0.5], [0.4, 0.5], [0.75, 0.8], [0.5, 0.25], [0.9, 0.2]], 1)
+        (kept,) = crop_points(points, tf.constant([[0.5, 0.25, 0.5]]))
+        np.testing.assert_array_equal(kept, [[0.5, 0.5], [0.0, 0.0]])
+
+    def test_of_the_whole_at_its_own_size_change_nothing(self):
+        pictures = noise(2)
+        # Places of samples are rounded to 1e-7 of the picture, 255 steps a pixel.
+        np.testing.assert_allclose(
+            crop_pictures(tf.constant(pictures), whole(2), 16), pictures, atol=1e-2
+        )
+
+    @pytest.mark.parametrize("times", [2, 4])
+    def test_of_the_whole_made_smaller_average_over_area(self, times):
+        pictures = noise(2, size=32)
+        size = 32 // times
+        blocks = pictures.reshape(2, size, times, size, times, 3).mean(axis=(2, 4))
+        np.testing.assert_allclose(
+            crop_pictures(tf.constant(pictures), whole(2), size), blocks, atol=1e-2
+        )
+
+    def test_have_no_black_border(self):
+        bright = tf.fill([30, 128, 128, 3], tf.constant(200, tf.uint8))
+        crops = draw_crops(repeated([[0.5, 0.5]], 30), 0.9, draws(30).crop)
+        edges = tf.concat([crops, whole(30)], axis=0)
+        small = crop_pictures(tf.concat([bright, bright], axis=0), edges, 64)
+        np.testing.assert_allclose(small, 200, atol=1e-3)  # float32 weights
 
 
-def test_fixations_outside_a_crop_are_dropped():
-    crop = tf.constant([0.5, 0.25, 0.5])
-    points = tf.constant([[0.75, 0.5], [0.4, 0.5], [0.75, 0.8], [0.5, 0.25], [0.9, 0.2]])
-    kept = keep_inside(crop_points(points, crop))
-    np.testing.assert_array_equal(kept, [[0.5, 0.5], [0.0, 0.0]])
+class TestCamera:
+    CROPS = tf.tile([[0.1, 0.2, 0.6]], [200, 1])
+
+    def test_moves_a_little_both_ways_and_stays_inside(self):
+        moved = move_camera(self.CROPS, 0.05, draws(200).camera).numpy()
+        middle = moved[:, :2] + moved[:, 2:] / 2
+        shift = (middle - [0.4, 0.5]) / 0.6
+        zoom = moved[:, 2] / 0.6 - 1
+        for change in (*shift.T, zoom):
+            assert np.abs(change).max() <= 0.05 + 1e-6  # float32
+            # Even draws: 200 come within a fifth of either end but in 1 of 1e9 seeds.
+            assert change.min() < -0.04
+            assert change.max() > 0.04
+
+    def test_stays_inside_the_picture(self):
+        moved = move_camera(whole(200), 0.1, draws(200).camera).numpy()
+        assert moved[:, :2].min() >= 0
+        assert (moved[:, :2] + moved[:, 2:]).max() <= 1 + 1e-6  # float32
+        assert moved[:, 2].min() < 0.95
+
+    def test_of_no_motion_stays(self):
+        np.testing.assert_array_equal(move_camera(self.CROPS, 0.0, draws(200).camera), self.CROPS)
 
 
-def test_the_whole_at_its_own_size_is_the_picture_itself():
-    picture = example()["frame"]
-    np.testing.assert_array_equal(crop_picture(picture, tf.constant(WHOLE), 16), picture)
+class TestRecolour:
+    def test_by_0_changes_nothing(self):
+        frames = tf.constant(noise(3), tf.float32)
+        np.testing.assert_array_equal(recolour(frames, 0.0, draws(3).colour), frames)
 
+    def test_is_alike_for_both_frames_and_different_for_each_example(self):
+        frame = tf.constant(noise(1), tf.float32)
+        both = tf.tile(frame[:, None], [4, 2, 1, 1, 1])
+        changed = recolour(both, 0.3, draws(4).colour).numpy()
+        np.testing.assert_array_equal(changed[:, 0], changed[:, 1])
+        assert len({example.tobytes() for example in changed}) == 4
 
-def test_recolouring_by_0_changes_nothing():
-    given = example()
-    for seed in seeds(3):
-        result = recolour(given, 0.0, seed)
-        for key, value in given.items():
-            np.testing.assert_array_equal(result[key], value)
+    @pytest.mark.parametrize("strength", [0.1, 0.3])
+    def test_stays_within_its_strength(self, strength):
+        grey = tf.fill([60, 4, 4, 3], 200.0)
+        change = np.abs(recolour(grey, strength, draws(60).colour) - 200).max(axis=(1, 2, 3))
+        # Brightness about 127.5 and contrast about the middle, each by `strength`.
+        most = strength * (127.5 + 72.5)
+        assert 0.5 * most < change.max() <= most
 
-
-def test_both_frames_are_recoloured_alike():
-    given = example()
-    given["other"] = given["frame"][::-1]
-    results = [recolour(given, 0.3, seed) for seed in seeds(5)]
-    for result in results:
-        assert result["frame"].dtype == tf.uint8
-        assert np.any(result["frame"] != given["frame"])
-        np.testing.assert_array_equal(result["other"], result["frame"][::-1])
-        np.testing.assert_array_equal(result["density"], given["density"])
-        np.testing.assert_array_equal(result["fixations"], given["fixations"])
-    assert np.any(results[0]["frame"] != results[1]["frame"])
-
-
-@pytest.mark.parametrize("strength", [0.1, 0.3])
-def test_recolouring_stays_within_its_strength(strength):
-    grey = {key: tf.fill([4, 4, 3], tf.constant(200, tf.uint8)) for key in ("frame", "other")}
-    for seed in seeds(20):
-        value = recolour(grey, strength, seed)["frame"].numpy()
-        # Brightness about 127.5 and contrast about the middle, each by `strength`; 0.5 to round.
-        assert abs(value.astype(float) - 200).max() <= strength * (127.5 + 72.5) + 0.5
+    def test_leaves_the_brightness_of_grey_to_brightness_and_contrast(self):
+        grey = tf.fill([1, 1, 1, 3], 90.0)
+        saturation_only = tf.constant([[1.0, 0.5, 0.5]])
+        # Weights of luma that sum to 1 in float32.
+        np.testing.assert_allclose(recolour(grey, 0.3, saturation_only), 90, rtol=1e-6)
 
 
 def test_dots_stay_at_their_fixations_through_the_whole_pipeline(tmp_path, images_root):
@@ -165,24 +218,29 @@ def test_dots_stay_at_their_fixations_through_the_whole_pipeline(tmp_path, image
     dataset = prepare(
         "images", images_root(pictures, rows), tmp_path / "shards", DataConfig(size=128)
     )
+    augment = AugmentConfig(smallest_crop=0.5, colour=0.2, camera_motion=0.04)
     batches = training_batches(
-        [dataset], View(64, 32, "previous"), batch=16, seed=1, augment=AugmentConfig(0.5, 0.2)
+        [dataset], View(64, 32, "previous"), batch=16, seed=1, augment=augment
     )
-    checked = 0
+    checked, moved = 0, []
     for batch in batches.take(4):
-        # A photograph pairs with itself, so both frames must have gone through the same.
-        np.testing.assert_array_equal(batch["other"], batch["frame"])
-        for frame, density_, points in zip(
-            batch["frame"].numpy(), batch["density"].numpy(), batch["fixations"], strict=True
+        for frame, other, drawn, points in zip(
+            batch["frame"].numpy(),
+            batch["other"].numpy(),
+            batch["density"].numpy(),
+            batch["fixations"],
+            strict=True,
         ):
             (place,) = points.numpy()
             if place.min() < 0.1 or place.max() > 0.9:
                 continue  # the dot or its Gaussian is cut
-            # A pixel of 64 for the cut to whole pixels; half a pixel for JPEG's blur.
-            np.testing.assert_allclose(
-                centre_of(np.where(frame > 100, frame, 0)), place, atol=1.5 / 64
-            )
+            # Half a pixel of 64 for JPEG's blur and the threshold.
+            centre = centre_of(np.where(frame > 100, frame, 0))
+            np.testing.assert_allclose(centre, place, atol=0.5 / 64)
             # A Gaussian sampled at pixel centres has its centre to a tenth of a pixel of 32.
-            np.testing.assert_allclose(centre_of(density_), place, atol=0.1 / 32)
+            np.testing.assert_allclose(centre_of(drawn), place, atol=0.1 / 32)
+            moved.append(centre_of(np.where(other > 100, other, 0)) - centre)
             checked += 1
     assert checked > 30
+    # A photograph's other is itself, seen by a camera that moved: shift and zoom of 4 %.
+    assert 0.02 < np.abs(moved).max() < 0.04 + 0.02 + 1 / 64

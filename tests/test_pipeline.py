@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import AugmentConfig, DataConfig
+from uva_tf.data import pipeline
 from uva_tf.data.gaze import Fixations, density_map
 from uva_tf.data.layouts import gaze
-from uva_tf.data.pipeline import View, ordered_batches, training_batches
+from uva_tf.data.pipeline import View, Worker, ordered_batches, training_batches
 from uva_tf.data.recordings import Recording, Sample
 from uva_tf.data.records import map_record, read_records
 from uva_tf.data.writer import write_dataset
@@ -194,12 +195,59 @@ class TestTrainingBatches:
                     np.testing.assert_array_equal(frame[:, ::-1], stored[video, index])
                 np.testing.assert_array_equal(other[:, ::-1] if flipped else other, before)
 
-    def test_draw_two_datasets_about_equally(self, shards, photographs):
-        batches = training([shards, photographs], count=40, batch=16)
+    @pytest.mark.parametrize(("weights", "share"), [((), 0.5), ((1, 1), 0.5), ((3, 1), 0.75)])
+    def test_draw_datasets_by_weight(self, shards, photographs, weights, share):
+        batches = training([shards, photographs], count=40, batch=16, weights=weights)
         videos = np.concatenate([batch["video"].numpy() for batch in batches])
         clips = np.mean([video.startswith(b"clip") for video in videos])
-        # 640 fair draws are off by 0.02; the datasets hold 16 and 3 frames.
-        assert 0.42 < clips < 0.58
+        # 640 draws are off by 0.02; the datasets hold 16 and 3 frames.
+        assert abs(clips - share) < 0.08
+
+    def test_take_every_frame_once_an_epoch(self, shards, monkeypatch):
+        monkeypatch.setattr(pipeline, "SHUFFLE", 1)  # which else reaches across epochs
+        epochs = training([shards], count=4, batch=16)
+        places = [list(zip(e["video"].numpy(), e["index"].numpy(), strict=True)) for e in epochs]
+        assert all(len(set(epoch)) == 16 for epoch in places)
+        assert len({tuple(epoch) for epoch in places}) > 1
+
+    @pytest.mark.parametrize(("time_reversal", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
+    def test_pair_with_the_frame_after_where_time_runs_backwards(
+        self, shards, time_reversal, share
+    ):
+        stored = {(e["video"], e["index"]): e["frame"] for e in ordered(shards, "previous")}
+        augment = replace(PLAIN, time_reversal=time_reversal)
+        ahead = []
+        for batch in training([shards], count=24, batch=16, size=SIZE, augment=augment):
+            for video, index, frame, other in zip(
+                *(batch[key].numpy() for key in ("video", "index", "frame", "other")), strict=True
+            ):
+                if not np.array_equal(frame, stored[video, index]):
+                    frame, other = frame[:, ::-1], other[:, ::-1]
+                    np.testing.assert_array_equal(frame, stored[video, index])
+                after, before = (
+                    np.array_equal(other, stored[video, min(max(index + step, 1), 8)])
+                    for step in (1, -1)
+                )
+                assert after != before or index in (1, 8)
+                if index not in (1, 8):
+                    ahead.append(after)
+        # Two shards of an epoch draw 24 times: half of them off by 0.1.
+        assert abs(np.mean(ahead) - share) <= (0.35 if share == 0.5 else 0)
+
+    def test_of_several_machines_are_of_different_clips_in_every_epoch(self, shards, monkeypatch):
+        monkeypatch.setattr(pipeline, "SHUFFLE", 1)
+        clips = [
+            [set(b["video"].numpy()) for b in training([shards], count=6, batch=8, worker=worker)]
+            for worker in (Worker(0, 2), Worker(1, 2))
+        ]
+        for one, two in zip(*clips, strict=True):
+            assert len(one) == len(two) == 1
+            assert one | two == {b"clip01", b"clip02"}
+        assert {clip for epoch in clips[0] for clip in epoch} == {b"clip01", b"clip02"}
+
+    def test_refuse_fewer_shards_than_machines(self, photographs):
+        with pytest.raises(ValueError, match="1 shards for training"):
+            training([photographs], count=1, worker=Worker(0, 2))
 
     def test_refuse_datasets_whose_maps_differ_in_width(self, shards, photographs):
         with pytest.raises(ValueError, match="sigma"):

@@ -22,6 +22,8 @@ LAYERS = (
     "compression",
     "evaluation",
     "command",
+    "data.benchmark",
+    "data.prepare_benchmark",
 )
 
 

@@ -15,6 +15,9 @@ from uva_tf.config import StageConfig
 from uva_tf.training.losses import Losses
 from uva_tf.training.run import Run
 
+# From what `tensors` makes of a batch to the loss's named terms.
+Step = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
+
 LOG_EVERY = 20
 CHECKPOINT_EVERY = 100
 VALIDATIONS = 5
@@ -59,7 +62,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     if start >= config.steps:
         return
 
-    train_step, validation_step = _steps(task, optimizer)
+    train_step, validation_step = make_steps(task, optimizer)
     sums: Counter = Counter()
     bar = tqdm(
         task.batches(start).take(config.steps - start),
@@ -70,7 +73,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
         disable=None,
     )
     for step, batch in enumerate(bar, start=start + 1):
-        terms = {name: float(value) for name, value in train_step(_tensors(batch)).items()}
+        terms = {name: float(value) for name, value in train_step(tensors(batch)).items()}
         if not np.isfinite(list(terms.values())).all():
             raise FloatingPointError(f"{task.name}: loss not finite at step {step}: {terms}")
         sums.update(terms)
@@ -93,7 +96,8 @@ def _seeds(model: keras.Model) -> list[tf.Variable]:
     return [variable.value for variable in model.variables if id(variable) not in weights]
 
 
-def _steps(task: Task, optimizer: keras.optimizers.Optimizer):
+def make_steps(task: Task, optimizer: keras.optimizers.Optimizer) -> tuple[Step, Step]:
+    """Functions that train on a batch, and that only compute its losses."""
     variables = task.model.trainable_variables
 
     @tf.function
@@ -117,12 +121,12 @@ def _validate(batches: tf.data.Dataset, step) -> dict[str, float]:
     frames = 0
     for batch in batches:
         count = int(batch["frame"].shape[0])
-        for name, value in step(_tensors(batch)).items():
+        for name, value in step(tensors(batch)).items():
             sums[f"val_{name}"] += count * float(value)
         frames += count
     return {name: value / frames for name, value in sums.items()}
 
 
-def _tensors(batch: dict) -> dict[str, tf.Tensor]:
+def tensors(batch: dict) -> dict[str, tf.Tensor]:
     """What the losses use of a batch: dense tensors of fixed shape."""
     return {key: batch[key] for key in batch if key not in ("fixations", "video", "index")}
