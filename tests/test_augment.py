@@ -10,7 +10,6 @@ from uva_tf.data.augment import (
     crop_pictures,
     crop_points,
     draw_crops,
-    mirror_pictures,
     mirror_points,
     move_camera,
     recolour,
@@ -31,6 +30,10 @@ def draws(batch, seed=0):
 
 def noise(batch, size=16, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+
+
+def unflipped(batch):
+    return tf.fill([batch], False)
 
 
 def repeated(points, batch):
@@ -69,11 +72,12 @@ class TestDraws:
 
 class TestMirror:
     def test_flips_the_chosen_pictures_only(self):
-        frames = np.stack([noise(3), noise(3, seed=1)], axis=1)  # (3, 2, 16, 16, 3)
-        flipped = mirror_pictures(tf.constant(frames), FLIP)
-        np.testing.assert_array_equal(flipped[0], frames[0, :, :, ::-1])
-        np.testing.assert_array_equal(flipped[1], frames[1])
-        np.testing.assert_array_equal(flipped[2], frames[2, :, :, ::-1])
+        frames = noise(3)
+        flipped = crop_pictures(tf.constant(frames), whole(3), FLIP, 16)
+        for found, frame, flip in zip(flipped, frames, FLIP, strict=True):
+            expected = frame[:, ::-1] if flip else frame
+            # Places of samples are rounded to 1e-7 of the picture, 255 steps a pixel.
+            np.testing.assert_allclose(found, expected, atol=1e-2)
 
     def test_flips_the_chosen_fixations_only(self):
         expected = [[[1 - 0.1, 0.2], [1 - 0.6, 0.9], [1 - 0.35, 0.5]], [[0.7, 0.7]], []]
@@ -83,9 +87,10 @@ class TestMirror:
 
     def test_density_of_mirrored_fixations_is_the_mirrored_density(self):
         aspect = tf.ones(3)
+        drawn = density(POINTS, 16, 0.1, aspect)
         mirrored = density(mirror_points(POINTS, FLIP), 16, 0.1, aspect)
-        expected = mirror_pictures(density(POINTS, 16, 0.1, aspect), FLIP)
-        assert np.abs(mirrored - density(POINTS, 16, 0.1, aspect)).max() > 1e-3
+        expected = np.where(FLIP[:, None, None, None], drawn[:, :, ::-1], drawn)
+        assert np.abs(mirrored - drawn).max() > 1e-3
         # 1 - x rounds to 6e-8, sigma is 0.1 and the densest pixel 0.04.
         np.testing.assert_allclose(mirrored, expected, atol=1e-6)
 
@@ -94,7 +99,7 @@ class TestCrops:
     def test_keep_a_dot_at_its_fixation(self):
         pictures, points = dots(40)
         crops = draw_crops(points, 0.5, draws(40).crop)
-        small = crop_pictures(tf.constant(pictures), crops, 64)
+        small = crop_pictures(tf.constant(pictures), crops, unflipped(40), 64)
         checked = 0
         for picture, found in zip(small.numpy(), crop_points(points, crops), strict=True):
             (place,) = found.numpy()
@@ -135,7 +140,7 @@ class TestCrops:
         pictures = noise(2)
         # Places of samples are rounded to 1e-7 of the picture, 255 steps a pixel.
         np.testing.assert_allclose(
-            crop_pictures(tf.constant(pictures), whole(2), 16), pictures, atol=1e-2
+            crop_pictures(tf.constant(pictures), whole(2), unflipped(2), 16), pictures, atol=1e-2
         )
 
     @pytest.mark.parametrize("times", [2, 4])
@@ -144,14 +149,14 @@ class TestCrops:
         size = 32 // times
         blocks = pictures.reshape(2, size, times, size, times, 3).mean(axis=(2, 4))
         np.testing.assert_allclose(
-            crop_pictures(tf.constant(pictures), whole(2), size), blocks, atol=1e-2
+            crop_pictures(tf.constant(pictures), whole(2), unflipped(2), size), blocks, atol=1e-2
         )
 
     def test_have_no_black_border(self):
         bright = tf.fill([30, 128, 128, 3], tf.constant(200, tf.uint8))
         crops = draw_crops(repeated([[0.5, 0.5]], 30), 0.9, draws(30).crop)
         edges = tf.concat([crops, whole(30)], axis=0)
-        small = crop_pictures(tf.concat([bright, bright], axis=0), edges, 64)
+        small = crop_pictures(tf.concat([bright, bright], axis=0), edges, unflipped(60), 64)
         np.testing.assert_allclose(small, 200, atol=1e-3)  # float32 weights
 
 

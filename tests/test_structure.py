@@ -21,6 +21,7 @@ LAYERS = (
     "training",
     "compression",
     "evaluation",
+    "data.throughput",
     "command",
     "data.benchmark",
     "data.prepare_benchmark",

@@ -67,19 +67,19 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
                 return 2
             except OSError as error:
                 users = error.errno in USERS_ERRNO
-                print(f"{'error' if users else 'failed'}: {error}", file=sys.stderr)
+                print(f"{'error' if users else 'failed'}: {_line(error)}", file=sys.stderr)
                 return 2 if users else 1
             except FloatingPointError as error:
-                print(f"failed: {error}", file=sys.stderr)
+                print(f"failed: {_line(error)}", file=sys.stderr)
                 return 1
             except Exception as error:
                 # TensorFlow's errors are no OSErrors, a full disk included.
                 if not any(kind.__name__ == "OpError" for kind in type(error).__mro__):
                     raise
-                print(f"failed: {str(error).splitlines()[0]}", file=sys.stderr)
+                print(f"failed: {_line(error)}", file=sys.stderr)
                 return 1
-            except KeyboardInterrupt:
-                print("interrupted", file=sys.stderr)
+            except KeyboardInterrupt as error:
+                print(f"interrupted{_line(error)}", file=sys.stderr)
                 return 1
             return 0
 
@@ -100,6 +100,12 @@ def number(low: int, high: int) -> Callable[[str], int]:
 def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]:
     """A progress bar on stderr that is off when that is no terminal."""
     return lambda items, total: iter(tqdm(items, label, total, unit=unit, disable=None))
+
+
+def _line(error: BaseException) -> str:
+    """An error's first line, and what was noted on its way up."""
+    first = str(error).partition("\n")[0]
+    return "; ".join([first, *getattr(error, "__notes__", ())])
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ class DataConfig:
     quality: int = 95
 
     def __post_init__(self) -> None:
-        if not (32 <= self.size <= 1024 and self.size % 16 == 0):
+        if not (type(self.size) is int and 32 <= self.size <= 1024 and self.size % 16 == 0):
             raise InputError(f"size {self.size}: expected 32 to 1024 pixels, a multiple of 16")
         if not 0.005 <= self.sigma <= 1:
             raise InputError(f"sigma {self.sigma}: expected 0.005 to 1 image widths")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.data.folders import numbered_files
-from uva_tf.data.pictures import read_map
+from uva_tf.data.pictures import IMAGE_SUFFIXES, read_map
 from uva_tf.data.recordings import Recording, Sample, unreadable
 from uva_tf.runtime.errors import InputError
 
@@ -21,7 +21,7 @@ def with_maps(recording: Recording, kind: str, root: Path) -> Recording:
     """
     folder = root / recording.name
     try:
-        maps = numbered_files(folder, "")
+        maps = numbered_files(folder, "", IMAGE_SUFFIXES)
     except InputError as error:
         return unreadable(recording.name, f"{error}, expected a map of every frame")
 

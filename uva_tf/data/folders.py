@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.data.pictures import IMAGE_SUFFIXES
 from uva_tf.runtime.errors import InputError
-
-MAP_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
 
 
 def files_by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -35,10 +32,12 @@ def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, the layout needs it")
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    # Not those that archives and storage systems add.
+    hidden = (".", "__", "@")
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden))
 
 
-def numbered_files(folder: Path, prefix: str) -> dict[int, Path]:
+def numbered_files(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> dict[int, Path]:
     """Files by number, in order: `NUMBER.*`, or `PREFIX_NUMBER.*` with a dash for any `_`.
 
     Raises InputError for a file of another clip and for two of one number.
@@ -47,7 +46,7 @@ def numbered_files(folder: Path, prefix: str) -> dict[int, Path]:
         raise InputError(f"{folder}: no such folder")
     by_number: dict[int, Path] = {}
     start = f"{prefix}_".replace("-", "_") if prefix else ""
-    for path in listed(folder, MAP_SUFFIXES):
+    for path in listed(folder, suffixes):
         digits = path.stem.replace("-", "_").removeprefix(start)
         if not (digits.isdecimal() and len(digits) < 10):
             raise InputError(f"{path}: expected a name such as {start}00001{path.suffix}")
@@ -64,6 +63,6 @@ def check_joined(
 ) -> None:
     """Raise InputError, naming the first, for a frame without a map or a map without a frame."""
     if missing := sorted(set(pictures) - set(maps)):
-        raise InputError(f"{pictures[missing[0]]}: no map of it in {ground}")
+        raise InputError(f"{pictures[missing[0]]}: no map of that number in {ground}")
     if surplus := sorted(set(maps) - set(pictures)):
-        raise InputError(f"{maps[surplus[0]]}: no frame of it in {frames}")
+        raise InputError(f"{maps[surplus[0]]}: no frame of that number in {frames}")

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from uva_tf.data import readers, synthetic
-from uva_tf.data.folders import files_by_name, subfolders
+from uva_tf.data.folders import files_by_name, listed, subfolders
 from uva_tf.data.pictures import IMAGE_SUFFIXES
 from uva_tf.data.recordings import Recording, unreadable, withheld
-from uva_tf.data.tables import FixationTable, read_fixations, some
+from uva_tf.data.tables import SPLITS, FixationTable, read_fixations, some
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.video import VIDEO_SUFFIXES
 
@@ -50,13 +50,14 @@ def dhf1k(root: Path) -> list[Recording]:
     Videos 1 to 600 are for training, to 700 for validation, to 1000 for testing; where
     those for testing have no annotation, it was withheld.
     """
-    videos = files_by_name(root / "video", VIDEO_SUFFIXES)
-    annotations = {path.name: path for path in subfolders(root / "annotation")}
     recordings = []
-    for name, path in videos.items():
+    annotations = {
+        int(path.name): path for path in subfolders(root / "annotation") if path.name.isdecimal()
+    }
+    for name, path in files_by_name(root / "video", VIDEO_SUFFIXES).items():
         number = int(name) if name.isdecimal() and len(name) < 10 else 0
         split = "train" if number <= 600 else "val" if number <= 700 else "test"
-        folder = annotations.pop(f"{number:04d}", None)
+        folder = annotations.pop(number, None)
         if not 1 <= number <= 1000:
             recordings.append(unreadable(name, f"{path}: expected a name from 001 to 1000"))
         elif folder is not None:
@@ -64,10 +65,11 @@ def dhf1k(root: Path) -> list[Recording]:
         elif split == "test":
             recordings.append(withheld(name))
         else:
-            problem = f"{path}: no folder annotation/{number:04d} beside the videos"
+            problem = f"{path}: no folder annotation/{number:04d} of its own"
             recordings.append(unreadable(name, problem))
-    for name, path in annotations.items():
-        recordings.append(unreadable(name, f"{path}: no video of it in {root / 'video'}"))
+    for number, path in annotations.items():
+        problem = f"{path}: no video of it in {root / 'video'}"
+        recordings.append(unreadable(f"{number:03d}", problem))
     return _sorted(recordings, root, "video/001.AVI")
 
 
@@ -75,7 +77,7 @@ def avs1k(root: Path) -> list[Recording]:
     """AVS1K: `{trainSet,validSet,testSet}/{Frame,Ground}/CLIP/CLIP_00001.png`.
 
     Ground holds density maps; fixations are not published. Some copies have Frame and
-    Ground swapped: of the two, the one in colour holds the frames.
+    Ground swapped: the one whose pictures are in colour holds the frames.
     """
     recordings = []
     for part, split in (("trainSet", "train"), ("validSet", "val"), ("testSet", "test")):
@@ -85,12 +87,17 @@ def avs1k(root: Path) -> list[Recording]:
             {path.name: path for path in subfolders(root / part / kind)}
             for kind in ("Frame", "Ground")
         )
-        for name in set(frames) & set(ground):
-            clip = _guarded(name, readers.density_clip, frames[name], ground[name], split)
-            recordings.append(clip)
         for name in set(frames) ^ set(ground):
             missing = root / part / ("Ground" if name in frames else "Frame") / name
             recordings.append(unreadable(name, f"{missing}: no such folder"))
+        both = sorted(set(frames) & set(ground))
+        notes = []
+        if _swapped([(frames[name], ground[name]) for name in both]):
+            frames, ground = ground, frames
+            notes = ["Frame and Ground are swapped, read the other way round"]
+        for name in both:
+            clip = readers.density_clip
+            recordings.append(_guarded(name, clip, frames[name], ground[name], split, notes))
     return _sorted(recordings, root, "trainSet, validSet or testSet")
 
 
@@ -116,11 +123,18 @@ def salicon(root: Path) -> list[Recording]:
 
     The fixations of the test images are withheld.
     """
-    pictures = files_by_name(root / "images", IMAGE_SUFFIXES)
+    # Some copies sort the pictures into a folder for each split.
+    parts = [root / "images" / part for part in SPLITS if (root / "images" / part).is_dir()]
+    pictures = {
+        name: path
+        for folder in parts or [root / "images"]
+        for name, path in files_by_name(folder, IMAGE_SUFFIXES).items()
+    }
     fixations = {
         path.stem: path
-        for split in ("train", "val", "test")
-        for path in sorted((root / "fixations" / split).glob("*.mat"))
+        for part in SPLITS
+        if (root / "fixations" / part).is_dir()
+        for path in listed(root / "fixations" / part, (".mat",))
     }
     recordings = []
     for name, path in pictures.items():
@@ -182,6 +196,18 @@ def _but(name: str, others: Iterable[str]) -> str:
     """A hint where the name is there in another case."""
     near = sorted(other for other in others if other.casefold() == name.casefold())
     return f", but {near[0]!r}: names must agree in case" if near else ""
+
+
+def _swapped(pairs: list[tuple[Path, Path]]) -> bool:
+    """Whether the folders of frames hold grey maps and those of maps frames in colour.
+
+    The first clip of which only one is in colour decides.
+    """
+    for frames, ground in pairs:
+        one, other = readers.coloured(frames), readers.coloured(ground)
+        if None not in (one, other) and one != other:
+            return other
+    return False
 
 
 def _frame_folders(root: Path, prefix: Callable[[str], str]) -> list[Recording]:

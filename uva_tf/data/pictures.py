@@ -17,10 +17,9 @@ from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.video import MOST_PIXELS
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
-
-# A map with more shades than two and more than this share of its pixels set is no map of
-# fixations but a density map in its place.
-MOST_FIXATED = 0.1
+# Maps of fixations: JPEG would add some of its own.
+FIXATION_SUFFIXES = (".bmp", ".mat", ".png")
+MOST_BYTES = 2**28
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -53,30 +52,31 @@ def read_fixation_map(path: Path) -> tuple[Fixations, tuple[int, int]]:
         height and width.
     """
     marked = _read_mat(path, "I") if path.suffix.lower() == ".mat" else read_map(path)
-    if marked.ndim != 2 or marked.dtype.kind not in "buif":
+    if marked.ndim != 2 or not marked.size or marked.dtype.kind not in "buif":
         raise InputError(f"{path}: I is {marked.dtype} {marked.shape}, expected a map")
     if not np.isfinite(marked).all():
         raise InputError(f"{path}: the map holds NaN or infinity, expected 0 and 1")
-    row, column = np.nonzero(marked)
-    crowded = len(row) > MOST_FIXATED * marked.size
-    if crowded and len(np.unique(marked)) > 2:
+    if (shades := len(np.unique(marked))) > 2:
         raise InputError(
-            f"{path}: {len(row)} of {marked.size} pixels in shades of grey, "
-            "expected a map of fixations, is it a density map?"
+            f"{path}: {shades} shades of grey, expected a map of fixations with two, "
+            "is it a density map?"
         )
+    row, column = np.nonzero(marked)
     height, width = marked.shape
     points = np.stack([(column + 0.5) / width, (row + 0.5) / height], axis=1)
-    return Fixations(points.astype(np.float32), _observers([points])), (height, width)
+    return Fixations(points.astype(np.float32), np.zeros(len(points), np.int32)), (height, width)
 
 
-def read_salicon_gaze(path: Path) -> tuple[Fixations, int]:
+def read_salicon_gaze(path: Path) -> tuple[Fixations, tuple[int, int], int]:
     """Read SALICON's .mat: `gaze`, per observer 1-based x and y, and `resolution`.
 
     Returns:
-        The fixations, at the pixels' centres, and how many were outside the picture.
+        The fixations, at the pixels' centres, the picture's height and width, and how many
+        fixations were outside it.
     """
     resolution = _read_mat(path, "resolution").ravel()
-    if resolution.size != 2 or not (resolution > 0).all():
+    numbers = resolution.dtype.kind in "uif" and np.isfinite(resolution).all()
+    if not numbers or resolution.size != 2 or (resolution < 1).any():
         raise InputError(f"{path}: resolution is {resolution}, expected height and width")
     height, width = (int(side) for side in resolution)
     gaze = _read_mat(path, "gaze")
@@ -86,30 +86,40 @@ def read_salicon_gaze(path: Path) -> tuple[Fixations, int]:
         parts = list(gaze["fixations"].ravel())
     else:
         raise InputError(f"{path}: gaze holds {gaze.dtype.names}, expected fixations")
-    try:
-        points = [np.asarray(part, float).reshape(-1, 2) for part in parts]
-    except ValueError:
-        raise InputError(f"{path}: gaze is no list of x and y") from None
-    observers = _observers(points)
-    points = np.concatenate(points)
-    if not np.isfinite(points).all():
+    points = [_pairs(part, path) for part in parts]
+    observers = np.repeat(np.arange(len(points), dtype=np.int32), [len(p) for p in points])
+    pixels = np.concatenate([np.zeros((0, 2)), *points])
+    if not np.isfinite(pixels).all():
         raise InputError(f"{path}: gaze holds NaN or infinity, expected pixels")
-    shares, inside = to_unit(points[:, 0] - 0.5, points[:, 1] - 0.5, width, height, path)
-    return Fixations(shares[inside], observers[inside]), int((~inside).sum())
+    shares, inside = to_unit(pixels[:, 0] - 0.5, pixels[:, 1] - 0.5, width, height, path)
+    fixations = Fixations(shares[inside], observers[inside])
+    return fixations, (height, width), int((~inside).sum())
 
 
-def _observers(points: list[np.ndarray]) -> np.ndarray:
-    """Numbers 0, 1, ... of the observers whose points come one group after another."""
-    return np.repeat(np.arange(len(points), dtype=np.int32), [len(part) for part in points])
+def _pairs(part: np.ndarray, path: Path) -> np.ndarray:
+    """One observer's fixations, `[n, 2]`."""
+    if part.size == 0:
+        return np.zeros((0, 2))
+    if part.dtype.kind not in "uif" or part.ndim != 2 or part.shape[1] != 2:
+        raise InputError(f"{path}: gaze is {part.dtype} {part.shape}, expected rows of x and y")
+    return part.astype(float)
 
 
 def _decode(path: Path, flags: int) -> np.ndarray:
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size} bytes are too many for a picture")
+    content = path.read_bytes()
     try:
-        picture = cv2.imread(str(path), flags)
-    except cv2.error:  # more pixels than allowed
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:  # no bytes, or more pixels than allowed
         picture = None
     if picture is None:
         raise InputError(f"{path}: not a picture that OpenCV can read")
+    # Where a JPEG stops short, OpenCV fills in grey: after the last start of a scan (FF DA)
+    # there must be an end (FF D9), which can't be part of the pixels.
+    jpeg = content.startswith(b"\xff\xd8")
+    if jpeg and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise InputError(f"{path}: the file ends before its picture does")
     return picture
 
 
@@ -121,7 +131,12 @@ def _read_mat(path: Path, name: str) -> np.ndarray:
             raise InputError(f"{path}: no variable {name}, it has {', '.join(shapes) or 'none'}")
         if np.prod(shapes[name], dtype=float) > MOST_PIXELS:
             raise InputError(f"{path}: {name} is {shapes[name]}, larger than any picture")
-        return loadmat(str(path), variable_names=[name])[name]
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"{path}: larger than any map")
+        value = loadmat(str(path), variable_names=[name])[name]
+        if not isinstance(value, np.ndarray):
+            raise InputError(f"{path}: {name} is sparse, save it with full()")
+        return value
     except InputError:
         raise
     except NotImplementedError:

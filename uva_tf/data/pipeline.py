@@ -275,28 +275,28 @@ def _finish(
     points = examples["fixations"]  # (B, n, 2)
     count = tf.shape(examples["frames"])[0]
     crops = others_crops = change.whole(count)
+    flip = tf.fill([count], False)
     if draws is not None:
         crops = others_crops = change.draw_crops(points, augment.smallest_crop, draws.crop)
         moved = change.move_camera(crops, augment.camera_motion, draws.camera)
         others_crops = tf.where(examples["still"][:, None], moved, crops)
-        points = change.crop_points(points, crops)
-    both = tf.reshape(examples["frames"], [-1, *examples["frames"].shape[2:]])  # (2 B, S, S, 3)
-    crops_of_both = tf.reshape(tf.stack([crops, others_crops], axis=1), [-1, 3])
-    frames = change.crop_pictures(both, crops_of_both, view.size)
+        flip = draws.mirror[:, 0] < 0.5
+        points = change.mirror_points(change.crop_points(points, crops), flip)
+    frames = change.crop_pictures(
+        tf.reshape(examples["frames"], [-1, *examples["frames"].shape[2:]]),  # (2 B, S, S, 3)
+        tf.reshape(tf.stack([crops, others_crops], axis=1), [-1, 3]),
+        tf.repeat(flip, 2),
+        view.size,
+    )
     frames = tf.reshape(frames, [-1, 2, view.size, view.size, 3])
-    maps = {
-        key: change.crop_pictures(examples[key], crops, view.map_size)
-        for key in ("density", *TEACHER_KEYS)
-        if key in examples
-    }
     if draws is not None:
         frames = change.recolour(frames, augment.colour, draws.colour)
     frames = tf.cast(tf.clip_by_value(tf.round(frames), 0, 255), tf.uint8)
-    if draws is not None:
-        flip = draws.mirror[:, 0] < 0.5
-        frames = change.mirror_pictures(frames, flip)
-        points = change.mirror_points(points, flip)
-        maps = {key: change.mirror_pictures(picture, flip) for key, picture in maps.items()}
+    maps = {
+        key: change.crop_pictures(examples[key], crops, flip, view.map_size)
+        for key in ("density", *TEACHER_KEYS)
+        if key in examples
+    }
     # A dataset that publishes maps publishes no fixations: one of the two is empty.
     drawn = density(points, view.map_size, sigma, examples["aspect"])
     batch = {
@@ -333,11 +333,13 @@ def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor)
     Returns:
         `[B, size, size, 1]` float32; each sums to 1, or is all zero without fixations.
     """
-    points = points.to_tensor(default_value=-100.0)  # (B, n, 2), the filling far away
     centres = (tf.range(size, dtype=tf.float32) + 0.5) / size
-    x, y = points[..., :1], points[..., 1:]  # (B, n, 1)
-    across = tf.exp(-0.5 * ((centres - x) / sigma) ** 2)  # (B, n, W)
-    down = tf.exp(-0.5 * ((centres - y) * aspect[:, None, None] / sigma) ** 2)  # (B, n, H)
+    x, y = points.flat_values[:, :1], points.flat_values[:, 1:]  # (N, 1)
+    tall = tf.gather(aspect, points.value_rowids())[:, None]  # (N, 1)
+    across = tf.exp(-0.5 * ((centres - x) / sigma) ** 2)  # (N, W)
+    down = tf.exp(-0.5 * ((centres - y) * tall / sigma) ** 2)  # (N, H)
+    # Padded only now, for exponentials cost more than zeros.
+    across, down = (points.with_flat_values(v).to_tensor() for v in (across, down))  # (B, n, .)
     return _sum_to_1(tf.matmul(down, across, transpose_a=True)[..., None])
 
 

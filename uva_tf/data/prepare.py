@@ -51,6 +51,8 @@ def prepare(
     recordings = [recording for recording in found if not recording.withheld]
     for kind, folder in (maps or {}).items():
         recordings = [r if r.problem else with_maps(r, kind, folder) for r in recordings]
+    if not recordings:
+        raise InputError(f"{root}: the gaze of all its {len(found)} recordings is withheld")
     bad = [recording for recording in recordings if recording.problem]
     good = [recording for recording in recordings if not recording.problem]
     if bad and not (skip_bad and good):
@@ -81,9 +83,14 @@ def summary(dataset: Dataset) -> str:
         frames = sum(shard.frames for shard in shards)
         fixations = sum(shard.fixations for shard in shards)
         empty = sum(shard.not_looked_at for shard in shards)
+        gaze = (
+            "density maps in place of fixations"
+            if dataset.publishes_maps
+            else f"{fixations} fixations (counted in every frame they last)"
+        )
         lines.append(
-            f"{name}: {recordings} recordings, {frames} frames, {fixations} fixations "
-            f"(counted in every frame they last), {empty} frames without fixations"
+            f"{name}: {recordings} recordings, {frames} frames, {gaze}, "
+            f"{empty} frames that nobody looked at"
         )
     for kind in dataset.teachers:
         lines.append(f"with the maps of a {kind} teacher")

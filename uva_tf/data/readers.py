@@ -9,9 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from uva_tf.data.folders import MAP_SUFFIXES, check_joined, listed, numbered_files
+from uva_tf.data.folders import check_joined, listed, numbered_files
 from uva_tf.data.gaze import Fixations
-from uva_tf.data.pictures import read_fixation_map, read_map, read_picture, read_salicon_gaze
+from uva_tf.data.pictures import (
+    FIXATION_SUFFIXES,
+    IMAGE_SUFFIXES,
+    read_fixation_map,
+    read_map,
+    read_picture,
+    read_salicon_gaze,
+)
 from uva_tf.data.recordings import NOWHERE, OUTSIDE, REPEATED, Recording, Sample, to_unit
 from uva_tf.data.tables import FixationTable
 from uva_tf.runtime.errors import InputError
@@ -60,7 +67,7 @@ def photograph(name: str, path: Path, table: FixationTable, source: Path) -> Rec
 
 def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
     """A video whose fixations are maps numbered as its frames."""
-    maps = numbered_files(_fixation_folder(folder), "")
+    maps = numbered_files(_fixation_folder(folder), "", FIXATION_SUFFIXES)
     _check_same(maps, folder / "maps", "")
 
     def read() -> Iterator[Sample]:
@@ -77,32 +84,39 @@ def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
     return Recording(name, False, read, (video, next(iter(maps.values())).parent), split=split)
 
 
-def density_clip(name: str, frames: Path, ground: Path, split: str) -> Recording:
+def density_clip(name: str, frames: Path, ground: Path, split: str, notes: list[str]) -> Recording:
     """A clip of pictures with density maps."""
-    pictures, maps = numbered_files(frames, name), numbered_files(ground, name)
+    pictures = numbered_files(frames, name, IMAGE_SUFFIXES)
+    maps = numbered_files(ground, name, IMAGE_SUFFIXES)
     check_joined(pictures, maps, frames, ground)
     first = min(pictures)
-    notes = _gaps(pictures)
 
     def read() -> Iterator[Sample]:
-        frame_files, map_files = pictures, maps
-        if not _coloured(pictures[first]) and _coloured(maps[first]):
-            frame_files, map_files = maps, pictures
-            notes.append("Frame and Ground are swapped, read the other way round")
-        for number, path in frame_files.items():
-            frame, density = read_picture(path), read_map(map_files[number])
-            _check_shape(frame, density.shape, map_files[number])
+        for number, path in pictures.items():
+            frame, density = read_picture(path), read_map(maps[number])
+            _check_shape(frame, density.shape, maps[number])
             looked_at = density if density.any() else None
             yield Sample(number - first + 1, frame, NOBODY, looked_at)
 
+    notes = [*notes, *_gaps(pictures)]
     return Recording(name, False, read, (frames, ground), split=split, notes=notes)
+
+
+def coloured(folder: Path) -> bool | None:
+    """Whether a folder's pictures are in colour, by its first, middle and last; None if unknown."""
+    files = listed(folder, IMAGE_SUFFIXES)
+    try:
+        pictures = [read_picture(files[n]) for n in (0, len(files) // 2, -1)]
+    except (IndexError, InputError):
+        return None
+    return any((picture != picture[..., :1]).any() for picture in pictures)
 
 
 def mapped_frames(name: str, folder: Path, prefix: str, split: str) -> Recording:
     """A clip of pictures in `images` with fixation maps of the same numbers."""
-    pictures = numbered_files(folder / "images", prefix)
+    pictures = numbered_files(folder / "images", prefix, IMAGE_SUFFIXES)
     fixations = _fixation_folder(folder)
-    maps = numbered_files(fixations, prefix)
+    maps = numbered_files(fixations, prefix, FIXATION_SUFFIXES)
     check_joined(pictures, maps, folder / "images", fixations)
     _check_same(pictures, folder / "maps", prefix)
     first = min(pictures)
@@ -121,8 +135,10 @@ def salicon_picture(name: str, path: Path, mat: Path, split: str) -> Recording:
     left_out: Counter = Counter()
 
     def read() -> Iterator[Sample]:
-        fixations, left_out[OUTSIDE] = read_salicon_gaze(mat)
-        yield Sample(1, read_picture(path), fixations)
+        fixations, shape, left_out[OUTSIDE] = read_salicon_gaze(mat)
+        picture = read_picture(path)
+        _check_shape(picture, shape, mat)
+        yield Sample(1, picture, fixations)
 
     return Recording(name, True, read, (path, mat), split=split, left_out=left_out)
 
@@ -163,21 +179,15 @@ def _gaps(frames: dict[int, Path]) -> list[str]:
     return [] if consecutive else ["numbers of frames are missing between others"]
 
 
-def _coloured(path: Path) -> bool:
-    picture = read_picture(path)
-    return bool((picture != picture[..., :1]).any())
-
-
 def _fixation_folder(folder: Path) -> Path:
     """`fixation`, or `fixation/maps` where that holds the files."""
     fixation = folder / "fixation"
-    direct = fixation.is_dir() and listed(fixation, MAP_SUFFIXES)
+    direct = fixation.is_dir() and listed(fixation, FIXATION_SUFFIXES)
     return fixation if direct or not (fixation / "maps").is_dir() else fixation / "maps"
 
 
 def _check_same(expected: dict[int, Path], folder: Path, prefix: str) -> None:
     """Published density maps are not read, for fixations say more; but they must be all there."""
     if folder.is_dir():
-        check_joined(
-            expected, numbered_files(folder, prefix), next(iter(expected.values())).parent, folder
-        )
+        published = numbered_files(folder, prefix, IMAGE_SUFFIXES)
+        check_joined(expected, published, next(iter(expected.values())).parent, folder)

@@ -117,10 +117,13 @@ def read_records(
 
 
 def _png(picture: np.ndarray, size: int) -> bytes:
-    """Encode a map as a square of `size` pixels."""
+    """Encode a map as a square of `size` pixels whose maximum is 255."""
     smaller = max(picture.shape[:2]) < size
     how = cv2.INTER_LINEAR if smaller else cv2.INTER_AREA
-    return cv2.imencode(".png", cv2.resize(picture, (size, size), interpolation=how))[1].tobytes()
+    resized = cv2.resize(picture.astype(np.float32), (size, size), interpolation=how)
+    # A dim map says as much as a bright one, and would lose it in rounding.
+    levels = np.rint(resized * (255 / max(resized.max(), 1e-9))).astype(np.uint8)
+    return cv2.imencode(".png", levels)[1].tobytes()
 
 
 def _decode(encoded: tf.Tensor, flags: int) -> np.ndarray | None:

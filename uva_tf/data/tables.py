@@ -114,8 +114,11 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
                         f"expected {', '.join(columns)} in the first line"
                     )
             for row in reader:
-                if any(row[column] is None for column in columns):
-                    raise InputError(f"{path} line {reader.line_num}: fewer fields than the first")
+                if None in row or any(value is None for value in row.values()):
+                    number = "more" if None in row else "fewer"
+                    raise InputError(
+                        f"{path} line {reader.line_num}: {number} fields than the first"
+                    )
                 yield reader.line_num, row
         except csv.Error as error:
             raise InputError(f"{path}: not a table of comma-separated values ({error})") from None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -34,6 +35,16 @@ class Group:
 
     split: str
     recordings: list[Recording]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all shards; see `write_dataset`."""
+
+    layout: str
+    config: DataConfig
+    teachers: tuple[str, ...]
+    skip_bad: bool
 
 
 def write_dataset(
@@ -67,12 +78,13 @@ def write_dataset(
     Raises InputError if `out` exists or a recording can't be read.
     """
     groups = _group(recordings, split)
+    job = Job(layout, config, teachers, skip_bad)
     with resumable_folder(out) as folder, _one_thread_a_job(), ThreadPoolExecutor(jobs) as pool:
-        tasks = [
-            pool.submit(_finish_shard, folder / f"{number:05d}.tfrecord", group, config, skip_bad)
-            for number, group in enumerate(groups)
-        ]
         try:
+            tasks = [
+                pool.submit(_finish_shard, folder / f"{n:05d}.tfrecord", group, job)
+                for n, group in enumerate(groups)
+            ]
             written = [task.result() for task in progress(iter(tasks), len(tasks))]
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -113,26 +125,23 @@ def _group(recordings: Sequence[Recording], split: dict[str, str]) -> list[Group
     return groups
 
 
-def _finish_shard(
-    path: Path, group: Group, config: DataConfig, skip_bad: bool
-) -> tuple[Shard | None, dict[str, str]]:
+def _finish_shard(path: Path, group: Group, job: Job) -> tuple[Shard | None, dict[str, str]]:
     """Write a shard, unless it is there already; None if all of it was skipped.
 
     Beside a finished shard stands `NUMBER.json`: what it was made from and what is in it.
     """
-    stamp = _stamp(group, config)
+    stamp = _stamp(group, job)
     beside = path.with_suffix(".json")
-    if beside.is_file():
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or not whole
         found = json.loads(beside.read_text())
-        if found["stamp"] == stamp and file_sha256(path) == found["shard"]["sha256"]:
+        if found["stamp"] == stamp and found["shard"]["sha256"] == file_sha256(path):
             return shard_from_dict(found["shard"]), {}
     partial = path.with_suffix(".partial")
-    shard, skipped = _write_shard(partial, group, config, skip_bad)
+    shard, skipped = _write_shard(partial, group, job)
     if not shard.recordings:
         partial.unlink()
         return None, skipped
     shard = replace(shard, file=path.name)
-    beside.unlink(missing_ok=True)
     partial.replace(path)
     if not skipped:  # else it is tried again
         partial.write_text(json.dumps({"stamp": stamp, "shard": asdict(shard)}))
@@ -140,19 +149,17 @@ def _finish_shard(
     return shard, skipped
 
 
-def _write_shard(
-    path: Path, group: Group, config: DataConfig, skip_bad: bool
-) -> tuple[Shard, dict[str, str]]:
+def _write_shard(path: Path, group: Group, job: Job) -> tuple[Shard, dict[str, str]]:
     total: Counter = Counter()
     kept: list[Recording] = []
     skipped: dict[str, str] = {}
     with tf.io.TFRecordWriter(str(path)) as writer:
         for recording in group.recordings:
             try:
-                total += _write_recording(writer, recording, config)
+                total += _write_recording(writer, recording, job.config)
                 kept.append(recording)
             except InputError as error:
-                if not skip_bad:
+                if not job.skip_bad:
                     raise InputError(f"{error}; --skip-bad goes on without") from None
                 skipped[recording.name] = str(error)
     shard = Shard(
@@ -191,21 +198,31 @@ def _write_recording(
     return counts
 
 
-def _stamp(group: Group, config: DataConfig) -> str:
+def _stamp(group: Group, job: Job) -> str:
     """A checksum of everything that decides a shard's content, as far as a listing shows it."""
     sources = [
-        (recording.name, str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        (recording.name, *_state(path))
         for recording in group.recordings
-        for path in recording.sources
+        for source in recording.sources
+        for path in ([source, *sorted(source.iterdir())] if source.is_dir() else [source])
     ]
-    content = json.dumps([__version__, asdict(config), group.split, sources])
-    return hashlib.sha256(content.encode()).hexdigest()
+    how = [__version__, job.layout, asdict(job.config), job.teachers, group.split]
+    return hashlib.sha256(json.dumps([how, sources]).encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """A file's path, size and time of change; reading it will tell if it can't be."""
+    try:
+        state = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), state.st_size, state.st_mtime_ns
 
 
 def _remove_all_but(files: set[str], folder: Path) -> None:
     for path in folder.iterdir():
         if path.name not in files:
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -65,13 +65,21 @@ def resumable_folder(path: Path) -> Iterator[Path]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            moved = not os.path.samestat(os.fstat(handle), partial.stat())
         except BlockingIOError:
             raise InputError(f"{path} is being written by another process") from None
+        except FileNotFoundError:
+            moved = True
+        if moved:  # between opening and locking
+            raise InputError(f"{path} was being written by another process until now")
         try:
             yield partial
             refuse_existing(path)
         except InputError:
             shutil.rmtree(partial)
+            raise
+        except BaseException as error:
+            error.add_note(f"started again, it goes on from {partial}")
             raise
         partial.replace(path)
     finally:
