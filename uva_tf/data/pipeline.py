@@ -219,24 +219,28 @@ def _with_maps(
     return elements
 
 
+def _parse(serialized: tf.Tensor, *keys: str) -> dict[str, tf.Tensor]:
+    return tf.io.parse_single_example(serialized, {key: FEATURES[key] for key in keys})
+
+
 def _looked_at(element: dict[str, tf.Tensor]) -> tf.Tensor:
     """Whether the record has fixations or a density map."""
-    keys = {key: FEATURES[key] for key in ("points", "density")}
-    record = tf.io.parse_single_example(_record(element), keys)
+    record = _parse(_record(element), "points", "density")
     return (tf.size(record["points"].values) > 0) | (record["density"] != b"")
 
 
 def _is_nth(element: dict[str, tf.Tensor], every: int) -> tf.Tensor:
-    index = tf.io.parse_single_example(_record(element), {"index": FEATURES["index"]})["index"]
-    return index % every == 1
+    return _parse(_record(element), "index")["index"] % every == 1
 
 
 def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[str, tf.Tensor]:
     """Parse one element and decode its pictures, at the size that they are stored in."""
     size = datasets[0].size
-    record = tf.io.parse_single_example(_record(element), FEATURES)
-    pair = {key: FEATURES[key] for key in ("video", "index", "frame")}
-    neighbour = tf.io.parse_single_example(_neighbour(element), pair)
+    maps = any(dataset.publishes_maps for dataset in datasets)
+    place = ("video", "index", "frame")
+    gaze = ("aspect", "points", "density") if maps else ("aspect", "points")
+    record = _parse(_record(element), *place, *gaze)
+    neighbour = _parse(_neighbour(element), *place)
     # A neighbour of another recording, or across a gap, is none: the frame pairs with itself.
     adjacent = (neighbour["video"] == record["video"]) & (
         tf.abs(neighbour["index"] - record["index"]) == 1
@@ -245,14 +249,15 @@ def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[
     # A photograph, or a clip's end, is decoded once.
     other = tf.cond(adjacent, lambda: _decode_frame(neighbour["frame"], size), lambda: frame)
     example = {
-        "frames": tf.stack([frame, other]),  # (2, S, S, 3)
+        "frame": frame,  # (S, S, 3)
+        "other": other,
         "fixations": tf.reshape(record["points"].values, [-1, 2]),
         "aspect": record["aspect"],
         "still": element["still"],
         "video": record["video"],
         "index": record["index"],
     }
-    if any(dataset.publishes_maps for dataset in datasets):
+    if maps:
         example["density"] = tf.cond(
             record["density"] == b"",
             lambda: tf.zeros([size, size, 1], tf.uint8),
@@ -273,7 +278,7 @@ def _finish(
 ) -> Batch:
     """Make a batch of decoded examples small and draw its density maps; with `draws`, change it."""
     points = examples["fixations"]  # (B, n, 2)
-    count = tf.shape(examples["frames"])[0]
+    count = tf.size(examples["index"])
     crops = others_crops = change.whole(count)
     flip = tf.fill([count], False)
     if draws is not None:
@@ -282,16 +287,12 @@ def _finish(
         others_crops = tf.where(examples["still"][:, None], moved, crops)
         flip = draws.mirror[:, 0] < 0.5
         points = change.mirror_points(change.crop_points(points, crops), flip)
-    frames = change.crop_pictures(
-        tf.reshape(examples["frames"], [-1, *examples["frames"].shape[2:]]),  # (2 B, S, S, 3)
-        tf.reshape(tf.stack([crops, others_crops], axis=1), [-1, 3]),
-        tf.repeat(flip, 2),
-        view.size,
-    )
-    frames = tf.reshape(frames, [-1, 2, view.size, view.size, 3])
-    if draws is not None:
-        frames = change.recolour(frames, augment.colour, draws.colour)
-    frames = tf.cast(tf.clip_by_value(tf.round(frames), 0, 255), tf.uint8)
+    frames = {}
+    for key, crop in (("frame", crops), ("other", others_crops)):
+        frame = change.crop_pictures(examples[key], crop, flip, view.size)  # (B, R, R, 3)
+        if draws is not None:
+            frame = change.recolour(frame, augment.colour, draws.colour)
+        frames[key] = tf.cast(tf.clip_by_value(tf.round(frame), 0, 255), tf.uint8)
     maps = {
         key: change.crop_pictures(examples[key], crops, flip, view.map_size)
         for key in ("density", *TEACHER_KEYS)
@@ -300,8 +301,7 @@ def _finish(
     # A dataset that publishes maps publishes no fixations: one of the two is empty.
     drawn = density(points, view.map_size, sigma, examples["aspect"])
     batch = {
-        "frame": frames[:, 0],
-        "other": frames[:, 1],
+        **frames,
         "density": _sum_to_1(drawn + maps["density"]) if "density" in maps else drawn,
         "fixations": points,
         "video": examples["video"],
@@ -350,9 +350,7 @@ def _sum_to_1(maps: tf.Tensor) -> tf.Tensor:
 def _teacher_map(
     serialized: tf.Tensor, key: str, record: dict[str, tf.Tensor], size: int
 ) -> tf.Tensor:
-    stored = tf.io.parse_single_example(
-        serialized, {name: FEATURES[name] for name in ("video", "index", key)}
-    )
+    stored = _parse(serialized, "video", "index", key)
     same = (stored["video"] == record["video"]) & (stored["index"] == record["index"])
     message = "teachers' maps and frames are out of step: make the maps again"
     with tf.control_dependencies([tf.debugging.Assert(same, [message])]):
