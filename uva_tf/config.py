@@ -190,9 +190,9 @@ def quickstart() -> Config:
 def quick() -> Config:
     """The 64 px student on real recordings.
 
-    `train.py --preset quick`: 14 to 18 minutes on 2 cores, teachers included; on the
-    recordings that the README names, 42 % of the way from the centre prior to the human
-    ceiling (NSS) on clips of several faces and 47 % on the other clips.
+    `train.py --preset quick`: 14 to 25 minutes on 2 cores, teachers included; on the
+    recordings that the README names, 45 % of the way from the centre prior to the human
+    ceiling (NSS) on clips of several faces and 43 % on the other clips.
     """
     return Config(
         name="quick",
