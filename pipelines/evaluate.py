@@ -1,48 +1,105 @@
-"""Score a model beside the centre prior and the human ceiling.
+"""Score a model, or any model's maps, beside baselines and people.
 
 python pipelines/evaluate.py --model RUN|FILE.keras|FILE.tflite --data SHARDS --split val
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
 from uva_tf.command import Parser, command, progress
-from uva_tf.runtime.outputs import new_file, refuse_existing
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.outputs import new_file, new_folder, refuse_existing
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, score, print."""
-    parser = Parser(description="Score a model beside the centre prior and the human ceiling.")
-    parser.add_argument(
-        "--model", type=Path, required=True, help="a run folder, its .keras files, or a .tflite"
+    args = _parser().parse_args(argv)
+    if not (args.model or args.maps):
+        raise InputError("nothing to score: give --model or --maps (see --help)")
+    for path in (args.json, args.report):
+        if path:
+            refuse_existing(path)
+
+    from uva_tf.data.dataset import open_dataset
+    from uva_tf.evaluation.evaluate import Settings, evaluate
+    from uva_tf.evaluation.report import evaluation_sections, write_report
+    from uva_tf.evaluation.results import table
+
+    dataset = open_dataset(args.data)
+    sources = _sources(args, dataset.size)
+    settings = Settings(args.smooth, args.seed, args.skip_bad)
+    evaluation = evaluate(
+        sources, dataset, args.split, settings, progress=progress("evaluate", "clip")
     )
+    print(table(evaluation))
+    scores = json.dumps(evaluation.to_dict(), indent=1) + "\n"
+    if args.json:
+        with new_file(args.json) as path:
+            path.write_text(scores)
+    if args.report:
+        with new_folder(args.report) as folder:
+            (folder / "scores.json").write_text(scores)
+            evaluation.write_frames(folder / "frames.csv")
+            title = f"{evaluation.dataset}, split {evaluation.split}"
+            sections = evaluation_sections(evaluation, dataset, sources)
+            write_report(folder / "report.html", title, sections)
+        print(f"wrote {args.report}: report.html, frames.csv, scores.json")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(description="Score a model, or any model's maps, beside baselines and people.")
+    parser.add_argument(
+        "--model", type=Path, help="a run folder (teachers too), its .keras files, or a .tflite"
+    )
+    parser.add_argument("--maps", metavar="DIR", type=Path, help="DIR/RECORDING/000001.png, 8-bit")
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="by prepare.py")
     parser.add_argument("--split", metavar="NAME", default="val", help="default val")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures, by clip too")
-    args = parser.parse_args(argv)
-    if args.json:
-        refuse_existing(args.json)
-
-    from uva_tf.data.dataset import open_dataset
-    from uva_tf.evaluation.evaluate import evaluate, table
-    from uva_tf.evaluation.sources import open_source
-
-    dataset = open_dataset(args.data)
-    source = open_source(args.model, dataset.size)
-    evaluation = evaluate(
-        {args.model.resolve().name: source},
-        dataset,
-        args.split,
-        progress=progress("evaluate", "clip"),
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        help="write a page with pictures and a table of frames",
     )
-    print(table(evaluation))
-    if args.json:
-        with new_file(args.json) as path:
-            path.write_text(json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    parser.add_argument(
+        "--smooth",
+        metavar="SIGMA",
+        type=_sigma,
+        default=0.0,
+        help="Gaussian over the maps, in image widths; choose it on validation clips (none)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all draws (0)")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out frames without a usable map, and count"
+    )
+    return parser
+
+
+def _sigma(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to 1 image widths")
+    return value
+
+
+def _sources(args: argparse.Namespace, size: int) -> dict:
+    from uva_tf.evaluation.sources import maps_source, open_source, teachers_of
+
+    sources = {}
+    if args.model:
+        sources = teachers_of(args.model, size)
+        sources[args.model.resolve().name] = open_source(args.model, size)
+    if args.maps:
+        sources[f"maps {args.maps.resolve().name}"] = maps_source(args.maps, skip_bad=args.skip_bad)
+    return sources
 
 
 if __name__ == "__main__":

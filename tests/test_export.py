@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -29,6 +30,10 @@ def student():
         noise = rng.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
         built.pair({"frame": noise, "other": noise[::-1].copy()}, training=True)
     return built
+
+
+def records(frames):
+    return [SimpleNamespace(frame=frame) for frame in frames]
 
 
 def noise_pairs(count=12):
@@ -86,7 +91,7 @@ def test_the_int8_state_has_one_scale_on_both_sides(runners):
 
 def test_float_files_draw_the_students_maps(student, runners):
     frame, other = noise_pairs(1)[0]
-    expected = list(keras_source(student.pair, "previous")([other, frame]))[1]
+    expected = list(keras_source(student.pair, "previous")(records([other, frame])))[1]
     drawn = runners["fp32", "pair"](frame=frame[None], other=other[None])["attention"]
     # 1 of 255: rounding of values that differ by 1e-6.
     np.testing.assert_allclose(255 * drawn[0, :, :, 0], expected, atol=1)
@@ -191,7 +196,7 @@ def test_a_stream_draws_what_the_run_draws(tmp_path, shards, form, pairing):
     build_student(config.student).pair.save(run.student)
     convert(run, "fp32", form, tmp_path / "model.tflite")
     frames = [np.stack(pair)[0] for pair in noise_pairs(5)]
-    expected = list(student_source(run)(frames))
+    expected = list(student_source(run)(records(frames)))
     drawn = list(Predictor(tmp_path / "model.tflite").run(iter(frames)))
     assert len(drawn) == 5
     # 1 of 255: rounding of values that differ by 1e-6.

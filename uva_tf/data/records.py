@@ -61,6 +61,14 @@ class Record:
         return self.density is not None or len(self.fixations.points) > 0
 
 
+@dataclass(frozen=True)
+class Gaze:
+    """What a record holds beside its frame."""
+
+    video: str
+    fixations: Fixations
+
+
 def frame_record(video: str, sample: Sample, config: DataConfig) -> bytes:
     """Serialize a sample, its frame and maps made small."""
     height, width = sample.frame.shape[:2]
@@ -114,6 +122,16 @@ def read_records(
             fixations=Fixations(points, example["observers"].values.numpy().astype(np.int32)),
             density=_decode(example["density"], cv2.IMREAD_GRAYSCALE),
         )
+
+
+def read_gaze(dataset: Dataset, shard: Shard) -> Iterator[Gaze]:
+    """The fixations of a shard's records in order; no picture is decoded."""
+    keys = {key: FEATURES[key] for key in ("video", "points", "observers")}
+    for serialized in tf.data.TFRecordDataset(str(dataset.folder / shard.file)):
+        example = tf.io.parse_single_example(serialized, keys)
+        points = example["points"].values.numpy().reshape(-1, 2)
+        observers = example["observers"].values.numpy().astype(np.int32)
+        yield Gaze(example["video"].numpy().decode(), Fixations(points, observers))
 
 
 def _png(picture: np.ndarray, size: int) -> bytes:

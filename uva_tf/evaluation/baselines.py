@@ -1,16 +1,22 @@
-"""What a model is compared with: the centre prior below it, people above it."""
+"""What a model is compared with: simple maps below it, people above it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import cv2
 import numpy as np
 
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
 from uva_tf.data.pipeline import View, ordered_batches
+from uva_tf.data.records import Record
+from uva_tf.evaluation.sources import Source
+from uva_tf.runtime.frames import shrink
 
 PRIOR_SIZE = 64
+SMALL = 64  # side of the simple maps
+SMOOTHING = 2.5  # of the simple maps, in pixels of 64
 SMALLEST = 8  # side of the frames that come along and are not looked at
 # Without recordings to learn it from, the prior is a Gaussian of this width, a rough
 # average of published centre biases.
@@ -32,6 +38,42 @@ def centre_prior(dataset: Dataset) -> tuple[np.ndarray, str]:
     return np.rint(255 * prior / prior.max()).astype(np.uint8), source
 
 
+def uniform(records: Iterable[Record]) -> Iterator[np.ndarray]:
+    """Maps that say nothing."""
+    return (np.zeros((SMALL, SMALL), np.uint8) for _ in records)
+
+
+def spectral_residual(records: Iterable[Record]) -> Iterator[np.ndarray]:
+    """What is unexpected in a frame's spectrum (Hou and Zhang, CVPR 2007), at 64 px.
+
+    The log amplitude's difference from its own 3x3 mean, brought back with the frame's
+    phase, squared and smoothed.
+    """
+    for record in records:
+        spectrum = np.fft.fft2(_grey(record))
+        log_amplitude = np.log(np.abs(spectrum) + 1)  # a drawn picture has empty frequencies
+        residual = log_amplitude - cv2.blur(log_amplitude, (3, 3))
+        saliency = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+        yield _to_bytes(cv2.GaussianBlur(saliency, (0, 0), SMOOTHING))
+
+
+def motion_energy(records: Iterable[Record]) -> Iterator[np.ndarray]:
+    """Where a frame differs from the one before it, at 64 px; nowhere in a clip's first."""
+    last = None
+    for record in records:
+        grey = _grey(record)
+        energy = np.zeros_like(grey) if last is None else np.abs(grey - last)
+        yield _to_bytes(cv2.GaussianBlur(energy, (0, 0), SMOOTHING))
+        last = grey
+
+
+BASELINES: dict[str, Source] = {
+    "uniform": uniform,
+    "spectral residual": spectral_residual,
+    "motion energy": motion_energy,
+}
+
+
 def observer_halves(
     observers: Sequence[int], repeats: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -41,6 +83,19 @@ def observer_halves(
     half = len(everyone) // 2
     shuffles = [rng.permutation(everyone) for _ in range(repeats)]
     return [(shuffled[:half], shuffled[half:]) for shuffled in shuffles]
+
+
+def _grey(record: Record) -> np.ndarray:
+    """A frame as `[64, 64]` float64."""
+    return cv2.cvtColor(shrink(record.frame, SMALL), cv2.COLOR_RGB2GRAY).astype(np.float64)
+
+
+def _to_bytes(values: np.ndarray) -> np.ndarray:
+    """Scale to 0..255; what is constant becomes 0."""
+    spread = np.ptp(values)
+    return np.rint(255 * (values - values.min()) / spread if spread else 0 * values).astype(
+        np.uint8
+    )
 
 
 def _mean_density(dataset: Dataset) -> np.ndarray:

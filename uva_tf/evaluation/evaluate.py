@@ -1,231 +1,235 @@
-"""Score maps frame by frame, clip by clip, beside the centre prior and people.
+"""Score maps frame by frame, clip by clip, beside baselines and people.
 
-Means are taken over a clip's frames, then over clips. Maps are scored on a grid as
-wide as DHF1K's, with the picture's own aspect.
+Maps are scored on a grid as wide as DHF1K's, with the picture's own aspect. A clip's
+frames are decoded, mapped and scored some at a time, so that memory does not grow with
+their number.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
+import cv2
 import numpy as np
 
-from uva_tf.data.dataset import Dataset
-from uva_tf.data.gaze import density_map, fixation_map
-from uva_tf.data.records import Record, read_records
+from uva_tf.data.dataset import Dataset, Shard
+from uva_tf.data.records import Record, read_gaze, read_records
 from uva_tf.evaluation import metrics
-from uva_tf.evaluation.baselines import centre_prior, observer_halves
+from uva_tf.evaluation.baselines import BASELINES, centre_prior, observer_halves
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, Evaluation
 from uva_tf.evaluation.sources import Source
+from uva_tf.evaluation.truth import WIDTH, Truth
 from uva_tf.runtime.errors import InputError
 
-WIDTH = 640
 # Splits of the observers for the human ceiling; a clip's frames take them in turn.
 HALVES = 10
-CENTRE, CEILING = "centre prior", "human ceiling"
-METRICS = ("NSS", "CC", "SIM", "AUC-Judd")
+# sAUC's negatives: fixations of so many frames of other clips, drawn for every frame.
+ELSEWHERE_FRAMES = 10
+# Of each clip so many frames are kept to draw from.
+SURVEYED_FRAMES = 32
+AT_A_TIME = 64
 
-Scores = dict[str, float]
+NOT_LOOKED_AT = "frames that nobody looked at"
+WITHOUT_A_MAP = "frames without a usable map"
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The outcome on one split.
+class Settings:
+    """How maps are scored.
 
     Attributes:
-        prior: what the centre prior was made from.
-        frames, without_fixations: frames scored, and left out because nobody looked.
-        clips: mean scores by clip and row; rows are the sources, the centre prior and
-            the human ceiling.
+        smoothing: standard deviation of a Gaussian laid over the sources' maps, in image
+            widths; choose it on validation clips only.
+        seed: draws the observers' halves, sAUC's negatives and the noise that breaks ties.
+        skip_bad: leave frames out that a source has no usable map of, in place of raising.
     """
 
-    dataset: str
-    split: str
-    prior: str
-    frames: int
-    without_fixations: int
-    clips: dict[str, dict[str, Scores]]
+    smoothing: float = 0.0
+    seed: int = 0
+    skip_bad: bool = False
 
-    @property
-    def rows(self) -> list[str]:
-        """The rows' names: centre prior, sources, human ceiling."""
-        return list(next(iter(self.clips.values())))
 
-    def mean(self, row: str, metric: str) -> float:
-        """A row's mean over the clips that have a score.
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a clip beforehand: who looked, and some frames' fixations."""
 
-        The human ceiling needs fixations of two observers in one frame; NaN without any.
-        """
-        scores = [rows[row][metric] for rows in self.clips.values()]
-        known = [score for score in scores if not np.isnan(score)]
-        return float(np.mean(known)) if known else float("nan")
-
-    def share(self, row: str, metric: str) -> float:
-        """How much of the way from centre prior to human ceiling a row goes; 1 is all of it."""
-        low, high = self.mean(CENTRE, metric), self.mean(CEILING, metric)
-        return (self.mean(row, metric) - low) / (high - low) if high != low else float("nan")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values for JSON; None stands for what can't be computed."""
-        values = {
-            "dataset": self.dataset,
-            "split": self.split,
-            "centre_prior": self.prior,
-            "grid_width": WIDTH,
-            "frames": self.frames,
-            "frames_without_fixations": self.without_fixations,
-            "means": {r: {m: self.mean(r, m) for m in METRICS} for r in self.rows},
-            "shares": {r: {m: self.share(r, m) for m in METRICS} for r in self.rows},
-            "clips": self.clips,
-        }
-        return _without_nan(values)
+    observers: np.ndarray
+    points: list[np.ndarray]
 
 
 def evaluate(
     sources: Mapping[str, Source],
     dataset: Dataset,
     split: str,
+    settings: Settings = Settings(),
     *,
-    seed: int = 0,
+    baselines: bool = True,
     progress: Callable[[Iterator, int], Iterator] = lambda clips, total: clips,
 ) -> Evaluation:
     """Score sources on every frame of a split that somebody looked at.
 
     Args:
         sources: by the name of their row.
-        seed: draws the halves of observers for the human ceiling.
+        baselines: whether to score all of `BASELINES`, or the centre prior alone.
         progress: wraps the iterator over clips.
 
-    Raises InputError if the dataset has no such split or nobody looks at anything in it.
+    Raises InputError if the dataset has no such split, nobody looks at anything in it, or
+    a source has no map of a frame.
     """
     shards = dataset.split(split)
     prior, prior_from = centre_prior(dataset)
-    rows: dict[str, Source] = {
-        CENTRE: lambda frames: (prior for _ in frames),
-        **sources,
-    }
-    clips: dict[str, dict[str, Scores]] = {}
-    counts = [0, 0]
+    rows: dict[str, Source] = {CENTRE: lambda records: (prior for _ in records)}
+    if baselines:
+        rows = BASELINES | rows
+    scorer = _Scorer(rows, sources, prior, _survey(dataset, shards), dataset.sigma, settings)
+    clips: dict[str, Clip] = {}
+    left_out: Counter = Counter({NOT_LOOKED_AT: 0, WITHOUT_A_MAP: 0})
+    constant: Counter = Counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         total = sum(len(shard.recordings) for shard in shards)
-        for records in progress(_clips(dataset, shards), total):
-            seen = [record for record in records if record.looked_at]
-            counts[0] += len(seen)
-            counts[1] += len(records) - len(seen)
-            if seen:
-                clips[records[0].video] = _score_clip(rows, records, dataset.sigma, seed, pool)
+        for name, records in progress(_clips(dataset, shards), total):
+            clip = scorer.score_clip(name, records, pool, left_out, constant)
+            if len(clip.indices):
+                clips[name] = clip
     if not clips:
-        raise InputError(f"{dataset.folder}: nobody looks at anything in split {split!r}")
-    return Evaluation(dataset.folder.name, split, prior_from, *counts, clips)
-
-
-def table(evaluation: Evaluation) -> str:
-    """The means as an aligned text table."""
-    width = max(len(row) for row in evaluation.rows)
-    lines = [
-        f"{evaluation.dataset}, split {evaluation.split}: {len(evaluation.clips)} clips, "
-        f"{evaluation.frames} frames ({evaluation.without_fixations} without fixations left out)",
-        f"{'':{width}} " + " ".join(f"{metric:>9}" for metric in METRICS) + "   share of NSS",
+        raise InputError(f"{dataset.folder}: no frame to score in split {split!r}")
+    notes = [
+        f"{row}: {count} maps say nothing (constant), scored as chance"
+        for row, count in constant.items()
+        if row in sources
     ]
-    for row in evaluation.rows:
-        scores = " ".join(f"{evaluation.mean(row, metric):9.3f}" for metric in METRICS)
-        lines.append(f"{row:{width}} {scores} {100 * evaluation.share(row, 'NSS'):13.1f}%")
-    lines.append(
-        f"share: of the way from the centre prior ({evaluation.prior}) to the human ceiling"
+    return Evaluation(
+        dataset=dataset.folder.name,
+        split=split,
+        prior=prior_from,
+        settings={
+            "grid_width": WIDTH,
+            "resize": "antialiased bicubic",
+            "smoothing_sigma": settings.smoothing,
+            "seed": settings.seed,
+            "halves_of_observers": HALVES,
+        },
+        rows=scorer.names,
+        clips=clips,
+        left_out=dict(left_out),
+        notes=tuple(notes),
     )
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What people did in one frame, on the evaluation grid.
+class _Scorer:
+    """Everything that is the same for all clips."""
 
-    Attributes:
-        density: `[H, W]`, on any scale.
-        fixated: `[H, W]` bool; None where the dataset publishes density maps only.
-    """
+    rows: Mapping[str, Source]
+    sources: Mapping[str, Source]
+    prior: np.ndarray
+    surveys: Mapping[str, Survey]
+    sigma: float
+    settings: Settings
 
-    density: np.ndarray
-    fixated: np.ndarray | None
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.rows, *self.sources, CEILING)
 
-    @classmethod
-    def of(cls, points: np.ndarray, aspect: float, sigma: float) -> Truth:
-        """From `[n, 2]` points, height / width of the picture, and the Gaussians' width."""
-        height = round(WIDTH * aspect)
-        return cls(density_map(points, height, WIDTH, sigma), fixation_map(points, height, WIDTH))
+    def score_clip(
+        self,
+        name: str,
+        records: Iterator[Record],
+        pool: ThreadPoolExecutor,
+        left_out: Counter,
+        constant: Counter,
+    ) -> Clip:
+        """Score a clip's frames; count those left out and the maps that say nothing."""
+        halves = itertools.cycle(
+            observer_halves(self.surveys[name].observers, HALVES, self.settings.seed)
+        )
+        everything = {**self.rows, **self.sources}
+        streams = itertools.tee(records, 1 + len(everything))
+        maps = [
+            source(stream) for source, stream in zip(everything.values(), streams[1:], strict=True)
+        ]
+        frames = zip(streams[0], halves, *maps, strict=False)
+        indices, scores = [], []
+        while chunk := list(itertools.islice(frames, AT_A_TIME)):
+            wanted = []
+            for record, half, *predictions in chunk:
+                if not record.looked_at:
+                    left_out[NOT_LOOKED_AT] += 1
+                elif any(p is None for p in predictions):
+                    left_out[WITHOUT_A_MAP] += 1
+                else:
+                    wanted.append((record, half, predictions))
+                    constant.update(
+                        row
+                        for row, p in zip(everything, predictions, strict=True)
+                        if p.min() == p.max()
+                    )
+            indices += [record.index for record, _, _ in wanted]
+            scores += pool.map(lambda frame: self._score_frame(name, *frame), wanted)
+        shape = (-1, len(self.names), len(METRICS))
+        return Clip(np.array(indices, int), np.array(scores, np.float32).reshape(shape))
 
-    @classmethod
-    def of_record(cls, record: Record, sigma: float) -> Truth:
-        """From what a frame's record holds, fixations or a density map."""
-        if record.density is None:
-            return cls.of(record.fixations.points, record.aspect, sigma)
-        return cls(metrics.resize(record.density, round(WIDTH * record.aspect), WIDTH), None)
+    def _score_frame(
+        self, name: str, record: Record, half: tuple[np.ndarray, np.ndarray], predictions: list
+    ) -> np.ndarray:
+        """Scores of all rows, `[rows, metrics]`."""
+        truth = Truth.of_record(record, self.sigma)
+        shape = truth.density.shape
+        prior = metrics.resize(self.prior, *shape)
+        elsewhere = self._elsewhere(name, record.index)
+        seed = self.settings.seed
+        scores = []
+        for number, prediction in enumerate(predictions):
+            prediction = metrics.resize(prediction, *shape)
+            if self.settings.smoothing and number >= len(self.rows):
+                prediction = cv2.GaussianBlur(prediction, (0, 0), self.settings.smoothing * WIDTH)
+            scores.append(truth.score(prediction, prior, elsewhere, seed))
+        scores.append(self._score_people(record, half, prior, elsewhere))
+        return np.array(scores)
 
-    def score(self, prediction: np.ndarray) -> Scores:
-        """All metrics of a map, `[h, w]` on the scale 0..255; NaN for those that need fixations."""
-        prediction = metrics.resize(prediction, *self.density.shape)
-        known = self.fixated is not None
-        return {
-            "NSS": metrics.nss(prediction, self.fixated) if known else float("nan"),
-            "CC": metrics.cc(prediction, self.density),
-            "SIM": metrics.sim(prediction, self.density),
-            "AUC-Judd": metrics.auc_judd(prediction, self.fixated) if known else float("nan"),
-        }
+    def _score_people(
+        self, record: Record, half: tuple[np.ndarray, np.ndarray], prior, elsewhere
+    ) -> np.ndarray:
+        """One half of the observers as the prediction of the other's fixations."""
+        one, other = (record.fixations.of(observers).points for observers in half)
+        if not len(one) or not len(other):
+            return np.full(len(METRICS), np.nan, np.float32)
+        prediction = Truth.of(one, record.aspect, self.sigma).density.astype(np.float64)
+        truth = Truth.of(other, record.aspect, self.sigma)
+        prediction = 255 * prediction / prediction.max()
+        return truth.score(prediction, prior, elsewhere, self.settings.seed)
+
+    def _elsewhere(self, name: str, index: int) -> np.ndarray:
+        """Where people looked in some frames of other clips, `[n, 2]`, by a seeded draw."""
+        frames = [p for other, s in self.surveys.items() if other != name for p in s.points]
+        if not frames:
+            return np.zeros((0, 2), np.float32)
+        rng = np.random.default_rng([self.settings.seed, index])
+        drawn = rng.permutation(len(frames))[:ELSEWHERE_FRAMES]
+        return np.concatenate([frames[n] for n in drawn])
 
 
-def _clips(dataset: Dataset, shards) -> Iterator[list[Record]]:
+def _clips(dataset: Dataset, shards: Sequence[Shard]) -> Iterator[tuple[str, Iterator[Record]]]:
     for shard in shards:
-        for _, records in itertools.groupby(
-            read_records(dataset, shard), key=lambda record: record.video
-        ):
-            yield list(records)
+        yield from itertools.groupby(read_records(dataset, shard), key=lambda record: record.video)
 
 
-def _score_clip(
-    rows: Mapping[str, Source],
-    records: list[Record],
-    sigma: float,
-    seed: int,
-    pool: ThreadPoolExecutor,
-) -> dict[str, Scores]:
-    """Mean scores of every row over a clip's frames."""
-    maps = zip(*(source(r.frame for r in records) for source in rows.values()), strict=True)
-    everyone = np.concatenate([record.fixations.observers for record in records])
-    halves = observer_halves(everyone, HALVES, seed)
-
-    def score_frame(record: Record, predictions: tuple, half: tuple) -> list[Scores | None]:
-        if not record.looked_at:
-            return [None] * (len(rows) + 1)
-        truth = Truth.of_record(record, sigma)
-        return [truth.score(p) for p in predictions] + [_score_people(record, half, sigma)]
-
-    scored = list(pool.map(score_frame, records, maps, itertools.cycle(halves)))
-    return {
-        row: _mean([scores for scores in column if scores is not None])
-        for row, column in zip([*rows, CEILING], zip(*scored, strict=True), strict=True)
-    }
-
-
-def _score_people(
-    record: Record, half: tuple[np.ndarray, np.ndarray], sigma: float
-) -> Scores | None:
-    """One half of the observers as the prediction of the other's fixations."""
-    one, other = (record.fixations.of(observers).points for observers in half)
-    if not len(one) or not len(other):
-        return None
-    prediction = Truth.of(one, record.aspect, sigma).density.astype(np.float64)
-    return Truth.of(other, record.aspect, sigma).score(255 * prediction / prediction.max())
-
-
-def _mean(scores: list[Scores]) -> Scores:
-    return {m: float(np.mean([s[m] for s in scores])) if scores else float("nan") for m in METRICS}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _survey(dataset: Dataset, shards: Sequence[Shard]) -> dict[str, Survey]:
+    """Read the gaze of every clip and keep a little of it."""
+    surveys = {}
+    for shard in shards:
+        for name, frames in itertools.groupby(read_gaze(dataset, shard), key=lambda f: f.video):
+            observers: set[int] = set()
+            points: list[np.ndarray] = []
+            every = max(1, shard.frames // SURVEYED_FRAMES)
+            for number, frame in enumerate(frames):
+                observers.update(frame.fixations.observers.tolist())
+                if number % every == 0 and len(frame.fixations.points):
+                    points.append(frame.fixations.points)
+            surveys[name] = Survey(np.array(sorted(observers)), points)
+    return surveys

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
-from uva_tf.data.records import Record
-from uva_tf.evaluation.evaluate import METRICS, Evaluation
+from uva_tf.data.records import Record, read_records
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation
 from uva_tf.evaluation.sources import Source
 from uva_tf.runtime.benchmark import Timing, machine
 
@@ -82,6 +83,104 @@ def machine_note() -> str:
     return ", ".join(f"{name}: {value}" for name, value in machine().items())
 
 
+def evaluation_sections(
+    evaluation: Evaluation, dataset: Dataset, sources: Mapping[str, Source]
+) -> list[tuple[str, str, str]]:
+    """The sections of an evaluation's page: scores, bars, NSS over time, frames."""
+    row = list(sources)[-1]
+    settings = ", ".join(f"{name}: {value}" for name, value in evaluation.settings.items())
+    left_out = ", ".join(f"{count} {why}" for why, count in evaluation.left_out.items())
+    return [
+        (
+            "Scores",
+            f"Means over {len(evaluation.clips)} clips, {evaluation.frames} frames; left out: "
+            f"{left_out}. Share of NSS: of the way from the centre prior ({evaluation.prior}) to "
+            f"the human ceiling. {settings}. {' '.join(evaluation.notes)}",
+            score_table(evaluation),
+        ),
+        (
+            "Bars",
+            "With 95 % bootstrap intervals over clips; of KL less is better.",
+            bars(evaluation),
+        ),
+        ("NSS over time", "Running means of 15 frames.", nss_over_time(evaluation, row)),
+        (
+            "Frames",
+            f"Where {row} has its best, its median and its worst NSS.",
+            telling_frames(evaluation, dataset, sources, row),
+        ),
+    ]
+
+
+def bars(evaluation: Evaluation) -> str:
+    """Every metric's mean for every row, with intervals."""
+    figure = Figure(figsize=(9.6, 0.28 * len(evaluation.rows) + 0.9), layout="constrained")
+    places = np.arange(len(evaluation.rows))[::-1]
+    panels = figure.subplots(1, len(METRICS), sharey=True)
+    for axes, metric in zip(panels, METRICS, strict=True):
+        means = np.array([evaluation.mean(row, metric) for row in evaluation.rows])
+        ends = np.array([evaluation.interval(row, metric) for row in evaluation.rows])
+        axes.barh(places, means, color="#88a", height=0.7)
+        axes.hlines(places, *ends.T, color="black", linewidth=1)
+        axes.set_title(metric, fontsize="small")
+        axes.tick_params(labelsize="x-small")
+        axes.set_yticks(places, evaluation.rows)
+    return _picture(figure, "metrics of all rows")
+
+
+def nss_over_time(evaluation: Evaluation, row: str) -> str:
+    """NSS of a row, the centre prior and people in every clip of more than one frame."""
+    clips = {name: clip for name, clip in evaluation.clips.items() if len(clip.indices) > 1}
+    if not clips:
+        return "<p>No clip has more than one frame.</p>"
+    figure = Figure(figsize=(9.6, 1.7 * len(clips)), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(len(clips), 1))
+    nss = METRICS.index("NSS")
+    for axes, (name, clip) in zip(panels, clips.items(), strict=True):
+        for shown, style in ((CENTRE, ":"), (CEILING, "--"), (row, "-")):
+            scores = clip.scores[:, evaluation.rows.index(shown), nss]
+            axes.plot(clip.indices, _running_mean(scores), style, label=shown)
+        axes.set_ylabel(name, fontsize="x-small")
+        axes.tick_params(labelsize="x-small")
+    panels[0].legend(fontsize="x-small", ncols=3)
+    return _picture(figure, "NSS over time")
+
+
+def telling_frames(
+    evaluation: Evaluation, dataset: Dataset, sources: Mapping[str, Source], row: str
+) -> str:
+    """Strips of the frames where a row has its best, median and worst NSS."""
+    nss, place = METRICS.index("NSS"), evaluation.rows.index(row)
+    scores = [
+        (float(score), name, int(index))
+        for name, clip in evaluation.clips.items()
+        for score, index in zip(clip.scores[:, place, nss], clip.indices, strict=True)
+        if not np.isnan(score)
+    ]
+    if not scores:
+        return "<p>NSS needs fixations.</p>"
+    ranked = sorted(scores, reverse=True)
+    chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+    parts = []
+    for what, (score, name, index) in chosen.items():
+        (shard,) = [s for s in dataset.split(evaluation.split) if name in s.recordings]
+        records = [
+            r for r in read_records(dataset, shard) if r.video == name and r.index <= index + 1
+        ]
+        number = next(n for n, record in enumerate(records) if record.index == index)
+        parts.append(f"<p>{what}: {html.escape(name)}, frame {index}, NSS {score:.2f}</p>")
+        parts.append(strip(records, sources, dataset.sigma, [number]))
+    return "\n".join(parts)
+
+
+def _running_mean(values: np.ndarray, width: int = 15) -> np.ndarray:
+    kernel = np.ones(min(width, len(values)))
+    known = ~np.isnan(values)
+    total = np.convolve(np.where(known, values, 0), kernel, "same")
+    count = np.convolve(known, kernel, "same")
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def loss_curves(history: Sequence[Mapping[str, Any]]) -> str:
     """A plot for each stage: every term over its steps, validation dashed."""
     stages = list(dict.fromkeys(entry["stage"] for entry in history))
@@ -100,21 +199,31 @@ def loss_curves(history: Sequence[Mapping[str, Any]]) -> str:
     return _picture(figure, "loss curves")
 
 
-def strip(records: Sequence[Record], sources: Mapping[str, Source], sigma: float) -> str:
-    """Frames of one clip side by side: input, truth, and every source's map."""
-    chosen = np.linspace(0, len(records) - 1, STRIP_FRAMES + 2).round().astype(int)[1:-1]
+def strip(
+    records: Sequence[Record],
+    sources: Mapping[str, Source],
+    sigma: float,
+    chosen: Sequence[int] | None = None,
+) -> str:
+    """Frames of one clip side by side: input, truth, and every source's map.
+
+    Args:
+        chosen: numbers of the records to show; by default some evenly spread.
+    """
+    if chosen is None:
+        chosen = np.linspace(0, len(records) - 1, STRIP_FRAMES + 2).round().astype(int)[1:-1]
     columns: dict[str, list[np.ndarray]] = {
         "input": [records[i].frame for i in chosen],
         "truth": [_truth(records[i], sigma) for i in chosen],
     }
     for name, source in sources.items():
-        maps = list(source(record.frame for record in records))
+        maps = list(source(records))
         columns[name] = [maps[i] for i in chosen]
     aspect = records[0].aspect
     figure = Figure(
         figsize=(2 * len(columns), (2 * aspect + 0.1) * len(chosen) + 0.3), layout="constrained"
     )
-    grid = figure.subplots(len(chosen), len(columns))
+    grid = figure.subplots(len(chosen), len(columns), squeeze=False)
     for column, (name, pictures) in enumerate(columns.items()):
         grid[0, column].set_title(name, fontsize="small")
         for row, picture in enumerate(pictures):

@@ -1,4 +1,4 @@
-"""From a run, a .keras or a .tflite file to a function that draws maps."""
+"""From a run, a .keras or a .tflite file, or a folder of maps to a function that gives maps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from uva_tf.data.pictures import read_map
+from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.teachers import KINDS
 from uva_tf.runtime.errors import InputError
@@ -18,8 +20,8 @@ from uva_tf.runtime.predictor import Predictor, to_bytes
 from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student, load_teacher
 
-# From a clip's frames, [H, W, 3] uint8 RGB in order, to their maps, [h, w] uint8.
-Source = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+# From a clip's records in order to their maps, [h, w] uint8; None where there is none.
+Source = Callable[[Iterable[Record]], Iterator[np.ndarray | None]]
 
 BATCH = 32
 
@@ -37,7 +39,8 @@ def open_source(path: Path, size: int) -> Source:
     if path.is_dir():
         return student_source(Run.open(path))
     if path.suffix == ".tflite":
-        return Predictor(path).run
+        predictor = Predictor(path)
+        return lambda records: predictor.run(record.frame for record in records)
     if not path.is_file():
         raise InputError(
             f"{path}: no such model, expected a run folder, a .keras or a .tflite file"
@@ -51,6 +54,53 @@ def open_source(path: Path, size: int) -> Source:
                 if path == run.teacher(kind):
                     return teacher_source(run, kind, size)
     raise InputError(f"{path}: expected a .tflite file, or a .keras file inside its run folder")
+
+
+def teachers_of(path: Path, size: int) -> dict[str, Source]:
+    """The teachers that a run folder holds, by the names of their rows; none of anything else."""
+    if not (path / "config.json").is_file():
+        return {}
+    run = Run.open(path.resolve())
+    return {
+        f"{kind} teacher": teacher_source(run, kind, size)
+        for kind in KINDS
+        if run.teacher(kind).is_file()
+    }
+
+
+def maps_source(folder: Path, *, skip_bad: bool = False) -> Source:
+    """Maps that any model wrote: `folder/RECORDING/000001.png`, 8-bit grey, one for each frame.
+
+    Args:
+        skip_bad: give None for a map that is not there or can't be used.
+
+    Raises InputError if there is no such folder, and on giving a map that is missing, no 8-bit
+    grey picture, or of another size than the clip's first.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of maps")
+
+    def source(records: Iterable[Record]) -> Iterator[np.ndarray | None]:
+        shape = None
+        for record in records:
+            path = folder / record.video / f"{record.index:06d}.png"
+            try:
+                if not path.is_file():
+                    raise InputError(f"{path}: no such map, expected one for every frame")
+                picture = read_map(path)
+                shape = shape or picture.shape
+                if picture.shape != shape:
+                    raise InputError(
+                        f"{path}: {picture.shape[1]}x{picture.shape[0]} pixels, the clip's other "
+                        f"maps have {shape[1]}x{shape[0]}"
+                    )
+                yield picture
+            except InputError:
+                if not skip_bad:
+                    raise
+                yield None
+
+    return source
 
 
 def student_source(run: Run) -> Source:
@@ -73,8 +123,8 @@ def keras_source(model: keras.Model, pairing: str) -> Source:
         inputs = {"frame": normalise(frame), "other": normalise(other)}
         return attention(model(inputs, training=False))
 
-    def source(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        pairs = paired((shrink(frame, side) for frame in frames), pairing)
+    def source(records: Iterable[Record]) -> Iterator[np.ndarray]:
+        pairs = paired((shrink(record.frame, side) for record in records), pairing)
         while chunk := list(islice(pairs, BATCH)):
             one, other = (np.stack(part) for part in zip(*chunk, strict=True))
             for picture in predict(one, other).numpy():

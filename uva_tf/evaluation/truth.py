@@ -1,0 +1,69 @@
+"""What people did in a frame, on the grid that maps are scored on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from uva_tf.data.gaze import density_map, fixation_map
+from uva_tf.data.records import Record
+from uva_tf.evaluation import metrics
+
+WIDTH = 640  # of the grid, as of DHF1K's videos
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The fixations and their density.
+
+    Attributes:
+        density: `[H, W]`, on any scale.
+        fixated: `[H, W]` bool; None where the dataset publishes density maps only.
+    """
+
+    density: np.ndarray
+    fixated: np.ndarray | None
+
+    @classmethod
+    def of(cls, points: np.ndarray, aspect: float, sigma: float) -> Truth:
+        """From `[n, 2]` points, height / width of the picture, and the Gaussians' width."""
+        height = round(WIDTH * aspect)
+        return cls(density_map(points, height, WIDTH, sigma), fixation_map(points, height, WIDTH))
+
+    @classmethod
+    def of_record(cls, record: Record, sigma: float) -> Truth:
+        """From what a frame's record holds, fixations or a density map."""
+        if record.density is None:
+            return cls.of(record.fixations.points, record.aspect, sigma)
+        return cls(metrics.resize(record.density, round(WIDTH * record.aspect), WIDTH), None)
+
+    def score(
+        self, prediction: np.ndarray, prior: np.ndarray, elsewhere: np.ndarray, seed: int
+    ) -> np.ndarray:
+        """All metrics of a map, in the order of `METRICS`; NaN for those that can't be had.
+
+        Args:
+            prediction: `[H, W]` float64 on the grid, 0..255.
+            prior: the centre prior on the grid.
+            elsewhere: `[n, 2]` points that people looked at in other clips.
+        """
+        nan = float("nan")
+        cc = metrics.cc(prediction, self.density)
+        sim = metrics.sim(prediction, self.density)
+        kl = metrics.kl(prediction, self.density)
+        if self.fixated is None:
+            return np.array([nan, cc, sim, kl, nan, nan, nan], np.float32)
+        others = fixation_map(elsewhere, *self.fixated.shape)
+        scores = [
+            metrics.nss(prediction, self.fixated),
+            cc,
+            sim,
+            kl,
+            metrics.information_gain(prediction, self.fixated, prior),
+            metrics.auc_judd(prediction, self.fixated, seed=seed),
+            metrics.auc_shuffled(prediction, self.fixated, others, seed=seed)
+            if others.any()
+            else nan,
+        ]
+        return np.array(scores, np.float32)
