@@ -68,6 +68,44 @@ def test_run_keras_and_tflite_are_evaluated_alike(prepared, script, tmp_path, ca
     assert evaluate(["--model", f"{prepared}/run/teachers/spatial.keras", *arguments[2:]]) == 0
 
 
+def test_an_evaluation_reports_alike_twice(prepared, script, tmp_path, capsys):
+    evaluate = script("pipelines/evaluate.py").main
+    arguments = ["--model", f"{prepared}/run", "--data", f"{prepared}/shards", "--report"]
+    pages = []
+    for name in ("one", "two"):
+        assert evaluate([*arguments, str(tmp_path / name)]) == 0
+        pages.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert pages[0] == pages[1]
+    assert set(pages[0]) == {"report.html", "frames.csv", "scores.json"}
+    printed = capsys.readouterr().out
+    for row in ("uniform", "spectral residual", "motion energy", "centre prior", "spatial teacher"):
+        assert row in printed
+        assert row.encode() in pages[0]["report.html"]
+    # Bars, NSS over time, and the best, the median and the worst frame.
+    assert pages[0]["report.html"].count(b"data:image/png;base64,") == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "give --model or --maps"),
+        ("--maps {here}/absent", "no such folder of maps"),
+        ("--maps {here} --smooth 7", "expected 0 to 1 image widths"),
+        ("--maps {here} --report {here}", "exists already"),
+        ("--maps {here}", "000001.png: no such map, expected one for every frame"),
+        ("--maps {here} --skip-bad", "no frame to score"),
+    ],
+)
+def test_evaluate_refuses_in_one_line(prepared, script, tmp_path, capsys, arguments, words):
+    given = [word.format(here=tmp_path) for word in arguments.split()]
+    data = ["--data", f"{prepared}/shards"]
+    assert script("pipelines/evaluate.py").main([*given, *data]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert words in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_predict_writes_a_map_for_every_frame_in_the_clips_size(prepared, script, tmp_path):
     clip = prepared / "clips" / "videos" / "clip01.mp4"
     maps, overlay = tmp_path / "maps", tmp_path / "overlay.mp4"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from uva_tf.config import DataConfig
+from uva_tf.data import synthetic
 from uva_tf.data.gaze import density_map
 from uva_tf.data.pipeline import View, ordered_batches
+from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
 from uva_tf.evaluation import metrics
 from uva_tf.evaluation.baselines import (
@@ -200,6 +204,21 @@ class TestMaps:
     def test_of_no_folder_are_refused(self, tmp_path):
         with pytest.raises(InputError, match="no such folder of maps"):
             maps_source(tmp_path / "absent")
+
+
+def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr("uva_tf.evaluation.evaluate.AT_A_TIME", 6)
+    peaks = []
+    for length in (12, 36):
+        synthetic.write_dataset(tmp_path / f"{length}", train=0, val=1, length=length)
+        dataset = prepare("gaze", tmp_path / f"{length}", tmp_path / f"{length}s", DataConfig(64))
+        tracemalloc.start()
+        evaluate({}, dataset, "val", baselines=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # Scores are 28 bytes a row and frame; maps of 640x360 take 1.8 MB, of which as many
+    # are in work as there are threads, by chance more or fewer.
+    assert peaks[1] < 1.25 * peaks[0]
 
 
 def test_negatives_come_from_other_clips(shards):

@@ -47,7 +47,8 @@ def sim(prediction: np.ndarray, density: np.ndarray) -> float:
 
     A constant map is taken as uniform.
     """
-    return float(np.minimum(_min_max(prediction), _min_max(density)).sum())
+    p, g = _min_max(prediction), _min_max(density)
+    return float(np.minimum(p, g, out=p).sum())
 
 
 def kl(prediction: np.ndarray, density: np.ndarray) -> float:
@@ -57,6 +58,8 @@ def kl(prediction: np.ndarray, density: np.ndarray) -> float:
     counts as 0; a map that is 0 everywhere is taken as uniform.
     """
     p, g = _distribution(prediction), _distribution(density)
+    seen = g > 0  # elsewhere the terms are 0
+    p, g = p[seen], g[seen]
     return float((g * np.log(EPS + g / (p + EPS))).sum())
 
 
@@ -67,8 +70,8 @@ def information_gain(prediction: np.ndarray, fixated: np.ndarray, baseline: np.n
     people look. Raises ValueError without fixations.
     """
     _need_fixations(fixated)
-    p, b = _distribution(prediction), _distribution(baseline)
-    return float((np.log2(EPS + p[fixated]) - np.log2(EPS + b[fixated])).mean())
+    p, b = (_shares_at(fixated, values) for values in (prediction, baseline))
+    return float((np.log2(EPS + p) - np.log2(EPS + b)).mean())
 
 
 def auc_judd(
@@ -218,15 +221,25 @@ def _rates_at_or_above(counts: np.ndarray) -> np.ndarray:
 
 def _min_max(values: np.ndarray) -> np.ndarray:
     """Scaled to 0..1, then to sum 1; uniform if constant."""
-    values = values.astype(np.float64)
-    return _distribution(values - values.min())
+    return _distribution(np.subtract(values, values.min(), dtype=np.float64))
 
 
 def _distribution(values: np.ndarray) -> np.ndarray:
     """Without what is negative, scaled to sum 1; uniform if nothing is left."""
-    values = np.maximum(values.astype(np.float64), 0)
+    values = np.maximum(values, 0.0, dtype=np.float64)  # a copy: what follows is in place
     total = values.sum()
-    return values / total if total > 0 else np.full(values.shape, 1 / values.size)
+    if not total > 0:
+        return np.full(values.shape, 1 / values.size)
+    values /= total
+    return values
+
+
+def _shares_at(fixated: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """`_distribution(values)[fixated]`, without making all of it."""
+    total = np.maximum(values, 0.0, dtype=np.float64).sum()
+    if not total > 0:
+        return np.full(int(fixated.sum()), 1 / values.size)
+    return np.maximum(values[fixated], 0.0) / total
 
 
 def _need_fixations(fixated: np.ndarray) -> None:
