@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
 
     _say("evaluate", "teachers and students on clips not trained on")
     sources = _sources(run, models["int8"], dataset.size)
-    evaluation = evaluate(sources, dataset, "val")
+    evaluation = evaluate(sources, dataset, "val", baselines=False)
 
     _say("benchmark", "both files on this machine's CPU, one thread")
     timings = benchmark(list(models.values()))
