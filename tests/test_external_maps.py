@@ -1,14 +1,17 @@
 """Maps that another model made: each arrives at its frame, and what does not fit is refused."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from trees import CELLS, SIZE, facing, number_in, picture, spot, ucf_clip, write
 
 from uva_tf.config import AugmentConfig, DataConfig
 from uva_tf.data.pipeline import View, training_batches
 from uva_tf.data.prepare import prepare, summary
+from uva_tf.data.records import map_record, read_records
 from uva_tf.runtime.errors import InputError
 
 PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0, time_reversal=0.0, camera_motion=0.0)
@@ -47,11 +50,19 @@ def prepared(root, out, **options):
     return prepare("ucf-sports", root, out, DataConfig(SIZE), **options)
 
 
-def taught(dataset, count=6):
-    """By the frame's number, the cell that each kind of teacher looks at in training."""
+def taught(dataset, own=Path("none"), others=()):
+    """By the frame's number, the cell that each kind of teacher looks at in training.
+
+    `own` is the folder of maps of the kinds that the records do not hold.
+    """
+    datasets = [dataset, *others]
+    teachers = {
+        kind: [None if kind in d.teachers else own / kind for d in datasets] for kind in CELL
+    }
     view = View(SIZE, 32, "previous")
+    batches = training_batches(datasets, view, batch=8, seed=1, augment=PLAIN, teachers=teachers)
     found = {}
-    for batch in training_batches([dataset], view, batch=8, seed=1, augment=PLAIN).take(count):
+    for batch in batches.take(6 * len(datasets)):
         keys = [key for key in batch if key.startswith("teacher_")]
         for number, frame in enumerate(batch["frame"].numpy()):
             step = facing(frame)
@@ -83,10 +94,44 @@ def test_maps_of_any_size_arrive_at_their_frames_as_their_kind(root, tmp_path, m
         assert f"with the maps of a {kind} teacher" in summary(dataset)
 
 
-@pytest.mark.parametrize("kind", ["spatial", "temporal"])
-def test_one_kind_alone_arrives_without_the_other(root, tmp_path, maps, kind):
+def write_own_maps(dataset, kinds, folder):
+    """Maps of one's own teachers, each with the number's cell of its kind."""
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True)
+        for shard in dataset.split("train"):
+            with tf.io.TFRecordWriter(str(folder / kind / shard.file)) as writer:
+                for record in read_records(dataset, shard):
+                    cell = spot(CELL[kind](number_in(record.frame)), SIZE // 2, SIZE // 2)
+                    writer.write(map_record(record.video.encode(), record.index, kind, cell))
+    return folder
+
+
+BOTH_KINDS = {number: {kind: cell(number) for kind, cell in CELL.items()} for number in NUMBERS}
+
+
+@pytest.mark.parametrize(("kind", "other"), [("spatial", "temporal"), ("temporal", "spatial")])
+def test_one_kind_arrives_beside_ones_own_of_the_other(root, tmp_path, maps, kind, other):
     dataset = prepared(root, tmp_path / "out", maps={kind: maps[kind]})
-    assert taught(dataset) == {number: {kind: CELL[kind](number)} for number in NUMBERS}
+    assert taught(dataset, write_own_maps(dataset, [other], tmp_path / "own")) == BOTH_KINDS
+
+
+def test_datasets_with_and_without_maps_are_taught_together(root, tmp_path, maps):
+    one = prepared(root, tmp_path / "one", maps=maps)
+    other = prepared(root, tmp_path / "other")
+    own = write_own_maps(other, CELL, tmp_path / "own")
+    assert taught(one, own, [other]) == BOTH_KINDS
+
+
+def test_datasets_with_and_without_maps_are_trained_on_together_without_teachers(
+    root, tmp_path, maps
+):
+    datasets = [
+        prepared(root, tmp_path / "one", maps=maps),
+        prepared(root, tmp_path / "other"),
+    ]
+    view = View(SIZE, 32, "previous")
+    (batch,) = training_batches(datasets, view, batch=8, seed=1, augment=PLAIN).take(1)
+    assert set(batch) == {"frame", "other", "density", "fixations", "video", "index"}
 
 
 def test_maps_do_not_depend_on_how_many_digits_name_them(root, tmp_path, maps):
@@ -102,9 +147,9 @@ def test_a_dim_map_says_as_much_as_a_bright_one(root, tmp_path, maps):
     dim = np.zeros((360, 640), np.uint8)
     dim[200:203, 100:103] = 9
     write(maps["spatial"] / "Diving-Side-001" / "000002.png", dim)
-    dataset = prepared(root, tmp_path / "out", maps={"spatial": maps["spatial"]})
+    dataset = prepared(root, tmp_path / "out", maps=maps)
     row, column = 200 * CELLS // 360, 100 * CELLS // 640
-    assert taught(dataset)[2] == {"spatial": row * CELLS + column}
+    assert taught(dataset)[2]["spatial"] == row * CELLS + column
 
 
 BAD_MAPS = {

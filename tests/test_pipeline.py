@@ -273,12 +273,16 @@ def write_maps(dataset, folder, change=lambda records: records):
     return folder
 
 
+def by_kind(folder):
+    return {kind: [folder / kind] for kind in KINDS}
+
+
 class TestTeachersMaps:
     def test_arrive_at_their_frames(self, tmp_path, shards):
         folder = write_maps(shards, tmp_path / "maps")
         seen = set()
         for batch in training(
-            [shards], count=8, size=SIZE, map_size=32, augment=PLAIN, teachers=[folder]
+            [shards], count=8, size=SIZE, map_size=32, augment=PLAIN, teachers=by_kind(folder)
         ):
             for kind, column in KINDS.items():
                 maps = batch[f"teacher_{kind}"].numpy()
@@ -298,7 +302,7 @@ class TestTeachersMaps:
         folder = write_maps(shards, tmp_path / "maps")
         augment = replace(PLAIN, smallest_crop=0.5)
         batches = training(
-            [shards], count=8, size=SIZE, map_size=32, augment=augment, teachers=[folder]
+            [shards], count=8, size=SIZE, map_size=32, augment=augment, teachers=by_kind(folder)
         )
         peaks = {
             float(peak)
@@ -310,9 +314,31 @@ class TestTeachersMaps:
     def test_out_of_step_with_their_frames_are_refused(self, tmp_path, shards):
         folder = write_maps(shards, tmp_path / "maps", lambda records: records[::-1])
         with pytest.raises(tf.errors.InvalidArgumentError, match="out of step"):
-            training([shards], count=2, map_size=32, teachers=[folder])
+            training([shards], count=2, map_size=32, teachers=by_kind(folder))
 
     def test_of_too_few_frames_are_refused(self, tmp_path, shards):
         folder = write_maps(shards, tmp_path / "maps", lambda records: records[:3])
         with pytest.raises(tf.errors.InvalidArgumentError, match="out of step"):
-            training([shards], count=8, map_size=32, teachers=[folder])
+            training([shards], count=8, map_size=32, teachers=by_kind(folder))
+
+    def test_of_one_kind_come_without_the_other(self, tmp_path, shards):
+        folder = write_maps(shards, tmp_path / "maps")
+        teachers = {"temporal": [folder / "temporal"]}
+        (batch,) = training([shards], count=1, map_size=32, teachers=teachers)
+        assert "teacher_temporal" in batch
+        assert "teacher_spatial" not in batch
+
+    def test_that_nobody_made_are_0_beside_those_that_there_are(
+        self, tmp_path, shards, photographs
+    ):
+        folder = write_maps(shards, tmp_path / "maps")
+        teachers = {"temporal": [folder / "temporal", None]}
+        clips = {name for shard in shards.split("train") for name in shard.recordings}
+        taught = set()
+        for batch in training([shards, photographs], count=8, map_size=32, teachers=teachers):
+            sums = tf.reduce_sum(batch["teacher_temporal"], axis=[1, 2, 3]).numpy()
+            for video, total in zip(batch["video"].numpy(), sums, strict=True):
+                # 1,024 float32 summands; 0 exactly where there is no map.
+                assert total == (pytest.approx(1, abs=1e-5) if video.decode() in clips else 0)
+                taught.add(round(float(total)))
+        assert taught == {0, 1}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from trees import (
     CELLS,
     SIZE,
@@ -196,6 +197,17 @@ class TestAvs1k:
                 assert cell == number_in(frame)
                 seen.add((number_in(frame), number_in(other)))
         assert seen == {(1, 1), (3, 2)}
+
+    def test_every_crop_in_training_holds_some_of_its_density(self, root, out):
+        avs1k_tree(root)  # each density is one cell of 8 x 8
+        dataset = prepared("avs1k", root, out)
+        augment = AugmentConfig(smallest_crop=0.3)
+        view, sums, peaks = View(SIZE, 32, "previous"), [], []
+        for batch in training_batches([dataset], view, batch=16, seed=1, augment=augment).take(8):
+            sums += tf.reduce_sum(batch["density"], axis=[1, 2, 3]).numpy().tolist()
+            peaks += tf.reduce_max(batch["density"], axis=[1, 2, 3]).numpy().tolist()
+        np.testing.assert_allclose(sums, 1, atol=1e-5)  # 1,024 float32 summands
+        assert len(set(peaks)) > 20  # larger or cut by its crop
 
     def test_a_clip_in_one_of_the_two_folders_only_is_refused_by_name(self, root, out):
         avs1k_tree(root)

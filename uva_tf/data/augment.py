@@ -44,14 +44,12 @@ def draw_crops(points: tf.RaggedTensor, smallest: float, draw: tf.Tensor) -> Cro
         draw: `[B, 3]` from 0 to 1.
 
     Returns:
-        `[B, 3]`; the whole picture where the draw holds none of the fixations there are.
+        `[B, 3]`; the whole picture where the draw holds no fixation.
     """
     side = smallest + (1 - smallest) * draw[:, 2:]
     crops = tf.concat([draw[:, :2] * (1 - side), side], axis=1)
     inside = crop_points(points, crops).row_lengths() > 0
-    return tf.where(
-        (inside | (points.row_lengths() == 0))[:, None], crops, whole(tf.shape(draw)[0])
-    )
+    return tf.where(inside[:, None], crops, whole(tf.shape(draw)[0]))
 
 
 def move_camera(crops: Crops, motion: float, draw: tf.Tensor) -> Crops:

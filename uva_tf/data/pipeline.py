@@ -3,13 +3,14 @@
 frame, other                        [B, H, W, 3] uint8 RGB
 density                             [B, h, w, 1] float32, sums to 1
 fixations                           ragged [B, n, 2] float32, x and y from 0 to 1
-teacher_spatial, teacher_temporal   [B, h, w, 1] float32, sum to 1; in distillation only
+teacher_spatial, teacher_temporal   [B, h, w, 1] float32, sum to 1, or all 0 where the teacher
+                                    says nothing; in distillation only
 video, index                        [B] string, [B] int64
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def training_batches(
     augment: AugmentConfig,
     weights: Sequence[float] = (),
     start: int = 0,
-    teachers: Sequence[Path] | None = None,
+    teachers: Mapping[str, Sequence[Path | None]] | None = None,
     worker: Worker = Worker(),
 ) -> tf.data.Dataset:
     """Endless shuffled, augmented batches of the datasets' train splits.
@@ -72,8 +73,8 @@ def training_batches(
 
     Args:
         weights: how often each dataset is drawn, in proportion; by default all equally often.
-        teachers: for each dataset the folder of its teachers' maps, a folder for each kind
-            that the records themselves do not hold.
+        teachers: by kind, for each dataset the folder of that teacher's maps, or None for
+            the maps that the records themselves hold, if any. Other kinds' maps are left out.
         worker: on several machines, this one; `batch` is its own share.
 
     Raises ValueError if the datasets were prepared with different sigmas, or there are
@@ -82,10 +83,16 @@ def training_batches(
     sigmas = {dataset.sigma for dataset in datasets}
     if len(sigmas) > 1:
         raise ValueError(f"the datasets' density maps differ in width: sigma {sorted(sigmas)}")
-    folders = teachers or [None] * len(datasets)
     streams = [
-        _shuffled(dataset, view.pairing, augment.time_reversal, seed + number, folder, worker)
-        for number, (dataset, folder) in enumerate(zip(datasets, folders, strict=True))
+        _shuffled(
+            dataset,
+            view.pairing,
+            augment.time_reversal,
+            seed + number,
+            {kind: folders[number] for kind, folders in (teachers or {}).items()},
+            worker,
+        )
+        for number, dataset in enumerate(datasets)
     ]
     elements = streams[0]
     if len(streams) > 1:
@@ -139,7 +146,7 @@ def _shuffled(
     pairing: str,
     time_reversal: float,
     seed: int,
-    teachers: Path | None,
+    teachers: Mapping[str, Path | None],
     worker: Worker,
 ) -> tf.data.Dataset:
     """Endless epochs of a dataset's training frames, each with its neighbour and maps."""
@@ -155,7 +162,7 @@ def _shuffled(
     def read(file, still, reversed_):
         path = tf.strings.join([str(dataset.folder), "/", file])
         elements = _paired(path, tf.not_equal(pairing == "next", reversed_), still)
-        return _with_maps(elements, dataset, teachers, file)
+        return _with_maps(elements, teachers, file)
 
     def epoch(number):
         # The same order on every machine, which takes a part of it.
@@ -202,16 +209,16 @@ def _neighbour(element: dict[str, tf.Tensor]) -> tf.Tensor:
 
 
 def _with_maps(
-    elements: tf.data.Dataset, dataset: Dataset, folder: Path | None, file: tf.Tensor
+    elements: tf.data.Dataset, teachers: Mapping[str, Path | None], file: tf.Tensor
 ) -> tf.data.Dataset:
-    """Add to each element the serialized records that hold its teachers' maps."""
-    for key in TEACHER_KEYS:
-        kind = key.removeprefix("teacher_")
-        if kind in dataset.teachers:
+    """Add to each element the serialized records that may hold its teachers' maps."""
+    for kind, folder in teachers.items():
+        key = f"teacher_{kind}"
+        if folder is None:
             elements = elements.map(lambda element, key=key: element | {key: _record(element)})
-        elif folder is not None:
+        else:
             # Should a map be missing, the empty one in its place does not fit its frame.
-            maps = tf.data.TFRecordDataset(tf.strings.join([str(folder), f"/{kind}/", file]))
+            maps = tf.data.TFRecordDataset(tf.strings.join([str(folder), "/", file]))
             maps = maps.concatenate(tf.data.Dataset.from_tensors(b""))
             elements = tf.data.Dataset.zip(elements, maps).map(
                 lambda element, record, key=key: element | {key: record}
@@ -258,11 +265,7 @@ def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[
         "index": record["index"],
     }
     if maps:
-        example["density"] = tf.cond(
-            record["density"] == b"",
-            lambda: tf.zeros([size, size, 1], tf.uint8),
-            lambda: _decode_map(record["density"], size),
-        )
+        example["density"] = _decode_map_or_zeros(record["density"], size)
     for key in TEACHER_KEYS:
         if key in element:
             example[key] = _teacher_map(element[key], key, record, size // 2)
@@ -282,7 +285,10 @@ def _finish(
     crops = others_crops = change.whole(count)
     flip = tf.fill([count], False)
     if draws is not None:
-        crops = others_crops = change.draw_crops(points, augment.smallest_crop, draws.crop)
+        looked_at = points
+        if "density" in examples:
+            looked_at = tf.concat([points, _peaks(examples["density"])], axis=1)
+        crops = others_crops = change.draw_crops(looked_at, augment.smallest_crop, draws.crop)
         moved = change.move_camera(crops, augment.camera_motion, draws.camera)
         others_crops = tf.where(examples["still"][:, None], moved, crops)
         flip = draws.mirror[:, 0] < 0.5
@@ -309,8 +315,9 @@ def _finish(
     }
     for key in TEACHER_KEYS:
         if key in maps:
-            # A crop may hold nothing of the teacher's map: then it says nothing, evenly.
-            batch[key] = _sum_to_1(maps[key] + 1e-3)
+            # A crop may hold nothing of the teacher's map: then it is even.
+            says = tf.reduce_any(examples[key] > 0, axis=[1, 2, 3], keepdims=True)
+            batch[key] = tf.where(says, _sum_to_1(maps[key] + 1e-3), 0.0)
     return batch
 
 
@@ -319,8 +326,12 @@ def _decode_frame(jpeg: tf.Tensor, size: int) -> tf.Tensor:
     return tf.ensure_shape(frame, [size, size, 3])
 
 
-def _decode_map(png: tf.Tensor, size: int) -> tf.Tensor:
-    return tf.ensure_shape(tf.io.decode_png(png, channels=1), [size, size, 1])
+def _decode_map_or_zeros(png: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.cond(
+        png == b"",
+        lambda: tf.zeros([size, size, 1], tf.uint8),
+        lambda: tf.ensure_shape(tf.io.decode_png(png, channels=1), [size, size, 1]),
+    )
 
 
 def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor) -> tf.Tensor:
@@ -343,6 +354,16 @@ def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor)
     return _sum_to_1(tf.matmul(down, across, transpose_a=True)[..., None])
 
 
+def _peaks(maps: tf.Tensor) -> tf.RaggedTensor:
+    """Where maps `[B, S, S, 1]` are highest, ragged `[B, n, 2]`; nowhere in one that is all 0."""
+    size = maps.shape[1]
+    flat = tf.reshape(maps, [tf.shape(maps)[0], -1])  # (B, S * S)
+    place = tf.argmax(flat, axis=1)
+    point = (tf.cast(tf.stack([place % size, place // size], axis=1), tf.float32) + 0.5) / size
+    somewhere = tf.reduce_max(flat, axis=1) > 0
+    return tf.ragged.boolean_mask(point[:, None], somewhere[:, None])  # (B, 0 or 1, 2)
+
+
 def _sum_to_1(maps: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(maps, tf.reduce_sum(maps, axis=[1, 2, 3], keepdims=True))
 
@@ -354,4 +375,4 @@ def _teacher_map(
     same = (stored["video"] == record["video"]) & (stored["index"] == record["index"])
     message = "teachers' maps and frames are out of step: make the maps again"
     with tf.control_dependencies([tf.debugging.Assert(same, [message])]):
-        return _decode_map(stored[key], size)
+        return _decode_map_or_zeros(stored[key], size)
