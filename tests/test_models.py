@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from uva_tf.config import StudentConfig, TeacherConfig
+from uva_tf.config import StudentConfig
 from uva_tf.models.maps import attention, log_density, normalise
 from uva_tf.models.student import VARIANTS, build_student
-from uva_tf.models.teachers import KINDS, build_teacher
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.video import VideoReader
 
@@ -35,6 +34,23 @@ def test_every_variant_keeps_the_size_of_the_table(variant):
     side = VARIANTS[variant].resolution
     assert built.pair.output_shape == (None, side, side, 1)
     assert built.trunk.output_shape == (None, side // 4, side // 4, 64)
+
+
+@pytest.mark.parametrize(
+    ("config", "weights"),
+    [
+        (StudentConfig("uva-32", paths=("spatial",)), 78_081),
+        (StudentConfig("uva-32", paths=("temporal",)), 86_529),
+        (StudentConfig("uva-32", channel_attention=False), 126_689),
+    ],
+)
+def test_a_student_for_comparison_lacks_a_part(config, weights):
+    built = build_student(config)
+    assert trainable(built.pair) == weights
+    assert list(built.paths.output) == list(config.paths)
+    assert any("attention" in layer.name for layer in built.pair.layers) == (
+        config.channel_attention
+    )
 
 
 def test_an_unknown_variant_is_named():
@@ -80,30 +96,6 @@ def test_the_map_depends_on_the_other_frame_only_through_the_temporal_path(stude
     second = student.paths({"frame": frame, "other": other})
     np.testing.assert_array_equal(first["spatial"], second["spatial"])
     assert np.abs(first["temporal"] - second["temporal"]).max() > 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_teachers_are_several_times_the_students_size(kind, student):
-    teacher = build_teacher(kind, TeacherConfig(), 128)
-    assert trainable(teacher) > 4 * trainable(student.pair)
-    assert teacher.output_shape == (None, 64, 64, 1)
-
-
-def test_only_the_temporal_teacher_sees_the_other_frame():
-    frame, one, other = (tf.constant(frames(1, 32, seed)) for seed in (1, 2, 3))
-    small = TeacherConfig(widths=(8, 8, 8, 8), decoder=8)
-    change = {}
-    for kind in KINDS:
-        teacher = build_teacher(kind, small, 32)
-        maps = [teacher({"frame": frame, "other": second}).numpy() for second in (one, other)]
-        change[kind] = np.abs(maps[0] - maps[1]).max()
-    assert change["spatial"] == 0
-    assert change["temporal"] > 0
-
-
-def test_a_teacher_refuses_frames_it_cannot_halve():
-    with pytest.raises(ValueError, match="multiple of 16"):
-        build_teacher("spatial", TeacherConfig(), 100)
 
 
 def test_normalise_spans_minus_1_to_1():

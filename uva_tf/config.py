@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, get_type_hints
 
 from uva_tf.data.gaze import DHF1K_SIGMA
 from uva_tf.runtime.errors import InputError
+
+STAGES = ("teach", "distill", "joint")
+KINDS = ("spatial", "temporal")  # of teachers, and of the student's paths
+BACKBONES = ("plain", "vgg16", "mobilenetv2", "efficientnetv2b0")
+DISTANCES = ("kl", "cc", "mse")
+TEACH_LOSS = "kl+cc"
 
 
 @dataclass(frozen=True)
@@ -41,22 +49,44 @@ class StudentConfig:
         variant: a row of `uva_tf.models.student.VARIANTS`.
         pairing: `next` as in the paper, where the map of frame t needs frame t + 1,
             or `previous`, which needs no look-ahead.
+        paths: which of its two paths it has.
+        channel_attention: whether its blocks weight their channels.
     """
 
     variant: str = "uva-64"
     pairing: Literal["next", "previous"] = "previous"
+    paths: tuple[str, ...] = ("spatial", "temporal")
+    channel_attention: bool = True
 
     def __post_init__(self) -> None:
-        if self.pairing not in ("next", "previous"):
-            raise InputError(f"pairing {self.pairing!r}: expected next or previous")
+        _choose("pairing", self.pairing, ("next", "previous"))
+        if self.paths not in (("spatial", "temporal"), ("spatial",), ("temporal",)):
+            raise InputError(
+                f"paths {self.paths}: expected spatial, temporal, or both in this order"
+            )
 
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Size of a teacher: widths of its encoder's stages, coarsest last, and of its decoder."""
+    """What a teacher is built of; it sees frames of the size that the shards were prepared with.
 
+    Attributes:
+        backbone: `plain`, a small encoder of `widths`, or one of keras.applications.
+        weights: of a keras.applications backbone: `none` for random ones, `imagenet` (Keras
+            fetches them), or a `.weights.h5` or `.keras` file of its own.
+        widths: of the plain encoder's stages, coarsest last.
+        decoder: width of the decoder.
+    """
+
+    backbone: str = "plain"
+    weights: str = "none"
     widths: tuple[int, ...] = (24, 48, 96, 160)
     decoder: int = 64
+
+    def __post_init__(self) -> None:
+        _choose("backbone", self.backbone, BACKBONES)
+        if self.backbone == "plain" and self.weights != "none":
+            raise InputError("weights of a plain backbone: expected none, they are trained here")
 
 
 @dataclass(frozen=True)
@@ -79,15 +109,84 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """Length and pace of one training stage: Adam, cosine decay from `learning_rate` to 0."""
+    """Length and pace of one training stage: Adam, cosine decay from `learning_rate` to 0.
+
+    Attributes:
+        batch: on all devices together.
+        loss: distances of a map from its target, joined by `+`; see `training.losses`.
+    """
 
     steps: int
     batch: int = 32
     learning_rate: float = 3e-3
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if not (self.steps > 0 and self.batch > 0 and self.learning_rate > 0):
             raise InputError(f"{self}: expected steps, batch and learning_rate above 0")
+        for distance in self.loss.split("+"):
+            _choose("loss", distance, DISTANCES)
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Who teaches the student, and how much.
+
+    Attributes:
+        spatial, temporal: whose maps teach that path: `own` teachers', `external` ones that
+            came with the shards (frames without learn from ground truth alone), `any` for
+            external ones where there are and own ones elsewhere, or `none`.
+        soft_weight: share of the teacher's map in step 1's loss; the rest is ground truth's.
+        joint_soft_weight: share of the mean of the teachers' maps in step 2's loss; in the
+            paper 0.
+        temperature: teachers' maps are raised to the power of 1 / temperature.
+        freeze: keep trunk and paths in step 2 as step 1 left them, as in the paper.
+    """
+
+    spatial: str = "any"
+    temporal: str = "any"
+    soft_weight: float = 0.5
+    joint_soft_weight: float = 0.5
+    temperature: float = 1.0
+    freeze: bool = False
+
+    def __post_init__(self) -> None:
+        for kind in KINDS:
+            _choose(f"{kind} teacher", getattr(self, kind), ("own", "external", "any", "none"))
+        if not (0 <= self.soft_weight <= 1 and 0 <= self.joint_soft_weight <= 1):
+            raise InputError(f"{self}: expected weights from 0 to 1")
+        if not 0.1 <= self.temperature <= 10:
+            raise InputError(f"temperature {self.temperature}: expected 0.1 to 10")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How the training loop runs, the same in every stage.
+
+    Attributes:
+        strategy: `one` device, `mirrored` over this machine's devices, or `multi-worker`
+            over the machines that the environment's TF_CONFIG lists.
+        warm_up: share of the steps in which the learning rate rises from 0.
+        clip_norm: largest norm of all gradients together; 0 for no limit.
+        average: decay of the weights' moving average, which a stage then ends with; 0 for none.
+        keep: whether a stage ends with its `last` weights or those `best` on validation.
+        mixed_precision: compute in bfloat16 where a GPU is found.
+        tensorboard: write the metrics for TensorBoard too.
+    """
+
+    strategy: str = "one"
+    warm_up: float = 0.05
+    clip_norm: float = 1.0
+    average: float = 0.0
+    keep: str = "last"
+    mixed_precision: bool = True
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        _choose("strategy", self.strategy, ("one", "mirrored", "multi-worker"))
+        _choose("keep", self.keep, ("last", "best"))
+        if not (0 <= self.warm_up < 1 and 0 <= self.average < 1 and self.clip_norm >= 0):
+            raise InputError(f"{self}: expected warm_up and average in 0..1, clip_norm from 0 up")
 
 
 @dataclass(frozen=True)
@@ -98,7 +197,7 @@ class Config:
         teach: one stage for each of the two teachers.
         distill: step 1, each path under its own head against its own teacher.
         joint: step 2, both paths under the fused head against ground truth.
-        soft_weight: share of the teacher's map in step 1's loss; the rest is ground truth's.
+        teachers: who teaches in step 1, and how much.
         data: folders of the prepared datasets that the run trains on.
         data_weights: how often each is drawn, in proportion; empty for equally often.
         data_sha256: checksums of their indexes.
@@ -110,8 +209,9 @@ class Config:
     distill: StageConfig
     joint: StageConfig
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    teachers: DistillConfig = field(default_factory=DistillConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    soft_weight: float = 0.5
+    loop: LoopConfig = field(default_factory=LoopConfig)
     seed: int = 1
     data: tuple[str, ...] = ()
     data_weights: tuple[float, ...] = ()
@@ -138,6 +238,45 @@ class Config:
                 f"config.json is not a configuration of this version: {error}"
             ) from None
 
+    def changed(self, *changes: str) -> Config:
+        """The configuration with some fields changed, such as `teachers.soft_weight=0.7`.
+
+        A value is read as JSON, or as a plain word; of several, as `a,b`. Raises InputError
+        for a field that there is not, or a value of another type.
+        """
+        values = asdict(self)
+        for change in changes:
+            path, _, text = change.partition("=")
+            *parents, name = path.split(".")
+            inner: Any = values
+            for parent in parents:
+                inner = inner.get(parent) if isinstance(inner, dict) else None
+            if not isinstance(inner, dict) or isinstance(inner.get(name, {}), dict):
+                raise InputError(f"{change!r}: no such field, expected one of config.json")
+            inner[name] = _read(change, text, inner[name])
+        return _build(Config, values)
+
+
+def _read(change: str, text: str, old: Any) -> Any:
+    """A field's new value, of the type of the old one."""
+    if isinstance(old, tuple):
+        items = [item for item in text.split(",") if item]
+        return tuple(_read(change, item, old[0] if old else item) for item in items)
+    value: Any = text
+    if not isinstance(old, str):
+        with contextlib.suppress(ValueError):
+            value = json.loads(text)
+    if type(old) is float and type(value) is int:
+        value = float(value)
+    if type(value) is not type(old):
+        raise InputError(f"{change!r}: expected a value like {json.dumps(old)}")
+    return value
+
+
+def _choose(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} {value!r}: expected one of {', '.join(choices)}")
+
 
 def _build(kind: Any, value: Any) -> Any:
     if is_dataclass(kind):
@@ -151,9 +290,6 @@ def _build(kind: Any, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-STAGES = ("teach", "distill", "joint")
-
-
 def smoke() -> Config:
     """A few steps of everything, for tests.
 
@@ -163,7 +299,7 @@ def smoke() -> Config:
     return Config(
         name="smoke",
         student=StudentConfig("uva-32"),
-        teach=short,
+        teach=replace(short, loss=TEACH_LOSS),
         distill=short,
         joint=short,
         teacher=TeacherConfig(widths=(8, 8, 8, 8), decoder=8),
@@ -179,7 +315,7 @@ def quickstart() -> Config:
     return Config(
         name="quickstart",
         student=StudentConfig("uva-32"),
-        teach=StageConfig(steps=120, batch=16),
+        teach=StageConfig(steps=120, batch=16, loss=TEACH_LOSS),
         distill=StageConfig(steps=200),
         joint=StageConfig(steps=400),
         teacher=TeacherConfig(widths=(16, 32, 64, 96), decoder=32),
@@ -197,7 +333,7 @@ def quick() -> Config:
     return Config(
         name="quick",
         student=StudentConfig("uva-64"),
-        teach=StageConfig(steps=600, batch=16),
+        teach=StageConfig(steps=600, batch=16, loss=TEACH_LOSS),
         distill=StageConfig(steps=350),
         joint=StageConfig(steps=900),
     )
@@ -212,7 +348,7 @@ def uva_64() -> Config:
     return Config(
         name="uva-64",
         student=StudentConfig("uva-64"),
-        teach=StageConfig(steps=6000),
+        teach=StageConfig(steps=6000, loss=TEACH_LOSS),
         distill=StageConfig(steps=6000, batch=64),
         joint=StageConfig(steps=6000, batch=64),
     )

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from uva_tf.config import KINDS
 from uva_tf.data.pictures import read_map
 from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
-from uva_tf.models.teachers import KINDS
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.predictor import Predictor, to_bytes

@@ -79,6 +79,7 @@ def ca_res(
     *,
     expansion: int = 2,
     rectify: bool = False,
+    attention: bool = True,
 ) -> Block:
     """CA-Res: an inverted residual whose output channels are weighted by attention.
 
@@ -89,6 +90,7 @@ def ca_res(
     Args:
         rectify: put a ReLU6 before the attention, so that the output (of a block
             whose widths differ) lies in 0..6.
+        attention: weight the output channels; False for comparisons.
     """
     layers = keras.layers
     expand = conv_unit(keras, f"{name}_expand", expansion * filters_in, 1)
@@ -101,7 +103,7 @@ def ca_res(
     if rectify:
         project.append(layers.ReLU(6.0, name=f"{name}_relu"))
     project = _chain(project)
-    attend = channel_attention(keras, f"{name}_attention", filters)
+    attend = channel_attention(keras, f"{name}_attention", filters) if attention else lambda x: x
     add = layers.Add(name=f"{name}_add") if filters_in == filters else None
 
     def block(x: Tensor) -> Tensor:  # (B, H, W, filters_in) -> (B, H, W, filters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -11,6 +12,8 @@ from uva_tf.config import StudentConfig
 from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, Tensor, ca_res, conv_unit
 
 Model = Any
+# From the features of two frames to those that a head draws a map of.
+Path = Callable[[Tensor, Tensor], Tensor]
 
 
 # Standard deviation of the error that an integer trunk makes in its features. Training
@@ -62,8 +65,8 @@ class Student:
         pair: `frame, other -> logits`, for training and files.
         step: `frame, state -> logits, features`, for streams; `state` holds the
             features of the previous call.
-        paths: `frame, other -> spatial and temporal logits`, each path under a
-            head of its own; only distillation uses those heads.
+        paths: `frame, other -> logits of each path by its kind`, each under a head of its
+            own; only distillation uses those heads.
     """
 
     trunk: Model
@@ -86,15 +89,18 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
         )
     variant = VARIANTS[config.variant]
     side = variant.resolution
-    trunk = _trunk(keras, variant)
-    spatial, temporal = _spatial_path(keras, variant), _temporal_path(keras, variant)
-    fuse = keras.layers.Concatenate(name="fuse")
-    fused_head = _head(keras, "head", variant, 2 * variant.path[-1])
-    spatial_head = _head(keras, "spatial_head", variant, variant.path[-1])
-    temporal_head = _head(keras, "temporal_head", variant, variant.path[-1])
+    res = functools.partial(
+        ca_res, keras, expansion=variant.expansion, attention=config.channel_attention
+    )
+    trunk = _trunk(keras, variant, res)
+    builders = {"spatial": _spatial_path, "temporal": _temporal_path}
+    paths = {kind: builders[kind](keras, variant, res) for kind in config.paths}
+    fuse = keras.layers.Concatenate(name="fuse") if len(paths) > 1 else lambda parts: parts[0]
+    fused_head = _head(keras, "head", variant, len(paths) * variant.path[-1], res)
+    heads = {kind: _head(keras, f"{kind}_head", variant, variant.path[-1], res) for kind in paths}
 
     def attend(f, g):  # two feature tensors -> (B, R, R, 1)
-        return fused_head(fuse([spatial(f), temporal(f, g)]))
+        return fused_head(fuse([path(f, g) for path in paths.values()]))
 
     def frame_input(name):
         return keras.Input((side, side, 3), name=name)
@@ -107,11 +113,8 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     f, g = trunk(frame), trunk(other)
     inputs = {"frame": frame, "other": other}
     pair = keras.Model(inputs, attend(f, g), name="pair")
-    paths = keras.Model(
-        inputs,
-        {"spatial": spatial_head(spatial(f)), "temporal": temporal_head(temporal(f, g))},
-        name="paths",
-    )
+    apart = {kind: heads[kind](path(f, g)) for kind, path in paths.items()}
+    paths_model = keras.Model(inputs, apart, name="paths")
 
     features, other_features = state_input("features"), state_input("other_features")
     head_model = keras.Model([features, other_features], attend(features, other_features))
@@ -123,21 +126,21 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     step = keras.Model(
         {"frame": frame, "state": state}, {"attention": logits, "state": f}, name="step"
     )
-    return Student(trunk_model, head_model, pair, step, paths)
+    return Student(trunk_model, head_model, pair, step, paths_model)
 
 
-def _trunk(keras: ModuleType, variant: Variant) -> Block:
+def _trunk(keras: ModuleType, variant: Variant, res: Callable[..., Block]) -> Block:
     one, two, three = variant.trunk
     layers = keras.layers
     stack = [
         conv_unit(keras, "stem", one, 3),
-        ca_res(keras, "trunk1", one, one, expansion=variant.expansion),
+        res("trunk1", one, one),
         layers.MaxPooling2D(3, 2, padding="same", name="pool1"),
-        ca_res(keras, "trunk2", one, two, expansion=variant.expansion),
+        res("trunk2", one, two),
         layers.MaxPooling2D(3, 2, padding="same", name="pool2"),
         # Rectified before the attention gate: features from 0 to 6 keep one 8-bit scale
         # when a stream hands them back as its state.
-        ca_res(keras, "trunk3", two, three, expansion=variant.expansion, rectify=True),
+        res("trunk3", two, three, rectify=True),
         # In training only.
         layers.GaussianNoise(FEATURE_NOISE, name="features"),
     ]
@@ -150,14 +153,13 @@ def _trunk(keras: ModuleType, variant: Variant) -> Block:
     return block
 
 
-def _spatial_path(keras: ModuleType, variant: Variant) -> Block:
+def _spatial_path(keras: ModuleType, variant: Variant, res: Callable[..., Block]) -> Path:
     width, (one, two) = variant.trunk[-1], variant.path
-    first = ca_res(keras, "spatial1", width, one, expansion=variant.expansion)
-    second = ca_res(keras, "spatial2", one, two, expansion=variant.expansion)
-    return lambda f: second(first(f))
+    first, second = res("spatial1", width, one), res("spatial2", one, two)
+    return lambda f, g: second(first(f))
 
 
-def _temporal_path(keras: ModuleType, variant: Variant) -> Callable[[Tensor, Tensor], Tensor]:
+def _temporal_path(keras: ModuleType, variant: Variant, res: Callable[..., Block]) -> Path:
     (one, two) = variant.path
     layers = keras.layers
     change = layers.Subtract(name="change")
@@ -168,8 +170,7 @@ def _temporal_path(keras: ModuleType, variant: Variant) -> Callable[[Tensor, Ten
     motion = conv_unit(keras, "motion", one, 1, activation=False)
     join = layers.Add(name="join")
     relu = layers.ReLU(6.0, name="join_relu")
-    first = ca_res(keras, "temporal1", one, one, expansion=variant.expansion)
-    second = ca_res(keras, "temporal2", one, two, expansion=variant.expansion)
+    first, second = res("temporal1", one, one), res("temporal2", one, two)
 
     def block(f, g):  # two (B, R/4, R/4, width) -> (B, R/4, R/4, two)
         return second(first(relu(join([appearance(f), motion(change([f, g]))]))))
@@ -177,7 +178,9 @@ def _temporal_path(keras: ModuleType, variant: Variant) -> Callable[[Tensor, Ten
     return block
 
 
-def _head(keras: ModuleType, name: str, variant: Variant, width: int) -> Block:
+def _head(
+    keras: ModuleType, name: str, variant: Variant, width: int, res: Callable[..., Block]
+) -> Block:
     one, two, three, four, five = variant.head
     layers = keras.layers
 
@@ -188,12 +191,13 @@ def _head(keras: ModuleType, name: str, variant: Variant, width: int) -> Block:
 
     stack = [
         conv_unit(keras, f"{name}_enter", one, 1),
-        ca_res(keras, f"{name}1", one, two, expansion=variant.expansion),
-        ca_res(keras, f"{name}2", two, three, expansion=variant.expansion),
+        res(f"{name}1", one, two),
+        res(f"{name}2", two, three),
         deconv(1, four, use_bias=False),
         layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn"),
         layers.ReLU(6.0, name=f"{name}_relu"),
-        deconv(2, five),
+        # In full precision, also where the rest is computed in less.
+        deconv(2, five, dtype=keras.backend.floatx()),
     ]
 
     def block(x):  # (B, R/4, R/4, width) -> (B, R, R, 1)

@@ -1,27 +1,28 @@
 """The teachers: larger encoder-decoders that see frames at high resolution.
 
-Both are encoders of four halvings with a top-down decoder that adds each scale's
-features, so that the map is made from coarse meaning and fine place alike. The
-temporal teacher encodes two frames with the same weights and joins, at every
-scale, the frame's features with their change.
+Both are encoders of four or five halvings, of their own or from keras.applications, with a
+top-down decoder that adds each scale's features, so that the map is made from coarse
+meaning and fine place alike, in the manner of DVA (Wang and Shen, IEEE TIP 2018). The
+temporal teacher encodes two frames with the same weights and joins, at every scale, the
+frame's features with their change.
 """
 
 from __future__ import annotations
 
 import keras
 
-from uva_tf.config import TeacherConfig
+from uva_tf.config import KINDS, TeacherConfig
+from uva_tf.models.backbones import SCALES, build_backbone
 from uva_tf.models.blocks import Block, Tensor, conv_unit
-
-KINDS = ("spatial", "temporal")
 
 
 def build_teacher(kind: str, config: TeacherConfig, size: int) -> keras.Model:
-    """Build a teacher.
+    """Build a teacher with random weights.
 
     Args:
         kind: `spatial` (ignores `other`) or `temporal`.
-        size: side of the frames in pixels, a multiple of 16.
+        size: side of the frames in pixels, a multiple of 16, or of 32 with a backbone of
+            five scales.
 
     Returns:
         Model from `{"frame", "other"}`, `[B, size, size, 3]` float32 in -1..1, to
@@ -31,11 +32,13 @@ def build_teacher(kind: str, config: TeacherConfig, size: int) -> keras.Model:
     """
     if kind not in KINDS:
         raise ValueError(f"unknown teacher {kind!r}: choose one of {', '.join(KINDS)}")
-    if size % 2 ** len(config.widths):
-        raise ValueError(f"frames of {size} px: expected a multiple of {2 ** len(config.widths)}")
+    plain = config.backbone == "plain"
+    coarsest = 2 ** len(config.widths if plain else SCALES[config.backbone])
+    if size % coarsest:
+        raise ValueError(f"frames of {size} px: expected a multiple of {coarsest}")
     frame = keras.Input((size, size, 3), name="frame")
     other = keras.Input((size, size, 3), name="other")
-    encode = _encoder(config)
+    encode = _encoder(config) if plain else build_backbone(config.backbone, size)
     scales = encode(frame)
     if kind == "temporal":
         pairs = zip(scales, encode(other), strict=True)
@@ -44,7 +47,7 @@ def build_teacher(kind: str, config: TeacherConfig, size: int) -> keras.Model:
     return keras.Model(inputs, _decode(scales, config), name=f"{kind}_teacher")
 
 
-def _encoder(config: TeacherConfig):
+def _encoder(config: TeacherConfig) -> Block:
     stages: list[list[Block]] = []
     for number, width in enumerate(config.widths):
         stage = [conv_unit(keras, f"encoder{number}_down", width, 3, strides=2)]
@@ -78,4 +81,5 @@ def _decode(scales: list[Tensor], config: TeacherConfig) -> Tensor:
         lateral = conv_unit(keras, f"lateral{number}", config.decoder, 1)(scales[number])
         x = layers.Add(name=f"add{number}")([x, lateral])
         x = conv_unit(keras, f"decoder{number}", width, 3)(x)
-    return layers.Conv2D(1, 3, padding="same", name="logits")(x)
+    # In full precision, also where the rest is computed in less.
+    return layers.Conv2D(1, 3, padding="same", dtype=keras.backend.floatx(), name="logits")(x)
