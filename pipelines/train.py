@@ -6,9 +6,10 @@ python pipelines/train.py --data SHARDS --data MORE_SHARDS --preset quick --run 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.command import Parser, command
+from uva_tf.command import Parser, command, number
 from uva_tf.config import PRESETS, STAGES
 from uva_tf.runtime.errors import InputError
 
@@ -30,24 +31,48 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--preset", choices=list(PRESETS), required=True)
     parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="the run folder")
     parser.add_argument("--stages", default=",".join(STAGES), help=f"default {','.join(STAGES)}")
+    parser.add_argument("--seed", type=number(0, 10**6), help="of everything that is random")
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="change a field of config.json, such as teachers.soft_weight=0.7",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an existing run")
     args = parser.parse_args(argv)
     stages = args.stages.split(",")
     if unknown := set(stages) - set(STAGES):
         raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
 
+    from uva_tf.training.devices import is_chief
     from uva_tf.training.run import Run
     from uva_tf.training.stages import kinds_to_teach, open_data, train, with_data
 
-    config = with_data(PRESETS[args.preset](), args.data, args.weight)
+    config = PRESETS[args.preset]().changed(*args.changes)
+    if args.seed is not None:
+        config = replace(config, seed=args.seed)
+    config = with_data(config, args.data, args.weight)
+    if not is_chief(config.loop):
+        train(Run(args.run, config), stages)  # which the first machine begins and writes
+        return
     if args.resume and args.run.exists():
         run = Run.open(args.run)
         if run.config != config:
             raise InputError(
-                f"{args.run} was started with another preset or other data, see its config.json"
+                f"{args.run} was started with another preset, seed, --set or data: see its "
+                "config.json"
             )
-    elif "teach" not in stages and "distill" in stages and kinds_to_teach(open_data(config)):
-        raise InputError("--stages distill needs teachers: add teach, or --resume a run with them")
+    elif (
+        "teach" not in stages
+        and ("distill" in stages or config.teachers.joint_soft_weight)
+        and (missing := kinds_to_teach(config, open_data(config)))
+    ):
+        raise InputError(
+            f"--stages {args.stages} needs teachers: add teach, --resume a run with them, or "
+            + " ".join(f"--set teachers.{kind}=none" for kind in missing)
+        )
     else:
         run = Run.create(args.run, config)
     train(run, stages)

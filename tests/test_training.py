@@ -1,6 +1,7 @@
-"""Losses by hand, where gradients go, and a loop that resumes."""
+"""Configurations, and the stages of a training in their order."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import keras
@@ -8,181 +9,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from uva_tf.config import PRESETS, Config, StageConfig, StudentConfig
+from uva_tf.config import PRESETS, Config, DataConfig, DistillConfig
+from uva_tf.data.pipeline import View, ordered_batches
+from uva_tf.data.prepare import prepare
+from uva_tf.evaluation.metrics import cc
+from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
 from uva_tf.runtime.errors import InputError
 from uva_tf.training import losses
-from uva_tf.training.loop import Task, fit
+from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student, open_data, train, with_data
 
 
-def density(count, side, seed):
-    maps = np.random.default_rng(seed).random((count, side, side, 1)).astype(np.float32)
-    return tf.constant(maps / maps.sum(axis=(1, 2, 3), keepdims=True))
-
-
-def batch(count=2, side=32):
-    rng = np.random.default_rng(0)
-    return {
-        "frame": tf.constant(rng.integers(0, 256, (count, side, side, 3)), tf.uint8),
-        "other": tf.constant(rng.integers(0, 256, (count, side, side, 3)), tf.uint8),
-        "density": density(count, side, 1),
-        "teacher_spatial": density(count, side, 2),
-        "teacher_temporal": density(count, side, 3),
-    }
-
-
-@pytest.fixture(scope="module")
-def student():
-    keras.utils.set_random_seed(0)
-    return build_student(StudentConfig("uva-32"))
-
-
-def test_divergence_of_two_pixels_by_hand():
-    # Logits 0 and -ln 3: finished map 1 and 2 sigmoid(-ln 3) = 1/2, as a density 2/3 and 1/3.
-    logits = tf.constant([[[[0.0], [-np.log(3.0)]]]], tf.float32)
-    target = tf.constant([[[[0.5], [0.5]]]], tf.float32)
-    expected = 0.5 * np.log(0.5 / (2 / 3)) + 0.5 * np.log(0.5 / (1 / 3))
-    assert float(losses.divergence(target, logits)) == pytest.approx(expected, abs=1e-6)
-
-
-def test_divergence_is_0_for_the_target_itself_even_with_empty_pixels():
-    # The logit of r / (2 - r) is where the finished map equals r.
-    ratio = np.array([1, 0.5, 0.1, 1e-6])
-    logits = np.log(ratio / (2 - ratio))
-    target = tf.constant((ratio / ratio.sum()).reshape(1, 2, 2, 1), tf.float32)
-    drawn = tf.constant(logits.reshape(1, 2, 2, 1), tf.float32)
-    assert float(losses.divergence(target, drawn)) == pytest.approx(0, abs=1e-6)
-    empty = tf.constant([[[[1.0], [0.0]]]])
-    assert np.isfinite(float(losses.divergence(empty, tf.zeros([1, 1, 2, 1]))))
-
-
-@pytest.mark.parametrize(("kind", "other"), [("spatial", "temporal"), ("temporal", "spatial")])
-def test_each_path_learns_from_its_own_teacher_only(student, kind, other):
-    # The released scripts of the paper load the temporal teacher and then use the spatial one
-    # for both paths.
-    loss = losses.distill(student.paths, 0.5)
-    given = batch()
-    before = loss(given, False)
-    after = loss(given | {f"teacher_{kind}": density(2, 32, 9)}, False)
-    assert float(after[f"{kind}_soft"]) != float(before[f"{kind}_soft"])
-    for untouched in (f"{other}_soft", f"{other}_hard", f"{kind}_hard"):
-        assert float(after[untouched]) == float(before[untouched])
-
-
-@pytest.mark.parametrize(("kind", "other"), [("spatial", "temporal"), ("temporal", "spatial")])
-def test_a_teachers_gradient_reaches_its_own_path_and_the_trunk(student, kind, other):
-    with tf.GradientTape() as tape:
-        term = losses.distill(student.paths, 0.5)(batch(), True)[f"{kind}_soft"]
-    weights = student.paths.trainable_variables
-    reached = {
-        weight.path.split("/")[0]
-        for weight, gradient in zip(weights, tape.gradient(term, weights), strict=True)
-        if gradient is not None
-    }
-    assert any(name.startswith(kind) for name in reached)
-    assert any(name.startswith("trunk") for name in reached)
-    assert not any(name.startswith(other) for name in reached)
-
-
-def test_soft_and_hard_terms_are_weighted(student):
-    given = batch()
-    even, soft = (losses.distill(student.paths, weight)(given, False) for weight in (0.5, 0.8))
-    assert float(soft["spatial_soft"]) == pytest.approx(1.6 * float(even["spatial_soft"]), rel=1e-5)
-    assert float(soft["spatial_hard"]) == pytest.approx(0.4 * float(even["spatial_hard"]), rel=1e-5)
-
-
-def test_validation_without_teachers_has_the_hard_terms_only(student):
-    given = {key: batch()[key] for key in ("frame", "other", "density")}
-    terms = losses.distill(student.paths, 0.5)(given, False)
-    assert set(terms) == {"spatial_hard", "temporal_hard"}
-
-
-def tiny_task(steps_from=None):
-    """A linear fit whose batches depend on their number only."""
-    keras.utils.set_random_seed(3)
-    noise = keras.layers.GaussianNoise(0.1)  # its generator must resume too
-    model = keras.Sequential([keras.Input((4,)), noise, keras.layers.Dense(3)])
-    kernel = model.layers[-1].kernel
-
-    def batches(start):
-        if steps_from is not None:
-            steps_from.append(start)
-        numbers = tf.data.Dataset.range(start, 10**6)
-        return numbers.map(
-            lambda n: {
-                "frame": tf.random.stateless_normal([8, 4], [1, n]),
-                "density": tf.random.stateless_normal([8, 3], [2, n]),
-            }
-        )
-
-    def loss(given, training):
-        error = model(given["frame"], training=training) - given["density"]
-        return {"error": tf.reduce_mean(error**2), "size": 0.01 * tf.reduce_sum(kernel**2)}
-
-    return Task("tiny", model, loss, batches, None)
-
-
 def new_run(folder, **changes):
     return Run.create(folder, replace(PRESETS["smoke"](), **changes))
-
-
-def test_an_interrupted_fit_resumes_to_the_same_weights_and_metrics(tmp_path, monkeypatch):
-    monkeypatch.setattr("uva_tf.training.loop.CHECKPOINT_EVERY", 10)
-    whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
-    config = StageConfig(steps=45)
-    undisturbed = tiny_task()
-    fit(undisturbed, config, whole)
-
-    interrupted = tiny_task()
-    calls = 0
-
-    def failing(given, training, loss=interrupted.losses):
-        nonlocal calls
-        calls += 1
-        return loss(given, training)
-
-    class KilledError(Exception):
-        pass
-
-    def stop_at_27(start, batches=interrupted.batches):
-        for number, given in enumerate(batches(start)):
-            if number == 27:
-                raise KilledError
-            yield given
-
-    class Stream:
-        def __init__(self, start):
-            self.start = start
-
-        def take(self, count):
-            return stop_at_27(self.start)
-
-    with pytest.raises(KilledError):
-        fit(replace(interrupted, batches=Stream), config, parts)
-    starts = []
-    resumed = tiny_task(starts)
-    fit(resumed, config, parts)
-    assert starts == [20]
-    for one, other in zip(undisturbed.model.weights, resumed.model.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert whole.history()[-1] == parts.history()[-1]
-    assert [e["step"] for e in parts.history()] == [e["step"] for e in whole.history()]
-
-
-def test_the_loss_is_the_sum_of_its_named_terms(tmp_path):
-    run = new_run(tmp_path / "run")
-    fit(tiny_task(), StageConfig(steps=20), run)
-    (entry,) = run.history()
-    assert entry["loss"] == pytest.approx(entry["error"] + entry["size"])
-
-
-def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path):
-    task = tiny_task()
-    keep = replace(task, losses=lambda g, t: task.losses(g, t) | {"broken": tf.constant(np.nan)})
-    with pytest.raises(FloatingPointError, match="step 1"):
-        fit(keep, StageConfig(steps=5), new_run(tmp_path / "run"))
 
 
 def test_a_configuration_survives_json_and_refuses_what_it_does_not_know():
@@ -210,7 +51,8 @@ def test_smoke_runs_every_stage_and_leaves_a_student(tmp_path, shards):
 
 
 def test_a_stage_that_comes_too_late_is_refused(tmp_path, shards):
-    run = new_run(tmp_path / "run", data=(str(shards.folder),))
+    nobody = DistillConfig(spatial="none", temporal="none")
+    run = new_run(tmp_path / "run", data=(str(shards.folder),), teachers=nobody)
     train(run, ["joint"])
     with pytest.raises(InputError, match="joint was trained before distill"):
         train(run)
@@ -238,7 +80,167 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_distilling_without_teachers_is_refused(tmp_path, shards):
+@pytest.mark.parametrize("stage", ["distill", "joint"])
+def test_learning_from_teachers_without_any_is_refused(tmp_path, shards, stage):
     run = new_run(tmp_path / "run", data=(str(shards.folder),))
-    with pytest.raises(InputError, match="stage teach first"):
-        train(run, ["distill"])
+    with pytest.raises(InputError, match=r"stage teach first, or set teachers\.spatial=none"):
+        train(run, [stage])
+
+
+def trained_weights(run):
+    """The student's weights by their layer, after the stages that the run has."""
+    student = load_student(run)
+    return {
+        weight.path: weight.numpy() for layer in student.pair.layers for weight in layer.weights
+    }
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_frozen_paths_stay_as_step_1_left_them(tmp_path, shards, freeze):
+    config = PRESETS["smoke"]().changed(f"teachers.freeze={str(freeze).lower()}")
+    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
+    train(run, ["teach", "distill"])
+    distilled = build_student(run.config.student)
+    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints("distill")))
+    tf.train.Checkpoint(model=distilled.paths).restore(checkpoint).expect_partial()
+    before = {weight.path: weight.numpy() for weight in distilled.paths.weights}
+    train(run, ["joint"])
+    after = trained_weights(run)
+    changed = {
+        path: not np.array_equal(value, before[path])
+        for path, value in after.items()
+        if path in before
+    }
+    assert any(path.startswith("trunk") for path in changed)
+    assert any(path.startswith("temporal") for path in changed)
+    assert not any(changed.values()) if freeze else any(changed.values())
+
+
+class TestTeachersMaps:
+    @pytest.fixture
+    def run(self, tmp_path, shards):
+        config = with_data(PRESETS["smoke"](), [shards.folder])
+        run = Run.create(tmp_path / "run", config)
+        train(run, ["teach"])
+        return run
+
+    def stamp(self, run):
+        return run.teacher_maps(0) / "temporal" / "made_from.json"
+
+    @pytest.mark.parametrize(
+        ("key", "value"), [("shards", "0" * 64), ("resolution", 128), ("pairing", "next")]
+    )
+    def test_made_from_something_else_are_refused(self, run, key, value):
+        stamp = json.loads(self.stamp(run).read_text())
+        self.stamp(run).write_text(json.dumps(stamp | {key: value}))
+        with pytest.raises(InputError, match=f"made from another {key} .*, remove that folder"):
+            train(run, ["distill"])
+
+    def test_of_another_teacher_are_refused(self, run):
+        shutil.copy(run.teacher("spatial"), run.teacher("temporal"))
+        with pytest.raises(InputError, match="temporal: made from another teacher"):
+            train(run, ["distill"])
+
+    @pytest.mark.parametrize("text", [None, "no JSON", "[]", '{"teacher": "x"}'])
+    def test_that_do_not_say_what_they_were_made_from_are_refused(self, run, text):
+        self.stamp(run).unlink()
+        if text is not None:
+            self.stamp(run).write_text(text)
+        with pytest.raises(InputError, match=r"temporal: no teacher's maps with a made_from\.json"):
+            train(run, ["distill"])
+
+    def test_are_made_anew_once_they_are_removed(self, run):
+        old = self.stamp(run).read_text()
+        shutil.rmtree(run.teacher_maps(0) / "temporal")
+        train(run)
+        assert self.stamp(run).read_text() == old
+        assert run.student.is_file()
+
+
+def test_nobody_teaches_where_nobody_should(tmp_path, shards):
+    config = PRESETS["smoke"]().changed("teachers.spatial=none", "teachers.temporal=none")
+    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
+    train(run)
+    assert not (run.folder / "teachers").exists()
+    terms = {key for entry in run.history() for key in entry if "hard" in key or "soft" in key}
+    assert {"spatial_hard_kl", "temporal_hard_kl", "hard_kl"} <= terms
+    assert not any("soft" in term for term in terms)
+
+
+def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
+    config = PRESETS["smoke"]().changed("teachers.spatial=none", "teachers.temporal=external")
+    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
+    with pytest.raises(InputError, match="no --data holds such maps, prepare it with --temporal"):
+        train(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("seeds=3", "no such field"),
+        ("teachers=3", "no such field"),
+        ("teachers.soft_weight=lots", "expected a value like 0.5"),
+        ("teachers.soft_weight=7", "expected weights from 0 to 1"),
+        ("joint.steps=1.5", "expected a value like 3"),
+        ("joint.loss=l2", "expected one of kl, cc, mse"),
+        ("loop.strategy=many", "expected one of one, mirrored, multi-worker"),
+        ("student.paths=up", "expected spatial, temporal"),
+        ("teacher.weights=imagenet", "plain backbone"),
+        ("loop.tensorboard=maybe", "expected a value like true"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused(change, words):
+    with pytest.raises(InputError, match=words):
+        PRESETS["smoke"]().changed(change)
+
+
+def test_changes_reach_their_fields_and_no_others():
+    config = PRESETS["quick"]()
+    changed = config.changed("teachers.soft_weight=1", "student.paths=spatial", "joint.loss=kl+cc")
+    assert changed.teachers.soft_weight == 1.0
+    assert changed.student.paths == ("spatial",)
+    assert changed.joint.loss == "kl+cc"
+    assert changed.changed(
+        "teachers.soft_weight=0.5", "student.paths=spatial,temporal", "joint.loss=kl"
+    ) == replace(config)
+
+
+def overfitted(frames, others, densities, steps):
+    """Mean correlation of a 32 px student's maps with the densities that it was trained on."""
+    keras.utils.set_random_seed(0)
+    pair = build_student(PRESETS["smoke"]().student).pair
+    batch = {"frame": frames, "other": others, "density": densities}
+    task = Task("joint", pair, losses.ground_truth(pair, "kl"), lambda start: None, None)
+    step, _ = make_steps(task, keras.optimizers.Adam(3e-3))
+    for _ in range(steps):
+        step(batch)
+    inputs = {key: normalise(batch[key]) for key in ("frame", "other")}
+    maps = attention(pair(inputs, training=False)).numpy()
+    return np.mean(
+        [
+            cc(p[..., 0].astype(float), d[..., 0])
+            for p, d in zip(maps, densities.numpy(), strict=True)
+        ]
+    )
+
+
+def first_frames(dataset, count):
+    """Frames of the train split, far apart."""
+    (batch,) = ordered_batches(
+        dataset,
+        dataset.split("train"),
+        View(32, 32, "previous"),
+        batch=count,
+        every=64 if count > 2 else 7,
+    ).take(1)
+    return batch["frame"], batch["other"], batch["density"]
+
+
+def test_a_student_overfits_two_frames(shards):
+    assert overfitted(*first_frames(shards, 2), steps=120) > 0.95
+
+
+@pytest.mark.slow
+def test_a_student_overfits_eight_real_frames(recordings, tmp_path):
+    dataset = prepare("gaze", recordings / "mufvet", tmp_path / "shards", DataConfig(64))
+    assert overfitted(*first_frames(dataset, 8), steps=600) > 0.95

@@ -99,7 +99,8 @@ def _train(batch: dict) -> Work:
     student = build_student(StudentConfig(VARIANT))
     optimizer = keras.optimizers.Adam()
     optimizer.build(student.pair.trainable_variables)
-    task = Task("joint", student.pair, losses.ground_truth(student.pair), lambda start: None, None)
+    loss = losses.ground_truth(student.pair, "kl")
+    task = Task("joint", student.pair, loss, lambda start: None, None)
     step, _ = make_steps(task, optimizer)
     inputs = tensors(batch)
 

@@ -1,17 +1,22 @@
-"""The training loop, the only one: any stage is a task that it runs."""
+"""The training loop, the only one: any stage is a task that it runs, on any devices."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from uva_tf.config import StageConfig
+from uva_tf.config import LoopConfig, StageConfig
+from uva_tf.runtime.errors import InputError
+from uva_tf.training.checkpoints import Checkpoints
+from uva_tf.training.devices import is_chief, wait_for_all
+from uva_tf.training.journal import Journal
 from uva_tf.training.losses import Losses
 from uva_tf.training.run import Run
 
@@ -21,6 +26,7 @@ Step = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 LOG_EVERY = 20
 CHECKPOINT_EVERY = 100
 VALIDATIONS = 5
+NORM = "gradient_norm"
 
 
 @dataclass(frozen=True)
@@ -45,68 +51,112 @@ class Task:
 def fit(task: Task, config: StageConfig, run: Run) -> None:
     """Train a task to its last step, from its last checkpoint if the run has one.
 
-    Writes checkpoints and metrics into the run. Raises FloatingPointError, with the
-    step and the terms, once a loss is not finite.
+    It runs on the devices of the tf.distribute strategy in scope, where the model was
+    built; they share every batch. Writes checkpoints (the last, and the best on
+    validation) and metrics into the run. Raises FloatingPointError, with the step, the
+    terms and the videos, once a loss or a gradient is not finite; the last checkpoint is
+    then from before. Raises InputError for a batch that the devices can't share evenly.
     """
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
-    optimizer = keras.optimizers.Adam(schedule)
+    loop = run.config.loop
+    chief = is_chief(loop)
+    optimizer = make_optimizer(config, loop)
     optimizer.build(task.model.trainable_variables)
-    manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=task.model, optimizer=optimizer, seeds=_seeds(task.model)),
-        str(run.checkpoints(task.name)),
-        max_to_keep=1,
-    )
-    manager.restore_or_initialize()
-    start = int(optimizer.iterations.numpy())
-    run.forget(task.name, start)
+    checkpoints = Checkpoints(run.checkpoints(task.name), task.model, optimizer, writes=chief)
+    start = checkpoints.restore()
+    journal = Journal(run, task.name, start, writes=chief)
     if start >= config.steps:
         return
 
-    train_step, validation_step = make_steps(task, optimizer)
+    train_step, validation_step = make_steps(task, optimizer, loop.clip_norm)
     sums: Counter = Counter()
     bar = tqdm(
-        task.batches(start).take(config.steps - start),
+        _distributed(task.batches(start).take(config.steps - start), config),
         task.name,
         config.steps,
         initial=start,
         unit="step",
-        disable=None,
+        disable=None if chief else True,
     )
     for step, batch in enumerate(bar, start=start + 1):
-        terms = {name: float(value) for name, value in train_step(tensors(batch)).items()}
-        if not np.isfinite(list(terms.values())).all():
-            raise FloatingPointError(f"{task.name}: loss not finite at step {step}: {terms}")
+        terms = {name: float(value) for name, value in train_step(batch).items()}
+        if not all(map(math.isfinite, terms.values())):
+            raise FloatingPointError(
+                f"{task.name}: loss not finite at step {step}: {terms}, in a batch of "
+                f"{_videos(task.batches(step - 1))}"
+            )
         sums.update(terms)
         last = step == config.steps
         if step % LOG_EVERY == 0 or last:
             count = (step - 1) % LOG_EVERY + 1
             means = {name: value / count for name, value in sums.items()}
-            run.log(stage=task.name, step=step, loss=sum(means.values()), **means)
-            bar.set_postfix(loss=f"{sum(means.values()):.3f}")
+            loss = sum(value for name, value in means.items() if name != NORM)
+            journal.log(step, loss=loss, **means)
+            bar.set_postfix(loss=f"{loss:.3f}")
             sums.clear()
         if task.validation is not None and (step % -(-config.steps // VALIDATIONS) == 0 or last):
-            run.log(stage=task.name, step=step, **_validate(task.validation, validation_step))
+            with _averaged(optimizer, task.model):
+                means = _validate(task.validation, validation_step)
+                loss = sum(means.values())
+                journal.log(step, val_loss=loss, **means)
+                if journal.is_best(loss):
+                    checkpoints.save_best(step)
+        if last:
+            optimizer.finalize_variable_values(task.model.trainable_variables)
+            wait_for_all()  # the best is on its way to the disk
+            if loop.keep == "best":
+                checkpoints.restore_best()
         if step % CHECKPOINT_EVERY == 0 or last:
-            manager.save(step)
+            checkpoints.save(step)
+    wait_for_all()
 
 
-def _seeds(model: keras.Model) -> list[tf.Variable]:
-    """The states of dropout's and noise's generators, which a model's own checkpoint leaves out."""
-    weights = {id(variable) for variable in model.weights}
-    return [variable.value for variable in model.variables if id(variable) not in weights]
+def make_optimizer(config: StageConfig, loop: LoopConfig) -> keras.optimizers.Optimizer:
+    """Adam; its rate rises over the warm-up and falls to 0 at the last step as a cosine does."""
+    warm_up = round(loop.warm_up * config.steps)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warm_up else config.learning_rate,
+        config.steps - warm_up,
+        warmup_target=config.learning_rate if warm_up else None,
+        warmup_steps=warm_up,
+    )
+    averaging = {"use_ema": True, "ema_momentum": loop.average} if loop.average else {}
+    return keras.optimizers.Adam(schedule, **averaging)
 
 
-def make_steps(task: Task, optimizer: keras.optimizers.Optimizer) -> tuple[Step, Step]:
-    """Functions that train on a batch, and that only compute its losses."""
+def make_steps(
+    task: Task, optimizer: keras.optimizers.Optimizer, clip_norm: float = 0.0
+) -> tuple[Step, Step]:
+    """Functions that train on a batch, and that only compute its losses.
+
+    The first also gives the gradients' norm, before it is limited to `clip_norm` (0: it is not).
+    """
+    strategy = tf.distribute.get_strategy()
+    devices = strategy.num_replicas_in_sync
     variables = task.model.trainable_variables
+    for layer in task.model.layers if devices > 1 else ():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True  # over the whole batch, not each device's part
+
+    def train_on_part(batch):
+        with tf.GradientTape() as tape:
+            terms = task.losses(batch, True)
+            loss = tf.add_n(list(terms.values())) / devices
+        gradients = tape.gradient(loss, variables)
+        if devices > 1:
+            replica = tf.distribute.get_replica_context()
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        norm = tf.linalg.global_norm(gradients)
+        if clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, norm)
+        # The optimizer adds up the devices' gradients, which are all the sum already.
+        gradients = [gradient / devices for gradient in gradients]
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return terms | {NORM: norm}
 
     @tf.function
     def train_step(batch):
-        with tf.GradientTape() as tape:
-            terms = task.losses(batch, True)
-            loss = tf.add_n(list(terms.values()))
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return terms
+        parts = strategy.run(train_on_part, (batch,))
+        return {name: strategy.reduce("MEAN", part, axis=None) for name, part in parts.items()}
 
     @tf.function(reduce_retracing=True)  # a dataset's last batch is smaller
     def validation_step(batch):
@@ -115,7 +165,39 @@ def make_steps(task: Task, optimizer: keras.optimizers.Optimizer) -> tuple[Step,
     return train_step, validation_step
 
 
-def _validate(batches: tf.data.Dataset, step) -> dict[str, float]:
+def tensors(batch: dict) -> dict[str, tf.Tensor]:
+    """What the losses use of a batch: dense tensors of fixed shape."""
+    return {key: batch[key] for key in batch if key not in ("fixations", "video", "index")}
+
+
+def _distributed(batches: tf.data.Dataset, config: StageConfig) -> tf.data.Dataset:
+    """The batches, each divided among the strategy's devices.
+
+    Every machine makes every batch and takes its part, so that a training does not depend
+    on the number of devices; making a batch costs a small share of a step.
+    """
+    strategy = tf.distribute.get_strategy()
+    if config.batch % strategy.num_replicas_in_sync:
+        raise InputError(
+            f"batch {config.batch}: expected a multiple of the {strategy.num_replicas_in_sync} "
+            "devices that share it"
+        )
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return strategy.experimental_distribute_dataset(batches.map(tensors).with_options(options))
+
+
+@contextmanager
+def _averaged(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> Iterator[None]:
+    """Give the model its weights' moving average for a while, if one is kept."""
+    kept = [variable.numpy() for variable in model.trainable_variables if optimizer.use_ema]
+    optimizer.finalize_variable_values(model.trainable_variables)
+    yield
+    for variable, value in zip(model.trainable_variables, kept, strict=False):
+        variable.assign(value)
+
+
+def _validate(batches: tf.data.Dataset, step: Step) -> dict[str, float]:
     """Mean of each term over all frames, under names that begin with `val_`."""
     sums: Counter = Counter()
     frames = 0
@@ -127,6 +209,7 @@ def _validate(batches: tf.data.Dataset, step) -> dict[str, float]:
     return {name: value / frames for name, value in sums.items()}
 
 
-def tensors(batch: dict) -> dict[str, tf.Tensor]:
-    """What the losses use of a batch: dense tensors of fixed shape."""
-    return {key: batch[key] for key in batch if key not in ("fixations", "video", "index")}
+def _videos(batches: tf.data.Dataset) -> str:
+    """Names of the recordings in the first batch."""
+    names = next(iter(batches))["video"].numpy()
+    return ", ".join(sorted({name.decode() for name in names}))

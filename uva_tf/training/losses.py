@@ -1,61 +1,161 @@
-"""The losses, each a function that returns named terms; their sum is minimised."""
+"""The losses, each a function that returns named terms; their sum is minimised.
+
+A loss compares finished maps with targets by one or more distances, named in a configuration
+as `kl`, `cc`, `mse`, or several joined by `+`. Each distance gives one number for each
+example, and each term is the mean of such numbers over the batch, so that a batch divided
+among devices has the same loss.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
-from uva_tf.models.maps import log_density, normalise
+from uva_tf.models.maps import attention, log_density, normalise
 
 Terms = dict[str, tf.Tensor]
 Losses = Callable[[dict[str, tf.Tensor], bool], Terms]
 
 
 def divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Kullback-Leibler divergence of a predicted map from a target, mean over the batch.
+    """Kullback-Leibler divergence of predicted maps from targets, `[B]`.
 
     `sum_x t(x) (ln t(x) - ln p(x))`, with `p` the finished map scaled to sum to 1.
 
     Args:
-        target: `[B, H, W, 1]`, each map sums to 1.
+        target: `[B, H, W, 1]`, each map sums to 1, or is 0 everywhere (divergence 0).
         logits: `[B, H, W, 1]`.
     """
-    flat = tf.reshape(target, [tf.shape(target)[0], -1])  # (B, H * W)
+    flat = _flat(target)  # (B, H * W)
     cross = tf.reduce_sum(flat * log_density(logits), axis=1)  # (B,)
     negentropy = tf.reduce_sum(tf.math.xlogy(flat, flat), axis=1)  # (B,)
-    return tf.reduce_mean(negentropy - cross)
+    return negentropy - cross
 
 
-def ground_truth(model: keras.Model) -> Losses:
-    """A single map against ground truth: a teacher, or the student in step 2."""
+def decorrelation(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """1 - Pearson's correlation of finished maps and targets, `[B]`, from 0 to 2.
+
+    Args:
+        target: `[B, H, W, 1]`; a constant one has correlation 0.
+        logits: `[B, H, W, 1]`.
+    """
+    t, p = (_unit(_flat(maps)) for maps in (target, attention(logits)))  # (B, H * W)
+    return 1.0 - tf.reduce_sum(t * p, axis=1)
+
+
+def squared_error(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean squared difference of finished maps and targets, both with their peak at 1, `[B]`.
+
+    Args:
+        target: `[B, H, W, 1]`, any scale from 0 up.
+        logits: `[B, H, W, 1]`.
+    """
+    peak = tf.reduce_max(target, axis=[1, 2, 3], keepdims=True)
+    return tf.reduce_mean((tf.math.divide_no_nan(target, peak) - attention(logits)) ** 2, [1, 2, 3])
+
+
+# By their names in a configuration, `uva_tf.config.DISTANCES`.
+DISTANCES = {"kl": divergence, "cc": decorrelation, "mse": squared_error}
+
+
+def ground_truth(model: keras.Model, distances: str) -> Losses:
+    """A single map against ground truth: a teacher, or the student without any."""
 
     def losses(batch: dict[str, tf.Tensor], training: bool) -> Terms:
-        return {"hard": divergence(batch["density"], model(_inputs(batch), training=training))}
+        logits = model(_inputs(batch), training=training)
+        return _terms("hard", distances, batch["density"], logits, 1.0)
 
     return losses
 
 
-def distill(paths: keras.Model, soft_weight: float) -> Losses:
+def distill(
+    paths: keras.Model, distances: str, soft_weight: float, temperature: float = 1.0
+) -> Losses:
     """Step 1: each path against its own teacher's map and ground truth.
 
-    Batches without teachers' maps, as in validation, give the ground truth's terms only.
+    Frames that a path's teacher says nothing of (no map, or 0 everywhere, as in validation)
+    are left to ground truth.
     """
 
     def losses(batch: dict[str, tf.Tensor], training: bool) -> Terms:
         logits = paths(_inputs(batch), training=training)
         terms = {}
-        for kind in ("spatial", "temporal"):
-            hard = divergence(batch["density"], logits[kind])
-            terms[f"{kind}_hard"] = (1 - soft_weight) * hard
-            if f"teacher_{kind}" in batch:
-                soft = divergence(batch[f"teacher_{kind}"], logits[kind])
-                terms[f"{kind}_soft"] = soft_weight * soft
+        for kind, drawn in logits.items():
+            teachers = [batch[key] for key in (f"teacher_{kind}",) if key in batch]
+            soft = _agreed(teachers, temperature)
+            terms |= _mixed(f"{kind}_", distances, batch["density"], soft, drawn, soft_weight)
         return terms
 
     return losses
 
 
+def joint(
+    pair: keras.Model, distances: str, soft_weight: float, temperature: float = 1.0
+) -> Losses:
+    """Step 2: the fused map against ground truth and the mean of the teachers' maps."""
+
+    def losses(batch: dict[str, tf.Tensor], training: bool) -> Terms:
+        logits = pair(_inputs(batch), training=training)
+        teachers = [value for key, value in batch.items() if key.startswith("teacher_")]
+        soft = _agreed(teachers, temperature)
+        return _mixed("", distances, batch["density"], soft, logits, soft_weight)
+
+    return losses
+
+
+def _agreed(teachers: Sequence[tf.Tensor], temperature: float) -> tf.Tensor | None:
+    """Mean of the teachers that say something, `[B, H, W, 1]`; None without teachers."""
+    if not teachers:
+        return None
+    if temperature != 1:
+        teachers = [_sum_to_1(maps ** (1 / temperature)) for maps in teachers]
+    return _sum_to_1(tf.add_n(list(teachers)))
+
+
+def _mixed(
+    prefix: str,
+    distances: str,
+    hard: tf.Tensor,
+    soft: tf.Tensor | None,
+    logits: tf.Tensor,
+    soft_weight: float,
+) -> Terms:
+    """Terms of ground truth and of a teacher, weighted for each example."""
+    if soft is None or soft_weight == 0:
+        return _terms(f"{prefix}hard", distances, hard, logits, 1.0)
+    share = soft_weight * tf.reduce_sum(soft, axis=[1, 2, 3])  # (B,), 0 where nobody taught
+    return _terms(f"{prefix}hard", distances, hard, logits, 1.0 - share) | _terms(
+        f"{prefix}soft", distances, soft, logits, share
+    )
+
+
+def _terms(
+    name: str, distances: str, target: tf.Tensor, logits: tf.Tensor, weight: tf.Tensor | float
+) -> Terms:
+    target, weight = tf.cast(target, logits.dtype), tf.cast(weight, logits.dtype)
+    return {
+        f"{name}_{distance}": tf.reduce_mean(weight * DISTANCES[distance](target, logits))
+        for distance in distances.split("+")
+    }
+
+
 def _inputs(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {key: normalise(batch[key]) for key in ("frame", "other")}
+
+
+def _flat(maps: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(maps, [tf.shape(maps)[0], -1])  # (B, H * W)
+
+
+def _unit(flat: tf.Tensor) -> tf.Tensor:
+    """Rows without their mean, of length 1; 0 for a constant row."""
+    centred = flat - tf.reduce_mean(flat, axis=1, keepdims=True)
+    # Not divided by a norm of 0, whose gradient is infinite.
+    square = tf.reduce_sum(centred**2, axis=1, keepdims=True)
+    return centred * tf.math.rsqrt(tf.maximum(square, 1e-20))
+
+
+def _sum_to_1(maps: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(maps, tf.reduce_sum(maps, axis=[1, 2, 3], keepdims=True))

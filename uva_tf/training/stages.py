@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import functools
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from uva_tf.config import STAGES, Config, StageConfig
+from uva_tf.config import KINDS, STAGES, Config, StageConfig
 from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
+from uva_tf.models.backbones import load_backbone_weights
 from uva_tf.models.student import VARIANTS, Student, build_student
-from uva_tf.models.teachers import KINDS, build_teacher
+from uva_tf.models.teachers import build_teacher
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file
 from uva_tf.training import losses
+from uva_tf.training.devices import is_chief, open_strategy, precision, wait_for_all
 from uva_tf.training.loop import Task, fit
 from uva_tf.training.run import Run
-from uva_tf.training.teacher_maps import write_maps
+from uva_tf.training.teacher_maps import check_maps, write_maps
 
 # Of a clip's validation frames one in so many is enough for a loss curve.
 VALIDATE_EVERY_FRAME = 16
@@ -34,12 +36,21 @@ VALIDATE_EVERY_FRAME = 16
 def train(run: Run, stages: Sequence[str] = STAGES) -> None:
     """Run some stages in their order on the run's datasets.
 
+    On several machines each of them does so, and the first writes the run.
+
     Raises InputError if the datasets do not fit or the stages come out of order.
     """
+    loop = run.config.loop
+    with open_strategy(loop).scope(), precision(loop):
+        wait_for_all()  # the run may have been begun just now
+        _train(run, stages)
+
+
+def _train(run: Run, stages: Sequence[str]) -> None:
     datasets = open_data(run.config)
     _check_order(run, stages)
     if "teach" in stages:
-        for kind in kinds_to_teach(datasets):
+        for kind in kinds_to_teach(run.config, datasets):
             _teach(run, datasets, kind, run.config.seed + KINDS.index(kind))
     student = _new_student(run)
     if "distill" in stages:
@@ -84,9 +95,14 @@ def open_data(config: Config) -> list[Dataset]:
     return datasets
 
 
-def kinds_to_teach(datasets: Sequence[Dataset]) -> list[str]:
-    """The kinds of teacher whose maps some dataset does not hold itself."""
-    return [kind for kind in KINDS if any(kind not in d.teachers for d in datasets)]
+def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
+    """The kinds of own teacher that the configuration wants maps of, for some dataset."""
+    return [kind for kind in KINDS if any(_wants_own(config, kind, d) for d in datasets)]
+
+
+def _wants_own(config: Config, kind: str, dataset: Dataset) -> bool:
+    choice = getattr(config.teachers, kind)
+    return choice == "own" or (choice == "any" and kind not in dataset.teachers)
 
 
 def load_student(run: Run) -> Student:
@@ -119,6 +135,12 @@ def _load(model: keras.Model, path: Path) -> None:
         raise InputError(f"{path}: not this run's weights ({error})".splitlines()[0]) from None
 
 
+def _save(run: Run, model: keras.Model, path: Path) -> None:
+    if is_chief(run.config.loop):
+        with new_file(path) as partial:
+            model.save(partial)
+
+
 def _check_order(run: Run, stages: Sequence[str]) -> None:
     """Refuse what would quietly leave out a stage."""
     distilled = _last_step(run, "distill")
@@ -141,41 +163,75 @@ def _new_student(run: Run) -> Student:
 
 
 def _teach(run: Run, datasets: list[Dataset], kind: str, seed: int) -> None:
-    size = datasets[0].size
+    config, size = run.config, datasets[0].size
     keras.utils.set_random_seed(seed)
-    model = build_teacher(kind, run.config.teacher, size)
+    model = build_teacher(kind, config.teacher, size)
     if run.teacher(kind).is_file():
-        model.load_weights(run.teacher(kind))
+        _load(model, run.teacher(kind))
     else:
-        view = View(size, size // 2, run.config.student.pairing)
-        loss = losses.ground_truth(model)
-        _fit(run, f"teach-{kind}", run.config.teach, model, loss, datasets, view, seed)
-        with new_file(run.teacher(kind)) as path:
-            model.save(path)
+        load_backbone_weights(model, config.teacher)
+        view = View(size, size // 2, config.student.pairing)
+        loss = losses.ground_truth(model, config.teach.loss)
+        _fit(run, f"teach-{kind}", config.teach, model, loss, datasets, view, seed)
+        _save(run, model, run.teacher(kind))
     for number, dataset in enumerate(datasets):
         folder = run.teacher_maps(number) / kind
-        if kind not in dataset.teachers and not folder.exists():
-            write_maps(model, kind, dataset, folder, run.config.student.pairing)
+        if _wants_own(config, kind, dataset) and not folder.exists() and is_chief(config.loop):
+            write_maps(model, run.teacher(kind), kind, dataset, folder, config.student.pairing)
+    wait_for_all()
 
 
 def _distill(run: Run, datasets: list[Dataset], student: Student) -> None:
-    folders = [run.teacher_maps(number) for number in range(len(datasets))]
-    for folder, dataset in zip(folders, datasets, strict=True):
-        for kind in KINDS:
-            if kind not in dataset.teachers and not (folder / kind).is_dir():
-                raise InputError(f"{folder / kind} is not there: run the stage teach first")
-    model, loss = student.paths, losses.distill(student.paths, run.config.soft_weight)
+    config, stage = run.config.teachers, run.config.distill
+    loss = losses.distill(student.paths, stage.loss, config.soft_weight, config.temperature)
     seed = run.config.seed + 2
-    _fit(run, "distill", run.config.distill, model, loss, datasets, _view(run), seed, folders)
+    teachers = _teachers(run, datasets, run.config.student.paths)
+    _fit(run, "distill", stage, student.paths, loss, datasets, _view(run), seed, teachers)
 
 
 def _joint(run: Run, datasets: list[Dataset], student: Student) -> None:
-    model, loss = student.pair, losses.ground_truth(student.pair)
+    config, stage = run.config.teachers, run.config.joint
+    loss = losses.joint(student.pair, stage.loss, config.joint_soft_weight, config.temperature)
     seed = run.config.seed + 3
-    _fit(run, "joint", run.config.joint, model, loss, datasets, _view(run), seed)
+    teachers = _teachers(run, datasets, KINDS) if config.joint_soft_weight else {}
+    if config.freeze:
+        distilled = set(map(id, student.paths.layers))
+        for layer in student.pair.layers:
+            layer.trainable = id(layer) not in distilled
+    _fit(run, "joint", stage, student.pair, loss, datasets, _view(run), seed, teachers)
     if not run.student.exists():
-        with new_file(run.student) as path:
-            student.pair.save(path)
+        _save(run, student.pair, run.student)
+
+
+def _teachers(
+    run: Run, datasets: list[Dataset], kinds: Sequence[str]
+) -> dict[str, list[Path | None]]:
+    """By kind, where each dataset's maps of a teacher are; None for in the records themselves.
+
+    Raises InputError for maps that are not there, or were made from something else.
+    """
+    folders: dict[str, list[Path | None]] = {}
+    for kind in kinds:
+        choice = getattr(run.config.teachers, kind)
+        if choice == "none":
+            continue
+        if choice == "external" and not any(kind in dataset.teachers for dataset in datasets):
+            raise InputError(
+                f"teachers.{kind}=external: no --data holds such maps, prepare it with "
+                f"--{kind}-maps"
+            )
+        folders[kind] = [None] * len(datasets)
+        for number, dataset in enumerate(datasets):
+            if _wants_own(run.config, kind, dataset):
+                folder = run.teacher_maps(number) / kind
+                if not (folder.is_dir() and run.teacher(kind).is_file()):
+                    raise InputError(
+                        f"{folder} is not there: run the stage teach first, or set "
+                        f"teachers.{kind}=none"
+                    )
+                check_maps(folder, run.teacher(kind), dataset, run.config.student.pairing)
+                folders[kind][number] = folder
+    return folders
 
 
 def _view(run: Run) -> View:
@@ -193,7 +249,7 @@ def _fit(
     datasets: list[Dataset],
     view: View,
     seed: int,
-    teachers: list[Path] | None = None,
+    teachers: Mapping[str, list[Path | None]] | None = None,
 ) -> None:
     """Run a stage's loop on the datasets' train splits, validating on their val splits."""
     keras.utils.set_random_seed(seed)  # shuffles depend on the global seed too

@@ -1,7 +1,12 @@
-"""The teachers' maps, made once before distillation: shards that run beside the frames'."""
+"""The teachers' maps, made once before distillation: shards that run beside the frames'.
+
+Beside them stands `made_from.json`, which says of what they were made, so that maps of
+another teacher or of other frames are never taken for them.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import keras
@@ -9,17 +14,24 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from uva_tf.data.dataset import Dataset
+from uva_tf.data.dataset import Dataset, file_sha256
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import map_record
 from uva_tf.models.maps import attention, normalise
+from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_folder
 
 BATCH = 32
+STAMP = "made_from.json"
 
 
-def write_maps(model: keras.Model, kind: str, dataset: Dataset, out: Path, pairing: str) -> None:
+def write_maps(
+    model: keras.Model, weights: Path, kind: str, dataset: Dataset, out: Path, pairing: str
+) -> None:
     """Write a teacher's map of every training frame, 8-bit, in the shards' order.
+
+    Args:
+        weights: the file that the teacher was saved in.
 
     Raises InputError if `out` exists.
     """
@@ -39,3 +51,28 @@ def write_maps(model: keras.Model, kind: str, dataset: Dataset, out: Path, pairi
                         batch["video"].numpy(), batch["index"].numpy(), maps, strict=True
                     ):
                         writer.write(map_record(video, int(index), kind, picture))
+        stamp = _stamp(weights, dataset, pairing)
+        (folder / STAMP).write_text(json.dumps(stamp, indent=1) + "\n")
+
+
+def check_maps(folder: Path, weights: Path, dataset: Dataset, pairing: str) -> None:
+    """Raise InputError unless maps were made by this teacher of this dataset as it is now."""
+    remedy = "remove that folder and run the stage teach to make them anew"
+    try:
+        found = json.loads((folder / STAMP).read_text())
+        found = {key: found[key] for key in ("resolution", "shards", "teacher", "pairing")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{folder}: no teacher's maps with a {STAMP}, {remedy}") from None
+    for key, now in _stamp(weights, dataset, pairing).items():
+        if found[key] != now:
+            raise InputError(f"{folder}: made from another {key} ({found[key]}), {remedy}")
+
+
+def _stamp(weights: Path, dataset: Dataset, pairing: str) -> dict[str, str | int]:
+    """What decides the maps."""
+    return {
+        "resolution": dataset.size,
+        "shards": dataset.sha256,
+        "teacher": file_sha256(weights),
+        "pairing": pairing,
+    }

@@ -1,0 +1,137 @@
+"""Several devices and several machines train to the weights of one; a kill changes nothing."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from uva_tf.config import LoopConfig
+from uva_tf.runtime.errors import InputError
+from uva_tf.training.devices import open_strategy
+from uva_tf.training.run import Run
+from uva_tf.training.stages import load_student
+
+PROGRAM = Path(__file__).parent / "train_in_process.py"
+
+
+def start(folder, shards, stages, *changes, **environment):
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(folder), str(shards.folder), stages, *changes],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(*processes):
+    for process in processes:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+
+
+def weights(folder):
+    return load_student(Run.open(folder)).pair.get_weights()
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def alone(shards, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    finish(start(folder, shards, "joint", *TestSharedBatches.CHANGES, UVA_TF_TEST_EXACT="1"))
+    return weights(folder)
+
+
+class TestSharedBatches:
+    NOBODY = ("teachers.spatial=none", "teachers.temporal=none")
+    CHANGES = ("joint.steps=20", "joint.batch=4", *NOBODY)
+
+    def assert_alike(self, alone, folder):
+        for one, other in zip(alone, weights(folder), strict=True):
+            # float64, kept as float32; a bias without effect differs by 1e-12.
+            np.testing.assert_allclose(other, one, atol=1e-6)
+
+    def test_on_two_devices_train_to_the_weights_of_one(self, alone, shards, tmp_path):
+        changes = (*self.CHANGES, "loop.strategy=mirrored")
+        finish(start(tmp_path / "run", shards, "joint", *changes, UVA_TF_TEST_EXACT="1"))
+        self.assert_alike(alone, tmp_path / "run")
+
+    def test_on_two_machines_train_to_the_weights_of_one(self, alone, shards, tmp_path):
+        workers = [f"localhost:{port}" for port in free_ports(2)]
+        processes = []
+        for index in range(2):
+            task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+            environment = {"UVA_TF_TEST_EXACT": "1", "TF_CONFIG": json.dumps(task)}
+            changes = (*self.CHANGES, "loop.strategy=multi-worker")
+            processes.append(start(tmp_path / "run", shards, "joint", *changes, **environment))
+        finish(*processes)
+        self.assert_alike(alone, tmp_path / "run")
+        # Written by the first machine alone.
+        assert [e["step"] for e in Run.open(tmp_path / "run").history() if "loss" in e] == [
+            5,
+            10,
+            15,
+            20,
+        ]
+
+
+@pytest.mark.parametrize("config", ["", "{}", '{"cluster": {"worker": []}}', "no JSON"])
+def test_several_machines_without_a_list_of_them_are_refused(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(InputError, match="expected TF_CONFIG in the environment"):
+        open_strategy(LoopConfig(strategy="multi-worker"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    finish(start(folder, shards, "teach,distill,joint", *TestKilledTrainings.CHANGES))
+    return folder
+
+
+class TestKilledTrainings:
+    # Kills fall into every stage, and some before a stage's first checkpoint at step 5.
+    CHANGES = ("teach.steps=8", "distill.steps=12", "joint.steps=12")
+
+    def train_with_kills(self, folder, shards, kills, seed):
+        """Kill at a random step each time, then let it end."""
+        rng = random.Random(seed)
+        for _ in range(kills):
+            process = start(folder, shards, "teach,distill,joint", *self.CHANGES)
+            for _ in range(rng.randint(1, 14)):
+                if not process.stdout.readline():
+                    break  # it ended before
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        finish(start(folder, shards, "teach,distill,joint", *self.CHANGES))
+
+    def assert_same(self, undisturbed, folder):
+        for one, other in zip(weights(undisturbed), weights(folder), strict=True):
+            np.testing.assert_array_equal(other, one)
+        assert Run.open(folder).history() == Run.open(undisturbed).history()
+
+    def test_end_with_the_same_weights_bit_for_bit(self, undisturbed, shards, tmp_path):
+        self.train_with_kills(tmp_path / "run", shards, kills=1, seed=0)
+        self.assert_same(undisturbed, tmp_path / "run")
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("seed", [1, 2])
+    def test_five_times_too(self, undisturbed, shards, tmp_path, seed):
+        self.train_with_kills(tmp_path / "run", shards, kills=5, seed=seed)
+        self.assert_same(undisturbed, tmp_path / "run")

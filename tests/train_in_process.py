@@ -1,0 +1,57 @@
+"""Train a run in a process of its own: `python train_in_process.py RUN SHARDS STAGES CHANGE ...`.
+
+It prints a line for each step of training that has ended. Where UVA_TF_TEST_EXACT is set, what
+weights depend on beside the batches is left out: noise on the features, of which each device draws
+its own, and float32, whose rounding, other for other orders of a sum, some steps of Adam enlarge.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from uva_tf.config import PRESETS
+from uva_tf.models import student
+from uva_tf.training import loop
+from uva_tf.training.devices import is_chief
+from uva_tf.training.run import Run
+from uva_tf.training.stages import train, with_data
+
+
+def main():
+    folder, shards, stages, *changes = sys.argv[1:]
+    if os.environ.get("UVA_TF_TEST_EXACT"):
+        student.FEATURE_NOISE = 0.0
+        keras.config.set_floatx("float64")
+    if "loop.strategy=mirrored" in changes:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, parts)
+    loop.LOG_EVERY = loop.CHECKPOINT_EVERY = 5
+    make_steps = loop.make_steps
+
+    def saying_steps(*args):
+        train_step, validation_step = make_steps(*args)
+
+        def step(batch):
+            terms = train_step(batch)
+            print("step", flush=True)
+            return terms
+
+        return step, validation_step
+
+    loop.make_steps = saying_steps
+    config = with_data(PRESETS["smoke"]().changed(*changes), [Path(shards)])
+    if Path(folder).exists():
+        run = Run.open(Path(folder))
+    elif is_chief(config.loop):
+        run = Run.create(Path(folder), config)
+    else:
+        run = Run(Path(folder), config)
+    train(run, stages.split(","))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Which devices and machines train: the strategies of tf.distribute, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from uva_tf.config import LoopConfig
+from uva_tf.runtime.errors import InputError
+
+
+def open_strategy(loop: LoopConfig) -> tf.distribute.Strategy:
+    """The strategy that a configuration names; of several machines, wait for the others.
+
+    It must come before anything else that TensorFlow computes. Raises InputError for a
+    TF_CONFIG that does not list the machines.
+    """
+    if loop.strategy == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if loop.strategy == "multi-worker":
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_cluster())
+    return tf.distribute.get_strategy()
+
+
+def is_chief(loop: LoopConfig) -> bool:
+    """Whether this process writes the run; of several machines the first does.
+
+    Raises InputError for a TF_CONFIG that does not list the machines.
+    """
+    return loop.strategy != "multi-worker" or _cluster().task_id == 0
+
+
+def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """The machines that the environment's TF_CONFIG lists, and which this one is."""
+    try:
+        cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        if cluster.cluster_spec().task_address(cluster.task_type, cluster.task_id):
+            return cluster
+    except (ValueError, TypeError, AttributeError, KeyError):
+        pass
+    raise InputError(
+        "strategy multi-worker: expected TF_CONFIG in the environment, such as "
+        '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+
+
+def wait_for_all() -> None:
+    """Return once every machine has come here."""
+    strategy = tf.distribute.get_strategy()
+    if strategy.cluster_resolver is not None:
+        here = strategy.run(tf.function(lambda: tf.ones([])))
+        strategy.reduce("SUM", here, axis=None)
+
+
+@contextmanager
+def precision(loop: LoopConfig) -> Iterator[None]:
+    """Build models that compute in bfloat16 within the block, where a GPU is found.
+
+    bfloat16 reaches as far as float32, so that losses need no scaling.
+    """
+    policy = keras.config.dtype_policy()
+    if loop.mixed_precision and tf.config.list_physical_devices("GPU"):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
