@@ -31,7 +31,7 @@ class Clip:
     @property
     def means(self) -> np.ndarray:
         """Means over the frames that have a score, `[rows, metrics]`."""
-        return _nanmean(self.scores)
+        return nanmean(self.scores)
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class Evaluation:
 
     def mean(self, row: str, metric: str) -> float:
         """A row's mean over the clips that have a score; NaN without any."""
-        return float(_nanmean(self.clip_means(row, metric)))
+        return float(nanmean(self.clip_means(row, metric)))
 
     def interval(self, row: str, metric: str) -> tuple[float, float]:
         """95 % bootstrap interval of the mean over clips: percentiles of seeded resamples."""
         means = self.clip_means(row, metric)
         drawn = np.random.default_rng(0).integers(len(means), size=(RESAMPLES, len(means)))
-        resampled = _nanmean(means[drawn].T)
+        resampled = nanmean(means[drawn].T)
         if np.isnan(resampled).all():
             return float("nan"), float("nan")
         low, high = np.nanpercentile(resampled, [2.5, 97.5])
@@ -146,7 +146,7 @@ def table(evaluation: Evaluation) -> str:
     return "\n".join([*lines, *evaluation.notes])
 
 
-def _nanmean(values: np.ndarray) -> np.ndarray:
+def nanmean(values: np.ndarray) -> np.ndarray:
     """Mean over the first axis of what is no NaN; NaN where all is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -1,0 +1,83 @@
+"""Measure what distillation brings: rows of trainings that differ in one thing, over seeds.
+
+python pipelines/ablate.py --data SHARDS --data MORE_SHARDS --preset quick --out STUDY
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from uva_tf.command import Parser, command, number, progress
+from uva_tf.config import PRESETS
+from uva_tf.runtime.outputs import refuse_existing
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, train, score, write."""
+    args = _parser().parse_args(argv)
+    table = args.out / "table.md"
+    refuse_existing(table)
+
+    from uva_tf.evaluation.comparison import FILES, score_runs, to_score, write_study
+    from uva_tf.training.ablation import ROWS, train_all, trainings
+
+    for name in FILES:
+        refuse_existing(args.out / name)
+    to_score(args.data)  # refuses before hours of training
+    preset = PRESETS[args.preset]()
+    runs = trainings(preset, args.rows or list(ROWS), args.seeds, args.changes)
+    folder = args.out / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    seconds = train_all(
+        runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
+    )
+    for run, taken in seconds.items():
+        print(f"{run.name}: {taken:.0f} s")
+    scores = score_runs(
+        runs,
+        folder,
+        every=args.every,
+        external=args.external_maps,
+        progress=progress("evaluate", "clip"),
+    )
+    write_study(args.out, scores, shlex.join(["pipelines/ablate.py", *(argv or sys.argv[1:])]))
+    print(table.read_text())
+
+
+def _parser() -> Parser:
+    parser = Parser(description="Measure what distillation brings, row by row, over seeds.")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
+    )
+    parser.add_argument("--preset", choices=list(PRESETS), required=True)
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="goes on in it")
+    parser.add_argument("--seeds", metavar="N", type=number(0, 10**6), nargs="+", default=[1, 2, 3])
+    parser.add_argument(
+        "--rows", metavar="ROW", nargs="+", help="default all, see training/ablation"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="change a field of every run's config.json, such as joint.steps=600",
+    )
+    parser.add_argument(
+        "--every", type=number(1, 10**6), default=8, help="score every N-th frame (8)"
+    )
+    parser.add_argument(
+        "--external-maps",
+        metavar="DIR",
+        type=Path,
+        help="score the external teacher's maps too: DIR/SHARDS/CLIP/000001.png",
+    )
+    parser.add_argument("--jobs", type=number(1, 256), default=1, help="trainings at a time (1)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

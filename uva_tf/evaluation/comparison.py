@@ -1,0 +1,264 @@
+"""Score the runs of a study beside each other, and say how sure the differences are."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from uva_tf.config import KINDS
+from uva_tf.data.dataset import Dataset, open_dataset
+from uva_tf.evaluation.evaluate import Settings, evaluate
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, nanmean
+from uva_tf.evaluation.sources import Source, maps_source, student_source, teacher_source
+from uva_tf.runtime.benchmark import machine
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.outputs import new_file
+from uva_tf.training.ablation import BASELINE, TEACHERS, Training
+from uva_tf.training.run import Run
+
+NSS = METRICS.index("NSS")
+RESAMPLES = 2000  # for an interval
+FILES = ("table.csv", "clips.csv", "plot.png", "table.md")  # of a study, as written
+ITSELF = " teacher itself"  # ends the rows of teachers
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What every row of a study scored.
+
+    Attributes:
+        clips: dataset and name of every validation clip.
+        rows: by row `[seeds, clips, metrics]`; one seed for what no seed changes.
+        seeds: of the students; the first is the teachers' too.
+    """
+
+    clips: tuple[tuple[str, str], ...]
+    rows: dict[str, np.ndarray]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is said of a row.
+
+    Attributes:
+        means: by metric, over clips, then seeds.
+        interval: 95 % bootstrap interval of NSS, over clips and seeds.
+        ratio: NSS divided by that of the row without a teacher, NaN without such a row.
+        ratio_interval: of the ratio, with the same clips and seeds drawn for both rows.
+    """
+
+    row: str
+    seeds: int
+    means: dict[str, float]
+    interval: tuple[float, float]
+    ratio: float
+    ratio_interval: tuple[float, float]
+
+
+def to_score(folders: Sequence[Path]) -> list[Dataset]:
+    """The datasets that have video to validate on; raises InputError if none has."""
+    found = [
+        dataset
+        for dataset in map(open_dataset, folders)
+        if dataset.has("val") and not any(shard.still for shard in dataset.split("val"))
+    ]
+    if not found:
+        raise InputError("no --data has video in its val split: there is nothing to score")
+    return found
+
+
+def score_runs(
+    runs: Sequence[Training],
+    folder: Path,
+    *,
+    every: int,
+    external: Path | None = None,
+    progress: Callable[[Iterator, int], Iterator] = lambda clips, total: clips,
+) -> Scores:
+    """Score finished runs, and the teachers, on the validation clips of their datasets.
+
+    Args:
+        folder: of the runs.
+        every: score every so manieth frame.
+        external: maps of the external teacher, `external/SHARDS/CLIP/000001.png`.
+    """
+    opened = {run: Run.open(folder / run.name) for run in runs}
+    clips: list[tuple[str, str]] = []
+    found: dict[str, list[np.ndarray]] = {}
+    for dataset in to_score([Path(path) for path in opened[runs[0]].config.data]):
+        sources = _sources(opened, dataset, external)
+        settings = Settings(every=every)
+        scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
+        clips += [(dataset.folder.name, name) for name in scored.clips]
+        means = np.stack([clip.means for clip in scored.clips.values()])  # (clips, rows, metrics)
+        for number, row in enumerate(scored.rows):
+            found.setdefault(row, []).append(means[:, number])
+    values = {row: np.concatenate(parts) for row, parts in found.items()}  # (clips, metrics)
+    students: dict[str, list[np.ndarray]] = {}
+    for run in runs:
+        if run.row != TEACHERS:
+            students.setdefault(run.row, []).append(values.pop(run.name))
+    return Scores(
+        tuple(clips),
+        {row: np.stack(seeds) for row, seeds in students.items()}
+        | {row: value[None] for row, value in values.items()},
+        tuple(dict.fromkeys(run.seed for run in runs if run.row != TEACHERS)),
+    )
+
+
+def _sources(
+    opened: Mapping[Training, Run], dataset: Dataset, external: Path | None
+) -> dict[str, Source]:
+    sources = {}
+    for training, run in opened.items():
+        if training.row == TEACHERS:
+            for kind in KINDS:
+                sources[f"{kind}{ITSELF}"] = teacher_source(run, kind, dataset.size)
+        else:
+            sources[training.name] = student_source(run)
+    if external is not None:
+        sources[f"external{ITSELF}"] = maps_source(external / dataset.folder.name)
+    return sources
+
+
+def summarise(scores: Scores) -> list[Line]:
+    """A line for every row, in the order of the rows."""
+    baseline = scores.rows.get(BASELINE)
+    return [_line(row, values, baseline) for row, values in scores.rows.items()]
+
+
+def _line(row: str, values: np.ndarray, baseline: np.ndarray | None) -> Line:
+    nss = values[..., NSS]  # (seeds, clips)
+    drawn = resampled_means(nss)
+    ratio, ratio_interval = float("nan"), (float("nan"), float("nan"))
+    if baseline is not None:
+        base = baseline[..., NSS]
+        ratio = float(nss.mean() / base.mean())
+        ratio_interval = _percentiles(drawn / resampled_means(base))
+    means = nanmean(values.reshape(-1, len(METRICS)))
+    return Line(
+        row,
+        len(values),
+        dict(zip(METRICS, map(float, means), strict=True)),
+        _percentiles(drawn),
+        ratio,
+        ratio_interval,
+    )
+
+
+def resampled_means(values: np.ndarray) -> np.ndarray:
+    """Means of seeded bootstrap resamples, `[RESAMPLES]`, of both seeds and clips.
+
+    Two rows with as many seeds and clips are resampled alike.
+
+    Args:
+        values: `[seeds, clips]`.
+    """
+    seeds, clips = values.shape
+    of_clips, of_seeds = np.random.default_rng(0).spawn(2)
+    clip = of_clips.integers(clips, size=(RESAMPLES, 1, clips))
+    seed = of_seeds.integers(seeds, size=(RESAMPLES, seeds, 1))
+    return values[seed, clip].mean(axis=(1, 2))
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def share(line: Line, lines: Sequence[Line]) -> float:
+    """How much of the way from centre prior to human ceiling a line goes in NSS."""
+    low, high = (
+        next(other.means["NSS"] for other in lines if other.row == row) for row in (CENTRE, CEILING)
+    )
+    return (line.means["NSS"] - low) / (high - low)
+
+
+def table(lines: Sequence[Line], scores: Scores) -> tuple[list[str], list[list[str]]]:
+    """The lines as text: the head, and a row for each."""
+    sets = list(dict.fromkeys(name for name, _ in scores.clips))
+    shown = [metric for metric in METRICS if metric != "NSS"]
+    compared = ["to no teacher", "95 %", "to best teacher"]
+    head = ["", "seeds", "NSS", "95 %", *compared, "share", *sets, *shown]
+    teachers = [line.means["NSS"] for line in lines if line.row.endswith(ITSELF)]
+    best = max(teachers, default=float("nan"))
+    rows = []
+    for line in lines:
+        of_set = [
+            scores.rows[line.row][:, [name == one for name, _ in scores.clips], NSS].mean()
+            for one in sets
+        ]
+        rows.append(
+            [
+                line.row,
+                str(line.seeds),
+                f"{line.means['NSS']:.3f}",
+                "{:.2f} to {:.2f}".format(*line.interval),
+                f"{line.ratio:.3f}",
+                "{:.3f} to {:.3f}".format(*line.ratio_interval),
+                f"{line.means['NSS'] / best:.3f}",
+                f"{100 * share(line, lines):.1f} %",
+                *(f"{value:.3f}" for value in of_set),
+                *(f"{line.means[metric]:.3f}" for metric in shown),
+            ]
+        )
+    return head, rows
+
+
+def write_study(out: Path, scores: Scores, command: str) -> None:
+    """Write `table.csv`, `clips.csv`, `plot.png` and `table.md` into a folder.
+
+    Args:
+        command: that made the study, for the table's caption.
+    """
+    lines = summarise(scores)
+    head, rows = table(lines, scores)
+    with new_file(out / "table.csv") as path:
+        _write_csv(path, [head, *rows])
+    with new_file(out / "clips.csv") as path:
+        _write_csv(path, _clip_rows(scores))
+    with new_file(out / "plot.png") as path:
+        plot(lines, path)
+    with new_file(out / "table.md") as path:
+        about = ", ".join(f"{key} {value}" for key, value in machine().items())
+        caption = f"`{command}`, {datetime.date.today()}, {about}."
+        ruled = [head, ["---"] * len(head), *rows]
+        text = "\n".join("| " + " | ".join(cells) + " |" for cells in ruled)
+        path.write_text(f"{caption}\n\n{text}\n")
+
+
+def plot(lines: Sequence[Line], path: Path) -> None:
+    """NSS of each row with its interval, as a picture; the human ceiling is left out."""
+    shown = [line for line in lines if line.row != CEILING][::-1]
+    figure = Figure(figsize=(8, 0.36 * len(shown) + 1), layout="constrained")
+    axes = figure.add_subplot()
+    for place, line in enumerate(shown):
+        student = not (line.row.endswith(ITSELF) or line.row == CENTRE)
+        colour = "tab:blue" if student else "tab:gray"
+        axes.plot(line.interval, [place, place], color=colour, linewidth=2)
+        axes.plot(line.means["NSS"], place, "o", color=colour)
+    axes.set_yticks(range(len(shown)), [line.row for line in shown])
+    axes.set_xlabel("NSS on validation clips, 95 % interval over clips and seeds")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def _clip_rows(scores: Scores) -> Iterator[list]:
+    yield ["row", "seed", "dataset", "clip", *METRICS]
+    for row, values in scores.rows.items():
+        for seed, of_clips in zip(scores.seeds, values, strict=False):
+            for (dataset, clip), of_clip in zip(scores.clips, of_clips, strict=True):
+                yield [row, seed, dataset, clip, *(f"{value:.6g}" for value in of_clip)]
+
+
+def _write_csv(path: Path, rows) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
