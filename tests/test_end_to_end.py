@@ -91,6 +91,8 @@ def test_an_evaluation_reports_alike_twice(prepared, script, tmp_path, capsys):
         ("", "give --model or --maps"),
         ("--maps {here}/absent", "no such folder of maps"),
         ("--maps {here} --smooth 7", "expected 0 to 1 image widths"),
+        ("--maps {here} --every 0", "'0': expected 1 to"),
+        ("--maps {here} --every=-2", "'-2': expected 1 to"),
         ("--maps {here} --report {here}", "exists already"),
         ("--maps {here}", "000001.png: no such map, expected one for every frame"),
         ("--maps {here} --skip-bad", "no frame to score"),

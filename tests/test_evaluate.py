@@ -29,6 +29,7 @@ from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.sources import maps_source, paired
 from uva_tf.evaluation.truth import Truth
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.resize import resize
 
 
 def truth_source(shards):
@@ -100,7 +101,7 @@ def test_a_clips_mean_is_the_mean_over_its_frames(evaluation, shards):
     records = [r for r in read_records(shards, shard) if r.looked_at]
     for record, picture in zip(records, truth_source(shards)(records), strict=True):
         truth = Truth.of(record.fixations.points, record.aspect, shards.sigma)
-        scores.append(metrics.nss(metrics.resize(picture, *truth.fixated.shape), truth.fixated))
+        scores.append(metrics.nss(resize(picture, *truth.fixated.shape), truth.fixated))
     (mean,) = evaluation.clip_means("truth", "NSS")
     assert mean == pytest.approx(np.mean(scores), rel=1e-6)  # kept as float32
     assert evaluation.mean("truth", "NSS") == mean
@@ -204,6 +205,23 @@ class TestMaps:
     def test_of_no_folder_are_refused(self, tmp_path):
         with pytest.raises(InputError, match="no such folder of maps"):
             maps_source(tmp_path / "absent")
+
+
+def test_every_third_frame_scores_as_among_all(shards, evaluation):
+    seen = []
+
+    def watched(records):
+        records = list(records)
+        seen.extend(record.index for record in records)
+        return truth_source(shards)(records)
+
+    third = evaluate({"truth": watched, "flat": flat}, shards, "val", Settings(every=3))
+    assert third.settings["every"] == 3
+    assert seen == list(range(1, 9))  # streams need the frames between
+    clip, whole = third.clips["clip03"], evaluation.clips["clip03"]
+    assert set(clip.indices) == {1, 4, 7} & set(whole.indices)
+    np.testing.assert_array_equal(clip.scores, whole.scores[np.isin(whole.indices, clip.indices)])
+    assert third.frames + third.left_out[NOT_LOOKED_AT] == 3
 
 
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):

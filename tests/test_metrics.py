@@ -6,6 +6,7 @@ import pytest
 
 from uva_tf.data.gaze import density_map, fixation_map
 from uva_tf.evaluation import metrics
+from uva_tf.runtime.resize import resize
 
 HEIGHT, WIDTH = 90, 160
 CORNERS = ((0, 0), (0, -1), (-1, 0), (-1, -1))
@@ -430,30 +431,8 @@ def test_a_score_falls_the_further_a_map_is_shifted(rng, name):
     assert len(set(scores)) == len(scores)
 
 
-class TestResize:
-    def test_keeps_constants_and_sizes(self):
-        resized = metrics.resize(np.full((5, 7), 42), 9, 16)
-        assert resized.shape == (9, 16)
-        np.testing.assert_allclose(resized, 42)
-
-    def test_to_the_same_size_changes_nothing(self, rng):
-        picture = rng.random((6, 5))
-        np.testing.assert_allclose(metrics.resize(picture, 6, 5), picture, atol=1e-12)
-
-    def test_equals_tensorflows_antialiased_bicubic_inside(self, rng):
-        tf = pytest.importorskip("tensorflow")
-        picture = rng.random((24, 32)).astype(np.float32)
-        for size in ((48, 80), (12, 10)):
-            expected = tf.image.resize(picture[..., None], size, "bicubic", antialias=True)
-            ours = metrics.resize(picture, *size)
-            # Borders differ by design (theirs renormalises, ours reflects), so compare the
-            # middle; 1e-4 is float32 over a sum of at most 64 terms with tabulated weights.
-            middle = tuple(slice(n // 4, -(n // 4)) for n in size)
-            np.testing.assert_allclose(ours[middle], expected[..., 0][middle], atol=1e-4)
-
-
 def test_a_flat_map_that_was_resized_scores_as_flat(rng):
-    flat = metrics.resize(np.full((64, 64), 37, np.uint8), 90, 160)
+    flat = resize(np.full((64, 64), 37, np.uint8), 90, 160)
     points = rng.random((30, 2))
     fixated, density = fixation_map(points, 90, 160), density_map(points, 90, 160, 0.02)
     assert metrics.nss(flat, fixated) == metrics.cc(flat, density) == 0

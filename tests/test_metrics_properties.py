@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from uva_tf.evaluation import metrics
+from uva_tf.runtime.resize import resize
 
 # Sums of some dozen float64 shares are off by less.
 TINY = 1e-12
@@ -73,7 +74,7 @@ def test_of_the_reference_only_constant_maps_are_no_number(case):
 @given(cases(), st.integers(2, 12), st.integers(2, 12))
 def test_a_map_that_was_resized_scores_a_number_as_well(case, height, width):
     prediction, density, _, _ = case
-    prediction, density = (metrics.resize(m, height, width) for m in (prediction, density))
+    prediction, density = (resize(m, height, width) for m in (prediction, density))
     fixated = np.zeros((height, width), bool)
     fixated[0, 0] = fixated[-1, 1] = True
     scores = [

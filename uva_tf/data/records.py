@@ -1,9 +1,10 @@
 """One frame and its gaze as a TFRecord, and back.
 
-Frames are stored once, as JPEG: the neighbour that a frame is paired with is found by
-its place in the shard. Fixations are stored as points, from which a density map of any
-size is drawn; a map is stored only where a dataset publishes no fixations, as large as
-the frame. Teachers' maps are half as large.
+Frames are stored once: the neighbour that a frame is paired with is found by its place in
+the shard. Those for training are JPEGs; all others are PNGs, so that a model is evaluated
+on the very pixels that a stream gives it. Fixations are stored as points, from which a
+density map of any size is drawn; a map is stored only where a dataset publishes no
+fixations, as large as the frame. Teachers' maps are half as large.
 """
 
 from __future__ import annotations
@@ -69,18 +70,19 @@ class Gaze:
     fixations: Fixations
 
 
-def frame_record(video: str, sample: Sample, config: DataConfig) -> bytes:
-    """Serialize a sample, its frame and maps made small."""
+def frame_record(video: str, sample: Sample, config: DataConfig, *, lossless: bool) -> bytes:
+    """Serialize a sample, its frame and maps made small; the frame as PNG if lossless."""
     height, width = sample.frame.shape[:2]
     small = cv2.cvtColor(shrink(sample.frame, config.size), cv2.COLOR_RGB2BGR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, config.quality]
+    frame = cv2.imencode(".png", small) if lossless else cv2.imencode(".jpg", small, quality)
     maps = {f"teacher_{kind}": _png(m, config.size // 2) for kind, m in sample.teachers.items()}
     if sample.density is not None:
         maps["density"] = _png(sample.density, config.size)
     return _serialize(
         video=[video.encode()],
         index=[sample.index],
-        frame=[cv2.imencode(".jpg", small, quality)[1].tobytes()],
+        frame=[frame[1].tobytes()],
         aspect=[height / width],
         points=sample.fixations.points.ravel().tolist(),
         observers=sample.fixations.observers.tolist(),

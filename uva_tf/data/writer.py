@@ -156,7 +156,7 @@ def _write_shard(path: Path, group: Group, job: Job) -> tuple[Shard, dict[str, s
     with tf.io.TFRecordWriter(str(path)) as writer:
         for recording in group.recordings:
             try:
-                total += _write_recording(writer, recording, job.config)
+                total += _write_recording(writer, recording, group.split, job.config)
                 kept.append(recording)
             except InputError as error:
                 if not job.skip_bad:
@@ -178,7 +178,7 @@ def _write_shard(path: Path, group: Group, job: Job) -> tuple[Shard, dict[str, s
 
 
 def _write_recording(
-    writer: tf.io.TFRecordWriter, recording: Recording, config: DataConfig
+    writer: tf.io.TFRecordWriter, recording: Recording, split: str, config: DataConfig
 ) -> Counter:
     """Write a recording's records and count them.
 
@@ -191,7 +191,7 @@ def _write_recording(
             found = len(sample.fixations.points)
             looked_at = found or sample.density is not None
             counts.update({"frames": 1, "fixations": found, "not looked at": int(not looked_at)})
-            yield frame_record(recording.name, sample, config)
+            yield frame_record(recording.name, sample, config, lossless=split != "train")
 
     for record in list(records()) if recording.still else records():
         writer.write(record)

@@ -19,12 +19,12 @@ import numpy as np
 
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.records import Record, read_gaze, read_records
-from uva_tf.evaluation import metrics
 from uva_tf.evaluation.baselines import BASELINES, centre_prior, observer_halves
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, Evaluation
 from uva_tf.evaluation.sources import Source
 from uva_tf.evaluation.truth import WIDTH, Truth
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.resize import resize
 
 # Splits of the observers for the human ceiling; a clip's frames take them in turn.
 HALVES = 10
@@ -47,11 +47,13 @@ class Settings:
             widths; choose it on validation clips only.
         seed: draws the observers' halves, sAUC's negatives and the noise that breaks ties.
         skip_bad: leave frames out that a source has no usable map of, in place of raising.
+        every: score frames 1, 1 + every, 1 + 2 every, ... of a clip; the sources see them all.
     """
 
     smoothing: float = 0.0
     seed: int = 0
     skip_bad: bool = False
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def evaluate(
     baselines: bool = True,
     progress: Callable[[Iterator, int], Iterator] = lambda clips, total: clips,
 ) -> Evaluation:
-    """Score sources on every frame of a split that somebody looked at.
+    """Score sources on the frames of a split that somebody looked at.
 
     Args:
         sources: by the name of their row.
@@ -112,6 +114,7 @@ def evaluate(
             "resize": "antialiased bicubic",
             "smoothing_sigma": settings.smoothing,
             "seed": settings.seed,
+            "every": settings.every,
             "halves_of_observers": HALVES,
         },
         rows=scorer.names,
@@ -158,6 +161,8 @@ class _Scorer:
         while chunk := list(itertools.islice(frames, AT_A_TIME)):
             wanted = []
             for record, half, *predictions in chunk:
+                if (record.index - 1) % self.settings.every:
+                    continue
                 if not record.looked_at:
                     left_out[NOT_LOOKED_AT] += 1
                 elif any(p is None for p in predictions):
@@ -180,12 +185,12 @@ class _Scorer:
         """Scores of all rows, `[rows, metrics]`."""
         truth = Truth.of_record(record, self.sigma)
         shape = truth.density.shape
-        prior = metrics.resize(self.prior, *shape)
+        prior = resize(self.prior, *shape)
         elsewhere = self._elsewhere(name, record.index)
         seed = self.settings.seed
         scores = []
         for number, prediction in enumerate(predictions):
-            prediction = metrics.resize(prediction, *shape)
+            prediction = resize(prediction, *shape)
             if self.settings.smoothing and number >= len(self.rows):
                 prediction = cv2.GaussianBlur(prediction, (0, 0), self.settings.smoothing * WIDTH)
             scores.append(truth.score(prediction, prior, elsewhere, seed))

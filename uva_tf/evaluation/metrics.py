@@ -18,7 +18,7 @@ import numpy as np
 EPS = np.finfo(float).eps  # 2.22e-16, as in the reference
 SPLITS = 100  # of the negatives in sAUC
 STEPS = 10  # thresholds of sAUC: 0, 1 / STEPS, ..., 1
-CELLS = 4096  # that the predictions of a frame fall into before they are compared
+CELLS = 2**14  # that the predictions of a frame fall into before they are compared
 
 
 def nss(prediction: np.ndarray, fixated: np.ndarray, *, reference: bool = False) -> float:
@@ -134,44 +134,8 @@ def auc_shuffled(
     drawn = _draw(there, min(here.sum(), there.sum()), None if reference else seed)  # (100, 11)
     # Thresholds that no pixel reaches repeat (0, 0). With the same thresholds in every draw
     # the area is linear in the false positives: the mean area is the area at their mean.
-    true, false = (_rates_at_or_above(counts) for counts in (here, drawn.mean(axis=0)))
+    true, false = (_rates_at_or_above(counts) for counts in (here, drawn.sum(axis=0)))
     return float(np.trapezoid(true, false))
-
-
-def resize(prediction: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Antialiased bicubic resize with reflected borders, as of MATLAB's `imresize`.
-
-    Args:
-        prediction: `[h, w]`, any dtype.
-
-    Returns:
-        `[height, width]` float64; a constant map stays exactly constant.
-    """
-    if np.ptp(prediction) == 0:
-        return np.full((height, width), float(prediction.flat[0]))
-    rows = _bicubic(prediction.shape[0], height)  # (height, h)
-    columns = _bicubic(prediction.shape[1], width)  # (width, w)
-    return rows @ prediction.astype(np.float64) @ columns.T
-
-
-@functools.lru_cache(maxsize=32)
-def _bicubic(size_in: int, size_out: int) -> np.ndarray:
-    """Weights `[size_out, size_in]` of Keys' cubic (a = -0.5), widened when shrinking."""
-    scale = size_out / size_in
-    stretch = min(scale, 1.0)
-    centre = (np.arange(size_out) + 0.5) / scale - 0.5
-    reach = int(np.ceil(2 / stretch)) + 1
-    taps = np.floor(centre).astype(int)[:, None] + np.arange(-reach, reach + 1)  # (out, taps)
-    x = np.abs(stretch * (centre[:, None] - taps))
-    weights = np.where(
-        x <= 1, 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    ) * (x < 2)
-    weights /= weights.sum(axis=1, keepdims=True)
-    folded = np.mod(taps, 2 * size_in)
-    source = np.minimum(folded, 2 * size_in - 1 - folded)  # reflected at the borders
-    matrix = np.zeros((size_out, size_in))
-    np.add.at(matrix, (np.arange(size_out)[:, None], source), weights)
-    return matrix
 
 
 def _noise(shape: tuple[int, int], seed: int | None) -> np.ndarray:
@@ -211,7 +175,7 @@ def _count_above(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 def _draw(counts: np.ndarray, size: int, seed: int | None) -> np.ndarray:
     """`[SPLITS, kinds]`: of each kind, how many a draw of `size` without replacement holds."""
     rng = np.random.default_rng(seed)
-    return rng.multivariate_hypergeometric(counts, size, size=SPLITS, method="count")
+    return rng.multivariate_hypergeometric(counts, size, size=SPLITS, method="marginals")
 
 
 def _rates_at_or_above(counts: np.ndarray) -> np.ndarray:

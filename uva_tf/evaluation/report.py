@@ -103,7 +103,7 @@ def evaluation_sections(
             "With 95 % bootstrap intervals over clips; of KL less is better.",
             bars(evaluation),
         ),
-        ("NSS over time", "Running means of 15 frames.", nss_over_time(evaluation, row)),
+        ("NSS over time", "Running means of 15 scored frames.", nss_over_time(evaluation, row)),
         (
             "Frames",
             f"Where {row} has its best, its median and its worst NSS.",

@@ -9,6 +9,7 @@ import numpy as np
 from uva_tf.data.gaze import density_map, fixation_map
 from uva_tf.data.records import Record
 from uva_tf.evaluation import metrics
+from uva_tf.runtime.resize import resize
 
 WIDTH = 640  # of the grid, as of DHF1K's videos
 
@@ -36,7 +37,7 @@ class Truth:
         """From what a frame's record holds, fixations or a density map."""
         if record.density is None:
             return cls.of(record.fixations.points, record.aspect, sigma)
-        return cls(metrics.resize(record.density, round(WIDTH * record.aspect), WIDTH), None)
+        return cls(resize(record.density, round(WIDTH * record.aspect), WIDTH), None)
 
     def score(
         self, prediction: np.ndarray, prior: np.ndarray, elsewhere: np.ndarray, seed: int

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 # Frames are first sampled bilinearly at this size: area averaging a whole 720p frame costs
-# several times what the model does. It does not depend on the size asked for, so that a
-# stored frame shrunk again holds what a stream's frame shrunk at once does.
+# several times what the model does. It does not depend on the size asked for, and from there
+# on sides are halved: a frame stored at 64 or 128 pixels and shrunk again holds the very
+# pixels that a stream's frame shrunk at once to 64 or 32 does.
 SAMPLED = 256
 
 
@@ -22,6 +23,9 @@ def shrink(frame: np.ndarray, size: int) -> np.ndarray:
         size: side of the result in pixels.
     """
     sampled = max(SAMPLED, size)
-    if max(frame.shape[:2]) > sampled:
+    height, width = frame.shape[:2]
+    if max(height, width) > sampled or height != width:
         frame = cv2.resize(frame, (sampled, sampled), interpolation=cv2.INTER_LINEAR)
+    while len(frame) >= 4 * size:
+        frame = cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)

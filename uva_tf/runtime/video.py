@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.resize import resize
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 MOST_PIXELS = 2**26
@@ -117,8 +118,12 @@ class VideoWriter:
 
 
 def enlarge(attention: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, bicubic."""
-    return cv2.resize(attention, (width, height), interpolation=cv2.INTER_CUBIC)
+    """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, as evaluation does."""
+    levels = resize(attention, height, width, np.float32)
+    # In place: new arrays of this size cost more than the resizing.
+    np.rint(levels, out=levels)
+    np.clip(levels, 0, 255, out=levels)
+    return levels.astype(np.uint8)
 
 
 def overlay(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
@@ -135,5 +140,7 @@ def overlay(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
     # Colour the small map: enlarging three channels costs less than colouring every pixel.
     heat = cv2.applyColorMap(attention, cv2.COLORMAP_TURBO)  # (h, w, 3)
     heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
-    weight = enlarge(attention, width, height).astype(np.float32)[..., None] * (0.7 / 255)
+    # For the eye OpenCV's cubic will do, which takes a fifth of the time of `enlarge`.
+    weight = cv2.resize(attention, (width, height), interpolation=cv2.INTER_CUBIC)
+    weight = weight.astype(np.float32)[..., None] * (0.7 / 255)
     return (frame + weight * (heat.astype(np.float32) - frame)).astype(np.uint8)
