@@ -19,7 +19,7 @@ from uva_tf import __version__
 from uva_tf.config import DataConfig
 from uva_tf.data.dataset import Dataset, Shard, file_sha256, shard_from_dict, write_index
 from uva_tf.data.recordings import Recording
-from uva_tf.data.records import frame_record
+from uva_tf.data.records import FORMAT, frame_record
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import resumable_folder
 
@@ -206,7 +206,7 @@ def _stamp(group: Group, job: Job) -> str:
         for source in recording.sources
         for path in ([source, *sorted(source.iterdir())] if source.is_dir() else [source])
     ]
-    how = [__version__, job.layout, asdict(job.config), job.teachers, group.split]
+    how = [__version__, FORMAT, job.layout, asdict(job.config), job.teachers, group.split]
     return hashlib.sha256(json.dumps([how, sources]).encode()).hexdigest()
 
 
