@@ -91,8 +91,9 @@ def test_each_scale_is_half_of_the_one_before(backbone):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A MobileNetV2 with weights of its own, as files of both kinds."""
-    keras.utils.set_random_seed(5)
     model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
+    rng = np.random.default_rng(5)  # also where Keras begins with ones and zeros
+    model.set_weights([rng.random(weight.shape) for weight in model.get_weights()])
     folder = tmp_path_factory.mktemp("backbone")
     model.save_weights(folder / "mine.weights.h5")
     model.save(folder / "mine.keras")
@@ -131,6 +132,16 @@ class TestFirstWeights:
     def test_of_another_backbone_are_refused(self, files, name):
         with pytest.raises(InputError, match="efficientnetv2b0") as error:
             self.load("efficientnetv2b0", files[1] / name)
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("name", ["sister.weights.h5", "sister.keras", "sister.h5"])
+    def test_of_a_larger_sister_are_refused(self, tmp_path, name):
+        # Its layers' names and shapes include all of VGG16's.
+        sister = keras.applications.VGG19(include_top=False, weights=None, input_shape=(32, 32, 3))
+        write = sister.save_weights if name.endswith(".weights.h5") else sister.save
+        write(tmp_path / name)
+        with pytest.raises(InputError, match="no weights of vgg16") as error:
+            self.load("vgg16", tmp_path / name)
         assert "\n" not in str(error.value)
 
     def test_that_can_not_be_fetched_are_refused(self, monkeypatch):

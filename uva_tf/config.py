@@ -73,7 +73,7 @@ class TeacherConfig:
     Attributes:
         backbone: `plain`, a small encoder of `widths`, or one of keras.applications.
         weights: of a keras.applications backbone: `none` for random ones, `imagenet` (Keras
-            fetches them), or a `.weights.h5` or `.keras` file of its own.
+            fetches them), or a `.weights.h5`, `.h5` or `.keras` file of it without its top.
         widths: of the plain encoder's stages, coarsest last.
         decoder: width of the decoder.
     """
