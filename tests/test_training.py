@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -95,11 +96,25 @@ def trained_weights(run):
     }
 
 
+@pytest.fixture(scope="module")
+def taught(shards, tmp_path_factory):
+    """A run whose teachers are trained."""
+    folder = tmp_path_factory.mktemp("taught") / "run"
+    run = Run.create(folder, with_data(PRESETS["smoke"](), [shards.folder]))
+    train(run, ["teach"])
+    return run
+
+
+@pytest.fixture
+def run(taught, tmp_path):
+    """A copy of `taught` to go on with."""
+    return Run(Path(shutil.copytree(taught.folder, tmp_path / "run")), taught.config)
+
+
 @pytest.mark.parametrize("freeze", [True, False])
-def test_frozen_paths_stay_as_step_1_left_them(tmp_path, shards, freeze):
-    config = PRESETS["smoke"]().changed(f"teachers.freeze={str(freeze).lower()}")
-    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
-    train(run, ["teach", "distill"])
+def test_frozen_paths_stay_as_step_1_left_them(run, freeze):
+    run = replace(run, config=run.config.changed(f"teachers.freeze={str(freeze).lower()}"))
+    train(run, ["distill"])
     distilled = build_student(run.config.student)
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints("distill")))
     tf.train.Checkpoint(model=distilled.paths).restore(checkpoint).expect_partial()
@@ -117,13 +132,6 @@ def test_frozen_paths_stay_as_step_1_left_them(tmp_path, shards, freeze):
 
 
 class TestTeachersMaps:
-    @pytest.fixture
-    def run(self, tmp_path, shards):
-        config = with_data(PRESETS["smoke"](), [shards.folder])
-        run = Run.create(tmp_path / "run", config)
-        train(run, ["teach"])
-        return run
-
     def stamp(self, run):
         return run.teacher_maps(0) / "temporal" / "made_from.json"
 
