@@ -310,7 +310,7 @@ def quickstart() -> Config:
     """The 32 px student on the synthetic clips, what `quickstart.py` trains.
 
     `quickstart.py`: three to five minutes on 2 cores, conversion and report included; the
-    int8 student goes 66 % of the way from the centre prior to the human ceiling (NSS).
+    int8 student goes 70 % of the way from the centre prior to the human ceiling (NSS).
     """
     return Config(
         name="quickstart",
@@ -326,9 +326,9 @@ def quickstart() -> Config:
 def quick() -> Config:
     """The 64 px student on real recordings.
 
-    `train.py --preset quick`: 14 to 25 minutes on 2 cores, teachers included; on the
-    recordings that the README names, 45 % of the way from the centre prior to the human
-    ceiling (NSS) on clips of several faces and 43 % on the other clips.
+    `train.py --preset quick`: 14 to 25 minutes on 2 cores, teachers included. Its score has not
+    been measured since step 2 follows the teachers; docs/results.md has that of shorter
+    trainings at 32 px.
     """
     return Config(
         name="quick",
