@@ -196,8 +196,8 @@ class Config:
     Attributes:
         teach: one stage for each of the two teachers.
         distill: step 1, each path under its own head against its own teacher.
-        joint: step 2, both paths under the fused head against ground truth.
-        teachers: who teaches in step 1, and how much.
+        joint: step 2, both paths under the fused head.
+        teachers: who teaches in both, and how much.
         data: folders of the prepared datasets that the run trains on.
         data_weights: how often each is drawn, in proportion; empty for equally often.
         data_sha256: checksums of their indexes.
