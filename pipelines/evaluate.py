@@ -31,8 +31,10 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from uva_tf.data.dataset import open_dataset
     from uva_tf.evaluation.evaluate import Settings, evaluate
-    from uva_tf.evaluation.report import evaluation_sections, write_report
+    from uva_tf.evaluation.report import cost_section, evaluation_sections, write_report
     from uva_tf.evaluation.results import table
+    from uva_tf.training.run import Run
+    from uva_tf.training.stages import load_student
 
     dataset = open_dataset(args.data)
     sources = _sources(args, dataset.size)
@@ -51,6 +53,8 @@ def main(argv: list[str] | None = None) -> None:
             evaluation.write_frames(folder / "frames.csv")
             title = f"{evaluation.dataset}, split {evaluation.split}"
             sections = evaluation_sections(evaluation, dataset, sources)
+            if args.model and args.model.is_dir():
+                sections.append(cost_section(load_student(Run.open(args.model))))
             write_report(folder / "report.html", title, sections)
         print(f"wrote {args.report}: report.html, frames.csv, scores.json")
 

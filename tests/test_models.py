@@ -6,8 +6,11 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import StudentConfig
+from uva_tf.models.blocks import ENLARGE
 from uva_tf.models.maps import attention, log_density, normalise
-from uva_tf.models.student import VARIANTS, build_student
+from uva_tf.models.plain import PLAIN
+from uva_tf.models.student import build_student, resolution
+from uva_tf.models.variants import VARIANTS
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.video import VideoReader
 
@@ -26,14 +29,26 @@ def student():
     return build_student(StudentConfig("uva-32"))
 
 
+WEIGHTS = {"uva-64": 140_121, "uva-32": 140_121, "uva-64-s": 78_556, "uva-32-s": 78_556}
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_keeps_the_size_of_the_table(variant):
     built = build_student(StudentConfig(variant))
     # Widths do not depend on the resolution; the paper's bound is 160,000.
-    assert trainable(built.pair) == trainable(built.step) == 140_121
+    assert trainable(built.pair) == trainable(built.step) == WEIGHTS[variant] <= 160_000
     side = VARIANTS[variant].resolution
     assert built.pair.output_shape == (None, side, side, 1)
-    assert built.trunk.output_shape == (None, side // 4, side // 4, 64)
+    assert built.trunk.output_shape[1:3] == (side // 4, side // 4)
+
+
+@pytest.mark.parametrize("variant", PLAIN)
+def test_the_plain_network_has_the_weights_of_the_released_one(variant):
+    built = build_student(StudentConfig(variant))
+    assert trainable(built.pair) == 318_498  # counted in the released network
+    side, lrn = PLAIN[variant]
+    assert built.pair.output_shape == (None, side, side, 1)
+    assert any(layer.name == "lrn" for layer in built.trunk.layers) == lrn
 
 
 @pytest.mark.parametrize(
@@ -58,10 +73,14 @@ def test_an_unknown_variant_is_named():
         build_student(StudentConfig("uva-65"))
 
 
-@pytest.mark.parametrize("pairing", ["previous", "next"])
-def test_step_and_pair_and_head_draw_the_same_maps(pairing):
-    built = build_student(StudentConfig("uva-32", pairing))
-    earlier, later = tf.constant(frames(2, 32, 1)), tf.constant(frames(2, 32, 2))
+@pytest.mark.parametrize(
+    ("variant", "pairing"),
+    [("uva-32", "next"), *((variant, "previous") for variant in [*VARIANTS, *PLAIN])],
+)
+def test_step_and_pair_and_head_draw_the_same_maps(variant, pairing):
+    built = build_student(StudentConfig(variant, pairing))
+    side = resolution(StudentConfig(variant))
+    earlier, later = tf.constant(frames(2, side, 1)), tf.constant(frames(2, side, 2))
     frame, other = (later, earlier) if pairing == "previous" else (earlier, later)
     pair = built.pair({"frame": frame, "other": other})
     step = built.step({"frame": later, "state": built.trunk(earlier)})
@@ -69,6 +88,24 @@ def test_step_and_pair_and_head_draw_the_same_maps(pairing):
     np.testing.assert_allclose(step["attention"], pair, atol=1e-5)
     np.testing.assert_allclose(head, pair, atol=1e-5)
     np.testing.assert_array_equal(step["state"], built.trunk(later))
+
+
+def test_subpixel_and_deconv_draw_the_same_maps_from_the_same_kernel():
+    """Each pixel parity of a 4x4/2 transposed convolution is a 3x3 convolution."""
+    deconv = keras.layers.Conv2DTranspose(1, 4, strides=2, padding="same")
+    x = keras.Input((5, 6, 3))
+    enlarged = keras.Model(x, ENLARGE["subpixel"](keras, "up", 1, last=True)(x))
+    picture = np.random.default_rng(0).normal(size=(1, 5, 6, 3)).astype(np.float32)
+    expected = deconv(picture)
+    kernel = deconv.kernel.numpy()  # (4, 4, 1, 3)
+    taps = np.zeros((3, 3, 3, 2, 2), np.float32)  # height, width, channel, parities
+    for row, column in np.ndindex(2, 2):
+        for i, k in enumerate((3, 1) if row == 0 else (2, 0)):
+            for j, m in enumerate((3, 1) if column == 0 else (2, 0)):
+                taps[i + row, j + column, :, row, column] = kernel[k, m, 0]
+    enlarged.get_layer("up_conv").set_weights([taps.reshape(3, 3, 3, 4), np.zeros(4)])
+    # 1e-5: sums of 48 float32 products in another order.
+    np.testing.assert_allclose(enlarged(picture), expected, atol=1e-5)
 
 
 def test_step_and_pair_draw_the_same_maps_of_a_real_clip(student, recordings):

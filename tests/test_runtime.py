@@ -1,4 +1,4 @@
-"""The runtime's parts: frames, outputs, video, overlay, benchmark."""
+"""The runtime's parts: frames, outputs, video, overlay."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.runtime import benchmark as bench
 from uva_tf.runtime.annotate import Stopped, annotate, write_maps
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
@@ -192,37 +191,3 @@ class TestAnnotate:
                 raise Stopped
 
         assert annotate(iter(self.frames), Echo(), [sink]) == 1
-
-
-class FakeModel:
-    """Stands in for a loaded file: each call takes as long as the file's name says."""
-
-    now = 0.0
-    order: list[str] = []
-
-    def __init__(self, file, threads):
-        self.file = file
-        self.manifest = type("M", (), {"recipe": "fp32", "form": "pair"})
-        self.calls = 0
-
-    def __call__(self):
-        self.calls += 1
-        FakeModel.now += float(self.file.stem) / 1000 * (5 if self.calls == 1 else 1)
-        FakeModel.order.append(self.file.stem)
-
-
-def test_benchmark_times_files_in_turn(tmp_path, monkeypatch):
-    files = [tmp_path / name for name in ("2.tflite", "8.tflite")]
-    for file in files:
-        file.write_bytes(b"x" * 3000)
-    monkeypatch.setattr(bench, "_Call", FakeModel)
-    monkeypatch.setattr(FakeModel, "order", [])
-    fast, slow = bench.benchmark(files, [1], rounds=3, runs=4, clock=lambda: FakeModel.now)
-    assert (fast.median, slow.median) == pytest.approx((2, 8))
-    assert (fast.first, slow.first) == pytest.approx((10, 40))  # the first call is slower
-    assert (fast.ratio, slow.ratio) == pytest.approx((1, 4))
-    assert slow.frames_per_second == pytest.approx(125)
-    assert slow.p90 == pytest.approx(8)
-    assert fast.kilobytes == 3
-    timed = FakeModel.order[-24:]
-    assert timed == (["2"] * 4 + ["8"] * 4) * 3

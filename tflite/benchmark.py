@@ -1,36 +1,87 @@
 """Time .tflite files side by side on this machine's CPU.
 
-python tflite/benchmark.py A.tflite B.tflite --threads 1 2
+python tflite/benchmark.py A.tflite B.tflite --yardstick --threads 1 2
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 from uva_tf.command import Parser, command, number
-from uva_tf.runtime.benchmark import benchmark, machine, table, to_json
 from uva_tf.runtime.outputs import new_file, refuse_existing
+
+DELEGATES = {"on": True, "off": False}
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, time, print."""
-    parser = Parser(description="Time .tflite files side by side on this machine's CPU.")
-    parser.add_argument("files", metavar="FILE.tflite", nargs="+", type=Path)
-    parser.add_argument("--threads", metavar="N", nargs="+", type=number(1, 256), default=[1])
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
-    args = parser.parse_args(argv)
-    if args.json:
-        refuse_existing(args.json)
+    args = _parser().parse_args(argv)
+    for path in (args.json, args.csv, args.plot):
+        if path:
+            refuse_existing(path)
+    # For the matrix product that stands for the peak of one core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from uva_tf.runtime.benchmark import benchmark, machine, table, to_csv, to_json
+    from uva_tf.runtime.manifest import read_manifest
+    from uva_tf.runtime.profile import operators_of, profile, profile_table
 
-    timings = benchmark(args.files, args.threads)
+    sides = [read_manifest(file)[0].resolution for file in args.files]
+    with tempfile.TemporaryDirectory() as folder:
+        files = list(args.files)
+        if args.yardstick:
+            from uva_tf.compression.yardstick import write_yardsticks
+
+            files += write_yardsticks(sides, Path(folder))
+        timings = benchmark(
+            files,
+            args.threads,
+            delegates=[DELEGATES[name] for name in args.delegate],
+            rounds=args.rounds,
+            memory=True,
+        )
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print(table(timings))
+    for file in args.files if args.profile else ():
+        print(f"\n{file.name}, {args.threads[0]} threads")
+        print(profile_table(profile(operators_of(file), args.threads[0]), args.profile))
     if args.json:
         with new_file(args.json) as path:
             path.write_text(json.dumps(to_json(timings), indent=1) + "\n")
+    if args.csv:
+        with new_file(args.csv) as path:
+            path.write_text(to_csv(timings))
+    if args.plot:
+        from uva_tf.evaluation.charts import plot_timings
+
+        with new_file(args.plot) as path:
+            plot_timings(timings, path)
+
+
+def _parser() -> Parser:
+    parser = Parser(description="Time .tflite files side by side on this machine's CPU.")
+    parser.add_argument("files", metavar="FILE.tflite", nargs="+", type=Path)
+    parser.add_argument("--threads", metavar="N", nargs="+", type=number(1, 256), default=[1])
+    parser.add_argument(
+        "--delegate", nargs="+", choices=list(DELEGATES), default=["on"], help="XNNPACK (on)"
+    )
+    parser.add_argument(
+        "--yardstick", action="store_true", help="add the plain network at each resolution"
+    )
+    parser.add_argument(
+        "--profile", metavar="N", type=number(1, 1000), help="each file's N longest operators"
+    )
+    parser.add_argument(
+        "--rounds", metavar="N", type=number(1, 10**6), help="turns of 40 inferences (10)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="write them as bars (PNG)")
+    return parser
 
 
 if __name__ == "__main__":

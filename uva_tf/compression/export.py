@@ -18,6 +18,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from uva_tf import __version__
 from uva_tf.compression.calibration import Pair, calibration_pairs, pair_inputs, step_inputs
 from uva_tf.compression.recipes import INTEGER, RECIPES, Calibration
+from uva_tf.config import StudentConfig
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student
 from uva_tf.runtime.errors import InputError
@@ -49,13 +50,30 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     names, pairs = [], []
     if recipe in INTEGER:
         names, pairs = calibration_pairs(open_data(run.config), run.config.seed)
+    return convert_student(student, run.config.student, recipe, form, out, names, pairs)
+
+
+def convert_student(
+    student: Student,
+    config: StudentConfig,
+    recipe: str,
+    form: str,
+    out: Path,
+    names: Sequence[str] = (),
+    pairs: Sequence[Pair] = (),
+) -> Manifest:
+    """Convert a student of any weights; see `convert`.
+
+    Args:
+        names, pairs: of the frames that an integer recipe calibrates on.
+    """
     content = to_tflite(student, recipe, form, pairs)
     manifest = Manifest(
         form=form,
         recipe=recipe,
-        variant=run.config.student.variant,
+        variant=config.variant,
         resolution=student.trunk.input_shape[1],
-        pairing=run.config.student.pairing,
+        pairing=config.pairing,
         **({"output": INTEGER_OUTPUT} if recipe in INTEGER else {}),
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),

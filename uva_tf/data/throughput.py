@@ -13,7 +13,7 @@ from uva_tf.config import AugmentConfig, StudentConfig
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.pipeline import View, training_batches
 from uva_tf.data.records import FEATURES
-from uva_tf.models.student import VARIANTS, build_student
+from uva_tf.models.student import build_student, resolution
 from uva_tf.training import losses
 from uva_tf.training.loop import Task, make_steps, tensors
 
@@ -32,7 +32,7 @@ def measure(
     datasets: Sequence[Dataset], *, rounds: int, progress=lambda items, total: items
 ) -> dict[str, float]:
     """Examples/s of pipeline, bare decode and training step, each the median of its turns."""
-    side = VARIANTS[VARIANT].resolution
+    side = resolution(StudentConfig(VARIANT))
     batches = training_batches(
         datasets,
         View(side, side, "previous"),

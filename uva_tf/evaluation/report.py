@@ -18,6 +18,8 @@ from uva_tf.data.gaze import density_map
 from uva_tf.data.records import Record, read_records
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation
 from uva_tf.evaluation.sources import Source
+from uva_tf.models.cost import layer_costs, summary
+from uva_tf.models.student import Student
 from uva_tf.runtime.benchmark import Timing, machine
 
 STRIP_FRAMES = 4
@@ -68,7 +70,7 @@ def timing_table(timings: Sequence[Timing]) -> str:
             f"{t.kilobytes:.0f}",
             str(t.threads),
             f"{t.median:.3f}",
-            f"{t.p90:.3f}",
+            f"{t.latency.p90:.3f}",
             f"{t.frames_per_second:.0f}",
             f"{t.ratio:.2f}",
         ]
@@ -76,6 +78,23 @@ def timing_table(timings: Sequence[Timing]) -> str:
     ]
     head = ["file", "recipe", "kB", "threads", "median ms", "p90 ms", "frames/s", "ratio"]
     return _table(head, rows)
+
+
+def cost_section(student: Student) -> tuple[str, str, str]:
+    """What a student's layers cost on a stream; their table is folded up."""
+    rows = layer_costs(student, "step")
+    head = ["layer", "kind", "output", "parameters", "multiply-adds", "bytes"]
+    cells = [
+        [
+            row.layer,
+            row.kind,
+            row.output,
+            *(f"{n:,}" for n in (row.parameters, row.multiply_adds, row.activation_bytes)),
+        ]
+        for row in rows
+    ]
+    note = f"Of a frame in a stream, float32: {summary(rows)}."
+    return "Cost", note, f"<details><summary>layers</summary>{_table(head, cells)}</details>"
 
 
 def machine_note() -> str:

@@ -1,33 +1,46 @@
-"""How fast a model file is: several files side by side, in turn."""
+"""How fast and how large model files are, side by side on this machine."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import ai_edge_litert
-import numpy as np
 
-from uva_tf.runtime.predictor import open_model
+from uva_tf.runtime.manifest import read_manifest
+from uva_tf.runtime.memory import Memory, measure_memory
+from uva_tf.runtime.profile import Delegation, delegation, operators_of
+from uva_tf.runtime.timing import Call, Clock, Latency, MatrixProduct, time_in_turn
 
 ROUNDS = 10
 RUNS = 40
-WARM_UP = 10
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Latency of one file at one number of threads, in milliseconds.
+    """One file at one number of threads.
 
     Attributes:
-        first: the first inference after loading.
+        kilobytes: of the file, 1000 bytes each.
+        delegate: whether XNNPACK might run it.
+        delegated: the share of its operators that XNNPACK runs, 0 to 1.
+        parts: into how many pieces the others cut it.
+        left: the operators that XNNPACK leaves to LiteRT's own kernels.
+        load: milliseconds from the file to an interpreter that is ready.
+        latency: milliseconds of an inference.
         frames_per_second: 1000 / median.
-        ratio: median over that of the first file at the same number of threads.
+        ratio: median over that of the first file in the same setting.
+        multiply_adds: of an inference.
+        gmacs: 10^9 multiply-adds per second.
+        of_peak: `gmacs` over those of a float32 matrix product on one thread, in the same run.
+        memory: of a fresh process, or None if it was not measured.
     """
 
     file: str
@@ -35,56 +48,88 @@ class Timing:
     form: str
     kilobytes: float
     threads: int
-    first: float
-    median: float
-    mean: float
-    p90: float
+    delegate: bool
+    delegated: float
+    parts: int
+    left: tuple[str, ...]
+    load: float
+    latency: Latency
     frames_per_second: float
     ratio: float
+    multiply_adds: int
+    gmacs: float
+    of_peak: float
+    memory: Memory | None
+
+    @property
+    def median(self) -> float:
+        """Milliseconds of an inference."""
+        return self.latency.median
 
 
 def benchmark(
     files: Sequence[Path],
     threads: Sequence[int] = (1,),
     *,
-    rounds: int = ROUNDS,
-    runs: int = RUNS,
-    clock: Callable[[], float] = time.perf_counter,
+    delegates: Sequence[bool] = (True,),
+    rounds: int | None = None,
+    runs: int | None = None,
+    memory: bool = False,
+    clock: Clock = time.perf_counter,
 ) -> list[Timing]:
-    """Time files in rounds of `runs` inferences taken in turn, so that drift hits all alike.
+    """Time files side by side, in every setting of threads and delegates.
 
-    Inputs are random bytes, seeded. Raises InputError for a file that can't be used.
+    A matrix product is timed with them. It is the peak of one core only if numpy's threads
+    are limited to one, by OPENBLAS_NUM_THREADS=1 before numpy is imported.
+
+    Args:
+        rounds, runs: `rounds` turns of `runs` inferences each (10 and 40).
+        memory: measure each file's memory too, in fresh processes.
+
+    Raises InputError for a file that can't be used.
     """
     timings = []
+    about = {file: _about(file) for file in files}
     for count in threads:
-        calls = [_Call(file, count) for file in files]
-        firsts = [_seconds(call, clock) for call in calls]
-        for call in calls:
-            for _ in range(WARM_UP):
-                call()
-        samples = [[] for _ in calls]
-        for _ in range(rounds):
-            for call, taken in zip(calls, samples, strict=True):
-                taken += [_seconds(call, clock) for _ in range(runs)]
-        base = float(np.median(samples[0]))
-        for call, first, taken in zip(calls, firsts, samples, strict=True):
-            median = float(np.median(taken))
-            timings.append(
-                Timing(
-                    file=call.file.name,
-                    recipe=call.manifest.recipe,
-                    form=call.manifest.form,
-                    kilobytes=call.file.stat().st_size / 1000,
-                    threads=count,
-                    first=1000 * first,
-                    median=1000 * median,
-                    mean=1000 * float(np.mean(taken)),
-                    p90=1000 * float(np.percentile(taken, 90)),
-                    frames_per_second=1 / median,
-                    ratio=median / base,
-                )
+        for delegate in delegates:
+            calls = [Call(file, count, delegate=delegate, clock=clock) for file in files]
+            product = MatrixProduct()
+            *latencies, peak = time_in_turn(
+                [*calls, product], rounds=rounds or ROUNDS, runs=runs or RUNS, clock=clock
             )
+            most = product.multiply_adds / peak.median / 1e6
+            for call, latency in zip(calls, latencies, strict=True):
+                multiply_adds, taken = about[call.file]
+                gmacs = multiply_adds / latency.median / 1e6
+                timings.append(
+                    Timing(
+                        file=call.file.name,
+                        recipe=call.manifest.recipe,
+                        form=call.manifest.form,
+                        kilobytes=call.file.stat().st_size / 1000,
+                        threads=count,
+                        delegate=delegate,
+                        delegated=taken.share if delegate else 0.0,
+                        parts=taken.parts if delegate else 0,
+                        left=taken.left,
+                        load=1000 * call.seconds_to_load,
+                        latency=latency,
+                        frames_per_second=1000 / latency.median,
+                        ratio=latency.median / latencies[0].median,
+                        multiply_adds=multiply_adds,
+                        gmacs=gmacs,
+                        of_peak=gmacs / most,
+                        memory=measure_memory(call.file, count) if memory else None,
+                    )
+                )
     return timings
+
+
+def _about(file: Path) -> tuple[int, Delegation]:
+    """A file's multiply-adds, and what XNNPACK takes of it."""
+    operators = operators_of(file)
+    _, content = read_manifest(file)
+    return sum(operator.multiply_adds for operator in operators), delegation(content, operators)
 
 
 def machine() -> dict[str, str]:
@@ -103,45 +148,67 @@ def machine() -> dict[str, str]:
 
 
 def table(timings: Sequence[Timing]) -> str:
-    """The timings as an aligned text table."""
-    lines = [
-        f"{'file':32} {'recipe':8} {'kB':>7} {'threads':>7} {'first':>7} {'median':>7} "
-        f"{'p90':>7} {'frames/s':>9} {'ratio':>6}"
+    """The timings as two aligned text tables: speed, and what the files are and need."""
+    width = max([len(timing.file) for timing in timings], default=4)
+    setting = f"{'file':{width}} {'threads':>7} {'XNNPACK':>8}"
+    percentiles = "".join(f" {name:>7}" for name in ("p5", "p90", "p95", "p99"))
+    speed = [
+        f"{setting} {'median':>7} {'mean':>7} {'std':>6}{percentiles} {'frames/s':>8} {'ratio':>6}"
     ]
-    lines += [
-        f"{t.file:32} {t.recipe:8} {t.kilobytes:7.1f} {t.threads:7d} {t.first:7.2f} "
-        f"{t.median:7.3f} {t.p90:7.3f} {t.frames_per_second:9.0f} {t.ratio:6.2f}"
-        for t in timings
+    need = [
+        f"{setting} {'recipe':>8} {'kB':>6} {'load':>6} {'first':>6} {'MMAC':>6} {'GMAC/s':>6} "
+        f"{'peak':>5} {'MB':>5} {'malloc':>6} {'process':>7}"
     ]
-    return "\n".join([*lines, "first, median and p90 in ms"])
+    for t in timings:
+        taken = f"{100 * t.delegated:.0f} %/{t.parts}" if t.delegate else "off"
+        setting, one = f"{t.file:{width}} {t.threads:7d} {taken:>8}", t.latency
+        speed.append(
+            f"{setting} {one.median:7.3f} {one.mean:7.3f} {one.std:6.3f} {one.p5:7.3f} "
+            f"{one.p90:7.3f} {one.p95:7.3f} {one.p99:7.3f} {t.frames_per_second:8.0f} "
+            f"{t.ratio:6.2f}"
+        )
+        memory = [getattr(t.memory, name, None) for name in ("peak", "malloc", "process")]
+        peak, malloc, process = ("-" if value is None else f"{value:.1f}" for value in memory)
+        need.append(
+            f"{setting} {t.recipe:>8} {t.kilobytes:6.0f} {t.load:6.1f} {one.first:6.2f} "
+            f"{t.multiply_adds / 1e6:6.1f} {t.gmacs:6.1f} {100 * t.of_peak:3.0f} % "
+            f"{peak:>5} {malloc:>6} {process:>7}"
+        )
+    return "\n".join([*speed, SPEED, "", *need, NEED])
+
+
+SPEED = (
+    "ms of an inference; XNNPACK: its share of the operators / into how many pieces the others "
+    "cut them;\nratio: of medians, to the first file in the same setting"
+)
+NEED = (
+    "load, first: ms; peak: share of a float32 matrix product's multiply-adds per second on one "
+    "core;\nMB: growth of the largest resident set, malloc: of what it gave, process: of the set "
+    "over an empty Python's"
+)
+
+
+def flat(timing: Timing) -> dict[str, Any]:
+    """A timing as plain values by name: latencies in ms, memory in MB."""
+    values = asdict(timing)
+    latency, memory = values.pop("latency"), values.pop("memory")
+    names = [field.name for field in fields(Memory)]
+    return values | latency | {f"memory_{name}": memory and memory[name] for name in names}
+
+
+def to_csv(timings: Sequence[Timing]) -> str:
+    """The timings with a head line."""
+    rows = [flat(timing) for timing in timings]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def to_json(timings: Sequence[Timing]) -> dict[str, Any]:
     """Machine and timings as plain values."""
-    return {"machine": machine(), "timings": [asdict(timing) for timing in timings]}
-
-
-class _Call:
-    """One inference of one file, ready to be timed."""
-
-    def __init__(self, file: Path, threads: int):
-        self.file = file
-        self.manifest, interpreter = open_model(file, threads)
-        self._runner = interpreter.get_signature_runner(self.manifest.form)
-        rng = np.random.default_rng(0)
-        self._inputs = {
-            name: rng.integers(0, 256, detail["shape"]).astype(detail["dtype"])
-            for name, detail in self._runner.get_input_details().items()
-        }
-
-    def __call__(self) -> None:
-        self._runner(**self._inputs)
-
-
-def _seconds(call: Callable[[], None], clock: Callable[[], float]) -> float:
-    start = clock()
-    call()
-    return clock() - start
+    return {"machine": machine(), "timings": [flat(timing) for timing in timings]}
 
 
 def _lines(path: str) -> list[str]:

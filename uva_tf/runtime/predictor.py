@@ -8,7 +8,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
@@ -18,15 +18,32 @@ INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
 OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}
 
 
-def open_model(model: Path, threads: int = 1) -> tuple[Manifest, Interpreter]:
+def open_interpreter(content: bytes, threads: int = 1, *, delegate: bool = True) -> Interpreter:
+    """An interpreter with its tensors allocated.
+
+    Args:
+        delegate: whether XNNPACK may run it; else LiteRT's own kernels do.
+
+    Raises RuntimeError or ValueError if LiteRT refuses the file.
+    """
+    resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(
+        model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def open_model(
+    model: Path, threads: int = 1, *, delegate: bool = True
+) -> tuple[Manifest, Interpreter]:
     """Load a .tflite file that its manifest vouches for.
 
     Raises InputError if file and manifest do not fit or LiteRT refuses the file.
     """
     manifest, content = read_manifest(model)
     try:
-        interpreter = Interpreter(model_content=content, num_threads=threads)
-        interpreter.allocate_tensors()
+        interpreter = open_interpreter(content, threads, delegate=delegate)
         runner = interpreter.get_signature_runner(manifest.form)
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
     except (RuntimeError, ValueError) as error:

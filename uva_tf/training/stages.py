@@ -19,7 +19,7 @@ from uva_tf.config import KINDS, STAGES, Config, StageConfig
 from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
 from uva_tf.models.backbones import load_backbone_weights
-from uva_tf.models.student import VARIANTS, Student, build_student
+from uva_tf.models.student import Student, build_student, resolution
 from uva_tf.models.teachers import build_teacher
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file
@@ -236,7 +236,7 @@ def _teachers(
 
 def _view(run: Run) -> View:
     """What the student sees."""
-    side = VARIANTS[run.config.student.variant].resolution
+    side = resolution(run.config.student)
     return View(side, side, run.config.student.pairing)
 
 

@@ -1,0 +1,44 @@
+"""What a student costs layer by layer: shapes, parameters, multiply-adds, memory.
+
+python pipelines/cost.py --variant uva-64-s --form step --csv COST.csv
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from uva_tf.command import Parser, command
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.manifest import FORMS
+from uva_tf.runtime.outputs import new_file, refuse_existing
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, build, print."""
+    parser = Parser(description="What a student costs, layer by layer.")
+    parser.add_argument("--variant", required=True, help="such as uva-64 or plain-32")
+    parser.add_argument("--form", choices=FORMS, default="pair", help="two frames, or a stream")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the layers")
+    args = parser.parse_args(argv)
+    if args.csv:
+        refuse_existing(args.csv)
+
+    from uva_tf.config import StudentConfig
+    from uva_tf.models.cost import layer_costs, table, to_csv
+    from uva_tf.models.student import build_student
+
+    try:
+        student = build_student(StudentConfig(args.variant))
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    rows = layer_costs(student, args.form)
+    print(table(rows))
+    if args.csv:
+        with new_file(args.csv) as path:
+            path.write_text(to_csv(rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""The benchmark: statistics on a fake clock, operators by hand, what XNNPACK takes."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from uva_tf.compression.export import convert_student, to_tflite
+from uva_tf.compression.yardstick import write_yardsticks
+from uva_tf.config import StudentConfig
+from uva_tf.models.student import build_student
+from uva_tf.models.variants import VARIANTS
+from uva_tf.runtime import benchmark as bench
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.manifest import read_manifest
+from uva_tf.runtime.memory import measure_memory
+from uva_tf.runtime.operators import read_operators
+from uva_tf.runtime.predictor import open_interpreter
+from uva_tf.runtime.profile import delegation, operators_of, profile, profile_table
+from uva_tf.runtime.timing import MatrixProduct, latency, time_in_turn
+
+NEVER_WITHIN_XNNPACK = {"CAST", "LOCAL_RESPONSE_NORMALIZATION"}
+
+
+class FakeTime:
+    """A clock that only calls move on."""
+
+    def __init__(self):
+        self.now, self.order = 0.0, []
+
+    def call(self, name, first, then):
+        """A call that takes `first` seconds, and `then` seconds after that."""
+        left = [first]
+
+        def run():
+            self.now += left.pop() if left else then
+            self.order.append(name)
+
+        return run
+
+
+def test_calls_are_timed_in_turn_each_warm():
+    time = FakeTime()
+    calls = [time.call("a", 0.010, 0.002), time.call("b", 0.040, 0.008)]
+    a, b = time_in_turn(calls, rounds=3, runs=4, clock=lambda: time.now)
+    assert (a.first, b.first) == pytest.approx((10, 40))
+    assert (a.median, b.median) == pytest.approx((2, 8))
+    assert (b.std, b.p99) == pytest.approx((0, 8))
+    # Each turn: one call to warm up, then four.
+    assert time.order[-30:] == (["a"] * 5 + ["b"] * 5) * 3
+
+
+def test_figures_of_known_times():
+    taken = latency(0.5, [n / 1000 for n in range(101)])  # 0, 1, ..., 100 ms
+    assert (taken.first, taken.median, taken.mean) == pytest.approx((500, 50, 50))
+    assert (taken.p5, taken.p90, taken.p95, taken.p99) == pytest.approx((5, 90, 95, 99))
+    assert taken.std == pytest.approx(np.sqrt((101**2 - 1) / 12))  # of a uniform distribution
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two small files, of one student."""
+    folder = tmp_path_factory.mktemp("files")
+    config = StudentConfig("uva-32-s")
+    student = build_student(config)
+    found = []
+    for form in ("step", "pair"):
+        found.append(folder / f"{form}.tflite")
+        convert_student(student, config, "fp32", form, found[-1])
+    return found
+
+
+class FakeCall:
+    """Stands in for a loaded file: step takes 2 ms, pair 3 ms."""
+
+    clock: FakeTime
+
+    def __init__(self, file, threads, *, delegate, clock):
+        self.file = file
+        self.manifest, _ = read_manifest(file)
+        self.seconds_to_load = 0.25
+        self._run = FakeCall.clock.call(file.stem, 0.1, 0.002 if file.stem == "step" else 0.003)
+
+    def __call__(self):
+        self._run()
+
+
+def test_a_timing_relates_a_file_to_the_first_and_to_the_peak(files, monkeypatch):
+    time = FakeTime()
+    monkeypatch.setattr(bench, "Call", FakeCall)
+    monkeypatch.setattr(FakeCall, "clock", time, raising=False)
+    product = time.call("product", 0.001, 0.001)
+    monkeypatch.setattr(MatrixProduct, "__call__", lambda self: product())
+    step, pair = bench.benchmark(files, [1], rounds=2, runs=3, clock=lambda: time.now)
+    assert (step.ratio, pair.ratio) == pytest.approx((1, 1.5))
+    assert (step.frames_per_second, step.load) == pytest.approx((500, 250))
+    assert step.kilobytes == files[0].stat().st_size / 1000
+    assert step.gmacs == pytest.approx(step.multiply_adds / 0.002 / 1e9)
+    # The product does 256^3 multiply-adds in 1 ms.
+    assert step.of_peak == pytest.approx(step.multiply_adds / 0.002 / (256**3 / 0.001))
+
+
+def test_operators_cost_what_is_counted_by_hand(files):
+    operators = operators_of(files[0])
+    stem = next(operator for operator in operators if operator.name == "CONV_2D")
+    assert (stem.shape, stem.multiply_adds) == ((1, 16, 16, 16), 9 * 3 * 16 * 16 * 16)
+    depthwise = next(one for one in operators if one.name == "DEPTHWISE_CONV_2D")
+    assert depthwise.multiply_adds == 9 * 32 * 16 * 16
+    assert {o.multiply_adds for o in operators if o.name in ("ADD", "CAST", "LOGISTIC")} == {0}
+
+
+def test_an_operator_alone_computes_what_it_does_in_the_model(files):
+    """The model is run operator by operator, each file fed with the others' outputs."""
+    _, content = read_manifest(files[0])
+    whole = open_interpreter(content)
+    values, rng = {}, np.random.default_rng(0)
+    for detail in whole.get_input_details():
+        value = rng.integers(0, 256, detail["shape"]).astype(detail["dtype"])
+        values[detail["name"]] = value
+        whole.set_tensor(detail["index"], value)
+    whole.invoke()
+    for operator in read_operators(content):
+        alone = open_interpreter(operator.alone)
+        for detail in alone.get_input_details():
+            alone.set_tensor(detail["index"], values[detail["name"]])
+        alone.invoke()
+        (output,) = alone.get_output_details()
+        values[output["name"]] = alone.get_tensor(output["index"])
+    for detail in whole.get_output_details():
+        # 1e-5: XNNPACK may fuse what here runs apart.
+        np.testing.assert_allclose(
+            values[detail["name"]], whole.get_tensor(detail["index"]), atol=1e-5
+        )
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(ValueError, match="tflite"):
+        read_operators(b"TFL3" * 20)
+
+
+CONVERTED = [("uva-32", "pair"), ("plain-32", "pair"), ("plain-32-lrn", "pair")]
+
+
+@pytest.mark.parametrize(
+    ("variant", "form"), [*((variant, "step") for variant in VARIANTS), *CONVERTED]
+)
+def test_xnnpack_runs_every_variant_but_for_the_bytes_conversion(variant, form):
+    content = to_tflite(build_student(StudentConfig(variant)), "fp32", form)
+    taken = delegation(content, read_operators(content))
+    # CAST turns camera bytes into float; XNNPACK's conversion is for quantised bytes.
+    lrn = variant.endswith("lrn")
+    assert set(taken.left) == (NEVER_WITHIN_XNNPACK if lrn else {"CAST"})
+    assert taken.parts == (2 if lrn else 1)
+
+
+def test_a_profile_shares_out_the_whole_time(files):
+    operators = operators_of(files[0])
+    shares = profile(operators)
+    assert sum(share.share for share in shares) == pytest.approx(1)
+    assert [s.microseconds for s in shares] == sorted(
+        (s.microseconds for s in shares), reverse=True
+    )
+    assert {share.operator for share in shares} == set(operators)
+    text = profile_table(shares, top=3)
+    assert len(text.splitlines()) == 5
+    assert f"all {len(operators)} operators" in text
+
+
+def test_memory_holds_at_least_the_weights(files):
+    memory = measure_memory(files[0])
+    weights = 4 * 78_556 / 1e6
+    assert memory.peak > weights
+    assert memory.malloc is None or memory.malloc > weights
+    assert memory.process > memory.peak
+
+
+def test_memory_of_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no such model"):
+        measure_memory(tmp_path / "none.tflite")
+
+
+def test_yardsticks_are_the_plain_networks_of_a_resolution(tmp_path):
+    files = write_yardsticks([32, 32], tmp_path)
+    assert [file.name for file in files] == ["plain-32.tflite", "plain-32-lrn.tflite"]
+    manifest, _ = read_manifest(files[0])
+    assert (manifest.variant, manifest.form, manifest.recipe) == ("plain-32", "pair", "fp32")
+
+
+def test_the_script_writes_table_json_csv_and_bars(files, script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "RUNS", 2)
+    out = {kind: tmp_path / f"times.{kind}" for kind in ("json", "csv", "png")}
+    options = ["--delegate", "on", "off", "--rounds", "1", "--profile", "2", "--yardstick"]
+    outputs = [f"--json={out['json']}", f"--csv={out['csv']}", f"--plot={out['png']}"]
+    main = script("tflite/benchmark.py").main
+    assert main([*map(str, files), *options, *outputs]) == 0
+    printed = capsys.readouterr().out
+    assert "step.tflite" in printed
+    timings = json.loads(out["json"].read_text())["timings"]
+    assert [t["file"] for t in timings[:4]] == [
+        "step.tflite",
+        "pair.tflite",
+        "plain-32.tflite",
+        "plain-32-lrn.tflite",
+    ]
+    assert [t["delegate"] for t in timings] == [True] * 4 + [False] * 4
+    assert timings[0]["ratio"] == 1
+    rows = list(csv.DictReader(io.StringIO(out["csv"].read_text())))
+    assert [float(row["median"]) for row in rows] == [t["median"] for t in timings]
+    assert out["png"].read_bytes().startswith(b"\x89PNG")
+    assert main([str(files[0]), f"--csv={out['csv']}"]) == 2
+    assert "exists already" in capsys.readouterr().err

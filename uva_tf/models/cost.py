@@ -1,0 +1,146 @@
+"""What a student costs, layer by layer, whatever it runs on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from uva_tf.models.student import Student
+
+FLOAT = 4  # bytes
+# Layers whose output is their input, or the same memory in another shape.
+FREE = {"InputLayer", "GaussianNoise", "Reshape"}
+BLOCK = re.compile(r"(?:(?:spatial_|temporal_)?head_)?[a-z]+\d*")
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer of a model, for a batch of one.
+
+    Attributes:
+        block: the CA-Res block, convolution unit or other block that it belongs to.
+        kind: its Keras class.
+        output: shape of its output without the batch.
+        parameters: that are trained.
+        multiply_adds: of convolutions; what other layers do is not counted.
+        activation_bytes: of its output in float32.
+    """
+
+    layer: str
+    block: str
+    kind: str
+    output: str
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A model's sums.
+
+    Attributes:
+        block_bytes: of every block's last output in float32, the way in which the paper
+            (arXiv 1904.04449) states its memory: 0.68 MB at 32 px and 2.73 MB at 64 px.
+    """
+
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
+    block_bytes: int
+
+
+def layer_costs(student: Student, form: str) -> list[LayerCost]:
+    """The layers of a student's `pair` or `step` in the order in which they run.
+
+    `step` runs the trunk once, `pair` on both frames: its layers are then listed a second
+    time, as `other_...`, without parameters.
+    """
+    rows = [_cost(layer) for layer in student.step.layers if type(layer).__name__ not in FREE]
+    if form == "step":
+        return rows
+    trunk = {layer.name for layer in student.trunk.layers}
+    again = [
+        LayerCost(
+            **asdict(row)
+            | {"layer": f"other_{row.layer}", "block": f"other_{row.block}", "parameters": 0}
+        )
+        for row in rows
+        if row.layer in trunk
+    ]
+    return [*again, *rows]
+
+
+def totals(rows: Sequence[LayerCost]) -> Totals:
+    """The rows' sums."""
+    blocks = {row.block: row.activation_bytes for row in rows}  # each block's last
+    return Totals(
+        parameters=sum(row.parameters for row in rows),
+        multiply_adds=sum(row.multiply_adds for row in rows),
+        activation_bytes=sum(row.activation_bytes for row in rows),
+        block_bytes=sum(blocks.values()),
+    )
+
+
+def table(rows: Sequence[LayerCost]) -> str:
+    """The rows and their sums as an aligned text table."""
+    width = max(len(row.layer) for row in rows)
+    lines = [
+        f"{'layer':{width}} {'kind':24} {'output':>12} {'parameters':>10} {'MMAC':>8} {'kB':>8}"
+    ]
+    lines += [
+        f"{row.layer:{width}} {row.kind:24} {row.output:>12} {row.parameters:10,} "
+        f"{row.multiply_adds / 1e6:8.3f} {row.activation_bytes / 1e3:8.1f}"
+        for row in rows
+    ]
+    return "\n".join([*lines, summary(rows)])
+
+
+def summary(rows: Sequence[LayerCost]) -> str:
+    """The rows' sums in a line."""
+    total = totals(rows)
+    return (
+        f"{total.parameters:,} parameters, {total.multiply_adds / 1e6:.2f} M multiply-adds, "
+        f"{total.activation_bytes / 1e6:.2f} MB of activations, "
+        f"{total.block_bytes / 1e6:.3f} MB of block outputs"
+    )
+
+
+def to_csv(rows: Sequence[LayerCost]) -> str:
+    """The rows with a head line."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(LayerCost)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, rows))
+    return text.getvalue()
+
+
+def _cost(layer: Any) -> LayerCost:
+    shape = tuple(layer.output.shape[1:])
+    return LayerCost(
+        layer=layer.name,
+        block=BLOCK.match(layer.name)[0],
+        kind=type(layer).__name__,
+        output="x".join(map(str, shape)),
+        parameters=sum(math.prod(weight.shape) for weight in layer.trainable_weights),
+        multiply_adds=_multiply_adds(layer, shape),
+        activation_bytes=FLOAT * math.prod(shape),
+    )
+
+
+def _multiply_adds(layer: Any, shape: tuple[int, ...]) -> int:
+    kind = type(layer).__name__
+    kernels = [math.prod(w.shape) for w in layer.trainable_weights if len(w.shape) == 4]
+    if kind == "Conv2DTranspose":  # every input pixel meets the whole kernel
+        return kernels[0] * math.prod(layer.input.shape[1:3])
+    if kind == "SeparableConv2D":  # between its two kernels there is no stride
+        depthwise, pointwise = kernels
+        return (depthwise + pointwise) * math.prod(shape[:2])
+    if kind == "Conv2D":
+        return kernels[0] * math.prod(shape[:2])
+    return 0

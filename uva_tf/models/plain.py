@@ -1,0 +1,124 @@
+"""The plain network: the yardstick that students have to beat in speed and in accuracy.
+
+Plain 3x3 convolutions, the layer widths of UVA-Net's released network (arXiv 1904.04449):
+
+  part           layers, by output width                                  side at 64 px
+  trunk          conv 3x3 16, conv 3x3 16, LRN | pool, 32 | pool, 64       64 | 32 | 16
+  spatial path   conv 3x3 64, conv 3x3 128   on f(t)                       16
+  temporal path  conv 3x3 64, conv 3x3 128   on [f(t), f(t) - f(other)]    16
+  head           1x1 32, 3x3 32, 32, 16 | deconv 4x4/2 8 | deconv 4x4/2 1  16 | 32 | 64
+
+Every convolution has a bias and batch normalisation without a scale: 318,498 trainable
+parameters. XNNPACK knows no local response normalisation (LRN), which has no weights; with
+it the network takes more than twice its time there. So the yardstick goes without, and the
+network as released is a row of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+
+from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, chain
+from uva_tf.models.parts import Parts, Path
+
+TRUNK, PATH, HEAD = (16, 16, 32, 64), (64, 128), (32, 32, 32, 16, 8)
+
+# By name: the resolution, and whether there is LRN.
+PLAIN = {
+    "plain-64": (64, False),
+    "plain-32": (32, False),
+    "plain-64-lrn": (64, True),
+    "plain-32-lrn": (32, True),
+}
+
+
+def plain_parts(keras: ModuleType, name: str) -> Parts:
+    """The parts of a network of `PLAIN`."""
+    _, lrn = PLAIN[name]
+    return Parts(
+        features=TRUNK[-1],
+        width=PATH[-1],
+        trunk=functools.partial(_trunk, keras, lrn),
+        paths={
+            "spatial": functools.partial(_spatial_path, keras),
+            "temporal": functools.partial(_temporal_path, keras),
+        },
+        head=functools.partial(_head, keras),
+    )
+
+
+def _conv(keras: ModuleType, name: str, filters: int, kernel: int = 3) -> Block:
+    layers = keras.layers
+    conv = layers.Conv2D(filters, kernel, padding="same", name=f"{name}_conv")
+    return chain([conv, *_normalised(keras, name), layers.ReLU(name=f"{name}_relu")])
+
+
+def _normalised(keras: ModuleType, name: str) -> list[Block]:
+    norm = keras.layers.BatchNormalization(
+        momentum=BATCH_NORM_MOMENTUM, scale=False, name=f"{name}_bn"
+    )
+    return [norm]
+
+
+def _trunk(keras: ModuleType, lrn: bool) -> Block:
+    first, second, third, fourth = TRUNK
+    layers = keras.layers
+    return chain(
+        [
+            _conv(keras, "trunk1", first),
+            _conv(keras, "trunk2", second),
+            *([_lrn(keras)] if lrn else []),
+            layers.MaxPooling2D(3, 2, padding="same", name="pool1"),
+            _conv(keras, "trunk3", third),
+            layers.MaxPooling2D(3, 2, padding="same", name="pool2"),
+            _conv(keras, "trunk4", fourth),
+        ]
+    )
+
+
+def _lrn(keras: ModuleType) -> Block:
+    """Local response normalisation over channels with AlexNet's constants."""
+    import tensorflow as tf
+
+    return keras.layers.Lambda(
+        functools.partial(
+            tf.nn.local_response_normalization, depth_radius=2, bias=2.0, alpha=1e-4, beta=0.75
+        ),
+        name="lrn",
+    )
+
+
+def _spatial_path(keras: ModuleType) -> Path:
+    stack = chain([_conv(keras, f"spatial{n}", width) for n, width in enumerate(PATH, start=1)])
+    return lambda f, g: stack(f)
+
+
+def _temporal_path(keras: ModuleType) -> Path:
+    layers = keras.layers
+    change = layers.Subtract(name="change")
+    both = layers.Concatenate(name="appearance_and_change")
+    stack = chain([_conv(keras, f"temporal{n}", width) for n, width in enumerate(PATH, start=1)])
+    return lambda f, g: stack(both([f, change([f, g])]))
+
+
+def _head(keras: ModuleType, name: str, channels: int) -> Block:
+    layers = keras.layers
+    *convs, last = HEAD
+
+    def deconv(number: int, filters: int) -> list[Block]:
+        deconv = f"{name}_deconv{number}"
+        layer = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", name=deconv)
+        return [layer, *_normalised(keras, deconv)]
+
+    return chain(
+        [
+            *(
+                _conv(keras, f"{name}{n}", width, kernel=1 if n == 1 else 3)
+                for n, width in enumerate(convs, start=1)
+            ),
+            *deconv(1, last),
+            layers.ReLU(name=f"{name}_relu"),
+            *deconv(2, 1),
+        ]
+    )

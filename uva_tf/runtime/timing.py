@@ -1,0 +1,121 @@
+"""How long a model file takes: calls that are timed in turn, and what is said of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from uva_tf.runtime.predictor import open_model
+
+WARM_UP = 10
+PRODUCT_SIDE = 256  # fits the second-level cache, and takes as long as a model
+
+Clock = Callable[[], float]
+
+
+class Call:
+    """One inference of one file on seeded random bytes.
+
+    Args:
+        threads: of the interpreter.
+        delegate: whether XNNPACK may run it.
+
+    Attributes:
+        seconds_to_load: from the file to an interpreter that is ready to run.
+
+    Raises InputError for a file that can't be used.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        threads: int = 1,
+        *,
+        delegate: bool = True,
+        clock: Clock = time.perf_counter,
+    ):
+        self.file = file
+        start = clock()
+        self.manifest, self._interpreter = open_model(file, threads, delegate=delegate)
+        self.seconds_to_load = clock() - start
+        runner = self._interpreter.get_signature_runner(self.manifest.form)
+        rng = np.random.default_rng(0)
+        for _, detail in sorted(runner.get_input_details().items()):
+            values = rng.integers(0, 256, detail["shape"]).astype(detail["dtype"])
+            self._interpreter.set_tensor(detail["index"], values)
+
+    def __call__(self) -> None:
+        """Run the model once."""
+        self._interpreter.invoke()
+
+
+class MatrixProduct:
+    """A product of two square float32 matrices by numpy: what a core can do at most."""
+
+    multiply_adds = PRODUCT_SIDE**3
+
+    def __init__(self):
+        shape = (PRODUCT_SIDE, PRODUCT_SIDE)
+        one, two = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype(np.float32)
+        self._operands = one, two, np.empty(shape, np.float32)
+
+    def __call__(self) -> None:
+        """Multiply once."""
+        one, two, out = self._operands
+        np.matmul(one, two, out=out)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one inference: the first after loading, and figures of all timed ones."""
+
+    first: float
+    median: float
+    mean: float
+    std: float
+    p5: float
+    p90: float
+    p95: float
+    p99: float
+
+
+def time_in_turn(
+    calls: Sequence[Callable[[], None]],
+    *,
+    rounds: int,
+    runs: int,
+    clock: Clock = time.perf_counter,
+) -> list[Latency]:
+    """Time calls in rounds of `runs` each, taken in turn, so that drift hits all alike.
+
+    Every call runs once, which is its first, then ten times to warm up, and once more at the
+    head of each of its turns, since another call has had the caches.
+    """
+    firsts = [_seconds(call, clock) for call in calls]
+    for call in calls:
+        for _ in range(WARM_UP):
+            call()
+    taken: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, seconds in zip(calls, taken, strict=True):
+            call()
+            seconds += [_seconds(call, clock) for _ in range(runs)]
+    return [latency(first, seconds) for first, seconds in zip(firsts, taken, strict=True)]
+
+
+def latency(first: float, seconds: Sequence[float]) -> Latency:
+    """Figures of some timed inferences, all in seconds; percentiles interpolate linearly."""
+    ms = 1000 * np.asarray(seconds, float)
+    p5, median, p90, p95, p99 = np.percentile(ms, [5, 50, 90, 95, 99]).tolist()
+    mean, std = float(ms.mean()), float(ms.std())
+    return Latency(1000 * first, median, mean, std, p5, p90, p95, p99)
+
+
+def _seconds(call: Callable[[], None], clock: Clock) -> float:
+    start = clock()
+    call()
+    return clock() - start
