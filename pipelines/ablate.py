@@ -22,7 +22,8 @@ def main(argv: list[str] | None = None) -> None:
     refuse_existing(table)
 
     from uva_tf.evaluation.comparison import FILES, score_runs, to_score, write_study
-    from uva_tf.training.ablation import ROWS, train_all, trainings
+    from uva_tf.training.ablation import ROWS, trainings
+    from uva_tf.training.study import train_all
 
     for name in FILES:
         refuse_existing(args.out / name)

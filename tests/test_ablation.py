@@ -18,9 +18,10 @@ from uva_tf.evaluation.comparison import (
 )
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS
 from uva_tf.runtime.errors import InputError
-from uva_tf.training import ablation
-from uva_tf.training.ablation import BASELINE, ROWS, train_all, trainings
+from uva_tf.training import study
+from uva_tf.training.ablation import BASELINE, ROWS, trainings
 from uva_tf.training.run import Run
+from uva_tf.training.study import train_all
 
 
 def values(nss):
@@ -165,7 +166,7 @@ class TestRuns:
                 (folder / "student.keras").touch()
             return subprocess.CompletedProcess(command, 0, "", "")
 
-        monkeypatch.setattr(ablation.subprocess, "run", run)
+        monkeypatch.setattr(study.subprocess, "run", run)
         return commands
 
     def study(self, shards, out, rows=(BASELINE, "coupled"), seeds=(1,), changes=()):
@@ -211,7 +212,7 @@ class TestRuns:
         def run(command, **options):
             return subprocess.CompletedProcess(command, 1, "", "some\nfailed: no space left\n")
 
-        monkeypatch.setattr(ablation.subprocess, "run", run)
+        monkeypatch.setattr(study.subprocess, "run", run)
         with pytest.raises(InputError, match=r"^teachers-1: failed: no space left$"):
             self.study(shards, tmp_path / "runs")
 

@@ -19,8 +19,9 @@ from uva_tf.evaluation.sources import Source, maps_source, student_source, teach
 from uva_tf.runtime.benchmark import machine
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file
-from uva_tf.training.ablation import BASELINE, TEACHERS, Training
+from uva_tf.training.ablation import BASELINE
 from uva_tf.training.run import Run
+from uva_tf.training.study import TEACHERS, Training
 
 NSS = METRICS.index("NSS")
 RESAMPLES = 2000  # for an interval
@@ -50,8 +51,8 @@ class Line:
     Attributes:
         means: by metric, over clips, then seeds.
         interval: 95 % bootstrap interval of NSS, over clips and seeds.
-        ratio: NSS divided by that of the row without a teacher, NaN without such a row.
-        ratio_interval: of the ratio, with the same clips and seeds drawn for both rows.
+        ratio: NSS divided by that of another row, NaN without one.
+        ratio_interval: of the ratio, with the same clips and seeds drawn for both.
     """
 
     row: str
@@ -131,10 +132,15 @@ def _sources(
 def summarise(scores: Scores) -> list[Line]:
     """A line for every row, in the order of the rows."""
     baseline = scores.rows.get(BASELINE)
-    return [_line(row, values, baseline) for row, values in scores.rows.items()]
+    return [compared(row, values, baseline) for row, values in scores.rows.items()]
 
 
-def _line(row: str, values: np.ndarray, baseline: np.ndarray | None) -> Line:
+def compared(row: str, values: np.ndarray, baseline: np.ndarray | None) -> Line:
+    """What is said of a row.
+
+    Args:
+        values, baseline: `[seeds, clips, metrics]`, of the row and of the one it is divided by.
+    """
     nss = values[..., NSS]  # (seeds, clips)
     drawn = resampled_means(nss)
     ratio, ratio_interval = float("nan"), (float("nan"), float("nan"))

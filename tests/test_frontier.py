@@ -1,0 +1,118 @@
+"""The frontier: which trainings it needs, how points are compared, and what is written."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from uva_tf.config import PRESETS
+from uva_tf.evaluation.comparison import NSS, Scores, compared
+from uva_tf.evaluation.frontier import (
+    Point,
+    frontier_trainings,
+    measure,
+    on_frontier,
+    table,
+    write_frontier,
+)
+from uva_tf.evaluation.results import CENTRE, METRICS
+from uva_tf.models.cost import Totals
+from uva_tf.runtime.errors import InputError
+
+
+def values(*nss):
+    """One seed, a clip for each value."""
+    found = np.zeros((1, len(nss), len(METRICS)))
+    found[..., NSS] = nss
+    return found
+
+
+def point(name, ms, nss, plain_ms=5.0, plain_nss=2.0):
+    return Point(
+        name=name,
+        form="step",
+        cost=Totals(1, 2, 3, 4),
+        line=compared(name, values(nss), values(plain_nss)),
+        timing=SimpleNamespace(median=ms, of_peak=0.5),
+        speed=plain_ms / ms,
+    )
+
+
+def test_every_variant_and_its_yardstick_train_alike():
+    config = PRESETS["smoke"]()
+    runs = frontier_trainings(["uva-32-s", "uva-32"], [1, 2], ["joint.batch=2"], config)
+    assert [run.row for run in runs] == 2 * ["uva-32-s", "uva-32", "plain-32"]
+    for run in runs:
+        changed = config.changed(*run.changes)
+        assert changed.student.variant == run.row
+        assert run.stages == ("joint",)
+        assert (changed.joint.steps, changed.joint.batch) == (6, 2)
+        assert {changed.teachers.spatial, changed.teachers.temporal} == {"none"}
+
+
+def test_a_variant_named_twice_is_refused():
+    with pytest.raises(InputError, match="uva-32 is named twice"):
+        frontier_trainings(["uva-32", "uva-32"], [1], [], PRESETS["smoke"]())
+
+
+@pytest.mark.parametrize(
+    ("ms", "nss", "met"), [(1.0, 2.0, True), (1.01, 2.0, False), (1.0, 1.99, False)]
+)
+def test_the_target_is_five_times_the_speed_at_no_less_accuracy(ms, nss, met):
+    assert point("uva-32", ms, nss).meets_target == met
+
+
+def test_the_frontier_is_what_nothing_beats_in_both():
+    slow, fast, beaten = point("a", 3, 3.0), point("b", 1, 2.0), point("c", 2, 1.9)
+    points = [slow, fast, beaten]
+    assert [on_frontier(one, points) for one in points] == [True, True, False]
+
+
+def test_the_table_says_what_meets_the_target():
+    rows = table([point("uva-32-s", 1.0, 2.2), point("uva-32", 2.0, 2.4)]).splitlines()
+    assert "| uva-32-s | step | 1 | 0.0 | 0.00 | 1.000 | 5.00 | 50 % | 2.200 |" in rows[2]
+    assert rows[2].endswith("| yes | met |")
+    assert rows[3].endswith("| yes |  |")
+
+
+def test_networks_are_timed_and_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("uva_tf.runtime.benchmark.RUNS", 2)
+    scores = Scores(
+        (("faces", "a"), ("faces", "b")),
+        {"uva-32-s": values(2, 4), "plain-32": values(1, 3), CENTRE: values(1, 1)},
+        (7,),
+    )
+    points = measure(scores, tmp_path, rounds=1)
+    student, plain = points
+    assert (student.name, student.form, plain.form) == ("uva-32-s", "step", "pair")
+    assert student.speed == plain.timing.median / student.timing.median
+    assert student.line.ratio == pytest.approx(1.5)
+    assert student.cost.multiply_adds == student.timing.multiply_adds
+    assert (plain.speed, plain.line.ratio) == (1, 1)
+    out = tmp_path / "out"
+    out.mkdir()
+    write_frontier(out, points, scores, "frontier.py --out here")
+    text = (out / "frontier.md").read_text()
+    assert "`frontier.py --out here`, seeds 7" in text
+    assert "| plain-32 | pair | 318,498 |" in text
+    assert (out / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(InputError, match="exists already"):
+        write_frontier(out, points, scores, "again")
+
+
+def test_a_variant_that_there_is_not_is_refused(script, shards, tmp_path, capsys):
+    frontier = script("pipelines/frontier.py").main
+    given = ["--data", str(shards.folder), "--preset", "smoke", "--out", str(tmp_path / "out")]
+    assert frontier([*given, "--variants", "uva-33"]) == 2
+    assert "no variant 'uva-33': choose from uva-64" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_study_from_command_to_table(script, shards, tmp_path, capsys):
+    frontier = script("pipelines/frontier.py").main
+    given = ["--data", str(shards.folder), "--preset", "smoke", "--out", str(tmp_path / "out")]
+    assert frontier([*given, "--variants", "uva-32-s", "--seeds", "1", "--every", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert "| uva-32-s | step |" in printed
+    assert "| plain-32 | pair |" in printed
