@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import StudentConfig
-from uva_tf.models.blocks import ENLARGE
+from uva_tf.models.blocks import subpixel
 from uva_tf.models.maps import attention, log_density, normalise
 from uva_tf.models.plain import PLAIN
 from uva_tf.models.student import build_student, resolution
@@ -94,7 +94,7 @@ def test_subpixel_and_deconv_draw_the_same_maps_from_the_same_kernel():
     """Each pixel parity of a 4x4/2 transposed convolution is a 3x3 convolution."""
     deconv = keras.layers.Conv2DTranspose(1, 4, strides=2, padding="same")
     x = keras.Input((5, 6, 3))
-    enlarged = keras.Model(x, ENLARGE["subpixel"](keras, "up", 1, last=True)(x))
+    enlarged = keras.Model(x, subpixel(keras, "up", 1, last=True)(x))
     picture = np.random.default_rng(0).normal(size=(1, 5, 6, 3)).astype(np.float32)
     expected = deconv(picture)
     kernel = deconv.kernel.numpy()  # (4, 4, 1, 3)

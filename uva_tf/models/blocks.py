@@ -113,55 +113,61 @@ def ca_res(
     return block
 
 
-def deconv(keras: ModuleType, name: str, filters: int, *, last: bool = False) -> Block:
-    """Double the size by a transposed convolution, 4x4.
+def deconv(
+    keras: ModuleType, name: str, filters: int, *, factor: int = 2, last: bool = False
+) -> Block:
+    """Enlarge by a transposed convolution, its kernel twice the factor.
 
-    Maps `[B, H, W, C]` to `[B, 2H, 2W, filters]`; with batch normalisation and ReLU6, unless
-    it is the last layer of all.
+    Maps `[B, H, W, C]` to `[B, factor H, factor W, filters]`; with batch normalisation and
+    ReLU6, unless it is the last layer of all.
     """
     layers = keras.layers
-    options = {"strides": 2, "padding": "same", "name": name}
+    options = {"strides": factor, "padding": "same", "name": name}
     if last:
         # In full precision, also where the rest is computed in less.
-        return layers.Conv2DTranspose(filters, 4, dtype=keras.backend.floatx(), **options)
+        return layers.Conv2DTranspose(filters, 2 * factor, dtype=keras.backend.floatx(), **options)
     return chain(
         [
-            layers.Conv2DTranspose(filters, 4, use_bias=False, **options),
+            layers.Conv2DTranspose(filters, 2 * factor, use_bias=False, **options),
             layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn"),
             layers.ReLU(6.0, name=f"{name}_relu"),
         ]
     )
 
 
-def subpixel(keras: ModuleType, name: str, filters: int, *, last: bool = False) -> Block:
-    """Double the size by a 3x3 convolution whose channels become pixels.
+def subpixel(
+    keras: ModuleType, name: str, filters: int, *, factor: int = 2, last: bool = False
+) -> Block:
+    """Enlarge by a 3x3 convolution whose channels become pixels.
 
-    The same maps and functions as `deconv`: its 4x4 kernel lies within the four 3x3 ones
-    here. XNNPACK runs it several times as fast, since it pads few filters to a full tile.
+    Shapes and functions of `deconv`: its kernel lies within the 3x3 ones here. XNNPACK runs
+    it several times as fast, since it pads a few filters to a full tile of them.
     Source: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
     Sub-Pixel Convolutional Neural Network", CVPR 2016.
     """
     layers = keras.layers
+    channels = factor**2 * filters
     if last:
         precision = {"dtype": keras.backend.floatx()}
-        conv = layers.Conv2D(4 * filters, 3, padding="same", name=f"{name}_conv", **precision)
+        conv = layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv", **precision)
     else:
         precision = {}
-        conv = conv_unit(keras, name, 4 * filters, 3)
+        conv = conv_unit(keras, name, channels, 3)
 
-    def block(x: Tensor) -> Tensor:  # (B, H, W, C) -> (B, 2H, 2W, filters)
+    def block(x: Tensor) -> Tensor:  # (B, H, W, C) -> (B, factor H, factor W, filters)
         _, height, width, _ = x.shape
+        split, join = (height, width, factor, factor), (factor * height, factor * width)
         stack = [
-            layers.Reshape((height, width, 2, 2, filters), name=f"{name}_split", **precision),
+            layers.Reshape((*split, filters), name=f"{name}_split", **precision),
             layers.Permute((1, 3, 2, 4, 5), name=f"{name}_weave", **precision),
-            layers.Reshape((2 * height, 2 * width, filters), name=f"{name}_join", **precision),
+            layers.Reshape((*join, filters), name=f"{name}_join", **precision),
         ]
         return chain(stack)(conv(x))
 
     return block
 
 
-ENLARGE = {"deconv": deconv, "subpixel": subpixel}
+ENLARGE = {"deconv": deconv, "sub": subpixel}
 
 
 def chain(stack: list[Block]) -> Block:

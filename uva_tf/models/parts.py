@@ -12,6 +12,9 @@ Tensor = Any
 # From the features of two frames to those that a head draws a map of.
 Path = Callable[[Tensor, Tensor], Tensor]
 
+# From path features and the trunk's features of the mapped frame to logits.
+Head = Callable[[Tensor, Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -22,11 +25,11 @@ class Parts:
         width: channels of a path's features.
         trunk: `() -> frame -> features`.
         paths: by kind, `() -> (features, other_features) -> path features`.
-        head: `(name, channels) -> path features -> logits [B, R, R, 1]`.
+        head: `(name, channels) -> (path features, features) -> logits [B, R, R, 1]`.
     """
 
     features: int
     width: int
     trunk: Callable[[], Block]
     paths: Mapping[str, Callable[[], Path]]
-    head: Callable[[str, int], Block]
+    head: Callable[[str, int], Head]

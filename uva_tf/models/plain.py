@@ -20,7 +20,7 @@ import functools
 from types import ModuleType
 
 from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, chain
-from uva_tf.models.parts import Parts, Path
+from uva_tf.models.parts import Head, Parts, Path
 
 TRUNK, PATH, HEAD = (16, 16, 32, 64), (64, 128), (32, 32, 32, 16, 8)
 
@@ -102,7 +102,7 @@ def _temporal_path(keras: ModuleType) -> Path:
     return lambda f, g: stack(both([f, change([f, g])]))
 
 
-def _head(keras: ModuleType, name: str, channels: int) -> Block:
+def _head(keras: ModuleType, name: str, channels: int) -> Head:
     layers = keras.layers
     *convs, last = HEAD
 
@@ -111,7 +111,7 @@ def _head(keras: ModuleType, name: str, channels: int) -> Block:
         layer = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", name=deconv)
         return [layer, *_normalised(keras, deconv)]
 
-    return chain(
+    head = chain(
         [
             *(
                 _conv(keras, f"{name}{n}", width, kernel=1 if n == 1 else 3)
@@ -122,3 +122,4 @@ def _head(keras: ModuleType, name: str, channels: int) -> Block:
             *deconv(2, 1),
         ]
     )
+    return lambda paths, features: head(paths)

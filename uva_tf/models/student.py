@@ -65,7 +65,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     heads = {kind: parts.head(f"{kind}_head", parts.width) for kind in paths}
 
     def attend(f, g):  # two (B, R/4, R/4, features) -> (B, R, R, 1)
-        return fused_head(fuse([path(f, g) for path in paths.values()]))
+        return fused_head(fuse([path(f, g) for path in paths.values()]), f)
 
     def frame_input(name):
         return keras.Input((side, side, 3), name=name)
@@ -78,7 +78,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     f, g = trunk(frame), trunk(other)
     inputs = {"frame": frame, "other": other}
     pair = keras.Model(inputs, attend(f, g), name="pair")
-    apart = {kind: heads[kind](path(f, g)) for kind, path in paths.items()}
+    apart = {kind: heads[kind](path(f, g), f) for kind, path in paths.items()}
     paths_model = keras.Model(inputs, apart, name="paths")
 
     features, other_features = state_input("features"), state_input("other_features")
