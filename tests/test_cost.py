@@ -68,9 +68,9 @@ def test_the_script_prints_and_writes_the_table(script, tmp_path, capsys):
     out = tmp_path / "cost.csv"
     cost = script("pipelines/cost.py").main
     assert cost(["--variant", "uva-32-s", "--form", "step", "--csv", str(out)]) == 0
-    assert "78,556 parameters" in capsys.readouterr().out
+    assert "108,968 parameters" in capsys.readouterr().out
     rows = list(csv.DictReader(out.open()))
-    assert sum(int(row["parameters"]) for row in rows) == 78_556
+    assert sum(int(row["parameters"]) for row in rows) == 108_968
     assert cost(["--variant", "uva-32-s", "--csv", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert cost(["--variant", "uva-65"]) == 2
