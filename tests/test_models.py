@@ -52,6 +52,16 @@ def test_the_plain_network_has_the_weights_of_the_released_one(variant):
     assert any(layer.name == "lrn" for layer in built.trunk.layers) == lrn
 
 
+@pytest.mark.parametrize("variant", ["uva-32-m", "uva-32-s", "plain-32-lrn"])
+def test_a_saved_student_is_loaded_by_its_config(variant, tmp_path):
+    keras.utils.set_random_seed(1)
+    saved, loaded = (build_student(StudentConfig(variant)) for _ in range(2))
+    saved.pair.save(tmp_path / "student.keras")
+    loaded.pair.load_weights(tmp_path / "student.keras")
+    pictures = {"frame": frames(1, 32, 1), "other": frames(1, 32, 2)}
+    np.testing.assert_array_equal(loaded.pair(pictures), saved.pair(pictures))
+
+
 @pytest.mark.parametrize(
     ("config", "weights"),
     [

@@ -51,14 +51,13 @@ def plain_parts(keras: ModuleType, name: str) -> Parts:
 def _conv(keras: ModuleType, name: str, filters: int, kernel: int = 3) -> Block:
     layers = keras.layers
     conv = layers.Conv2D(filters, kernel, padding="same", name=f"{name}_conv")
-    return chain([conv, *_normalised(keras, name), layers.ReLU(name=f"{name}_relu")])
+    return chain([conv, _norm(keras, name), layers.ReLU(name=f"{name}_relu")])
 
 
-def _normalised(keras: ModuleType, name: str) -> list[Block]:
-    norm = keras.layers.BatchNormalization(
+def _norm(keras: ModuleType, name: str) -> Block:
+    return keras.layers.BatchNormalization(
         momentum=BATCH_NORM_MOMENTUM, scale=False, name=f"{name}_bn"
     )
-    return [norm]
 
 
 def _trunk(keras: ModuleType, lrn: bool) -> Block:
@@ -78,15 +77,16 @@ def _trunk(keras: ModuleType, lrn: bool) -> Block:
 
 
 def _lrn(keras: ModuleType) -> Block:
-    """Local response normalisation over channels with AlexNet's constants."""
+    """Local response normalisation over channels, with AlexNet's constants."""
     import tensorflow as tf
 
-    return keras.layers.Lambda(
-        functools.partial(
-            tf.nn.local_response_normalization, depth_radius=2, bias=2.0, alpha=1e-4, beta=0.75
-        ),
-        name="lrn",
-    )
+    class LocalResponseNormalization(keras.layers.Layer):
+        def call(self, x):
+            return tf.nn.local_response_normalization(
+                x, depth_radius=2, bias=2.0, alpha=1e-4, beta=0.75
+            )
+
+    return LocalResponseNormalization(name="lrn")
 
 
 def _spatial_path(keras: ModuleType) -> Path:
@@ -109,7 +109,7 @@ def _head(keras: ModuleType, name: str, channels: int) -> Head:
     def deconv(number: int, filters: int) -> list[Block]:
         deconv = f"{name}_deconv{number}"
         layer = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", name=deconv)
-        return [layer, *_normalised(keras, deconv)]
+        return [layer, _norm(keras, deconv)]
 
     head = chain(
         [
