@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from uva_tf.command import Parser, command
-from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import FORMS
 from uva_tf.runtime.outputs import new_file, refuse_existing
 
@@ -29,11 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.models.cost import layer_costs, table, to_csv
     from uva_tf.models.student import build_student
 
-    try:
-        student = build_student(StudentConfig(args.variant))
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    rows = layer_costs(student, args.form)
+    rows = layer_costs(build_student(StudentConfig(args.variant)), args.form)
     print(table(rows))
     if args.csv:
         with new_file(args.csv) as path:

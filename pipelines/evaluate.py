@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress
+from uva_tf.command import Parser, command, number, progress, use_one_blas_thread
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file, new_folder, refuse_existing
 
@@ -26,15 +25,12 @@ def main(argv: list[str] | None = None) -> None:
         if path:
             refuse_existing(path)
 
-    # Frames are scored in a thread for each processor: those that NumPy's BLAS starts for every
-    # product, if it is told nothing before it loads, would take three times as much of them.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_blas_thread()
     from uva_tf.data.dataset import open_dataset
     from uva_tf.evaluation.evaluate import Settings, evaluate
     from uva_tf.evaluation.report import cost_section, evaluation_sections, write_report
     from uva_tf.evaluation.results import table
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import load_student
 
     dataset = open_dataset(args.data)
     sources = _sources(args, dataset.size)
@@ -54,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
             title = f"{evaluation.dataset}, split {evaluation.split}"
             sections = evaluation_sections(evaluation, dataset, sources)
             if args.model and args.model.is_dir():
-                sections.append(cost_section(load_student(Run.open(args.model))))
+                sections.append(cost_section(Run.open(args.model).config.student))
             write_report(folder / "report.html", title, sections)
         print(f"wrote {args.report}: report.html, frames.csv, scores.json")
 

@@ -5,13 +5,12 @@ python pipelines/frontier.py --data SHARDS --data MORE_SHARDS --preset quick --o
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import tempfile
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress
+from uva_tf.command import Parser, command, number, progress, use_one_blas_thread
 from uva_tf.config import PRESETS
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import refuse_existing
@@ -21,7 +20,7 @@ from uva_tf.runtime.outputs import refuse_existing
 def main(argv: list[str] | None = None) -> None:
     """Parse, train, score, time, write."""
     args = _parser().parse_args(argv)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_blas_thread()
     from uva_tf.evaluation import frontier
     from uva_tf.evaluation.comparison import score_runs, to_score
     from uva_tf.models.variants import VARIANTS
@@ -44,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{run.name}: {taken:.0f} s")
     scores = score_runs(runs, folder, every=args.every, progress=progress("evaluate", "clip"))
     with tempfile.TemporaryDirectory() as files:
-        points = frontier.measure(scores, Path(files))
+        points = frontier.measure(scores, Path(files), preset.changed(*args.changes).student)
     command = shlex.join(["pipelines/frontier.py", *(argv or sys.argv[1:])])
     frontier.write_frontier(args.out, points, scores, command)
     print((args.out / "frontier.md").read_text())

@@ -97,7 +97,6 @@ def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None
     from uva_tf.data.records import read_records
     from uva_tf.evaluation import report
     from uva_tf.runtime.outputs import new_file
-    from uva_tf.training.stages import load_student
 
     records = list(read_records(dataset, dataset.split("val")[0]))
     sections = [
@@ -120,7 +119,7 @@ def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None
             f"Frames in turn on this machine, {report.machine_note()}.",
             report.timing_table(timings),
         ),
-        report.cost_section(load_student(run)),
+        report.cost_section(run.config.student),
         (
             "Training",
             "Kullback-Leibler divergence by stage; validation dashed.",

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from uva_tf.compression.export import convert_student, to_tflite
 from uva_tf.compression.yardstick import write_yardsticks
@@ -123,7 +125,7 @@ def test_an_operator_alone_computes_what_it_does_in_the_model(files):
         whole.set_tensor(detail["index"], value)
     whole.invoke()
     for operator in read_operators(content):
-        alone = open_interpreter(operator.alone)
+        alone = open_interpreter(operator.alone())
         for detail in alone.get_input_details():
             alone.set_tensor(detail["index"], values[detail["name"]])
         alone.invoke()
@@ -139,6 +141,25 @@ def test_an_operator_alone_computes_what_it_does_in_the_model(files):
 def test_what_is_no_model_is_refused():
     with pytest.raises(ValueError, match="tflite"):
         read_operators(b"TFL3" * 20)
+
+
+def test_a_file_that_claims_many_subgraphs_is_refused_before_it_is_unpacked():
+    """300 offsets to one subgraph: a few kilobytes that would become far more."""
+    model = schema.ModelT()
+    model.subgraphs = [schema.SubGraphT()] * 300
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(ValueError, match="300 subgraphs, expected 1"):
+        read_operators(bytes(builder.Output()))
+
+
+def test_a_file_without_operators_is_refused():
+    model = schema.ModelT()
+    model.version, model.subgraphs = 3, [schema.SubGraphT()]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(ValueError, match="0 operators"):
+        read_operators(bytes(builder.Output()))
 
 
 CONVERTED = [("uva-32", "pair"), ("plain-32", "pair"), ("plain-32-lrn", "pair")]
@@ -210,5 +231,7 @@ def test_the_script_writes_table_json_csv_and_bars(files, script, tmp_path, monk
     rows = list(csv.DictReader(io.StringIO(out["csv"].read_text())))
     assert [float(row["median"]) for row in rows] == [t["median"] for t in timings]
     assert out["png"].read_bytes().startswith(b"\x89PNG")
+    assert "outside XNNPACK, plain-32-lrn.tflite: CAST LOCAL_RESPONSE_NORMALIZATION" in printed
+    assert [t["left"] for t in timings[4:]] == [""] * 4
     assert main([str(files[0]), f"--csv={out['csv']}"]) == 2
     assert "exists already" in capsys.readouterr().err

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from uva_tf.data.gaze import DHF1K_SIGMA, Fixations, density_map, fixation_map
+from uva_tf.config import DHF1K_SIGMA
+from uva_tf.data.gaze import Fixations, density_map, fixation_map
 
 
 def points(*rows):

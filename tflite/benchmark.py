@@ -6,12 +6,11 @@ python tflite/benchmark.py A.tflite B.tflite --yardstick --threads 1 2
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number
+from uva_tf.command import Parser, command, number, use_one_blas_thread
 from uva_tf.runtime.outputs import new_file, refuse_existing
 
 DELEGATES = {"on": True, "off": False}
@@ -24,12 +23,13 @@ def main(argv: list[str] | None = None) -> None:
     for path in (args.json, args.csv, args.plot):
         if path:
             refuse_existing(path)
-    # For the matrix product that stands for the peak of one core.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_blas_thread()
     from uva_tf.runtime.benchmark import benchmark, machine, table, to_csv, to_json
     from uva_tf.runtime.manifest import read_manifest
     from uva_tf.runtime.profile import operators_of, profile, profile_table
 
+    if args.plot:  # first: it may not be installed
+        from uva_tf.evaluation.charts import plot_timings
     sides = [read_manifest(file)[0].resolution for file in args.files]
     with tempfile.TemporaryDirectory() as folder:
         files = list(args.files)
@@ -46,9 +46,6 @@ def main(argv: list[str] | None = None) -> None:
         )
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print(table(timings))
-    for file in args.files if args.profile else ():
-        print(f"\n{file.name}, {args.threads[0]} threads")
-        print(profile_table(profile(operators_of(file), args.threads[0]), args.profile))
     if args.json:
         with new_file(args.json) as path:
             path.write_text(json.dumps(to_json(timings), indent=1) + "\n")
@@ -56,10 +53,11 @@ def main(argv: list[str] | None = None) -> None:
         with new_file(args.csv) as path:
             path.write_text(to_csv(timings))
     if args.plot:
-        from uva_tf.evaluation.charts import plot_timings
-
         with new_file(args.plot) as path:
             plot_timings(timings, path)
+    for file in args.files if args.profile else ():
+        print(f"\n{file.name}, operators on {args.threads[0]} thread(s)")
+        print(profile_table(profile(operators_of(file), args.threads[0]), args.profile))
 
 
 def _parser() -> Parser:
@@ -73,7 +71,10 @@ def _parser() -> Parser:
         "--yardstick", action="store_true", help="add the plain network at each resolution"
     )
     parser.add_argument(
-        "--profile", metavar="N", type=number(1, 1000), help="each file's N longest operators"
+        "--profile",
+        metavar="N",
+        type=number(1, 1000),
+        help="each file's N longest operators, with XNNPACK",
     )
     parser.add_argument(
         "--rounds", metavar="N", type=number(1, 10**6), help="turns of 40 inferences (10)"

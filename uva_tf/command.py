@@ -86,6 +86,15 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
     return run
 
 
+def use_one_blas_thread() -> None:
+    """Keep NumPy's matrix products on one thread; only before NumPy is imported.
+
+    Measurements relate to one core, and scoring has a thread for each processor already.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
 def number(low: int, high: int) -> Callable[[str], int]:
     """An argument's type: a whole number from `low` to `high`."""
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, get_type_hints
 
-from uva_tf.data.gaze import DHF1K_SIGMA
 from uva_tf.runtime.errors import InputError
 
 STAGES = ("teach", "distill", "joint")
@@ -16,6 +15,8 @@ KINDS = ("spatial", "temporal")  # of teachers, and of the student's paths
 BACKBONES = ("plain", "vgg16", "mobilenetv2", "efficientnetv2b0")
 DISTANCES = ("kl", "cc", "mse")
 TEACH_LOSS = "kl+cc"
+# Width of the Gaussian in DHF1K's published density maps: 12.74 px (FWHM 30 px) at 640 px.
+DHF1K_SIGMA = 12.74 / 640
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class StudentConfig:
     """Which student, and which frame it is shown beside the one it maps.
 
     Attributes:
-        variant: a row of `uva_tf.models.student.VARIANTS`.
+        variant: a row of `uva_tf.models.variants.VARIANTS`, or of `uva_tf.models.plain.PLAIN`.
         pairing: `next` as in the paper, where the map of frame t needs frame t + 1,
             or `previous`, which needs no look-ahead.
         paths: which of its two paths it has.
-        channel_attention: whether its blocks weight their channels.
+        channel_attention: whether its CA-Res blocks weight their channels.
     """
 
     variant: str = "uva-64"

@@ -1,4 +1,4 @@
-"""The plain network as .tflite files, to time students against."""
+"""Untrained networks as .tflite files, to time: the plain network, and any variant."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from uva_tf.models.plain import PLAIN
 from uva_tf.models.student import build_student
 
 
-def write_yardsticks(resolutions: Iterable[int], folder: Path) -> list[Path]:
-    """Write the plain networks of some resolutions, with and without LRN, float, `pair`.
+def write_untrained(config: StudentConfig, form: str, folder: Path) -> Path:
+    """Write a float network of random weights, on which its time does not depend."""
+    path = folder / f"{config.variant}.tflite"
+    convert_student(build_student(config), config, "fp32", form, path)
+    return path
 
-    Their weights are random: the time does not depend on them.
-    """
-    files = []
-    for side in sorted(set(resolutions)):
-        for name in [name for name, (resolution, _) in PLAIN.items() if resolution == side]:
-            config = StudentConfig(name)
-            files.append(folder / f"{name}.tflite")
-            convert_student(build_student(config), config, "fp32", "pair", files[-1])
-    return files
+
+def write_yardsticks(resolutions: Iterable[int], folder: Path) -> list[Path]:
+    """Write the plain networks of some resolutions, with and without LRN, as `pair`."""
+    return [
+        write_untrained(StudentConfig(name), "pair", folder)
+        for side in sorted(set(resolutions))
+        for name, (resolution, _) in PLAIN.items()
+        if resolution == side
+    ]

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Width of the Gaussian in DHF1K's published density maps: 12.74 px (FWHM 30 px) at 640 px.
-DHF1K_SIGMA = 12.74 / 640
-
 
 @dataclass(frozen=True)
 class Fixations:
@@ -54,7 +51,7 @@ def density_map(
 
     Args:
         points: `[n, 2]` x and y from 0 to 1.
-        sigma: standard deviation in image widths, `DHF1K_SIGMA` for the field's usual maps.
+        sigma: standard deviation in image widths, `config.DHF1K_SIGMA` for the field's usual maps.
         aspect: height / width of the picture, where the grid's own differs.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pictures of speed: bars of latency, and accuracy against latency."""
+"""A picture of speed: bars of latency."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plot_timings(timings: Sequence[Timing], path: Path) -> None:
     axes.set_xlim(0, 1.25 * max(timing.latency.p95 for timing in shown))
     axes.set_xlabel("ms of an inference: median, 5th to 95th percentile")
     axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")
 
 
 def _name(timing: Timing) -> str:

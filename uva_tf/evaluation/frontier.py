@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from uva_tf.compression.export import convert_student
+from uva_tf.compression.yardstick import write_untrained
 from uva_tf.config import Config, StudentConfig
 from uva_tf.evaluation.comparison import Line, Scores, compared
 from uva_tf.evaluation.results import CENTRE
@@ -32,7 +32,7 @@ class Point:
     """A network on the plane of accuracy and speed.
 
     Attributes:
-        form: in which it runs: a student as `step`, the plain network as released, `pair`.
+        form: in which it runs: a student as `step`, the plain network as `pair`, as released.
         line: its NSS; the ratio is to the plain network of its resolution.
         speed: frames/s over those of the plain network of its resolution.
     """
@@ -73,21 +73,22 @@ def frontier_trainings(
     ]
 
 
-def measure(scores: Scores, folder: Path, rounds: int | None = None) -> list[Point]:
+def measure(
+    scores: Scores, folder: Path, student: StudentConfig, rounds: int | None = None
+) -> list[Point]:
     """Time the scored networks side by side: float, one thread, all in one run.
 
     Args:
         folder: for the converted files. Their weights are random: time does not depend on them.
+        student: of which each network is a variant.
     """
     names = [name for name in scores.rows if name in VARIANTS or name in PLAIN]
     forms = {name: "pair" if name in PLAIN else "step" for name in names}
     files, costs = [], []
     for name in names:
-        config = StudentConfig(name)
-        student = build_student(config)
-        files.append(folder / f"{name}.tflite")
-        convert_student(student, config, "fp32", forms[name], files[-1])
-        costs.append(totals(layer_costs(student, forms[name])))
+        config = replace(student, variant=name)
+        files.append(write_untrained(config, forms[name], folder))
+        costs.append(totals(layer_costs(build_student(config), forms[name])))
     timings = dict(zip(names, benchmark(files, rounds=rounds, memory=True), strict=True))
     return [
         Point(
@@ -171,4 +172,4 @@ def plot(points: Sequence[Point], centre: float, path: Path) -> None:
     axes.set_ylabel("NSS on validation clips, 95 % interval over clips and seeds")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from uva_tf.config import StudentConfig
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
 from uva_tf.data.records import Record, read_records
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation
 from uva_tf.evaluation.sources import Source
 from uva_tf.models.cost import layer_costs, summary
-from uva_tf.models.student import Student
+from uva_tf.models.student import build_student
 from uva_tf.runtime.benchmark import Timing, machine
 
 STRIP_FRAMES = 4
@@ -80,9 +81,9 @@ def timing_table(timings: Sequence[Timing]) -> str:
     return _table(head, rows)
 
 
-def cost_section(student: Student) -> tuple[str, str, str]:
+def cost_section(config: StudentConfig) -> tuple[str, str, str]:
     """What a student's layers cost on a stream; their table is folded up."""
-    rows = layer_costs(student, "step")
+    rows = layer_costs(build_student(config), "step")
     head = ["layer", "kind", "output", "parameters", "multiply-adds", "bytes"]
     cells = [
         [

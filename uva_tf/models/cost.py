@@ -135,7 +135,7 @@ def _cost(layer: Any) -> LayerCost:
 
 def _multiply_adds(layer: Any, shape: tuple[int, ...]) -> int:
     kind = type(layer).__name__
-    kernels = [math.prod(w.shape) for w in layer.trainable_weights if len(w.shape) == 4]
+    kernels = [math.prod(weight.shape) for weight in layer.weights if len(weight.shape) == 4]
     if kind == "Conv2DTranspose":  # every input pixel meets the whole kernel
         return kernels[0] * math.prod(layer.input.shape[1:3])
     if kind == "SeparableConv2D":  # between its two kernels there is no stride

@@ -22,14 +22,12 @@ class Parts:
 
     Attributes:
         features: channels of the trunk's features, `[B, R/4, R/4, features]`.
-        width: channels of a path's features.
         trunk: `() -> frame -> features`.
         paths: by kind, `() -> (features, other_features) -> path features`.
-        head: `(name, channels) -> (path features, features) -> logits [B, R, R, 1]`.
+        head: `name -> (path features, features) -> logits [B, R, R, 1]`.
     """
 
     features: int
-    width: int
     trunk: Callable[[], Block]
     paths: Mapping[str, Callable[[], Path]]
-    head: Callable[[str, int], Head]
+    head: Callable[[str], Head]

@@ -38,7 +38,6 @@ def plain_parts(keras: ModuleType, name: str) -> Parts:
     _, lrn = PLAIN[name]
     return Parts(
         features=TRUNK[-1],
-        width=PATH[-1],
         trunk=functools.partial(_trunk, keras, lrn),
         paths={
             "spatial": functools.partial(_spatial_path, keras),
@@ -54,9 +53,9 @@ def _conv(keras: ModuleType, name: str, filters: int, kernel: int = 3) -> Block:
     return chain([conv, _norm(keras, name), layers.ReLU(name=f"{name}_relu")])
 
 
-def _norm(keras: ModuleType, name: str) -> Block:
+def _norm(keras: ModuleType, name: str, dtype: str | None = None) -> Block:
     return keras.layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, scale=False, name=f"{name}_bn"
+        momentum=BATCH_NORM_MOMENTUM, scale=False, dtype=dtype, name=f"{name}_bn"
     )
 
 
@@ -102,14 +101,18 @@ def _temporal_path(keras: ModuleType) -> Path:
     return lambda f, g: stack(both([f, change([f, g])]))
 
 
-def _head(keras: ModuleType, name: str, channels: int) -> Head:
+def _head(keras: ModuleType, name: str) -> Head:
     layers = keras.layers
     *convs, last = HEAD
+    # The last in full precision, also where the rest is computed in less.
+    full = keras.backend.floatx()
 
-    def deconv(number: int, filters: int) -> list[Block]:
-        deconv = f"{name}_deconv{number}"
-        layer = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", name=deconv)
-        return [layer, _norm(keras, deconv)]
+    def deconv(number: int, filters: int, dtype: str | None = None) -> list[Block]:
+        label = f"{name}_deconv{number}"
+        layer = layers.Conv2DTranspose(
+            filters, 4, strides=2, padding="same", dtype=dtype, name=label
+        )
+        return [layer, _norm(keras, label, dtype)]
 
     head = chain(
         [
@@ -118,8 +121,8 @@ def _head(keras: ModuleType, name: str, channels: int) -> Head:
                 for n, width in enumerate(convs, start=1)
             ),
             *deconv(1, last),
-            layers.ReLU(name=f"{name}_relu"),
-            *deconv(2, 1),
+            layers.ReLU(name=f"{name}_deconv1_relu"),
+            *deconv(2, 1, full),
         ]
     )
     return lambda paths, features: head(paths)

@@ -9,6 +9,7 @@ from typing import Any
 from uva_tf.config import StudentConfig
 from uva_tf.models.plain import PLAIN, plain_parts
 from uva_tf.models.variants import VARIANTS, variant_parts
+from uva_tf.runtime.errors import InputError
 
 Model = Any
 
@@ -18,8 +19,8 @@ class Student:
     """Keras models that share one set of weights.
 
     Frames are `[B, R, R, 3]` float32 in -1..1 (see `models.maps`), features
-    `[B, R/4, R/4, 64]` float32 in 0..6, logits `[B, R, R, 1]`, from which
-    `models.maps.attention` makes the finished map.
+    `[B, R/4, R/4, C]` float32 in 0..6 (the plain network's have no upper bound), logits
+    `[B, R, R, 1]`, from which `models.maps.attention` makes the finished map.
 
     Attributes:
         trunk: `frame -> features`.
@@ -39,19 +40,19 @@ class Student:
 
 
 def resolution(config: StudentConfig) -> int:
-    """Side of a student's frames and maps in pixels; raises ValueError like `build_student`."""
+    """Side of a student's frames and maps in pixels; raises InputError like `build_student`."""
     if config.variant in VARIANTS:
         return VARIANTS[config.variant].resolution
     if config.variant in PLAIN:
         return PLAIN[config.variant][0]
     names = ", ".join([*VARIANTS, *PLAIN])
-    raise ValueError(f"unknown student variant {config.variant!r}: choose one of {names}")
+    raise InputError(f"unknown student variant {config.variant!r}: choose one of {names}")
 
 
 def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Student:
     """Build the student of a config in a Keras namespace (Keras 3 by default).
 
-    Raises ValueError for a variant that neither `VARIANTS` nor `PLAIN` holds.
+    Raises InputError for a variant that neither `VARIANTS` nor `PLAIN` holds.
     """
     if keras is None:
         import keras
@@ -61,8 +62,8 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     trunk = parts.trunk()
     paths = {kind: parts.paths[kind]() for kind in config.paths}
     fuse = keras.layers.Concatenate(name="fuse") if len(paths) > 1 else lambda features: features[0]
-    fused_head = parts.head("head", len(paths) * parts.width)
-    heads = {kind: parts.head(f"{kind}_head", parts.width) for kind in paths}
+    fused_head = parts.head("head")
+    heads = {kind: parts.head(f"{kind}_head") for kind in paths}
 
     def attend(f, g):  # two (B, R/4, R/4, features) -> (B, R, R, 1)
         return fused_head(fuse([path(f, g) for path in paths.values()]), f)

@@ -88,7 +88,6 @@ def variant_parts(keras: ModuleType, config: StudentConfig) -> Parts:
     stack = functools.partial(_stack, keras, config.channel_attention)
     return Parts(
         features=_width(variant.trunk),
-        width=_width(variant.path),
         trunk=functools.partial(_trunk, keras, variant, stack),
         paths={
             "spatial": functools.partial(_spatial_path, keras, variant, stack),
@@ -199,11 +198,7 @@ def _temporal_path(keras: ModuleType, variant: Variant, stack: Callable[..., lis
 
 
 def _head(
-    keras: ModuleType,
-    variant: Variant,
-    stack: Callable[..., list[Block]],
-    name: str,
-    width: int,
+    keras: ModuleType, variant: Variant, stack: Callable[..., list[Block]], name: str
 ) -> Head:
     layers = keras.layers
     entry = chain(

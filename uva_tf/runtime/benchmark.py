@@ -14,8 +14,10 @@ from typing import Any
 
 import ai_edge_litert
 
+from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.memory import Memory, measure_memory
+from uva_tf.runtime.predictor import open_model
 from uva_tf.runtime.profile import Delegation, delegation, operators_of
 from uva_tf.runtime.timing import Call, Clock, Latency, MatrixProduct, time_in_turn
 
@@ -80,7 +82,7 @@ def benchmark(
     """Time files side by side, in every setting of threads and delegates.
 
     A matrix product is timed with them. It is the peak of one core only if numpy's threads
-    are limited to one, by OPENBLAS_NUM_THREADS=1 before numpy is imported.
+    are limited to one before it is imported, such as by OPENBLAS_NUM_THREADS=1.
 
     Args:
         rounds, runs: `rounds` turns of `runs` inferences each (10 and 40).
@@ -111,7 +113,7 @@ def benchmark(
                         delegate=delegate,
                         delegated=taken.share if delegate else 0.0,
                         parts=taken.parts if delegate else 0,
-                        left=taken.left,
+                        left=taken.left if delegate else (),
                         load=1000 * call.seconds_to_load,
                         latency=latency,
                         frames_per_second=1000 / latency.median,
@@ -119,7 +121,9 @@ def benchmark(
                         multiply_adds=multiply_adds,
                         gmacs=gmacs,
                         of_peak=gmacs / most,
-                        memory=measure_memory(call.file, count) if memory else None,
+                        memory=(
+                            measure_memory(call.file, count, delegate=delegate) if memory else None
+                        ),
                     )
                 )
     return timings
@@ -127,9 +131,14 @@ def benchmark(
 
 def _about(file: Path) -> tuple[int, Delegation]:
     """A file's multiply-adds, and what XNNPACK takes of it."""
+    open_model(file)  # which says what is wrong with a file that can't be run
     operators = operators_of(file)
     _, content = read_manifest(file)
-    return sum(operator.multiply_adds for operator in operators), delegation(content, operators)
+    try:
+        taken = delegation(content, operators)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{file}: {str(error).splitlines()[0]}") from None
+    return sum(operator.multiply_adds for operator in operators), taken
 
 
 def machine() -> dict[str, str]:
@@ -174,7 +183,9 @@ def table(timings: Sequence[Timing]) -> str:
             f"{t.multiply_adds / 1e6:6.1f} {t.gmacs:6.1f} {100 * t.of_peak:3.0f} % "
             f"{peak:>5} {malloc:>6} {process:>7}"
         )
-    return "\n".join([*speed, SPEED, "", *need, NEED])
+    left = {t.file: " ".join(sorted(set(t.left))) for t in timings if t.left}
+    left_out = [f"outside XNNPACK, {file}: {names}" for file, names in left.items()]
+    return "\n".join([*speed, SPEED, *left_out, "", *need, NEED])
 
 
 SPEED = (
@@ -193,6 +204,7 @@ def flat(timing: Timing) -> dict[str, Any]:
     values = asdict(timing)
     latency, memory = values.pop("latency"), values.pop("memory")
     names = [field.name for field in fields(Memory)]
+    values["left"] = " ".join(values["left"])
     return values | latency | {f"memory_{name}": memory and memory[name] for name in names}
 
 

@@ -1,7 +1,4 @@
-"""How much memory a model file takes, measured in a process of its own.
-
-python -m uva_tf.runtime.memory FILE.tflite THREADS
-"""
+"""How much memory a model file takes, measured in a process of its own."""
 
 from __future__ import annotations
 
@@ -27,18 +24,21 @@ class Memory:
     Attributes:
         peak: growth of its largest resident set over that of a process which has only
             imported what it needs.
-        malloc: growth of what the allocator has handed out; None where it can't be asked.
+        malloc: growth of what the allocator has handed out.
         process: growth of its largest resident set over that of an empty Python.
+
+    None is what the system does not tell.
     """
 
-    peak: float
+    peak: float | None
     malloc: float | None
-    process: float
+    process: float | None
 
 
-def measure_memory(file: Path, threads: int = 1) -> Memory:
+def measure_memory(file: Path, threads: int = 1, *, delegate: bool = True) -> Memory:
     """Load and run a file in a process of its own; raises InputError if that fails."""
-    command = [sys.executable, "-m", "uva_tf.runtime.memory", str(file), str(threads)]
+    program = f"from {__name__} import measure_here; measure_here()"
+    command = [sys.executable, "-c", program, str(file), str(threads), "1" if delegate else ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
@@ -46,29 +46,44 @@ def measure_memory(file: Path, threads: int = 1) -> Memory:
     return Memory(**json.loads(done.stdout))
 
 
-def _measure(file: Path, threads: int) -> Memory:
+def measure_here() -> None:
+    """Measure a fresh process, told the file, threads and delegate, and print what it took."""
+    file, threads, delegate = sys.argv[1:]
+    try:
+        memory = _measure(Path(file), int(threads), delegate=bool(delegate))
+    except InputError as error:
+        sys.exit(str(error))
+    print(json.dumps(asdict(memory)))
+
+
+def _measure(file: Path, threads: int, *, delegate: bool) -> Memory:
     """Measure this process, which has done nothing yet."""
     empty = _largest_set()
     from uva_tf.runtime.timing import Call
 
     imported, given = _largest_set(), _handed_out()
-    call = Call(file, threads)
+    call = Call(file, threads, delegate=delegate)
     for _ in range(RUNS):
         call()
     largest, now = _largest_set(), _handed_out()
-    malloc = None if now is None or given is None else (now - given) / MB
-    return Memory((largest - imported) / MB, malloc, (largest - empty) / MB)
+    return Memory(_grown(imported, largest), _grown(given, now), _grown(empty, largest))
 
 
-def _largest_set() -> int:
-    """The largest resident set of this process so far, in bytes."""
+def _grown(before: int | None, after: int | None) -> float | None:
+    return None if before is None or after is None else (after - before) / MB
+
+
+def _largest_set() -> int | None:
+    """The largest resident set of this process so far, in bytes; None on Windows."""
     try:
         # ru_maxrss would do, but on Linux it remembers the process that started this one.
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, IndexError, ValueError):
-        import resource
-
+        try:
+            import resource
+        except ImportError:
+            return None
         largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return largest if sys.platform == "darwin" else largest * 1024
 
@@ -86,7 +101,3 @@ def _handed_out() -> int | None:
     ask.restype = _Mallinfo
     info = ask()
     return info.uordblks + info.hblkhd
-
-
-if __name__ == "__main__":
-    print(json.dumps(asdict(_measure(Path(sys.argv[1]), int(sys.argv[2])))))

@@ -8,8 +8,10 @@ the whole file within a few per cent.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+MOST_OPERATORS = 10_000
 NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
@@ -29,25 +32,31 @@ class Operator:
         tensor: name of its output.
         shape: of its output.
         multiply_adds: of convolutions and matrix products; 0 for all others.
-        alone: a .tflite file that holds this operator only.
+        alone: makes a .tflite file that holds this operator only.
     """
 
     name: str
     tensor: str
     shape: tuple[int, ...]
     multiply_adds: int
-    alone: bytes
+    alone: Callable[[], bytes]
 
 
 def read_operators(content: bytes) -> list[Operator]:
     """The operators of a .tflite file in the order in which they run.
 
-    Raises ValueError for a file with control flow, or one that can't be read.
+    Raises ValueError for a file with control flow, one without operators, or one that
+    can't be read.
     """
     try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-        if len(model.subgraphs) != 1:
-            raise ValueError(f"{len(model.subgraphs)} subgraphs, expected 1")
+        packed = schema.Model.GetRootAs(content, 0)
+        # A small file may claim much by pointing at one part many times.
+        if packed.SubgraphsLength() != 1:
+            raise ValueError(f"{packed.SubgraphsLength()} subgraphs, expected 1")
+        count = packed.Subgraphs(0).OperatorsLength()
+        if not 0 < count <= MOST_OPERATORS:
+            raise ValueError(f"{count} operators, expected 1 to {MOST_OPERATORS}")
+        model = schema.ModelT.InitFromObj(packed)
         return [_read(model, operator) for operator in model.subgraphs[0].operators]
     except (AttributeError, LookupError, TypeError, OverflowError, struct.error) as error:
         raise ValueError(f"not a .tflite file: {error}") from error
@@ -57,16 +66,20 @@ def _read(model: Any, operator: Any) -> Operator:
     tensors = model.subgraphs[0].tensors
     code = model.operatorCodes[operator.opcodeIndex]
     name = NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-    shapes = [tuple(map(int, tensors[i].shape)) for i in operator.inputs if i >= 0]
+    shapes = [_shape(tensors[i]) for i in operator.inputs if i >= 0]
     output = tensors[operator.outputs[0]]
-    shape = tuple(map(int, output.shape))
+    shape = _shape(output)
     return Operator(
         name=name,
         tensor=output.name.decode(errors="replace"),
         shape=shape,
         multiply_adds=_multiply_adds(name, shapes, shape),
-        alone=_alone(model, operator),
+        alone=functools.partial(_alone, model, operator),
     )
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
 
 
 def _multiply_adds(name: str, inputs: list[tuple[int, ...]], output: tuple[int, ...]) -> int:

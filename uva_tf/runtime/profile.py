@@ -52,13 +52,19 @@ def operators_of(file: Path) -> list[Operator]:
 
 
 def delegation(content: bytes, operators: Sequence[Operator]) -> Delegation:
-    """Ask XNNPACK what it takes of a model, and of each operator on its own."""
-    left = tuple(operator.name for operator in operators if not _parts(operator.alone))
+    """Ask XNNPACK what it takes of a model, and of each operator on its own.
+
+    Raises ValueError or RuntimeError if LiteRT refuses one of them.
+    """
+    left = tuple(operator.name for operator in operators if not _parts(operator.alone()))
     return Delegation(left, 1 - len(left) / len(operators), _parts(content))
 
 
 def profile(operators: Sequence[Operator], threads: int = 1) -> list[Share]:
-    """Time every operator in a model of its own, in turn, the longest first."""
+    """Time every operator in a model of its own, with XNNPACK, in turn; the longest first.
+
+    Raises ValueError or RuntimeError if LiteRT refuses one of them.
+    """
     calls = [_call(operator, threads) for operator in operators]
     times = [1000 * timed.median for timed in time_in_turn(calls, rounds=ROUNDS, runs=RUNS)]
     whole = sum(times)
@@ -88,7 +94,7 @@ def profile_table(shares: Sequence[Share], top: int) -> str:
 
 
 def _call(operator: Operator, threads: int) -> Callable[[], None]:
-    interpreter = open_interpreter(operator.alone, threads)
+    interpreter = open_interpreter(operator.alone(), threads)
     rng = np.random.default_rng(0)
     for detail in interpreter.get_input_details():
         floating = np.issubdtype(detail["dtype"], np.floating)

@@ -12,13 +12,13 @@ import numpy as np
 from uva_tf.runtime.predictor import open_model
 
 WARM_UP = 10
-PRODUCT_SIDE = 256  # fits the second-level cache, and takes as long as a model
+PRODUCT_SIDE = 256  # takes about as long as a model
 
 Clock = Callable[[], float]
 
 
 class Call:
-    """One inference of one file on seeded random bytes.
+    """One inference of one file on seeded random bytes, which lie in its inputs already.
 
     Args:
         threads: of the interpreter.
@@ -71,7 +71,10 @@ class MatrixProduct:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one inference: the first after loading, and figures of all timed ones."""
+    """Milliseconds of one inference: the first after loading, and figures of all timed ones.
+
+    Frames and maps are not copied in and out.
+    """
 
     first: float
     median: float

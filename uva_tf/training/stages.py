@@ -67,8 +67,9 @@ def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] 
     Args:
         weights: how often each is drawn, in proportion; by default equally often.
 
-    Raises InputError if one can't be trained on.
+    Raises InputError if one can't be trained on, or for a variant that there is not.
     """
+    resolution(config.student)  # refuses an unknown variant before anything is written
     data = tuple(str(folder.resolve()) for folder in folders)
     config = replace(config, data=data, data_weights=tuple(weights))
     datasets = open_data(config)

@@ -69,6 +69,8 @@ def train_all(
     first = [run for run in runs[:1] if run.row == TEACHERS]
     with ThreadPoolExecutor(jobs) as pool:
         for batch, share in ((first, 1), (runs[len(first) :], jobs)):
+            if not batch:
+                continue
             for run in batch:
                 _begin(run, first, preset, data, out)
             tasks = [pool.submit(_train, run, preset, data, out, share) for run in batch]
