@@ -25,6 +25,7 @@ from uva_tf.training.study import Training, refuse_repeats
 FILES = ("frontier.md", "frontier.png")
 # Times the plain network's frames/s, at no less than its NSS.
 TARGET = 5.0
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10)  # ms
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,10 @@ def plot(points: Sequence[Point], centre: float, path: Path) -> None:
         axes.plot(*place, "s" if point.name in PLAIN else "o", color=colour)
         axes.annotate(point.name, place, xytext=(7, 5), textcoords="offset points")
     axes.axhline(centre, color="gray", linestyle=":", label="centre prior")
-    axes.set_xscale("log")
+    axes.set_xscale("log", subs=[])
+    axes.set_xticks(TICKS, map(str, TICKS))
+    fastest, slowest = (pick(point.timing.median for point in points) for pick in (min, max))
+    axes.set_xlim(0.8 * fastest, 1.5 * slowest)
     axes.set_xlabel("ms of a frame, float32, one thread")
     axes.set_ylabel("NSS on validation clips, 95 % interval over clips and seeds")
     axes.grid(alpha=0.3)

@@ -45,9 +45,9 @@ class Variant:
 
 
 # uva:   the plain network's widths (arXiv 1904.04449, released network), CA-Res blocks.
-# uva-m: what the plain network's accuracy takes: plain convolutions where the frame is large,
-#        paths at an eighth of its size, and a convolution in place of each deconvolution.
-# uva-s: five times the plain network's speed.
+# -s:    five times the plain network's speed: plain convolutions where the frame is large,
+#        paths at an eighth of its size, and a convolution in place of the deconvolutions.
+# -m:    the same with more of the frame's detail, which helps where it is small.
 # docs/results.md has what each costs and gives.
 _UVA = Variant(
     resolution=64,
@@ -75,9 +75,11 @@ _SMALL = Variant(
     noise=0.02,
 )
 VARIANTS: dict[str, Variant] = {
-    f"uva-{side}{suffix}": replace(layout, resolution=side)
-    for side in (64, 32)
-    for suffix, layout in {"": _UVA, "-m": _MEDIUM, "-s": _SMALL}.items()
+    "uva-64": _UVA,
+    "uva-64-s": _SMALL,
+    "uva-32": replace(_UVA, resolution=32),
+    "uva-32-m": replace(_MEDIUM, resolution=32),
+    "uva-32-s": replace(_SMALL, resolution=32),
 }
 ENTRY = 32  # filters of a head's first convolution
 
