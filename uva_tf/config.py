@@ -328,11 +328,11 @@ def quick() -> Config:
     """The 64 px student on real recordings.
 
     `train.py --preset quick`: 15 to 25 minutes on 2 cores, teachers included; on the recordings of
-    docs/results.md it goes 49 % of the way from the centre prior to the human ceiling (NSS).
+    docs/results.md it goes 48 % of the way from the centre prior to the human ceiling (NSS).
     """
     return Config(
         name="quick",
-        student=StudentConfig("uva-64-s"),
+        student=StudentConfig("uva-64"),
         teach=StageConfig(steps=600, batch=16, loss=TEACH_LOSS),
         distill=StageConfig(steps=350),
         joint=StageConfig(steps=900),
