@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress
+from uva_tf.command import Parser, add_study_arguments, command, progress
 from uva_tf.config import PRESETS
 from uva_tf.runtime.outputs import refuse_existing
 
@@ -50,25 +50,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser() -> Parser:
     parser = Parser(description="Measure what distillation brings, row by row, over seeds.")
-    parser.add_argument(
-        "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
-    )
-    parser.add_argument("--preset", choices=list(PRESETS), required=True)
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="goes on in it")
-    parser.add_argument("--seeds", metavar="N", type=number(0, 10**6), nargs="+", default=[1, 2, 3])
+    add_study_arguments(parser, list(PRESETS))
     parser.add_argument(
         "--rows", metavar="ROW", nargs="+", help="default all, see training/ablation"
-    )
-    parser.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        dest="changes",
-        help="change a field of every run's config.json, such as joint.steps=600",
-    )
-    parser.add_argument(
-        "--every", type=number(1, 10**6), default=8, help="score every N-th frame (8)"
     )
     parser.add_argument(
         "--external-maps",
@@ -76,7 +60,6 @@ def _parser() -> Parser:
         type=Path,
         help="score the external teacher's maps too: DIR/SHARDS/CLIP/000001.png",
     )
-    parser.add_argument("--jobs", type=number(1, 256), default=1, help="trainings at a time (1)")
     return parser
 
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number
+from uva_tf.command import Parser, add_training_arguments, command, number
 from uva_tf.config import PRESETS, STAGES
 from uva_tf.runtime.errors import InputError
 
@@ -18,9 +18,7 @@ from uva_tf.runtime.errors import InputError
 def main(argv: list[str] | None = None) -> None:
     """Parse, train, print."""
     parser = Parser(description="Train the teachers and distil them into a student.")
-    parser.add_argument(
-        "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
-    )
+    add_training_arguments(parser, list(PRESETS))
     parser.add_argument(
         "--weight",
         type=float,
@@ -28,18 +26,9 @@ def main(argv: list[str] | None = None) -> None:
         default=[],
         help="how often a --data is drawn, one for each in their order (default: equally often)",
     )
-    parser.add_argument("--preset", choices=list(PRESETS), required=True)
     parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="the run folder")
     parser.add_argument("--stages", default=",".join(STAGES), help=f"default {','.join(STAGES)}")
     parser.add_argument("--seed", type=number(0, 10**6), help="of everything that is random")
-    parser.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        dest="changes",
-        help="change a field of config.json, such as teachers.soft_weight=0.7",
-    )
     parser.add_argument("--resume", action="store_true", help="go on with an existing run")
     args = parser.parse_args(argv)
     stages = args.stages.split(",")

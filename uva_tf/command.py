@@ -9,7 +9,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -93,6 +93,33 @@ def use_one_blas_thread() -> None:
     """
     for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
+
+
+def add_training_arguments(parser: Parser, presets: Sequence[str]) -> None:
+    """What every command that trains is told: `--data`, `--preset`, `--set` (as `changes`)."""
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
+    )
+    parser.add_argument("--preset", choices=presets, required=True)
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="change a field of config.json, such as joint.steps=600",
+    )
+
+
+def add_study_arguments(parser: Parser, presets: Sequence[str]) -> None:
+    """What every study of several trainings is told beside."""
+    add_training_arguments(parser, presets)
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="goes on in it")
+    parser.add_argument("--seeds", metavar="N", type=number(0, 10**6), nargs="+", default=[1, 2, 3])
+    parser.add_argument(
+        "--every", type=number(1, 10**6), default=8, help="score every N-th frame (8)"
+    )
+    parser.add_argument("--jobs", type=number(1, 256), default=1, help="trainings at a time (1)")
 
 
 def number(low: int, high: int) -> Callable[[str], int]:
