@@ -161,6 +161,25 @@ class DistillConfig:
 
 
 @dataclass(frozen=True)
+class CompressionConfig:
+    """How a trained student is fine-tuned for 8 bits, by the loss of the stage joint.
+
+    Attributes:
+        prune: while small weights are set to 0, of the recipe int8-pruned.
+        sparsity: the share of them in the end.
+        qat: while the rounding to 8 bits is felt.
+    """
+
+    prune: StageConfig = field(default_factory=lambda: StageConfig(1000, learning_rate=3e-3))
+    sparsity: float = 0.75
+    qat: StageConfig = field(default_factory=lambda: StageConfig(200, learning_rate=3e-5))
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sparsity < 1:
+            raise InputError(f"sparsity {self.sparsity}: expected a share between 0 and 1")
+
+
+@dataclass(frozen=True)
 class LoopConfig:
     """How the training loop runs, the same in every stage.
 
@@ -213,6 +232,7 @@ class Config:
     teachers: DistillConfig = field(default_factory=DistillConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    compression: CompressionConfig = field(default_factory=CompressionConfig)
     seed: int = 1
     data: tuple[str, ...] = ()
     data_weights: tuple[float, ...] = ()
@@ -304,6 +324,7 @@ def smoke() -> Config:
         distill=short,
         joint=short,
         teacher=TeacherConfig(widths=(8, 8, 8, 8), decoder=8),
+        compression=CompressionConfig(prune=short, qat=short),
     )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 
 import keras
 import tensorflow as tf
@@ -39,6 +40,7 @@ class Task:
         losses: from a batch and whether it is for training to the loss's named terms.
         batches: from a step number to the endless batches from there on.
         validation: batches whose mean losses are logged too, or None.
+        namespace: the Keras that the model is built with.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Task:
     losses: Losses
     batches: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset | None
+    namespace: ModuleType = keras
 
 
 def fit(task: Task, config: StageConfig, run: Run) -> None:
@@ -59,7 +62,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     """
     loop = run.config.loop
     chief = is_chief(loop)
-    optimizer = make_optimizer(config, loop)
+    optimizer = make_optimizer(config, loop, task.namespace)
     optimizer.build(task.model.trainable_variables)
     checkpoints = Checkpoints(run.checkpoints(task.name), task.model, optimizer, writes=chief)
     start = checkpoints.restore()
@@ -110,17 +113,19 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     wait_for_all()
 
 
-def make_optimizer(config: StageConfig, loop: LoopConfig) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    config: StageConfig, loop: LoopConfig, namespace: ModuleType = keras
+) -> keras.optimizers.Optimizer:
     """Adam; its rate rises over the warm-up and falls to 0 at the last step as a cosine does."""
     warm_up = round(loop.warm_up * config.steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
+    schedule = namespace.optimizers.schedules.CosineDecay(
         0.0 if warm_up else config.learning_rate,
         config.steps - warm_up,
         warmup_target=config.learning_rate if warm_up else None,
         warmup_steps=warm_up,
     )
     averaging = {"use_ema": True, "ema_momentum": loop.average} if loop.average else {}
-    return keras.optimizers.Adam(schedule, **averaging)
+    return namespace.optimizers.Adam(schedule, **averaging)
 
 
 def make_steps(

@@ -92,9 +92,13 @@ def distill(
 
 
 def joint(
-    pair: keras.Model, distances: str, soft_weight: float, temperature: float = 1.0
+    pair: Callable[..., tf.Tensor], distances: str, soft_weight: float, temperature: float = 1.0
 ) -> Losses:
-    """Step 2: the fused map against ground truth and the mean of the teachers' maps."""
+    """Step 2: the fused map against ground truth and the mean of the teachers' maps.
+
+    Args:
+        pair: a model, or any function, `{"frame", "other"}, training -> logits`.
+    """
 
     def losses(batch: dict[str, tf.Tensor], training: bool) -> Terms:
         logits = pair(_inputs(batch), training=training)

@@ -61,6 +61,10 @@ class Run:
         name = Path(self.config.data[number]).name
         return self.folder / "teachers" / "maps" / f"{number}-{name}"
 
+    def fine_tuned(self, recipe: str) -> Path:
+        """What `qat.py` made of the student for a recipe: its `step`, without a manifest."""
+        return self.folder / "fine-tuned" / f"{recipe}.tflite"
+
     def log(self, **entry: Any) -> None:
         """Append a line to the metrics."""
         with self.metrics.open("a") as file:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import tensorflow as tf
@@ -191,17 +192,38 @@ def _distill(run: Run, datasets: list[Dataset], student: Student) -> None:
 
 
 def _joint(run: Run, datasets: list[Dataset], student: Student) -> None:
-    config, stage = run.config.teachers, run.config.joint
-    loss = losses.joint(student.pair, stage.loss, config.joint_soft_weight, config.temperature)
-    seed = run.config.seed + 3
-    teachers = _teachers(run, datasets, KINDS) if config.joint_soft_weight else {}
-    if config.freeze:
+    if run.config.teachers.freeze:
         distilled = set(map(id, student.paths.layers))
         for layer in student.pair.layers:
             layer.trainable = id(layer) not in distilled
-    _fit(run, "joint", stage, student.pair, loss, datasets, _view(run), seed, teachers)
+    fit_pair(run, datasets, "joint", run.config.joint, student.pair, student.pair)
     if not run.student.exists():
         _save(run, student.pair, run.student)
+
+
+def fit_pair(
+    run: Run,
+    datasets: list[Dataset],
+    name: str,
+    stage: StageConfig,
+    model: keras.Model,
+    pair: Callable[..., tf.Tensor],
+    namespace: ModuleType = keras,
+) -> None:
+    """Train a whole student on ground truth and the mean of the run's teachers.
+
+    Args:
+        name: of the stage, for checkpoints and metrics.
+        model: holds the weights, built with the Keras `namespace`.
+        pair: `{"frame", "other"}, training -> logits` by those weights.
+
+    Raises InputError for teachers' maps that the run lacks.
+    """
+    config = run.config.teachers
+    loss = losses.joint(pair, stage.loss, config.joint_soft_weight, config.temperature)
+    seed = run.config.seed + 3
+    teachers = _teachers(run, datasets, KINDS) if config.joint_soft_weight else {}
+    _fit(run, name, stage, model, loss, datasets, _view(run), seed, teachers, namespace)
 
 
 def _teachers(
@@ -251,6 +273,7 @@ def _fit(
     view: View,
     seed: int,
     teachers: Mapping[str, list[Path | None]] | None = None,
+    namespace: ModuleType = keras,
 ) -> None:
     """Run a stage's loop on the datasets' train splits, validating on their val splits."""
     keras.utils.set_random_seed(seed)  # shuffles depend on the global seed too
@@ -268,7 +291,7 @@ def _fit(
         )
 
     validation = _validation(datasets, view, stage.batch)
-    fit(Task(name, model, loss, batches, validation), stage, run)
+    fit(Task(name, model, loss, batches, validation, namespace), stage, run)
 
 
 def _validation(datasets: list[Dataset], view: View, batch: int) -> tf.data.Dataset | None:
