@@ -119,6 +119,45 @@ def step_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def student():
+    """An untrained student whose batch statistics fit its input, so that maps have contrast."""
+    import keras
+
+    from uva_tf.models.student import build_student
+
+    keras.utils.set_random_seed(0)
+    built = build_student(StudentConfig("uva-32"))
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        frames = rng.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
+        built.pair({"frame": frames, "other": frames[::-1].copy()}, training=True)
+    return built
+
+
+@pytest.fixture(scope="session")
+def noise_pairs():
+    """A function that makes pairs of frames, the same ones at every call."""
+
+    def make(count=12):
+        rng = np.random.default_rng(1)
+        return [tuple(rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)) for _ in range(count)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def files(student, noise_pairs):
+    """`student` as a .tflite file, by recipe and form."""
+    from uva_tf.compression.export import to_tflite
+
+    return {
+        (recipe, form): to_tflite(student, recipe, form, noise_pairs())
+        for recipe in ("fp32", "int8")
+        for form in ("pair", "step")
+    }
+
+
+@pytest.fixture(scope="session")
 def script():
     """A function that loads a script of the repository by its path, as a module."""
 

@@ -1,4 +1,4 @@
-"""The one error that stands for a user's mistake."""
+"""The errors with a message for the user: a mistake of theirs, and a model not to be shipped."""
 
 
 class InputError(ValueError):
@@ -6,4 +6,11 @@ class InputError(ValueError):
 
     Its message is one line: what was expected, what came, what to do. Commands
     print it and end with exit code 2.
+    """
+
+
+class ExportError(RuntimeError):
+    """A converted model that must not be shipped.
+
+    Its message is one line: what is wrong, in which layer, and the remedy.
     """

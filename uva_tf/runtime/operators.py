@@ -20,6 +20,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 MOST_OPERATORS = 10_000
+# What the schema's reader raises on bytes that are no model.
+UNREADABLE = (AttributeError, LookupError, TypeError, OverflowError, struct.error)
 NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
@@ -42,8 +44,8 @@ class Operator:
     alone: Callable[[], bytes]
 
 
-def read_operators(content: bytes) -> list[Operator]:
-    """The operators of a .tflite file in the order in which they run.
+def read_model(content: bytes) -> Any:
+    """A .tflite file as the schema's objects, `ModelT`, of one subgraph with operators.
 
     Raises ValueError for a file with control flow, one without operators, or one that
     can't be read.
@@ -56,25 +58,58 @@ def read_operators(content: bytes) -> list[Operator]:
         count = packed.Subgraphs(0).OperatorsLength()
         if not 0 < count <= MOST_OPERATORS:
             raise ValueError(f"{count} operators, expected 1 to {MOST_OPERATORS}")
-        model = schema.ModelT.InitFromObj(packed)
-        return [_read(model, operator) for operator in model.subgraphs[0].operators]
-    except (AttributeError, LookupError, TypeError, OverflowError, struct.error) as error:
+        return schema.ModelT.InitFromObj(packed)
+    except UNREADABLE as error:
         raise ValueError(f"not a .tflite file: {error}") from error
 
 
-def _read(model: Any, operator: Any) -> Operator:
-    tensors = model.subgraphs[0].tensors
+def read_operators(content: bytes) -> list[Operator]:
+    """The operators of a .tflite file in the order in which they run.
+
+    Raises ValueError as `read_model` does.
+    """
+    model = read_model(content)
+    try:
+        unpacked = {int(one.outputs[0]): one for one in unpacking(model)}
+        return [_read(model, one, unpacked) for one in model.subgraphs[0].operators]
+    except UNREADABLE as error:
+        raise ValueError(f"not a .tflite file: {error}") from error
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    """As in LiteRT's schema, such as `CONV_2D`."""
     code = model.operatorCodes[operator.opcodeIndex]
-    name = NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def is_constant(model: Any, index: int) -> bool:
+    """Whether a tensor's values lie in the file."""
+    data = model.buffers[model.subgraphs[0].tensors[index].buffer].data
+    return data is not None and len(data) > 0
+
+
+def unpacking(model: Any) -> list[Any]:
+    """The operators that turn float16 constants into float32; XNNPACK does so beforehand."""
+    return [
+        operator
+        for operator in model.subgraphs[0].operators
+        if operator_name(model, operator) == "DEQUANTIZE" and is_constant(model, operator.inputs[0])
+    ]
+
+
+def _read(model: Any, operator: Any, unpacked: dict[int, Any]) -> Operator:
+    tensors = model.subgraphs[0].tensors
+    name = operator_name(model, operator)
     shapes = [_shape(tensors[i]) for i in operator.inputs if i >= 0]
     output = tensors[operator.outputs[0]]
     shape = _shape(output)
+    before = [unpacked[int(i)] for i in dict.fromkeys(operator.inputs) if int(i) in unpacked]
     return Operator(
         name=name,
         tensor=output.name.decode(errors="replace"),
         shape=shape,
         multiply_adds=_multiply_adds(name, shapes, shape),
-        alone=functools.partial(_alone, model, operator),
+        alone=functools.partial(_alone, model, [*before, operator]),
     )
 
 
@@ -94,34 +129,44 @@ def _multiply_adds(name: str, inputs: list[tuple[int, ...]], output: tuple[int, 
     return 0
 
 
-def _alone(model: Any, operator: Any) -> bytes:
-    """The operator with its constants, as a model whose inputs are the other operands."""
+def _alone(model: Any, operators: list[Any]) -> bytes:
+    """The last operator with its constants, as a model whose inputs are the other operands.
+
+    Args:
+        operators: those that unpack its constants, then itself.
+    """
     graph = model.subgraphs[0]
     alone, part = schema.ModelT(), schema.SubGraphT()
     alone.version = model.version
-    alone.operatorCodes = [model.operatorCodes[operator.opcodeIndex]]
+    alone.operatorCodes = [model.operatorCodes[one.opcodeIndex] for one in operators]
     alone.buffers = [schema.BufferT()]
     alone.subgraphs = [part]
     part.tensors, variable, numbers = [], [], {-1: -1}
-    for old in dict.fromkeys([*map(int, operator.inputs), *map(int, operator.outputs)]):
+    made = {int(i) for one in operators for i in one.outputs}
+    for old in dict.fromkeys(int(i) for one in operators for i in (*one.inputs, *one.outputs)):
         if old < 0:  # an optional operand that is left out
             continue
         tensor = copy.copy(graph.tensors[old])
-        buffer = model.buffers[tensor.buffer]
-        tensor.buffer = 0
         numbers[old] = len(part.tensors)
-        if buffer.data is not None and len(buffer.data):
-            tensor.buffer = len(alone.buffers)
-            alone.buffers.append(buffer)
-        elif old in operator.inputs:
-            variable.append(numbers[old])
+        if is_constant(model, old):
+            alone.buffers.append(model.buffers[tensor.buffer])
+            tensor.buffer = len(alone.buffers) - 1
+        else:
+            tensor.buffer = 0
+            if old not in made:
+                variable.append(numbers[old])
         part.tensors.append(tensor)
-    only = copy.copy(operator)
-    only.opcodeIndex = 0
-    only.inputs = np.array([numbers[int(old)] for old in operator.inputs], np.int32)
-    only.outputs = np.array([numbers[int(old)] for old in operator.outputs], np.int32)
-    part.operators = [only]
-    part.inputs, part.outputs = np.array(variable, np.int32), only.outputs
+    part.operators = [_renumber(one, code, numbers) for code, one in enumerate(operators)]
+    part.inputs, part.outputs = np.array(variable, np.int32), part.operators[-1].outputs
     builder = flatbuffers.Builder(1024)
     builder.Finish(alone.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _renumber(operator: Any, code: int, numbers: dict[int, int]) -> Any:
+    """A copy of an operator for a model with other numbers of tensors."""
+    only = copy.copy(operator)
+    only.opcodeIndex = code
+    only.inputs = np.array([numbers[int(old)] for old in operator.inputs], np.int32)
+    only.outputs = np.array([numbers[int(old)] for old in operator.outputs], np.int32)
+    return only

@@ -18,15 +18,20 @@ INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
 OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}
 
 
-def open_interpreter(content: bytes, threads: int = 1, *, delegate: bool = True) -> Interpreter:
+def open_interpreter(
+    content: bytes, threads: int = 1, *, delegate: bool = True, reference: bool = False
+) -> Interpreter:
     """An interpreter with its tensors allocated.
 
     Args:
         delegate: whether XNNPACK may run it; else LiteRT's own kernels do.
+        reference: whether LiteRT's reference kernels run it, slow ones without tricks.
 
     Raises RuntimeError or ValueError if LiteRT refuses the file.
     """
     resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    if reference:
+        resolver = OpResolverType.BUILTIN_REF
     interpreter = Interpreter(
         model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
     )
