@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from uva_tf.compression.export import convert_student, to_tflite
+from uva_tf.compression.export import to_tflite, write_model
 from uva_tf.compression.yardstick import write_yardsticks
 from uva_tf.config import StudentConfig
 from uva_tf.models.student import build_student
@@ -70,7 +70,7 @@ def files(tmp_path_factory):
     found = []
     for form in ("step", "pair"):
         found.append(folder / f"{form}.tflite")
-        convert_student(student, config, "fp32", form, found[-1])
+        write_model(to_tflite(student, "fp32", form), config, "fp32", form, found[-1])
     return found
 
 

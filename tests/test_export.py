@@ -8,49 +8,31 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.calibration import calibration_pairs
 from uva_tf.compression.export import convert, to_tflite
-from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.config import PRESETS
 from uva_tf.evaluation.sources import keras_source, student_source
 from uva_tf.models.student import build_student
-from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.errors import ExportError, InputError
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.training.run import Run
-
-
-@pytest.fixture(scope="module")
-def student():
-    """An untrained student whose batch statistics fit its input, so that maps have contrast."""
-    keras.utils.set_random_seed(0)
-    built = build_student(StudentConfig("uva-32"))
-    rng = np.random.default_rng(0)
-    for _ in range(60):
-        noise = rng.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
-        built.pair({"frame": noise, "other": noise[::-1].copy()}, training=True)
-    return built
 
 
 def records(frames):
     return [SimpleNamespace(frame=frame) for frame in frames]
 
 
-def noise_pairs(count=12):
-    rng = np.random.default_rng(1)
-    return [tuple(rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)) for _ in range(count)]
-
-
 @pytest.fixture(scope="module")
-def runners(student):
+def runners(files):
     """A signature runner for every recipe and form."""
     result = {}
-    for recipe in ("fp32", "int8"):
-        for form in ("pair", "step"):
-            content = to_tflite(student, recipe, form, noise_pairs())
-            interpreter = Interpreter(model_content=content)
-            interpreter.allocate_tensors()  # with XNNPACK, which refuses ill-scaled files
-            result[recipe, form] = interpreter.get_signature_runner(form)
+    for (recipe, form), content in files.items():
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()  # with XNNPACK, which refuses ill-scaled files
+        result[recipe, form] = interpreter.get_signature_runner(form)
     return result
 
 
@@ -89,7 +71,7 @@ def test_the_int8_state_has_one_scale_on_both_sides(runners):
     assert taken[0] > 0
 
 
-def test_float_files_draw_the_students_maps(student, runners):
+def test_float_files_draw_the_students_maps(student, runners, noise_pairs):
     frame, other = noise_pairs(1)[0]
     expected = list(keras_source(student.pair, "previous")(records([other, frame])))[1]
     drawn = runners["fp32", "pair"](frame=frame[None], other=other[None])["attention"]
@@ -97,7 +79,7 @@ def test_float_files_draw_the_students_maps(student, runners):
     np.testing.assert_allclose(255 * drawn[0, :, :, 0], expected, atol=1)
 
 
-def test_float_step_equals_pair(runners):
+def test_float_step_equals_pair(runners, noise_pairs):
     frame, other = (picture[None] for picture in noise_pairs(1)[0])
     step, pair = runners["fp32", "step"], runners["fp32", "pair"]
     empty = np.zeros(step.get_input_details()["state"]["shape"], np.float32)
@@ -106,7 +88,7 @@ def test_float_step_equals_pair(runners):
     np.testing.assert_allclose(one, pair(frame=frame, other=other)["attention"], atol=1e-5)
 
 
-def test_int8_maps_follow_the_float_ones(runners):
+def test_int8_maps_follow_the_float_ones(runners, noise_pairs):
     correlations = []
     for frame, other in noise_pairs(8):
         inputs = {"frame": frame[None], "other": other[None]}
@@ -136,8 +118,10 @@ def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shar
     assert (manifest.form, manifest.recipe, manifest.variant) == ("step", "int8", "uva-32")
     assert (manifest.resolution, manifest.pairing) == (32, "previous")
     assert manifest.state["scale"] > 0
-    # Untrained, yet the same weights: int8 draws much the same maps.
-    assert manifest.metrics["cc_with_float"] > 0.8
+    # On frames that it was not calibrated on.
+    assert manifest.metrics["frames"] == 50
+    assert manifest.metrics["with_float"]["mean_cc"] > 0.9
+    assert manifest.metrics["with_reference_kernels"]["mean_cc"] > 0.95
     assert "uint8" in manifest.output
     names = {name for shard in shards.split("train") for name in shard.recordings}
     assert {name.split("/")[1] for name in manifest.calibration} <= names
@@ -161,10 +145,46 @@ def test_convert_overwrites_neither_file_nor_manifest(run, tmp_path, taken):
     assert (tmp_path / taken).read_text() == "mine"
 
 
-def test_a_file_that_litert_refuses_is_not_written(run, tmp_path, monkeypatch):
+def test_a_file_that_the_gate_refuses_is_not_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("uva_tf.compression.export._proven", lambda *_: {})
     monkeypatch.setattr("uva_tf.compression.export.to_tflite", lambda *_: b"junk")
-    monkeypatch.setattr("uva_tf.compression.export._state_quantisation", lambda *_: {})
-    with pytest.raises(RuntimeError, match="LiteRT refuses"):
+    with pytest.raises(ExportError, match="no model of one graph"):
+        convert(run, "fp32", "pair", tmp_path / "models" / "student.tflite")
+    assert not (tmp_path / "models").exists()
+
+
+def test_inputs_that_were_mixed_up_are_refused(run, tmp_path, monkeypatch):
+    def swapped(student, recipe, form, pairs):
+        content = bytearray(to_tflite(student, recipe, form, pairs))
+        model = flatbuffer_utils.convert_bytearray_to_object(content)
+        one, two = model.signatureDefs[0].inputs
+        one.name, two.name = two.name, one.name
+        return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+    # `frame` and `other` are of one shape: only their maps tell.
+    monkeypatch.setattr("uva_tf.compression.export.to_tflite", swapped)
+    with pytest.raises(ExportError, match="fp32 pair against the float student: the maps differ"):
+        convert(run, "fp32", "pair", tmp_path / "models" / "student.tflite")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_refused_model_costs_one_line(run, tmp_path, monkeypatch, script, capsys):
+    def refuse(*_, **__):
+        raise ExportError("CONV_2D (layer odd) is odd: mend it")
+
+    monkeypatch.setattr("uva_tf.compression.export.check_file", refuse)
+    command = ["--run", str(run.folder), "--recipe", "fp32", "--out", str(tmp_path / "m.tflite")]
+    assert script("tflite/convert.py").main(command) == 1
+    assert capsys.readouterr().err == "failed: CONV_2D (layer odd) is odd: mend it\n"
+    assert not list(tmp_path.glob("m.*"))
+
+
+def test_a_conversion_ended_in_between_leaves_no_file(run, tmp_path, monkeypatch):
+    def end(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uva_tf.compression.export.Manifest.to_json", end)
+    with pytest.raises(KeyboardInterrupt):
         convert(run, "fp32", "pair", tmp_path / "models" / "student.tflite")
     assert not list((tmp_path / "models").iterdir())
 
@@ -186,7 +206,7 @@ def test_calibration_draws_neighbouring_training_frames_by_seed(shards):
 
 @pytest.mark.parametrize("pairing", ["previous", "next"])
 @pytest.mark.parametrize("form", NAMES)
-def test_a_stream_draws_what_the_run_draws(tmp_path, shards, form, pairing):
+def test_a_stream_draws_what_the_run_draws(tmp_path, shards, noise_pairs, form, pairing):
     keras.utils.set_random_seed(1)
     base = PRESETS["smoke"]()
     config = replace(

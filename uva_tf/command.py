@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
-from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.errors import ExportError, InputError
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ USERS_ERRNO = frozenset(
         errno.EROFS,
     }
 )
+QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization")
 Main = Callable[[list[str] | None], None]
 
 
@@ -47,8 +48,8 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
     """Turn a script's `main` into one that returns the exit code.
 
     0 for success, 2 for a user's mistake (one line on stderr, no traceback), 1 for a
-    failure that is not the user's: an interruption or a full disk in one line, a
-    defect with its traceback.
+    failure that is not the user's: an interruption, a full disk or a model that must not be
+    shipped in one line, a defect with its traceback.
     """
 
     @functools.wraps(main)
@@ -62,14 +63,15 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
             except ModuleNotFoundError as error:
                 if (error.name or "").startswith("uva_tf"):
                     raise
-                remedy = 'python -m pip install -e ".[train]"'
+                extra = "qat" if error.name in QAT_PACKAGES else "train"
+                remedy = f'python -m pip install -e ".[{extra}]"'
                 print(f"error: {error.name} is not installed, try {remedy}", file=sys.stderr)
                 return 2
             except OSError as error:
                 users = error.errno in USERS_ERRNO
                 print(f"{'error' if users else 'failed'}: {_line(error)}", file=sys.stderr)
                 return 2 if users else 1
-            except FloatingPointError as error:
+            except (ExportError, FloatingPointError) as error:
                 print(f"failed: {_line(error)}", file=sys.stderr)
                 return 1
             except Exception as error:

@@ -19,7 +19,9 @@ CALIBRATION_PAIRS = 64
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def calibration_pairs(datasets: Sequence[Dataset], seed: int) -> tuple[list[str], list[Pair]]:
+def calibration_pairs(
+    datasets: Sequence[Dataset], seed: int, count: int = CALIBRATION_PAIRS
+) -> tuple[list[str], list[Pair]]:
     """Draw neighbouring frames from the train splits, the same ones for the same seed.
 
     Returns:
@@ -27,7 +29,7 @@ def calibration_pairs(datasets: Sequence[Dataset], seed: int) -> tuple[list[str]
     """
     rng = np.random.default_rng(seed)
     names, pairs = [], []
-    for _ in range(CALIBRATION_PAIRS):
+    for _ in range(count):
         dataset = datasets[rng.integers(len(datasets))]
         shards = dataset.split("train")
         shard = shards[rng.integers(len(shards))]
@@ -42,13 +44,9 @@ def calibration_pairs(datasets: Sequence[Dataset], seed: int) -> tuple[list[str]
     return names, pairs
 
 
-def pair_inputs(pairs: Sequence[Pair], side: int) -> Calibration:
-    """Inputs of the `pair` form."""
-    frames = _frames(pairs, side)
-    return lambda: ({"frame": one, "other": two} for one, two in frames)
-
-
-def step_inputs(pairs: Sequence[Pair], side: int, float_step: bytes) -> Calibration:
+def step_inputs(
+    pairs: Sequence[Pair], side: int, float_step: bytes, top: float = 0.0
+) -> Calibration:
     """Inputs of the `step` form.
 
     Each pair is fed both ways round: the states going in are then the same set as those
@@ -57,6 +55,7 @@ def step_inputs(pairs: Sequence[Pair], side: int, float_step: bytes) -> Calibrat
 
     Args:
         float_step: the model as a float .tflite file whose frames are normalised.
+        top: a value that the state's range must reach.
     """
     frames = _frames(pairs, side)
     interpreter = Interpreter(
@@ -67,9 +66,12 @@ def step_inputs(pairs: Sequence[Pair], side: int, float_step: bytes) -> Calibrat
     nothing = np.zeros(runner.get_input_details()["state"]["shape"], np.float32)
 
     def inputs() -> Iterator[dict[str, np.ndarray]]:
+        highest = top
         for one, two in frames:
-            yield {"frame": one, "state": runner(frame=two, state=nothing)["state"]}
-            yield {"frame": two, "state": runner(frame=one, state=nothing)["state"]}
+            for frame, other in ((one, two), (two, one)):
+                state = runner(frame=other, state=nothing)["state"]
+                state[0, 0, 0, 0], highest = max(state[0, 0, 0, 0], highest), 0.0  # once
+                yield {"frame": frame, "state": state}
 
     return inputs
 

@@ -1,127 +1,148 @@
-"""Student to .tflite: static shapes, named signatures, a manifest beside the file."""
+"""Student to .tflite: converted, put through the gates, written with its manifest."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
-import tempfile
-import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf import __version__
-from uva_tf.compression.calibration import Pair, calibration_pairs, pair_inputs, step_inputs
-from uva_tf.compression.recipes import INTEGER, RECIPES, Calibration
+from uva_tf.compression.agreement import (
+    Agreement,
+    agreement,
+    check_agreement,
+    file_maps,
+    student_maps,
+)
+from uva_tf.compression.calibration import Pair, calibration_pairs, step_inputs
+from uva_tf.compression.gate import check_file
+from uva_tf.compression.graph import float_depthwise, pair_of_step, share_state_scale, state_tops
+from uva_tf.compression.lower import Endpoint, lower
+from uva_tf.compression.noise import LayerNoise, layer_noise
+from uva_tf.compression.recipes import FLOAT, INTEGER, TRAINED, int8
 from uva_tf.config import StudentConfig
 from uva_tf.models.maps import attention, normalise
-from uva_tf.models.student import Student
+from uva_tf.models.student import Student, resolution
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.manifest import Manifest, manifest_path
-from uva_tf.runtime.outputs import refuse_existing
-from uva_tf.runtime.predictor import open_model
+from uva_tf.runtime.outputs import new_file, refuse_existing
+from uva_tf.runtime.predictor import open_interpreter
 from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student, open_data
 
 INTEGER_OUTPUT = "attention, uint8 [1, R, R, 1], 0 to 255 at the most looked-at place"
 
+# Real frames that a file was not calibrated on, to compare its maps on.
+CHECKED = 50
+
+# The least agreement with the float student, by recipe. A well-trained student's is far better
+# (int8: 0.999); maps of little contrast, early in training, suffer more from the same rounding.
+# Fine-tuning moves the maps themselves.
+LEAST = {
+    "fp32": Agreement(mean_cc=0.9999, worst_cc=0.999, close=0.999),
+    "fp16": Agreement(mean_cc=0.999, worst_cc=0.99, close=0.99),
+    "dynamic": Agreement(mean_cc=0.9, worst_cc=0.6, close=0.0),
+    "int8": Agreement(mean_cc=0.9, worst_cc=0.6, close=0.0),
+    "int8-qat": Agreement(mean_cc=0.8, worst_cc=0.4, close=0.0),
+    "int8-pruned": Agreement(mean_cc=0.7, worst_cc=0.2, close=0.0),
+}
+# And between XNNPACK and LiteRT's reference kernels: a file must not depend on either.
+LEAST_OF_KERNELS = Agreement(mean_cc=0.95, worst_cc=0.8, close=0.6)
+
 
 def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     """Convert a run's student and write the file and its manifest.
 
-    An integer model is calibrated on frames of the run's training data.
+    The maps are compared with the float student's, and with those of other kernels, on
+    frames of the run's training data; an integer model is calibrated on others of them.
 
     Args:
-        recipe: a key of `RECIPES`.
+        recipe: one of `RECIPES`.
         form: `pair` or `step`.
 
-    Raises InputError if an output exists or the run has no student, and RuntimeError,
-    leaving no file, if LiteRT does not load what was converted.
+    Raises InputError if an output exists, or the run lacks its student, its data or the
+    fine-tuning that the recipe needs, and ExportError, leaving no file, for a file that
+    the gates refuse.
     """
     refuse_existing(out)
     refuse_existing(manifest_path(out))
     student = load_student(run)
-    names, pairs = [], []
-    if recipe in INTEGER:
-        names, pairs = calibration_pairs(open_data(run.config), run.config.seed)
-    return convert_student(student, run.config.student, recipe, form, out, names, pairs)
-
-
-def convert_student(
-    student: Student,
-    config: StudentConfig,
-    recipe: str,
-    form: str,
-    out: Path,
-    names: Sequence[str] = (),
-    pairs: Sequence[Pair] = (),
-) -> Manifest:
-    """Convert a student of any weights; see `convert`.
-
-    Args:
-        names, pairs: of the frames that an integer recipe calibrates on.
-    """
-    content = to_tflite(student, recipe, form, pairs)
-    manifest = Manifest(
-        form=form,
-        recipe=recipe,
-        variant=config.variant,
-        resolution=student.trunk.input_shape[1],
-        pairing=config.pairing,
-        **({"output": INTEGER_OUTPUT} if recipe in INTEGER else {}),
-        sha256=hashlib.sha256(content).hexdigest(),
-        state=_state_quantisation(content, form),
-        metrics={"cc_with_float": _agreement(student, content, form, pairs)} if pairs else {},
+    datasets, seed = open_data(run.config), run.config.seed
+    names: list[str] = []
+    if recipe in TRAINED:
+        content = _fine_tuned(run, recipe)
+        if form == "pair":
+            content = pair_of_step(content, run.config.student.pairing)
+    else:
+        names, pairs = calibration_pairs(datasets, seed) if recipe == "int8" else ([], [])
+        content = to_tflite(student, recipe, form, pairs)
+    _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
+    return write_model(
+        content,
+        run.config.student,
+        recipe,
+        form,
+        out,
         calibration=tuple(names),
-        versions={
-            "uva_tf": __version__,
-            **{name: importlib.metadata.version(name) for name in ("keras", "ai-edge-litert")},
-            "tensorflow": tf.__version__,
-        },
+        metrics=_proven(student, content, recipe, form, unseen),
     )
-    _write(out, content, manifest)
-    return manifest
+
+
+def layers_of(run: Run, manifest: Manifest, content: bytes) -> list[LayerNoise]:
+    """What post-training quantisation does to every layer of an `int8` file of a run."""
+    datasets, seed = open_data(run.config), run.config.seed
+    _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
+    exact = to_tflite(load_student(run), "fp32", manifest.form)
+    return layer_noise(exact, content, manifest.form, unseen)
 
 
 def to_tflite(student: Student, recipe: str, form: str, pairs: Sequence[Pair] = ()) -> bytes:
-    """Convert a student; an integer recipe calibrates on `pairs`.
+    """Convert a student; `int8` calibrates on `pairs`.
 
-    Raises ValueError for an integer recipe without pairs.
+    Raises ValueError for `int8` without pairs, and for a recipe that needs fine-tuning.
     """
-    model = getattr(student, form)
-    if recipe not in INTEGER:
-        return _convert(model, form, recipe, raw=True)
+    if recipe in FLOAT:
+        content = lower(*_endpoint(student, form, raw=True), form, FLOAT[recipe])
+        return float_depthwise(content) if recipe == "dynamic" else content
+    if recipe != "int8":
+        raise ValueError(f"{recipe} converts what was fine-tuned, not the student itself")
+    if not pairs:
+        raise ValueError("int8 needs frames to calibrate on")
     # A float model reads bytes and normalises them itself. In an integer model the bytes
     # are the normalised values, at scale 1/127.5, so that no operation is needed at all.
-    if not pairs:
-        raise ValueError(f"{recipe} needs frames to calibrate on")
-    side = student.trunk.input_shape[1]
-    if form == "pair":
-        return _convert(model, form, recipe, raw=False, calibration=pair_inputs(pairs, side))
-    float_step = _convert(model, form, "fp32", raw=False)
-    calibration = step_inputs(pairs, side, float_step)
-    return _share_state_scale(_convert(model, form, recipe, raw=False, calibration=calibration))
+    endpoint = _endpoint(student, "step", raw=False)
+    float_step = lower(*endpoint, "step", FLOAT["fp32"])
+
+    def calibrated(top: float = 0.0) -> bytes:
+        inputs = step_inputs(pairs, student.trunk.input_shape[1], float_step, top)
+        return lower(*endpoint, "step", functools.partial(int8, calibration=inputs))
+
+    step = calibrated()
+    taken, given = state_tops(step)
+    # LiteRT reuses memory while it calibrates, and may find too wide a range for what is given.
+    if given > 1.0001 * taken:
+        step = calibrated(given)
+    step = share_state_scale(step)
+    return step if form == "step" else pair_of_step(step, student.pairing)
 
 
-def _convert(
-    model: keras.Model,
-    form: str,
-    recipe: str,
-    *,
-    raw: bool,
-    calibration: Calibration | None = None,
-) -> bytes:
-    """Export one endpoint of named inputs and outputs and run the converter on it.
+def _endpoint(
+    student: Student, form: str, *, raw: bool
+) -> tuple[keras.Model, Endpoint, list[tf.TensorSpec]]:
+    """What `lower` takes: the model, the function to export, and its inputs.
 
     Args:
         raw: whether frames are bytes; else they come normalised.
     """
+    model = getattr(student, form)
 
     def finish(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         if raw:
@@ -145,69 +166,85 @@ def _convert(
         )
         for tensor in sorted(model.inputs, key=lambda tensor: tensor.name)
     ]
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(form, endpoint, input_signature=signature)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The converter's own calibration warns its callers of an interpreter that it uses.
-        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[form])
-        RECIPES[recipe](converter, form, calibration)
-        return converter.convert()
+    return model, endpoint, signature
 
 
-def _share_state_scale(content: bytes) -> bytes:
-    """Give the state one scale where it goes in and where it comes out.
+def write_model(
+    content: bytes,
+    config: StudentConfig,
+    recipe: str,
+    form: str,
+    out: Path,
+    *,
+    left: Collection[str] = (),
+    calibration: tuple[str, ...] = (),
+    metrics: dict[str, Any] | None = None,
+) -> Manifest:
+    """Write a converted student and its manifest; raises ExportError, leaving no file.
 
-    Both were calibrated on the same values, but the converter rounds the two scales apart.
-    Raises RuntimeError if they differ by more than that rounding.
+    Args:
+        left: names of operators that XNNPACK may leave alone.
+        calibration: names of the frames that fixed an integer model's ranges.
+        metrics: figures measured on the file.
     """
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
-    graph, (signature,) = model.subgraphs[0], model.signatureDefs
-    taken, given = (
-        next(tensor.tensorIndex for tensor in tensors if tensor.name == b"state")
-        for tensors in (signature.inputs, signature.outputs)
+    integer = recipe in INTEGER
+    check_file(content, form, integer=integer, left=left)
+    manifest = Manifest(
+        form=form,
+        recipe=recipe,
+        variant=config.variant,
+        resolution=resolution(config),
+        pairing=config.pairing,
+        **({"output": INTEGER_OUTPUT} if integer else {}),
+        sha256=hashlib.sha256(content).hexdigest(),
+        state=_state_quantisation(content, form),
+        metrics=metrics or {},
+        calibration=calibration,
+        versions=_versions(),
     )
-    source, target = (graph.tensors[index].quantization for index in (taken, given))
-    close = np.allclose(source.scale, target.scale, rtol=1e-6, atol=0)
-    if not close or source.zeroPoint[0] != target.zeroPoint[0]:
-        raise RuntimeError(
-            f"the state goes in at scale {source.scale} and zero point {source.zeroPoint} but "
-            f"comes out at {target.scale} and {target.zeroPoint}"
+    # The manifest comes into place first: a reader never finds the file without it.
+    with new_file(out) as path, new_file(manifest_path(out)) as beside:
+        path.write_bytes(content)
+        beside.write_text(manifest.to_json())
+    return manifest
+
+
+def _proven(
+    student: Student, content: bytes, recipe: str, form: str, pairs: Sequence[Pair]
+) -> dict[str, Any]:
+    """A file's agreement with its float student and between kernels, for the manifest.
+
+    Raises ExportError if either is less than asked.
+    """
+    expected = student_maps(student, form, pairs)
+    maps, plain = (
+        file_maps(open_interpreter(content, reference=reference), form, pairs)
+        for reference in (False, True)
+    )
+    with_float, with_reference = agreement(maps, expected), agreement(maps, plain)
+    check_agreement(with_float, LEAST[recipe], f"{recipe} {form} against the float student")
+    check_agreement(
+        with_reference, LEAST_OF_KERNELS, f"{form} by XNNPACK against reference kernels"
+    )
+    return {
+        "frames": len(pairs),
+        "with_float": _rounded(with_float),
+        "with_reference_kernels": _rounded(with_reference),
+    }
+
+
+def _rounded(found: Agreement) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in asdict(found).items()}
+
+
+def _fine_tuned(run: Run, recipe: str) -> bytes:
+    path = run.fine_tuned(recipe)
+    if not path.is_file():
+        raise InputError(
+            f"{run.folder} is not fine-tuned for {recipe}: run pipelines/qat.py --run "
+            f"{run.folder} --recipe {recipe} first"
         )
-    # The input itself, and the signed copy that the graph works on.
-    readers = [operator for operator in graph.operators if taken in operator.inputs]
-    for index in {taken, *(operator.outputs[0] for operator in readers)}:
-        graph.tensors[index].quantization.scale = target.scale
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-
-
-def _agreement(student: Student, content: bytes, form: str, pairs: Sequence[Pair]) -> float:
-    """Mean correlation of a file's maps with the float student's, over frame pairs."""
-    interpreter = Interpreter(model_content=content)
-    interpreter.allocate_tensors()
-    runner = interpreter.get_signature_runner(form)
-    side = student.trunk.input_shape[1]
-    scores = []
-    for pair in pairs:
-        frame, other = (shrink(picture, side)[None] for picture in pair)  # (1, R, R, 3)
-        inputs = {"frame": normalise(frame), "other": normalise(other)}
-        if form == "pair":
-            drawn = runner(frame=frame, other=other)["attention"]
-            logits = student.pair(inputs, training=False)
-        else:
-            detail = runner.get_input_details()["state"]
-            nothing = np.zeros(detail["shape"], detail["dtype"])
-            state = runner(frame=other, state=nothing)["state"]
-            drawn = runner(frame=frame, state=state)["attention"]
-            state = student.trunk(inputs["other"], training=False)
-            inputs = {"frame": inputs["frame"], "state": state}
-            logits = student.step(inputs, training=False)["attention"]
-        maps = drawn.ravel().astype(float), attention(logits).numpy().ravel()
-        flat = any(np.ptp(values) == 0 for values in maps)
-        scores.append(0.0 if flat else np.corrcoef(*maps)[0, 1])
-    return round(float(np.mean(scores)), 4)
+    return path.read_bytes()
 
 
 def _state_quantisation(content: bytes, form: str) -> dict[str, float]:
@@ -219,17 +256,8 @@ def _state_quantisation(content: bytes, form: str) -> dict[str, float]:
     return {"scale": float(scale), "zero_point": int(zero_point)} if scale else {}
 
 
-def _write(out: Path, content: bytes, manifest: Manifest) -> None:
-    """Put the file and its manifest in place once LiteRT has loaded them."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        model = Path(folder) / out.name
-        model.write_bytes(content)
-        manifest_path(model).write_text(manifest.to_json())
-        try:
-            open_model(model)
-        except InputError as error:
-            raise RuntimeError(f"what was converted can't be run: {error}") from error
-        # The manifest first: a reader never finds the file without it.
-        manifest_path(model).replace(manifest_path(out))
-        model.replace(out)
+def _versions() -> dict[str, str]:
+    """Of the packages that a file depends on."""
+    names = ("keras", "ai-edge-litert")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"uva_tf": __version__, **found, "tensorflow": tf.__version__}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from uva_tf.compression.export import convert_student
+from uva_tf.compression.export import to_tflite, write_model
 from uva_tf.config import StudentConfig
 from uva_tf.models.plain import PLAIN
 from uva_tf.models.student import build_student
@@ -14,7 +14,8 @@ from uva_tf.models.student import build_student
 def write_untrained(config: StudentConfig, form: str, folder: Path) -> Path:
     """Write a float network of random weights, on which its time does not depend."""
     path = folder / f"{config.variant}.tflite"
-    convert_student(build_student(config), config, "fp32", form, path)
+    content = to_tflite(build_student(config), "fp32", form)
+    write_model(content, config, "fp32", form, path, left=("LOCAL_RESPONSE_NORMALIZATION",))
     return path
 
 

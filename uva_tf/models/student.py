@@ -30,6 +30,7 @@ class Student:
             features of the previous call.
         paths: `frame, other -> logits of each path by its kind`, each under a head of its
             own; only distillation uses those heads.
+        pairing: whose features the state holds beside a frame's, `next` or `previous`.
     """
 
     trunk: Model
@@ -37,6 +38,7 @@ class Student:
     pair: Model
     step: Model
     paths: Model
+    pairing: str
 
 
 def resolution(config: StudentConfig) -> int:
@@ -92,4 +94,4 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     step = keras.Model(
         {"frame": frame, "state": state}, {"attention": logits, "state": f}, name="step"
     )
-    return Student(trunk_model, head_model, pair, step, paths_model)
+    return Student(trunk_model, head_model, pair, step, paths_model, config.pairing)

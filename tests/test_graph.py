@@ -1,0 +1,116 @@
+"""Changes to converted graphs: one scale for the state, and a `pair` made of a `step`."""
+
+import numpy as np
+import pytest
+from tensorflow.lite.tools import flatbuffer_utils
+
+from uva_tf.compression.export import to_tflite
+from uva_tf.compression.graph import pair_of_step, share_state_scale
+from uva_tf.config import StudentConfig
+from uva_tf.models.student import build_student
+from uva_tf.runtime.errors import ExportError
+from uva_tf.runtime.operators import operator_name, read_model, read_operators
+from uva_tf.runtime.predictor import open_interpreter
+
+FRAMES = 500
+
+
+def runner(content, form):
+    return open_interpreter(content).get_signature_runner(form)
+
+
+def frames(count):
+    """A bright square that moves over noise, `[count, 1, 32, 32, 3]` uint8."""
+    rng = np.random.default_rng(3)
+    video = rng.integers(0, 120, (count, 1, 32, 32, 3), dtype=np.uint8)
+    for number, frame in enumerate(video):
+        x, y = number % 24, (number // 3) % 24
+        frame[0, y : y + 8, x : x + 8] = 250
+    return video
+
+
+def test_a_stream_of_500_frames_draws_what_pairs_draw(files):
+    step, pair = runner(files["int8", "step"], "step"), runner(files["int8", "pair"], "pair")
+    video = frames(FRAMES)
+    empty = np.zeros(step.get_input_details()["state"]["shape"], np.uint8)
+    state, last = step(frame=video[0], state=empty)["state"], video[0]
+    contrast = []
+    for frame in video:
+        given = step(frame=frame, state=state)
+        drawn = pair(frame=frame, other=last)["attention"]
+        # The very same operators: equal, where 1 step of 255 is allowed.
+        np.testing.assert_array_equal(given["attention"], drawn)
+        state, last = given["state"], frame
+        contrast.append(np.ptp(drawn))
+    assert np.median(contrast) > 20  # not maps of nothing
+
+
+def test_with_next_pairing_the_pair_maps_its_first_frame(noise_pairs):
+    student = build_student(StudentConfig("uva-32-m", pairing="next"))
+    content = to_tflite(student, "int8", "step", noise_pairs(4))
+    step = runner(content, "step")
+    pair = runner(pair_of_step(content, "next"), "pair")
+    frame, following = frames(2)
+    empty = np.zeros(step.get_input_details()["state"]["shape"], np.uint8)
+    state = step(frame=frame, state=empty)["state"]
+    expected = step(frame=following, state=state)["attention"]
+    drawn = pair(frame=frame, other=following)["attention"]
+    np.testing.assert_array_equal(drawn, expected)
+    assert not np.array_equal(drawn, pair(frame=following, other=frame)["attention"])
+
+
+def test_a_pair_of_a_step_shares_its_weights(files):
+    step, pair = files["int8", "step"], files["int8", "pair"]
+    # The trunk stands in it twice, its constants once: a few kB of graph are added.
+    assert len(pair) < 1.1 * len(step)
+    names = [operator.name for operator in read_operators(step)]
+    more = [operator.name for operator in read_operators(pair)]
+    # Without the conversions of the state's bytes, QUANTIZE going in and out.
+    assert more.count("QUANTIZE") == names.count("QUANTIZE") - 2 + 1
+    assert more.count("CONV_2D") > names.count("CONV_2D")
+    used = {
+        int(index)
+        for operator in read_model(pair).subgraphs[0].operators
+        for index in (*operator.inputs, *operator.outputs)
+    } - {-1}
+    assert used == set(range(len(read_model(pair).subgraphs[0].tensors)))
+
+
+@pytest.mark.parametrize("variant", ["uva-32", "uva-32-m", "uva-32-s"])
+def test_the_state_has_one_scale_that_xnnpack_accepts(variant, noise_pairs):
+    # Of -m and -s, poolings behind the state must keep its scale: XNNPACK refuses others.
+    student = build_student(StudentConfig(variant))
+    step = runner(to_tflite(student, "int8", "step", noise_pairs(4)), "step")
+    taken = step.get_input_details()["state"]["quantization"]
+    assert taken == step.get_output_details()["state"]["quantization"]
+    assert taken[0] > 0
+
+
+def test_states_of_different_ranges_are_refused(files):
+    model = read_model(files["int8", "step"])
+    (signature,) = model.signatureDefs
+    (state,) = [tensor for tensor in signature.inputs if tensor.name == b"state"]
+    quantization = model.subgraphs[0].tensors[state.tensorIndex].quantization
+    quantization.scale = 1.01 * np.asarray(quantization.scale)
+    content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    with pytest.raises(ExportError, match=r"the state goes in at scale .* but comes out at"):
+        share_state_scale(content)
+
+
+def test_a_float_step_is_not_put_together(files):
+    with pytest.raises(ExportError, match="expected one QUANTIZE where the state goes in"):
+        pair_of_step(files["fp32", "step"], "previous")
+
+
+def test_dynamic_depthwise_convolutions_are_float():
+    content = to_tflite(build_student(StudentConfig("uva-32")), "dynamic", "step")
+    model = read_model(content)
+    tensors = model.subgraphs[0].tensors
+    kinds = {"CONV_2D": set(), "DEPTHWISE_CONV_2D": set()}
+    for operator in model.subgraphs[0].operators:
+        name = operator_name(model, operator)
+        if name in kinds:
+            kinds[name].add(np.dtype({0: "f4", 9: "i1"}[tensors[operator.inputs[1]].type]))
+    # XNNPACK runs no float depthwise convolution of 8-bit weights; float small ones stay.
+    assert kinds["DEPTHWISE_CONV_2D"] == {np.dtype("f4")}
+    assert np.dtype("i1") in kinds["CONV_2D"]

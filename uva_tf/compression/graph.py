@@ -1,0 +1,191 @@
+"""Changes to a converted graph that the converter itself can't be told to make.
+
+An integer `step` gets one scale for its state, and a `pair` is made of it: two conversions
+of one student have ranges of their own, and their maps differ, but a `pair` put together
+from the operators of a `step` computes the very same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from tensorflow.lite.tools import flatbuffer_utils
+
+from uva_tf.runtime.errors import ExportError
+from uva_tf.runtime.operators import operator_name
+
+Graph = Any  # of LiteRT's schema, as are operators and tensors
+FRAME, STATE, ATTENTION, OTHER = "frame", "state", "attention", "other"
+
+
+def state_tops(step: bytes) -> tuple[float, float]:
+    """The greatest values that an integer `step` takes as a state, and gives as one."""
+    model = _read(step)
+    tensors = model.subgraphs[0].tensors
+    taken, given = (tensors[index].quantization for index in _ends(model)[STATE])
+    return tuple(float(one.scale[0]) * (255 - int(one.zeroPoint[0])) for one in (taken, given))
+
+
+def share_state_scale(step: bytes) -> bytes:
+    """Give the state one scale where it goes in and where it comes out.
+
+    Both were calibrated on the same values, but the converter rounds the two scales apart.
+    Raises ExportError if they differ by more than that rounding.
+    """
+    model = _read(step)
+    graph = model.subgraphs[0]
+    taken, given = _ends(model)[STATE]
+    source, target = (graph.tensors[index].quantization for index in (taken, given))
+    close = np.allclose(source.scale, target.scale, rtol=1e-6, atol=0)
+    if not close or source.zeroPoint[0] != target.zeroPoint[0]:
+        raise ExportError(
+            f"the state goes in at scale {source.scale} and zero point {source.zeroPoint} but "
+            f"comes out at {target.scale} and {target.zeroPoint}"
+        )
+    # What only moves values keeps their scale, and XNNPACK holds it to that: a pooling too.
+    rounded = source.scale[0]
+    for tensor in graph.tensors:
+        scale = getattr(tensor.quantization, "scale", None)
+        if scale is not None and len(scale) == 1 and scale[0] == rounded:
+            tensor.quantization.scale = target.scale
+    return _write(model)
+
+
+def pair_of_step(step: bytes, pairing: str) -> bytes:
+    """The `pair` that draws, bit for bit, what a `step` of integers draws in a stream.
+
+    The trunk's operators stand in it twice, on the same weights, and the second trunk's
+    features take the place of the state.
+
+    Args:
+        pairing: `previous` or `next`; with `next` the state is of the frame that is mapped.
+
+    Raises ExportError for a model whose state is not made by QUANTIZE at both ends.
+    """
+    model = _read(step)
+    graph, ends = model.subgraphs[0], _ends(model)
+    entry = _only(graph, "goes in", lambda operator: ends[STATE][0] in operator.inputs)
+    exit_ = _only(graph, "comes out", lambda operator: ends[STATE][1] in operator.outputs)
+    trunk = _makers(graph, exit_.inputs[0])
+    twins = _twin_tensors(graph, trunk)
+    second = [_twin(operator, twins) for operator in trunk]
+    features = twins[int(exit_.inputs[0])]
+    first = [operator for operator in graph.operators if operator not in (entry, exit_)]
+    for operator in first:
+        operator.inputs = np.where(operator.inputs == entry.outputs[0], features, operator.inputs)
+    graph.operators = [*second, *first]
+    frame = ends[FRAME][0]
+    frames = (frame, twins[frame]) if pairing == "previous" else (twins[frame], frame)
+    _sign(model, dict(zip((FRAME, OTHER), frames, strict=True)), ends[ATTENTION][1])
+    _drop_unused(model)
+    return _write(model)
+
+
+def float_depthwise(content: bytes) -> bytes:
+    """Give float depthwise convolutions back the float weights that were rounded to 8 bits.
+
+    XNNPACK has no kernel for the mixture, and they are few.
+    """
+    model = _read(content)
+    tensors = model.subgraphs[0].tensors
+    for operator in model.subgraphs[0].operators:
+        if len(operator.inputs) < 2:
+            continue
+        taken, weights = (tensors[index] for index in operator.inputs[:2])
+        kinds = (schema.TensorType.FLOAT32, schema.TensorType.INT8)
+        if (
+            operator_name(model, operator) == "DEPTHWISE_CONV_2D"
+            and (taken.type, weights.type) == kinds
+        ):
+            buffer = model.buffers[weights.buffer]
+            whole = np.asarray(buffer.data, np.uint8).view(np.int8).reshape(weights.shape)
+            values = whole * np.asarray(weights.quantization.scale)  # (1, height, width, filters)
+            buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
+            weights.type, weights.quantization = schema.TensorType.FLOAT32, None
+    return _write(model)
+
+
+def _read(content: bytes) -> Any:
+    return flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+
+
+def _write(model: Any) -> bytes:
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _ends(model: Any) -> dict[str, list[int]]:
+    """By name, the tensor that is the input and the one that is the output; -1 for none."""
+    (signature,) = model.signatureDefs
+    ends: dict[str, list[int]] = {}
+    for side, tensors in enumerate((signature.inputs, signature.outputs)):
+        for tensor in tensors:
+            ends.setdefault(tensor.name.decode(), [-1, -1])[side] = int(tensor.tensorIndex)
+    return ends
+
+
+def _only(graph: Graph, where: str, fits) -> Any:
+    found = [operator for operator in graph.operators if fits(operator)]
+    if len(found) != 1 or len(found[0].inputs) != 1:
+        raise ExportError(f"expected one QUANTIZE where the state {where}, found {len(found)}")
+    return found[0]
+
+
+def _makers(graph: Graph, tensor: int) -> list[Any]:
+    """The operators that a tensor is computed by, in running order."""
+    needed, makers = {int(tensor)}, []
+    for operator in reversed(graph.operators):
+        if needed & set(map(int, operator.outputs)):
+            needed |= set(map(int, operator.inputs))
+            makers.insert(0, operator)
+    return makers
+
+
+def _twin_tensors(graph: Graph, operators: list[Any]) -> dict[int, int]:
+    """Add a tensor beside each that the operators read and write, constants left out."""
+    made = {int(index) for operator in operators for index in operator.outputs}
+    given = {int(index) for index in graph.inputs}
+    read = {int(index) for operator in operators for index in operator.inputs}
+    twins = {}
+    for index in sorted(made | (given & read)):
+        tensor = copy.deepcopy(graph.tensors[index])
+        tensor.name = b"other/" + tensor.name
+        twins[index] = len(graph.tensors)
+        graph.tensors.append(tensor)
+    return twins
+
+
+def _twin(operator: Any, twins: dict[int, int]) -> Any:
+    twin = copy.copy(operator)
+    for side in ("inputs", "outputs"):
+        indices = [twins.get(int(index), int(index)) for index in getattr(operator, side)]
+        setattr(twin, side, np.array(indices, np.int32))
+    return twin
+
+
+def _sign(model: Any, inputs: dict[str, int], attention: int) -> None:
+    """Name a model's inputs and its one output, and the signature `pair`."""
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    signature.signatureKey = b"pair"
+    for tensor, (name, index) in zip(signature.inputs, inputs.items(), strict=True):
+        tensor.name, tensor.tensorIndex = name.encode(), index
+    signature.outputs = [t for t in signature.outputs if t.tensorIndex == attention]
+    graph.inputs = np.array(list(inputs.values()), np.int32)
+    graph.outputs = np.array([attention], np.int32)
+
+
+def _drop_unused(model: Any) -> None:
+    """Leave out the tensors that no operator reads or writes, and number the others anew."""
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    sides = [(operator, side) for operator in graph.operators for side in ("inputs", "outputs")]
+    sides += [(graph, "inputs"), (graph, "outputs")]
+    used = sorted({int(index) for one, side in sides for index in getattr(one, side)} - {-1})
+    numbers = {-1: -1} | {index: number for number, index in enumerate(used)}
+    graph.tensors = [graph.tensors[index] for index in used]
+    for one, side in sides:
+        indices = [numbers[int(index)] for index in getattr(one, side)]
+        setattr(one, side, np.array(indices, np.int32))
+    for tensor in [*signature.inputs, *signature.outputs]:
+        tensor.tensorIndex = numbers[int(tensor.tensorIndex)]

@@ -1,0 +1,40 @@
+"""From a function on named tensors to a .tflite file with one named signature."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+Endpoint = Callable[..., dict[str, tf.Tensor]]
+
+
+def lower(
+    model: tf.Module,
+    endpoint: Endpoint,
+    signature: Sequence[tf.TensorSpec],
+    form: str,
+    configure: Callable[[tf.lite.TFLiteConverter], None],
+) -> bytes:
+    """Export one endpoint of named inputs and outputs and run the converter on it.
+
+    Args:
+        model: holds the endpoint's variables; of Keras or tf_keras.
+        endpoint: its arguments' names are those of `signature`, its results' those of a dict.
+        signature: of its inputs, in that order.
+        form: the signature's name.
+        configure: sets the converter up.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(form, endpoint, input_signature=list(signature))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The converter's own calibration warns its callers of an interpreter that it uses.
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[form])
+        configure(converter)
+        return converter.convert()
