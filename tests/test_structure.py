@@ -75,6 +75,15 @@ def test_nobody_writes_tf_dot_keras_or_asserts(path):
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.Assert)]
 
 
+def test_one_module_knows_tf_keras_and_tfmot():
+    packages = {"tf_keras", "tensorflow_model_optimization"}
+    knows = {p.name for p in LIBRARY + SCRIPTS if packages & {m.split(".")[0] for m in imports(p)}}
+    assert knows == {"qat.py"}
+    # Its importer comes to it late, and no other module of the library does.
+    users = {p.name for p in LIBRARY + SCRIPTS if "uva_tf.compression.qat" in imports(p)}
+    assert users == {"qat.py"}
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_script_has_help_and_ends_with_0(path):
     result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
