@@ -174,6 +174,11 @@ def resampled_means(values: np.ndarray) -> np.ndarray:
     return values[seed, clip].mean(axis=(1, 2))
 
 
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of values `[seeds, clips]`."""
+    return _percentiles(resampled_means(values))
+
+
 def _percentiles(values: np.ndarray) -> tuple[float, float]:
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

@@ -16,7 +16,8 @@ from uva_tf.runtime.errors import InputError
 from uva_tf.training.run import Run
 from uva_tf.training.stages import with_data
 
-TRAIN = Path(__file__).parents[2] / "pipelines" / "train.py"
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+TRAIN, FINE_TUNE = PIPELINES / "train.py", PIPELINES / "qat.py"
 TEACHERS = "teachers"
 
 
@@ -112,12 +113,41 @@ def _train(training: Training, preset: Config, data: Sequence[Path], out: Path, 
     for change in training.changes:
         command += ["--set", change]
     command += ["--seed", str(training.seed), "--stages", ",".join(training.stages), "--resume"]
+    start = time.perf_counter()
+    _in_process(command, training.name, jobs)
+    return time.perf_counter() - start
+
+
+def fine_tune_all(
+    runs: Sequence[Run],
+    recipes: Sequence[str],
+    *,
+    jobs: int = 1,
+    progress: Callable[[Iterator, int], Iterator] = lambda runs, total: runs,
+) -> None:
+    """Fine-tune runs by `qat.py` for some recipes, where they are not yet; some runs at a time.
+
+    Raises InputError if one fails.
+    """
+
+    def fine_tune(run: Run) -> None:
+        for recipe in recipes:
+            if not run.fine_tuned(recipe).is_file():
+                command = [sys.executable, str(FINE_TUNE), "--run", str(run.folder)]
+                _in_process([*command, "--recipe", recipe], f"{run.folder.name} {recipe}", jobs)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        tasks = [pool.submit(fine_tune, run) for run in runs]
+        for task in progress(iter(tasks), len(tasks)):
+            task.result()
+
+
+def _in_process(command: Sequence[str], name: str, jobs: int) -> None:
+    """Run a script with its share of the processors; raises InputError if it fails."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, threads)
-    start = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise InputError(f"{training.name}: {reason}")
-    return time.perf_counter() - start
+        raise InputError(f"{name}: {reason}")

@@ -1,0 +1,98 @@
+"""From a trained run by every step to 8 bits: fine-tuned, converted, compared."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.evaluation.compression import Row, table, zipped_size
+from uva_tf.evaluation.results import METRICS
+from uva_tf.models.student import build_student
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.training.run import Run
+from uva_tf.training.stages import with_data
+
+
+@pytest.fixture(scope="module")
+def run(shards, tmp_path_factory):
+    """A run whose student is not trained at all, but there."""
+    keras.utils.set_random_seed(0)
+    config = PRESETS["smoke"]().changed("teachers.spatial=none", "teachers.temporal=none")
+    config = with_data(replace(config, student=StudentConfig("uva-32-m")), [shards.folder])
+    run = Run.create(tmp_path_factory.mktemp("compress") / "run", config)
+    build_student(config.student).pair.save(run.student)
+    return run
+
+
+def test_a_student_is_fine_tuned_then_converted(run, script, tmp_path, capsys):
+    fine_tune, convert = (script(f"{name}.py").main for name in ("pipelines/qat", "tflite/convert"))
+    to = ["--run", str(run.folder), "--recipe", "int8-qat"]
+    outs = {form: tmp_path / f"{form}.tflite" for form in ("step", "pair")}
+    assert convert([*to, "--out", str(outs["pair"])]) == 2
+    assert "is not fine-tuned for int8-qat: run pipelines/qat.py" in capsys.readouterr().err
+
+    assert fine_tune(["--run", str(run.folder)]) == 0
+    assert "int8-qat: loss" in capsys.readouterr().out
+    made = run.fine_tuned("int8-qat").read_bytes()
+    assert fine_tune(["--run", str(run.folder)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert run.fine_tuned("int8-qat").read_bytes() == made
+
+    for form, out in outs.items():
+        assert convert([*to, "--form", form, "--out", str(out)]) == 0
+    manifest = json.loads(outs["step"].with_suffix(".json").read_text())
+    assert (manifest["recipe"], manifest["calibration"]) == ("int8-qat", [])
+    assert manifest["metrics"]["frames"] == 50
+    assert outs["step"].read_bytes() == made
+    frames = np.random.default_rng(0).integers(0, 256, (6, 48, 64, 3), dtype=np.uint8)
+    step, pair = (list(Predictor(out).run(iter(frames))) for out in outs.values())
+    np.testing.assert_array_equal(step, pair)
+
+
+def test_recipes_are_compared(run, script, tmp_path, capsys):
+    compress = script("pipelines/compress.py").main
+    command = ["--run", str(run.folder), "--out", str(tmp_path / "out"), "--recipes", "fp16"]
+    assert compress(command) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split(" | ")[1] for row in rows if row.startswith("| uva-32-m")] == ["fp32", "fp16"]
+    assert compress(command) == 2
+    assert "compression.md exists already" in capsys.readouterr().err
+    command = ["--run", str(run.folder), "--out", str(tmp_path / "other"), "--recipes", "int4"]
+    assert compress(command) == 2
+    assert "no recipe 'int4'" in capsys.readouterr().err
+
+
+def test_two_runs_of_one_variant_and_seed_are_refused(run, script, tmp_path, capsys):
+    command = ["--run", str(run.folder), "--run", str(run.folder), "--recipes", "fp32"]
+    assert script("pipelines/compress.py").main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "same variant and seed" in capsys.readouterr().err
+
+
+def test_the_table_relates_recipes_to_float():
+    values = np.full((2, 3, len(METRICS)), 0.5)  # (seeds, clips, metrics)
+    baseline = values.copy()
+    nss = METRICS.index("NSS")
+    values[..., nss], baseline[..., nss] = 1.98, 2.0
+    timing = SimpleNamespace(kilobytes=194.4, median=0.25, ratio=0.5, memory=None)
+    row = Row("uva-64-s", "int8", values, baseline, timing, 128_700)
+    line = table([row]).splitlines()[2]
+    assert line.startswith(
+        "| uva-64-s | int8 | 194 | 129 | 0.250 | 0.50 | - | 1.980 | 1.98 to 1.98 | 0.9900 "
+        "| 0.990 to 0.990 | 0.500 | 0.50 to 0.50 |"
+    )
+
+
+def test_the_zip_of_zeros_is_small(tmp_path):
+    sizes = []
+    for name, share in (("dense", 1.0), ("sparse", 0.25)):
+        rng = np.random.default_rng(0)
+        weights = rng.integers(-127, 128, 100_000, dtype=np.int8)
+        (tmp_path / name).write_bytes((weights * (rng.random(100_000) < share)).tobytes())
+        sizes.append(zipped_size(tmp_path / name))
+    # Entropy of 255 equal values, 7.99 bits, and of a quarter of them beside zeros: 2.81 bits.
+    assert sizes[0] > 98_000
+    assert 2.81 / 8 * 100_000 < sizes[1] < 0.45 * sizes[0]

@@ -1,0 +1,163 @@
+"""What every recipe keeps of a student's accuracy, and what it saves."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from uva_tf.compression.export import convert
+from uva_tf.evaluation.comparison import compared, interval, to_score
+from uva_tf.evaluation.evaluate import Settings, evaluate
+from uva_tf.evaluation.results import METRICS
+from uva_tf.evaluation.sources import open_source
+from uva_tf.runtime.benchmark import Timing, benchmark, machine
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.outputs import new_file
+from uva_tf.training.run import Run
+
+FLOAT = "fp32"  # what the others are compared with
+SHOWN = ("CC", "SIM", "AUC-Judd", "sAUC")
+FILE = "compression.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe of one variant.
+
+    Attributes:
+        values: scores `[seeds, clips, metrics]`.
+        baseline: those of the float files.
+        timing: of the first seed's file, beside those of the other recipes.
+        zipped: bytes of that file in a zip archive.
+    """
+
+    variant: str
+    recipe: str
+    values: np.ndarray
+    baseline: np.ndarray
+    timing: Timing
+    zipped: int
+
+
+def convert_all(
+    runs: Sequence[Run], recipes: Sequence[str], form: str, folder: Path
+) -> dict[tuple[Run, str], Path]:
+    """Convert runs, fine-tuned where a recipe needs it, into a folder; files there are kept.
+
+    Raises InputError if two runs are of one variant and seed.
+    """
+    names = {run: f"{run.config.student.variant}-{run.config.seed}" for run in runs}
+    for run in runs:
+        if list(names.values()).count(names[run]) > 1 or runs.count(run) > 1:
+            raise InputError(f"{run.folder}: another run is of the same variant and seed")
+    files = {}
+    for run in runs:
+        for recipe in recipes:
+            path = folder / f"{names[run]}-{recipe}-{form}.tflite"
+            if not path.exists():
+                convert(run, recipe, form, path)
+            files[run, recipe] = path
+    return files
+
+
+def score_files(
+    files: dict[tuple[Run, str], Path],
+    *,
+    every: int,
+    progress: Callable[[Iterator, int], Iterator] = lambda clips, total: clips,
+) -> dict[tuple[Run, str], np.ndarray]:
+    """Scores of each file on the runs' validation clips, `[clips, metrics]`.
+
+    Args:
+        every: score every so manieth frame.
+
+    Raises InputError if the runs were not trained on the same data.
+    """
+    runs = list(dict.fromkeys(run for run, _ in files))
+    if any(run.config.data_sha256 != runs[0].config.data_sha256 for run in runs):
+        raise InputError("the runs were trained on different data: compare those on the same")
+    found: dict[tuple[Run, str], list[np.ndarray]] = {key: [] for key in files}
+    for dataset in to_score([Path(folder) for folder in runs[0].config.data]):
+        sources = {path.name: open_source(path, dataset.size) for path in files.values()}
+        settings = Settings(every=every)
+        scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
+        means = np.stack([clip.means for clip in scored.clips.values()])  # (clips, rows, metrics)
+        for key, path in files.items():
+            found[key].append(means[:, scored.rows.index(path.name)])
+    return {key: np.concatenate(parts) for key, parts in found.items()}
+
+
+def measure(
+    files: dict[tuple[Run, str], Path],
+    scores: dict[tuple[Run, str], np.ndarray],
+    *,
+    rounds: int | None = None,
+) -> list[Row]:
+    """A row for each variant and recipe; the files of a variant's first run are timed in turn."""
+    rows = []
+    recipes = list(dict.fromkeys(recipe for _, recipe in files))
+    variants: dict[str, list[Run]] = {}
+    for run in dict.fromkeys(run for run, _ in files):
+        variants.setdefault(run.config.student.variant, []).append(run)
+    for variant, runs in variants.items():
+        timed = [files[runs[0], recipe] for recipe in recipes]
+        values = {r: np.stack([scores[run, r] for run in runs]) for r in recipes}
+        for recipe, path, timing in zip(
+            recipes, timed, benchmark(timed, rounds=rounds, memory=True), strict=True
+        ):
+            zipped = zipped_size(path)
+            rows.append(Row(variant, recipe, values[recipe], values[FLOAT], timing, zipped))
+    return rows
+
+
+def zipped_size(path: Path) -> int:
+    """Bytes of a zip archive of one file."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+        file.write(path, path.name)
+    return len(archive.getvalue())
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in Markdown; ratios are to the float file of the same variant."""
+    head = ["", "recipe", "kB", "zip kB", "ms", "ratio", "MB", "NSS", "95 %", "of fp32", "95 %"]
+    for metric in SHOWN:
+        head += [metric, "95 %"]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        line = compared(row.recipe, row.values, row.baseline)
+        cells = [
+            row.variant,
+            row.recipe,
+            f"{row.timing.kilobytes:.0f}",
+            f"{row.zipped / 1000:.0f}",
+            f"{row.timing.median:.3f}",
+            f"{row.timing.ratio:.2f}",
+            "-" if row.timing.memory is None else f"{row.timing.memory.peak:.1f}",
+            f"{line.means['NSS']:.3f}",
+            "{:.2f} to {:.2f}".format(*line.interval),
+            f"{line.ratio:.4f}",
+            "{:.3f} to {:.3f}".format(*line.ratio_interval),
+        ]
+        for metric in SHOWN:
+            low, high = interval(row.values[..., METRICS.index(metric)])
+            cells += [f"{line.means[metric]:.3f}", f"{low:.2f} to {high:.2f}"]
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
+    """Write `compression.md` into a folder.
+
+    Args:
+        command: that made it, for the caption.
+    """
+    about = ", ".join(f"{key} {value}" for key, value in machine().items())
+    with new_file(out / FILE) as path:
+        path.write_text(f"`{command}`, {datetime.date.today()}, {about}.\n\n{table(rows)}\n")
