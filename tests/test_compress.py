@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from uva_tf.config import PRESETS, StudentConfig
-from uva_tf.evaluation.compression import Row, table, zipped_size
+from uva_tf.evaluation.compression import Row, agreement_table, table, zipped_size
 from uva_tf.evaluation.results import METRICS
 from uva_tf.models.student import build_student
 from uva_tf.runtime.predictor import Predictor
@@ -78,11 +78,16 @@ def test_the_table_relates_recipes_to_float():
     nss = METRICS.index("NSS")
     values[..., nss], baseline[..., nss] = 1.98, 2.0
     timing = SimpleNamespace(kilobytes=194.4, median=0.25, ratio=0.5, memory=None)
-    row = Row("uva-64-s", "int8", values, baseline, timing, 128_700)
+    agreement = {"mean_cc": 0.9992, "worst_cc": 0.9973, "close": 0.92}
+    metrics = {"frames": 50, "with_float": agreement, "with_reference_kernels": agreement}
+    row = Row("uva-64-s", "int8", values, baseline, timing, 128_700, metrics)
     line = table([row]).splitlines()[2]
     assert line.startswith(
         "| uva-64-s | int8 | 194 | 129 | 0.250 | 0.50 | - | 1.980 | 1.98 to 1.98 | 0.9900 "
         "| 0.990 to 0.990 | 0.500 | 0.50 to 0.50 |"
+    )
+    assert agreement_table([row]).splitlines()[2] == (
+        "| uva-64-s | int8 | 50 | 0.9992 | 0.9973 | 0.9200 | 0.9992 | 0.9973 | 0.9200 |"
     )
 
 

@@ -10,8 +10,10 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from tensorflow.lite.tools import flatbuffer_utils
 
-from uva_tf.compression.calibration import calibration_pairs
-from uva_tf.compression.export import convert, to_tflite
+from uva_tf.compression.calibration import calibration_pairs, step_inputs
+from uva_tf.compression.export import _endpoint, convert, to_tflite
+from uva_tf.compression.lower import lower
+from uva_tf.compression.recipes import FLOAT
 from uva_tf.config import PRESETS
 from uva_tf.evaluation.sources import keras_source, student_source
 from uva_tf.models.student import build_student
@@ -135,6 +137,8 @@ def test_convert_twice_gives_the_same_bytes(run, tmp_path):
     for name in ("one", "two"):
         convert(run, "int8", "pair", tmp_path / f"{name}.tflite")
     assert (tmp_path / "one.tflite").read_bytes() == (tmp_path / "two.tflite").read_bytes()
+    manifests = [(tmp_path / f"{name}.json").read_text() for name in ("one", "two")]
+    assert manifests[0] == manifests[1]
 
 
 @pytest.mark.parametrize("taken", ["student.tflite", "student.json"])
@@ -146,7 +150,8 @@ def test_convert_overwrites_neither_file_nor_manifest(run, tmp_path, taken):
 
 
 def test_a_file_that_the_gate_refuses_is_not_written(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("uva_tf.compression.export._proven", lambda *_: {})
+    # It is refused before it is opened here, which it might not survive.
+    monkeypatch.setattr("uva_tf.compression.export._proven", lambda *_: pytest.fail("opened"))
     monkeypatch.setattr("uva_tf.compression.export.to_tflite", lambda *_: b"junk")
     with pytest.raises(ExportError, match="no model of one graph"):
         convert(run, "fp32", "pair", tmp_path / "models" / "student.tflite")
@@ -202,6 +207,17 @@ def test_calibration_draws_neighbouring_training_frames_by_seed(shards):
     other, _ = calibration_pairs([shards], seed=6)
     assert names == again != other
     assert all(one.shape == two.shape for one, two in pairs)
+
+
+def test_calibration_takes_the_state_to_the_top_that_is_asked_for(student, noise_pairs):
+    float_step = lower(*_endpoint(student, "step", raw=False), "step", FLOAT["fp32"])
+    without, reaching = (
+        [given["state"] for given in step_inputs(noise_pairs(3), 32, float_step, top)()]
+        for top in (0.0, 5.99)
+    )
+    assert max(state.max() for state in without) < 5.99
+    assert [state.max() for state in reaching].count(np.float32(5.99)) == 1
+    assert sum(np.count_nonzero(a != b) for a, b in zip(without, reaching, strict=True)) == 1
 
 
 @pytest.mark.parametrize("pairing", ["previous", "next"])

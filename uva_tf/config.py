@@ -172,7 +172,7 @@ class CompressionConfig:
 
     prune: StageConfig = field(default_factory=lambda: StageConfig(1000, learning_rate=3e-3))
     sparsity: float = 0.75
-    qat: StageConfig = field(default_factory=lambda: StageConfig(200, learning_rate=3e-5))
+    qat: StageConfig = field(default_factory=lambda: StageConfig(200, learning_rate=1e-5))
 
     def __post_init__(self) -> None:
         if not 0 < self.sparsity < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
         form,
         out,
         calibration=tuple(names),
-        metrics=_proven(student, content, recipe, form, unseen),
+        measure=lambda: _proven(student, content, recipe, form, unseen),
     )
 
 
@@ -178,14 +178,15 @@ def write_model(
     *,
     left: Collection[str] = (),
     calibration: tuple[str, ...] = (),
-    metrics: dict[str, Any] | None = None,
+    measure: Callable[[], dict[str, Any]] = dict,
 ) -> Manifest:
     """Write a converted student and its manifest; raises ExportError, leaving no file.
 
     Args:
         left: names of operators that XNNPACK may leave alone.
         calibration: names of the frames that fixed an integer model's ranges.
-        metrics: figures measured on the file.
+        measure: figures of the file, asked for once it may be opened: one that the gate
+            refuses can bring the process down.
     """
     integer = recipe in INTEGER
     check_file(content, form, integer=integer, left=left)
@@ -198,7 +199,7 @@ def write_model(
         **({"output": INTEGER_OUTPUT} if integer else {}),
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),
-        metrics=metrics or {},
+        metrics=measure(),
         calibration=calibration,
         versions=_versions(),
     )

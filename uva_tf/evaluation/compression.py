@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,13 @@ from uva_tf.evaluation.results import METRICS
 from uva_tf.evaluation.sources import open_source
 from uva_tf.runtime.benchmark import Timing, benchmark, machine
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.outputs import new_file
 from uva_tf.training.run import Run
 
 FLOAT = "fp32"  # what the others are compared with
 SHOWN = ("CC", "SIM", "AUC-Judd", "sAUC")
+AGREEMENT = {"mean_cc": "mean CC", "worst_cc": "worst CC", "close": "within 2 of 255"}
 FILE = "compression.md"
 
 
@@ -35,6 +38,7 @@ class Row:
         baseline: those of the float files.
         timing: of the first seed's file, beside those of the other recipes.
         zipped: bytes of that file in a zip archive.
+        metrics: of its manifest: how its maps agree with the float student's and between kernels.
     """
 
     variant: str
@@ -43,6 +47,7 @@ class Row:
     baseline: np.ndarray
     timing: Timing
     zipped: int
+    metrics: dict[str, Any]
 
 
 def convert_all(
@@ -111,8 +116,18 @@ def measure(
         for recipe, path, timing in zip(
             recipes, timed, benchmark(timed, rounds=rounds, memory=True), strict=True
         ):
-            zipped = zipped_size(path)
-            rows.append(Row(variant, recipe, values[recipe], values[FLOAT], timing, zipped))
+            manifest, _ = read_manifest(path)
+            rows.append(
+                Row(
+                    variant,
+                    recipe,
+                    values[recipe],
+                    values[FLOAT],
+                    timing,
+                    zipped_size(path),
+                    manifest.metrics,
+                )
+            )
     return rows
 
 
@@ -149,15 +164,35 @@ def table(rows: Sequence[Row]) -> str:
             low, high = interval(row.values[..., METRICS.index(metric)])
             cells += [f"{line.means[metric]:.3f}", f"{low:.2f} to {high:.2f}"]
         lines.append(cells)
+    return _ruled(lines)
+
+
+def agreement_table(rows: Sequence[Row]) -> str:
+    """What the manifests say of the maps: against the float student, and between kernels."""
+    head = ["", "recipe", "frames"]
+    head += [f"{what}, {side}" for side in ("float", "kernels") for what in AGREEMENT.values()]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        figures = [
+            f"{row.metrics[side][name]:.4f}"
+            for side in ("with_float", "with_reference_kernels")
+            for name in AGREEMENT
+        ]
+        lines.append([row.variant, row.recipe, str(row.metrics["frames"]), *figures])
+    return _ruled(lines)
+
+
+def _ruled(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
-    """Write `compression.md` into a folder.
+    """Write `compression.md`, both tables, into a folder.
 
     Args:
         command: that made it, for the caption.
     """
     about = ", ".join(f"{key} {value}" for key, value in machine().items())
     with new_file(out / FILE) as path:
-        path.write_text(f"`{command}`, {datetime.date.today()}, {about}.\n\n{table(rows)}\n")
+        caption = f"`{command}`, {datetime.date.today()}, {about}."
+        path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n")
