@@ -29,8 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     recipes = args.recipes or list(RECIPES)
     if unknown := [name for name in recipes if name not in RECIPES]:
         raise InputError(f"no recipe {unknown[0]!r}: choose from {', '.join(RECIPES)}")
-    recipes = list(dict.fromkeys([compression.FLOAT, *recipes]))
+    recipes = list(dict.fromkeys([compression.BASELINE, *recipes]))
     runs = [Run.open(folder) for folder in args.run]
+    compression.open_comparison(runs, args.out)
     trained = [recipe for recipe in recipes if recipe in TRAINED]
     fine_tune_all(runs, trained, jobs=args.jobs, progress=progress("fine-tune", "run"))
     files = compression.convert_all(runs, recipes, args.form, args.out)

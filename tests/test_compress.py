@@ -1,6 +1,7 @@
 """From a trained run by every step to 8 bits: fine-tuned, converted, compared."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -45,7 +46,7 @@ def test_a_student_is_fine_tuned_then_converted(run, script, tmp_path, capsys):
     for form, out in outs.items():
         assert convert([*to, "--form", form, "--out", str(out)]) == 0
     manifest = json.loads(outs["step"].with_suffix(".json").read_text())
-    assert (manifest["recipe"], manifest["calibration"]) == ("int8-qat", [])
+    assert (manifest["recipe"], len(manifest["calibration"])) == ("int8-qat", 64)
     assert manifest["metrics"]["frames"] == 50
     assert outs["step"].read_bytes() == made
     frames = np.random.default_rng(0).integers(0, 256, (6, 48, 64, 3), dtype=np.uint8)
@@ -66,10 +67,27 @@ def test_recipes_are_compared(run, script, tmp_path, capsys):
     assert "no recipe 'int4'" in capsys.readouterr().err
 
 
-def test_two_runs_of_one_variant_and_seed_are_refused(run, script, tmp_path, capsys):
-    command = ["--run", str(run.folder), "--run", str(run.folder), "--recipes", "fp32"]
-    assert script("pipelines/compress.py").main([*command, "--out", str(tmp_path / "out")]) == 2
-    assert "same variant and seed" in capsys.readouterr().err
+def test_runs_that_do_not_compare_are_refused_at_once(run, script, tmp_path, capsys):
+    compress = script("pipelines/compress.py").main
+    other = tmp_path / "other"
+    shutil.copytree(run.folder, other)
+    command = ["--out", str(tmp_path / "out"), "--run", str(run.folder)]
+    assert compress([*command, "--run", str(other)]) == 2
+    assert "other: another run is of the same variant and seed" in capsys.readouterr().err
+
+    config = (other / "config.json").read_text()
+    (other / "config.json").write_text(config.replace(run.config.data_sha256[0], "0" * 64))
+    (other / "config.json").write_text(
+        (other / "config.json").read_text().replace('"seed": 1', '"seed": 2')
+    )
+    assert compress([*command, "--run", str(other)]) == 2
+    assert "other was trained on other data than" in capsys.readouterr().err
+
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "runs.json").write_text("{}")
+    assert compress(command) == 2
+    assert "was begun with other runs" in capsys.readouterr().err
 
 
 def test_the_table_relates_recipes_to_float():

@@ -120,7 +120,7 @@ def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shar
     assert (manifest.form, manifest.recipe, manifest.variant) == ("step", "int8", "uva-32")
     assert (manifest.resolution, manifest.pairing) == (32, "previous")
     assert manifest.state["scale"] > 0
-    # On frames that it was not calibrated on.
+    # On frames drawn apart from those that it was calibrated on.
     assert manifest.metrics["frames"] == 50
     assert manifest.metrics["with_float"]["mean_cc"] > 0.9
     assert manifest.metrics["with_reference_kernels"]["mean_cc"] > 0.95

@@ -9,10 +9,13 @@ from uva_tf.compression import qat
 from uva_tf.compression.agreement import agreement, file_maps
 from uva_tf.compression.gate import check_file
 from uva_tf.compression.recipes import PRUNED
-from uva_tf.config import StudentConfig
+from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.models.student import build_student
 from uva_tf.models.variants import VARIANTS, Variant
 from uva_tf.runtime.predictor import open_interpreter, to_bytes
+from uva_tf.training.journal import Journal
+from uva_tf.training.run import Run
+from uva_tf.training.stages import with_data
 
 # Every kind of layer there is, few of each.
 TINY = Variant(
@@ -140,6 +143,34 @@ def test_every_layout_becomes_an_integer_file(variant, noise_pairs):
     check_file(qat.lower_quantised(model, "int8-qat"), "step", integer=True)
 
 
+@pytest.mark.slow
+def test_an_interrupted_fine_tuning_ends_the_same(fast, shards, tmp_path, monkeypatch):
+    monkeypatch.setattr("uva_tf.training.loop.LOG_EVERY", 1)
+    monkeypatch.setattr("uva_tf.training.loop.CHECKPOINT_EVERY", 2)
+    changes = [f"compression.{stage}.steps=6" for stage in ("prune", "qat")]
+    changes += ["teachers.spatial=none", "teachers.temporal=none", "student.variant=tiny"]
+    config = with_data(PRESETS["smoke"]().changed(*changes), [shards.folder])
+    runs = [Run.create(tmp_path / name, config) for name in ("whole", "parts")]
+    for run in runs:
+        fast.pair.save(run.student)
+    whole = qat.fine_tune(runs[0], PRUNED).read_bytes()
+
+    log, breaks = Journal.log, [("prune", 5), (PRUNED, 3)]
+
+    def breaking(self, step, **values):
+        log(self, step, **values)
+        if (self._stage, step) in breaks:
+            breaks.remove((self._stage, step))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "log", breaking)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            qat.fine_tune(runs[1], PRUNED)
+    assert qat.fine_tune(runs[1], PRUNED).read_bytes() == whole
+    assert not breaks
+
+
 def test_pruning_reaches_its_share_and_quantisation_keeps_it(fast, noise_pairs):
     step = qat.build_twin(fast, FAST).step
     model = qat.prunable(step, 0.75, steps=10)
@@ -157,6 +188,11 @@ def test_pruning_reaches_its_share_and_quantisation_keeps_it(fast, noise_pairs):
     model(qat._stack(noise_pairs(2), step), training=False)  # applies the masks a last time
     kernel = step.get_layer("trunk2_conv").kernel.numpy()
     assert np.mean(kernel == 0) == pytest.approx(0.75, abs=0.01)
+    # The trunk is called twice in each step, the head once: both have reached it.
+    assert np.mean(step.get_layer("head1_conv").kernel.numpy() == 0) == pytest.approx(
+        0.75, abs=0.01
+    )
+    assert np.all(step.get_layer("head_deconv1").kernel.numpy() != 0)  # of no kind that keeps zeros
     assert np.mean(step.get_layer("stem_conv").kernel.numpy() == 0) == 0  # a small one
 
     rounded = qat.quantised(step, keep_zeros=True)

@@ -39,6 +39,8 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{args.out}: expected a name that ends in .tflite")
     if args.report:
         refuse_existing(args.report)
+        if args.report in (args.out, manifest_path(args.out)):
+            raise InputError(f"--report: {args.report} is where the model goes, name another")
         if args.recipe != "int8":
             raise InputError(f"--report: expected the recipe int8, not {args.recipe}")
 

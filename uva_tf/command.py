@@ -32,7 +32,7 @@ USERS_ERRNO = frozenset(
         errno.EROFS,
     }
 )
-QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization")
+QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
 Main = Callable[[list[str] | None], None]
 
 

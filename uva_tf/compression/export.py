@@ -31,7 +31,7 @@ from uva_tf.compression.recipes import FLOAT, INTEGER, TRAINED, int8
 from uva_tf.config import StudentConfig
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student, resolution
-from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.errors import ExportError, InputError
 from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.outputs import new_file, refuse_existing
 from uva_tf.runtime.predictor import open_interpreter
@@ -40,7 +40,7 @@ from uva_tf.training.stages import load_student, open_data
 
 INTEGER_OUTPUT = "attention, uint8 [1, R, R, 1], 0 to 255 at the most looked-at place"
 
-# Real frames that a file was not calibrated on, to compare its maps on.
+# Real frames, drawn apart from those of calibration, to compare a file's maps on.
 CHECKED = 50
 
 # The least agreement with the float student, by recipe. A well-trained student's is far better
@@ -62,7 +62,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     """Convert a run's student and write the file and its manifest.
 
     The maps are compared with the float student's, and with those of other kernels, on
-    frames of the run's training data; an integer model is calibrated on others of them.
+    frames of the run's training data; those that calibrate an integer model are drawn apart.
 
     Args:
         recipe: one of `RECIPES`.
@@ -76,13 +76,13 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     refuse_existing(manifest_path(out))
     student = load_student(run)
     datasets, seed = open_data(run.config), run.config.seed
-    names: list[str] = []
+    names, pairs = calibration_pairs(datasets, seed) if recipe in INTEGER else ([], [])
     if recipe in TRAINED:
         content = _fine_tuned(run, recipe)
+        check_file(content, "step", integer=True)
         if form == "pair":
             content = pair_of_step(content, run.config.student.pairing)
     else:
-        names, pairs = calibration_pairs(datasets, seed) if recipe == "int8" else ([], [])
         content = to_tflite(student, recipe, form, pairs)
     _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
     return write_model(
@@ -97,11 +97,17 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
 
 
 def layers_of(run: Run, manifest: Manifest, content: bytes) -> list[LayerNoise]:
-    """What post-training quantisation does to every layer of an `int8` file of a run."""
+    """What post-training quantisation does to every layer of an `int8` file of a run.
+
+    Raises ExportError for a file of another student.
+    """
     datasets, seed = open_data(run.config), run.config.seed
     _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
     exact = to_tflite(load_student(run), "fp32", manifest.form)
-    return layer_noise(exact, content, manifest.form, unseen)
+    try:
+        return layer_noise(exact, content, manifest.form, unseen)
+    except ValueError as error:
+        raise ExportError(f"no report on its layers: {error}") from error
 
 
 def to_tflite(student: Student, recipe: str, form: str, pairs: Sequence[Pair] = ()) -> bytes:
@@ -201,7 +207,7 @@ def write_model(
         state=_state_quantisation(content, form),
         metrics=measure(),
         calibration=calibration,
-        versions=_versions(),
+        versions=_versions(recipe),
     )
     # The manifest comes into place first: a reader never finds the file without it.
     with new_file(out) as path, new_file(manifest_path(out)) as beside:
@@ -257,8 +263,10 @@ def _state_quantisation(content: bytes, form: str) -> dict[str, float]:
     return {"scale": float(scale), "zero_point": int(zero_point)} if scale else {}
 
 
-def _versions() -> dict[str, str]:
+def _versions(recipe: str) -> dict[str, str]:
     """Of the packages that a file depends on."""
-    names = ("keras", "ai-edge-litert")
+    names = ["keras", "ai-edge-litert"]
+    if recipe in TRAINED:
+        names += ["tf_keras", "tensorflow-model-optimization"]
     found = {name: importlib.metadata.version(name) for name in names}
     return {"uva_tf": __version__, **found, "tensorflow": tf.__version__}

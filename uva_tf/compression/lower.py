@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from uva_tf.runtime.errors import ExportError
+
 Endpoint = Callable[..., dict[str, tf.Tensor]]
 
 
@@ -27,6 +29,8 @@ def lower(
         signature: of its inputs, in that order.
         form: the signature's name.
         configure: sets the converter up.
+
+    Raises ExportError for what the converter refuses.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -37,4 +41,8 @@ def lower(
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[form])
         configure(converter)
-        return converter.convert()
+        try:
+            return converter.convert()
+        except Exception as error:  # of TensorFlow, of many kinds
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ExportError(f"TensorFlow's converter refuses the {form}: {reason}") from error

@@ -89,7 +89,7 @@ def layer_noise(
     """Compare an integer .tflite file with the float file of the same student.
 
     Args:
-        form: `pair` or `step`; a step's state is the float file's, of the other frame.
+        form: `pair` or `step`; each file gets the state that it makes of the other frame.
         pairs: frames `[S, S, 3]` uint8 to run both files on.
 
     Returns:
@@ -327,8 +327,9 @@ class _Meter:
 
     def _as_written(self, one: int, two: int) -> np.ndarray:
         """The float file's tensor as the integer file would write it."""
-        # What was fed is as it was fed: a frame's bytes lie half-way between two levels.
-        if self._target.behind(two, REWRITES) in self._target.inputs:
+        # Frames are as they were fed: their bytes lie half-way between two levels.
+        fed = self._target.inputs.get(self._target.behind(two, REWRITES), "state")
+        if fed != "state":
             return self._target.value(two)
         return _rounded(self._source.value(one), self._target.details[two])
 
@@ -338,19 +339,18 @@ def _feeds(
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Inputs of the float file and of the integer one, for each pair of frames."""
     details = {name: source.details[tensor] for tensor, name in source.inputs.items()}
-    state = next((target.details[t] for t, name in target.inputs.items() if name == "state"), None)
     side = details["frame"]["shape"][1]
     for pair in pairs:
         frame, other = (shrink(picture, side)[None] for picture in pair)  # (1, R, R, 3)
         if form == "pair":
             yield ({"frame": frame, "other": other},) * 2
-        else:
-            nothing = np.zeros(details["state"]["shape"], np.float32)
-            memory = source.run({"frame": other, "state": nothing})["state"]
-            yield (
-                {"frame": frame, "state": memory},
-                {"frame": frame, "state": _rounded(memory, state)},
-            )
+            continue
+        fed = []
+        for graph, kind in ((source, np.float32), (target, np.uint8)):
+            nothing = np.zeros(details["state"]["shape"], kind)
+            state = graph.run({"frame": other, "state": nothing})["state"]
+            fed.append({"frame": frame, "state": state})
+        yield fed[0], fed[1]
 
 
 def _call(interpreter: Interpreter, values: Sequence[np.ndarray]) -> np.ndarray:

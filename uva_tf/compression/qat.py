@@ -5,13 +5,15 @@ built with tf_keras by the same builder, given the student's weights, and fine-t
 same loop on the same losses. It is fine-tuned as `step`, in which every layer is called
 once: tfmot does not fold batch normalisation behind layers that are called twice.
 
-Importing tfmot changes what `tf.keras` is for a whole process: import this in one of its own.
+Importing tfmot changes what `tf.keras` is for a whole process. Nothing here writes it, yet
+`pipelines/qat.py` is a process of its own, and other modules don't import this one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +52,7 @@ SMALLEST_PRUNED = 1000  # weights of a kernel
 
 
 def fine_tune(run: Run, recipe: str) -> Path:
-    """Fine-tune a run's student for a recipe of `TRAINED`; an interrupted one goes on.
+    """Fine-tune a run's student for a recipe of `TRAINED` on one device; goes on where it was.
 
     Returns:
         The quantised `step`, a .tflite file without a manifest, for `export.convert`.
@@ -65,6 +67,10 @@ def fine_tune(run: Run, recipe: str) -> Path:
         raise InputError(
             f"{config.student.variant} can't be fine-tuned: expected one of {', '.join(VARIANTS)}"
         )
+    # To the last step: what was best on validation before may hold less zeros.
+    loop = replace(config.loop, keep="last", strategy="one")
+    config = replace(config, loop=loop)
+    run = Run(run.folder, config)
     student = load_student(run)
     datasets = open_data(config)
     _, pairs = calibration_pairs(datasets, config.seed)
@@ -111,14 +117,22 @@ def prunable(step: tf_keras.Model, sparsity: float, steps: int) -> tf_keras.Mode
     More and more of them, until three fifths of the steps are over.
     """
     ramp = max(1, steps * 3 // 5)
-    schedule = tfmot.sparsity.keras.PolynomialDecay(
-        0.0, sparsity, begin_step=0, end_step=ramp, frequency=max(1, ramp // 60)
-    )
+    trunk = tf_keras.Model(step.input["frame"], step.output["state"])
+
+    def schedule(layer: layers.Layer) -> tfmot.sparsity.keras.PolynomialDecay:
+        calls = 1 + any(layer is other for other in trunk.layers)  # in each step, on two frames
+        return tfmot.sparsity.keras.PolynomialDecay(
+            0.0, sparsity, begin_step=0, end_step=calls * ramp, frequency=calls * max(1, ramp // 60)
+        )
 
     def wrap(layer: layers.Layer) -> layers.Layer:
-        convolution = isinstance(layer, layers.Conv2D | layers.SeparableConv2D)
+        if isinstance(layer, layers.GaussianNoise):  # which checkpoints would not resume
+            return layers.Activation("linear", name=layer.name)
+        # tfmot keeps the zeros of these alone.
+        convolution = type(layer) in (layers.Conv2D, layers.SeparableConv2D)
         if convolution and max(map(np.size, layer.get_weights())) >= SMALLEST_PRUNED:
-            return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+            prune = tfmot.sparsity.keras.prune_low_magnitude
+            return prune(layer, pruning_schedule=schedule(layer))
         return layer
 
     model = tf_keras.models.clone_model(step, clone_function=wrap)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +25,10 @@ from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.outputs import new_file
 from uva_tf.training.run import Run
 
-FLOAT = "fp32"  # what the others are compared with
+BASELINE = "fp32"  # what the others are compared with
 SHOWN = ("CC", "SIM", "AUC-Judd", "sAUC")
 AGREEMENT = {"mean_cc": "mean CC", "worst_cc": "worst CC", "close": "within 2 of 255"}
-FILE = "compression.md"
+FILE, RUNS = "compression.md", "runs.json"
 
 
 @dataclass(frozen=True)
@@ -50,25 +52,46 @@ class Row:
     metrics: dict[str, Any]
 
 
+def open_comparison(runs: Sequence[Run], folder: Path) -> None:
+    """Note in a folder which runs are compared in it, before anything takes long.
+
+    Raises InputError if two are of one variant and seed, one is not trained, they were
+    trained on different data or on no video to score, or the folder is of other runs.
+    """
+    names = [_name(run) for run in runs]
+    for run, name in zip(runs, names, strict=True):
+        if names.count(name) > 1:
+            raise InputError(f"{run.folder}: another run is of the same variant and seed")
+        if run.config.data_sha256 != runs[0].config.data_sha256:
+            raise InputError(f"{run.folder} was trained on other data than {runs[0].folder}")
+        if not run.student.is_file():
+            raise InputError(f"{run.folder}: no student.keras yet, finish its training")
+    to_score([Path(path) for path in runs[0].config.data])
+    checksums = [hashlib.sha256(run.student.read_bytes()).hexdigest() for run in runs]
+    text = json.dumps(dict(zip(names, checksums, strict=True)), indent=1) + "\n"
+    if not (folder / RUNS).exists():
+        with new_file(folder / RUNS) as path:
+            path.write_text(text)
+    elif (folder / RUNS).read_text() != text:
+        raise InputError(f"{folder} was begun with other runs: choose another --out")
+
+
 def convert_all(
     runs: Sequence[Run], recipes: Sequence[str], form: str, folder: Path
 ) -> dict[tuple[Run, str], Path]:
-    """Convert runs, fine-tuned where a recipe needs it, into a folder; files there are kept.
-
-    Raises InputError if two runs are of one variant and seed.
-    """
-    names = {run: f"{run.config.student.variant}-{run.config.seed}" for run in runs}
-    for run in runs:
-        if list(names.values()).count(names[run]) > 1 or runs.count(run) > 1:
-            raise InputError(f"{run.folder}: another run is of the same variant and seed")
+    """Convert runs, fine-tuned where a recipe needs it, into a folder; files there are kept."""
     files = {}
     for run in runs:
         for recipe in recipes:
-            path = folder / f"{names[run]}-{recipe}-{form}.tflite"
+            path = folder / f"{_name(run)}-{recipe}-{form}.tflite"
             if not path.exists():
                 convert(run, recipe, form, path)
             files[run, recipe] = path
     return files
+
+
+def _name(run: Run) -> str:
+    return f"{run.config.student.variant}-{run.config.seed}"
 
 
 def score_files(
@@ -81,14 +104,10 @@ def score_files(
 
     Args:
         every: score every so manieth frame.
-
-    Raises InputError if the runs were not trained on the same data.
     """
-    runs = list(dict.fromkeys(run for run, _ in files))
-    if any(run.config.data_sha256 != runs[0].config.data_sha256 for run in runs):
-        raise InputError("the runs were trained on different data: compare those on the same")
+    run = next(iter(files))[0]
     found: dict[tuple[Run, str], list[np.ndarray]] = {key: [] for key in files}
-    for dataset in to_score([Path(folder) for folder in runs[0].config.data]):
+    for dataset in to_score([Path(folder) for folder in run.config.data]):
         sources = {path.name: open_source(path, dataset.size) for path in files.values()}
         settings = Settings(every=every)
         scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
@@ -122,7 +141,7 @@ def measure(
                     variant,
                     recipe,
                     values[recipe],
-                    values[FLOAT],
+                    values[BASELINE],
                     timing,
                     zipped_size(path),
                     manifest.metrics,

@@ -138,8 +138,12 @@ def fine_tune_all(
 
     with ThreadPoolExecutor(jobs) as pool:
         tasks = [pool.submit(fine_tune, run) for run in runs]
-        for task in progress(iter(tasks), len(tasks)):
-            task.result()
+        try:
+            for task in progress(iter(tasks), len(tasks)):
+                task.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _in_process(command: Sequence[str], name: str, jobs: int) -> None:
