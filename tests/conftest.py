@@ -134,6 +134,22 @@ def student():
     return built
 
 
+@pytest.fixture(scope="module")
+def tiny_variant():
+    """A row of `VARIANTS`, for a module's tests alone: every kind of layer, few of each."""
+    from uva_tf.models.variants import VARIANTS, Variant
+
+    VARIANTS["tiny"] = Variant(
+        resolution=32,
+        trunk="conv16 | res16 | conv16",
+        path="res16 conv16",
+        head="conv16",
+        decoder="deconv8 deconv1",
+    )
+    yield "tiny"
+    del VARIANTS["tiny"]
+
+
 @pytest.fixture(scope="session")
 def noise_pairs():
     """A function that makes pairs of frames, the same ones at every call."""

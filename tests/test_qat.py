@@ -11,29 +11,13 @@ from uva_tf.compression.gate import check_file
 from uva_tf.compression.recipes import PRUNED
 from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.models.student import build_student
-from uva_tf.models.variants import VARIANTS, Variant
+from uva_tf.models.variants import VARIANTS
 from uva_tf.runtime.predictor import open_interpreter, to_bytes
 from uva_tf.training.journal import Journal
 from uva_tf.training.run import Run
 from uva_tf.training.stages import with_data
 
-# Every kind of layer there is, few of each.
-TINY = Variant(
-    resolution=32,
-    trunk="conv16 | res16 | conv16",
-    path="res16 conv16",
-    head="conv16",
-    decoder="deconv8 deconv1",
-)
 FAST = StudentConfig("tiny")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    """A row of `VARIANTS` for these tests alone."""
-    VARIANTS["tiny"] = TINY
-    yield
-    del VARIANTS["tiny"]
 
 
 def used(config, seed=0):
@@ -48,7 +32,7 @@ def used(config, seed=0):
 
 
 @pytest.fixture(scope="module")
-def fast(tiny):
+def fast(tiny_variant):
     return used(FAST)
 
 

@@ -317,6 +317,7 @@ def smoke() -> Config:
     `train.py --preset smoke` on synthetic data: under a minute on 2 cores; learns nothing.
     """
     short = StageConfig(steps=3, batch=4)
+    gentle = replace(short, learning_rate=1e-5)
     return Config(
         name="smoke",
         student=StudentConfig("uva-32"),
@@ -324,7 +325,7 @@ def smoke() -> Config:
         distill=short,
         joint=short,
         teacher=TeacherConfig(widths=(8, 8, 8, 8), decoder=8),
-        compression=CompressionConfig(prune=short, qat=short),
+        compression=CompressionConfig(prune=gentle, qat=gentle),
     )
 
 
