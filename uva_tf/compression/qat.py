@@ -75,6 +75,7 @@ def fine_tune(run: Run, recipe: str) -> Path:
     datasets = open_data(config)
     _, pairs = calibration_pairs(datasets, config.seed)
     tf_keras.utils.set_random_seed(config.seed)
+    tf_keras.backend.reset_uids()  # names of layers, which the file holds, count up in a process
     step = build_twin(student, config.student).step
     compression, pairing = config.compression, config.student.pairing
     if recipe == PRUNED:
