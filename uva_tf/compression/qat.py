@@ -5,8 +5,9 @@ built with tf_keras by the same builder, given the student's weights, and fine-t
 same loop on the same losses. It is fine-tuned as `step`, in which every layer is called
 once: tfmot does not fold batch normalisation behind layers that are called twice.
 
-Importing tfmot changes what `tf.keras` is for a whole process. Nothing here writes it, yet
-`pipelines/qat.py` is a process of its own, and other modules don't import this one.
+Importing tfmot changes which Keras TensorFlow itself offers, for a whole process. Nothing here
+asks TensorFlow for one, yet `pipelines/qat.py` is a process of its own, and no other module
+imports this one.
 """
 
 from __future__ import annotations

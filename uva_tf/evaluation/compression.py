@@ -120,8 +120,6 @@ def score_files(
 def measure(
     files: dict[tuple[Run, str], Path],
     scores: dict[tuple[Run, str], np.ndarray],
-    *,
-    rounds: int | None = None,
 ) -> list[Row]:
     """A row for each variant and recipe; the files of a variant's first run are timed in turn."""
     rows = []
@@ -132,9 +130,7 @@ def measure(
     for variant, runs in variants.items():
         timed = [files[runs[0], recipe] for recipe in recipes]
         values = {r: np.stack([scores[run, r] for run in runs]) for r in recipes}
-        for recipe, path, timing in zip(
-            recipes, timed, benchmark(timed, rounds=rounds, memory=True), strict=True
-        ):
+        for recipe, path, timing in zip(recipes, timed, benchmark(timed, memory=True), strict=True):
             manifest, _ = read_manifest(path)
             rows.append(
                 Row(
