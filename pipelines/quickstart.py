@@ -80,9 +80,11 @@ def _sources(run, int8: Path, size: int) -> dict:
 
 
 def _predict(model: Path, clip: Path, overlay: Path) -> None:
-    from uva_tf.runtime.annotate import annotate, write_overlay
+    from uva_tf.runtime.annotate import annotate
     from uva_tf.runtime.outputs import new_file
+    from uva_tf.runtime.overlay import heat
     from uva_tf.runtime.predictor import Predictor
+    from uva_tf.runtime.sinks import write_overlay
     from uva_tf.runtime.video import VideoReader, VideoWriter
 
     with (
@@ -90,7 +92,7 @@ def _predict(model: Path, clip: Path, overlay: Path) -> None:
         new_file(overlay) as path,
         VideoWriter(path, video.rate, video.width, video.height) as writer,
     ):
-        annotate(video, Predictor(model, channels="bgr"), [write_overlay(writer.write)])
+        annotate(video, Predictor(model, channels="bgr"), [write_overlay(writer.write, heat)])
 
 
 def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None:

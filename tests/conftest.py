@@ -176,6 +176,35 @@ def files(student, noise_pairs):
     }
 
 
+class Camera:
+    """A capture device of 64x48 that is unplugged after three frames."""
+
+    left = 3
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def get(self, prop):
+        return {cv2.CAP_PROP_FRAME_WIDTH: 64, cv2.CAP_PROP_FRAME_HEIGHT: 48}.get(prop, 0)
+
+    def read(self):
+        self.left -= 1
+        return (True, np.full((48, 64, 3), 128, np.uint8)) if self.left >= 0 else (False, None)
+
+    def release(self):
+        pass
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    """Lets OpenCV find a `Camera` under every number, while files stay files."""
+    opened = cv2.VideoCapture
+    monkeypatch.setattr(
+        cv2, "VideoCapture", lambda *a: Camera() if isinstance(a[0], int) else opened(*a)
+    )
+    return Camera
+
+
 @pytest.fixture(scope="session")
 def script():
     """A function that loads a script of the repository by its path, as a module."""

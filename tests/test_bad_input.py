@@ -201,7 +201,7 @@ def avi_without_frames(path):
     ("name", "make", "words"),
     [
         ("absent.mp4", lambda path: None, "absent.mp4: no such video file"),
-        ("folder.mp4", Path.mkdir, "folder.mp4: no such video file"),
+        ("folder.mp4", Path.mkdir, "folder.mp4: no pictures"),
         ("text.mp4", text_called_mp4, "text.mp4: no frame can be read"),
         ("empty.mp4", Path.touch, "empty.mp4: no frame can be read"),
         ("still.avi", avi_without_frames, "still.avi: no frame can be read"),
@@ -308,7 +308,9 @@ def test_predict_refuses_to_overwrite(tmp_path, model, video, refused, taken):
         ("--model {model} --camera -1", "camera"),
         ("--model {model} --camera 100", "expected 0 to 99"),
         ("--model {model} {video} --overlay {here}/m/o.mp4 --maps {here}/m", "overlap"),
+        ("--model {model} {video} --overlay {here}/m/o.mp4 --csv {here}/m", "overlap"),
         ("--model {model} {video} --overlay {here}/overlay.txt", "overlay.txt"),
+        ("--model {model} {video} --style plain", "'plain'"),
         ("--model {model} {video} --overlay {video}/o.mp4", "is not a folder"),
         ("--model {model} {video} --maps {video}/deep/maps", "folder"),
     ],

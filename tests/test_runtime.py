@@ -1,18 +1,14 @@
-"""The runtime's parts: frames, outputs, video, overlay."""
-
-from pathlib import Path
+"""The runtime's parts: frames, resizing, outputs."""
 
 import cv2
 import numpy as np
 import pytest
 
-from uva_tf.runtime.annotate import Stopped, annotate, write_maps
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.outputs import new_file, new_folder
 from uva_tf.runtime.predictor import to_bytes
 from uva_tf.runtime.resize import resize
-from uva_tf.runtime.video import VideoReader, VideoWriter, enlarge, overlay
 
 
 class TestShrink:
@@ -106,88 +102,7 @@ class TestOutputs:
         assert path.read_text() == "mine"
 
 
-class TestVideo:
-    def test_frames_rate_and_length_survive(self, tmp_path):
-        path = tmp_path / "clip.mp4"
-        colours = [(0, 0, 255), (0, 255, 0), (255, 0, 0), (128, 128, 128)]
-        with VideoWriter(path, 24, 64, 48) as writer:
-            for colour in colours:
-                writer.write(np.full((48, 64, 3), colour, np.uint8))
-        with VideoReader(path) as video:
-            assert (video.width, video.height, video.rate, video.length) == (64, 48, 24, 4)
-            means = [frame.mean(axis=(0, 1)) for frame in video]
-        # MPEG-4 stores colours in coarse chroma steps.
-        np.testing.assert_allclose(means, colours, atol=12)
-
-    def test_a_name_with_a_colon_is_a_file(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        with VideoWriter(Path("12:30.mp4"), 25, 64, 48) as writer:
-            writer.write(np.zeros((48, 64, 3), np.uint8))
-        with VideoReader(Path("12:30.mp4")) as video:
-            assert len(list(video)) == 1
-
-    def test_a_video_that_lost_frames_is_reported(self, tmp_path):
-        writer = VideoWriter(tmp_path / "clip.mp4", 25, 64, 48)
-        with pytest.raises(OSError, match="not all frames"), writer:
-            writer.write(np.zeros((48, 64, 3), np.uint8))
-            writer.write(np.zeros((99, 99, 3), np.uint8))  # dropped by OpenCV without a word
-
-    def test_a_writer_that_cannot_open_says_so(self, tmp_path):
-        with pytest.raises(InputError, match="can't be written"):
-            VideoWriter(tmp_path / "clip.txt", 25, 64, 48)
-
-
-class TestOverlay:
-    def test_is_clear_where_nobody_looks(self):
-        frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        attention = np.zeros((16, 16), np.uint8)
-        # Truncation of a float product.
-        np.testing.assert_allclose(overlay(frame, attention).astype(int), frame, atol=1)
-        attention[:, 8:] = 255
-        drawn = overlay(frame, attention)
-        np.testing.assert_allclose(drawn[:, :24].astype(int), frame[:, :24], atol=1)
-        assert np.abs(drawn[:, 44:].astype(int) - frame[:, 44:]).mean() > 20
-
-    def test_enlarge_keeps_the_peak_in_its_place(self):
-        attention = np.zeros((32, 32), np.uint8)
-        attention[8, 20] = 255
-        large = enlarge(attention, 640, 360)
-        row, column = np.unravel_index(large.argmax(), large.shape)
-        assert (row / 360, column / 640) == pytest.approx((8.5 / 32, 20.5 / 32), abs=0.01)
-
-
 def test_bytes_of_a_map_round_and_stay():
     np.testing.assert_array_equal(to_bytes(np.float32([0, 0.5, 1, 1.1])), [0, 128, 255, 255])
     given = np.uint8([3, 200])
     assert to_bytes(given) is given
-
-
-class Echo:
-    """A predictor whose map is the frame's mean."""
-
-    def run(self, frames):
-        for frame in frames:
-            yield np.full((4, 4), int(frame.mean()), np.uint8)
-
-
-class TestAnnotate:
-    frames = [np.full((12, 20, 3), value, np.uint8) for value in (10, 20, 30)]
-
-    def test_hands_each_frame_with_its_own_map(self):
-        seen = []
-        sink = lambda frame, attention: seen.append((frame[0, 0, 0], attention[0, 0]))  # noqa: E731
-        assert annotate(iter(self.frames), Echo(), [sink]) == 3
-        assert seen == [(10, 10), (20, 20), (30, 30)]
-
-    def test_maps_are_numbered_grey_and_of_the_frames_size(self, tmp_path):
-        annotate(iter(self.frames), Echo(), [write_maps(tmp_path)])
-        assert sorted(p.name for p in tmp_path.iterdir()) == [f"00000{n}.png" for n in (1, 2, 3)]
-        picture = cv2.imread(str(tmp_path / "000002.png"), cv2.IMREAD_UNCHANGED)
-        assert (picture.shape, picture.dtype, picture.max()) == ((12, 20), np.uint8, 20)
-
-    def test_a_sink_can_stop_the_stream(self):
-        def sink(frame, attention):
-            if frame[0, 0, 0] == 20:
-                raise Stopped
-
-        assert annotate(iter(self.frames), Echo(), [sink]) == 1

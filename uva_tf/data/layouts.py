@@ -14,10 +14,10 @@ from pathlib import Path
 
 from uva_tf.data import readers, synthetic
 from uva_tf.data.folders import files_by_name, listed, subfolders
-from uva_tf.data.pictures import IMAGE_SUFFIXES
 from uva_tf.data.recordings import Recording, unreadable, withheld
 from uva_tf.data.tables import SPLITS, FixationTable, read_fixations, some
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.pictures import IMAGE_SUFFIXES
 from uva_tf.runtime.video import VIDEO_SUFFIXES
 
 

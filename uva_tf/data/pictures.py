@@ -14,17 +14,15 @@ from scipy.io import loadmat, whosmat
 from uva_tf.data.gaze import Fixations
 from uva_tf.data.recordings import to_unit
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.video import MOST_PIXELS
+from uva_tf.runtime.pictures import MOST_BYTES, MOST_PIXELS, decode
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 # Maps of fixations: JPEG would add some of its own.
 FIXATION_SUFFIXES = (".bmp", ".mat", ".png")
-MOST_BYTES = 2**28
 
 
 def read_picture(path: Path) -> np.ndarray:
     """Read a photograph or a frame as `[H, W, 3]` uint8 RGB."""
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def read_map(path: Path) -> np.ndarray:
@@ -32,7 +30,7 @@ def read_map(path: Path) -> np.ndarray:
 
     Raises InputError for anything else.
     """
-    picture = _decode(path, cv2.IMREAD_UNCHANGED)
+    picture = decode(path, cv2.IMREAD_UNCHANGED)
     if picture.dtype != np.uint8:
         raise InputError(f"{path}: a map of {8 * picture.itemsize} bits, expected 8-bit grey")
     if picture.ndim == 3 and picture.shape[2] == 4:
@@ -103,24 +101,6 @@ def _pairs(part: np.ndarray, path: Path) -> np.ndarray:
     if part.dtype.kind not in "uif" or part.ndim != 2 or part.shape[1] != 2:
         raise InputError(f"{path}: gaze is {part.dtype} {part.shape}, expected rows of x and y")
     return part.astype(float)
-
-
-def _decode(path: Path, flags: int) -> np.ndarray:
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size} bytes are too many for a picture")
-    content = path.read_bytes()
-    try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:  # no bytes, or more pixels than allowed
-        picture = None
-    if picture is None:
-        raise InputError(f"{path}: not a picture that OpenCV can read")
-    # Where a JPEG stops short, OpenCV fills in grey: after the last start of a scan (FF DA)
-    # there must be an end (FF D9), which can't be part of the pixels.
-    jpeg = content.startswith(b"\xff\xd8")
-    if jpeg and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        raise InputError(f"{path}: the file ends before its picture does")
-    return picture
 
 
 def _read_mat(path: Path, name: str) -> np.ndarray:

@@ -13,7 +13,6 @@ from uva_tf.data.folders import check_joined, listed, numbered_files
 from uva_tf.data.gaze import Fixations
 from uva_tf.data.pictures import (
     FIXATION_SUFFIXES,
-    IMAGE_SUFFIXES,
     read_fixation_map,
     read_map,
     read_picture,
@@ -22,6 +21,7 @@ from uva_tf.data.pictures import (
 from uva_tf.data.recordings import NOWHERE, OUTSIDE, REPEATED, Recording, Sample, to_unit
 from uva_tf.data.tables import FixationTable
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.pictures import IMAGE_SUFFIXES
 from uva_tf.runtime.video import VideoReader
 
 NOBODY = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))

@@ -1,46 +1,62 @@
-"""Videos in, overlay videos and map pictures out."""
+"""Videos and cameras in, overlay videos out."""
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.resize import resize
+from uva_tf.runtime.pictures import MOST_PIXELS
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
-MOST_PIXELS = 2**26
+
+
+class Frame(NamedTuple):
+    """A frame of a stream: `[H, W, 3]` uint8 BGR, and when it is shown."""
+
+    pixels: np.ndarray
+    seconds: float
 
 
 class VideoReader:
-    """The frames of a video file or a camera, as `[H, W, 3]` uint8 BGR arrays.
+    """The frames of a video file or a camera, in order, once.
 
-    Iterating yields every frame in order, once. Raises InputError on opening if
-    the source is absent, is no video, holds no frame, or announces frames of more than
-    `MOST_PIXELS`.
+    Iterating yields `[H, W, 3]` uint8 BGR arrays, `timed()` yields a Frame each, upright as
+    the file's metadata say. A camera that gives no more raises OSError.
+
+    Raises InputError on opening if the source is absent, is no video, holds no frame, or
+    announces frames of more than `MOST_PIXELS`.
 
     Args:
         source: a file, or the number of a camera.
         threads: for decoding a file; 0 leaves it to FFmpeg.
 
     Attributes:
-        width, height: size of the frames in pixels.
-        rate: frames per second.
+        name: of the source, for messages.
+        width, height: size of the first frame in pixels.
+        rate: frames per second, their mean where they come unevenly.
         length: number of frames the container announces; 0 if it does not say.
+        live: whether it is a camera.
     """
 
     def __init__(self, source: Path | int, *, threads: int = 0):
-        if isinstance(source, Path) and not source.is_file():
+        self.live = isinstance(source, int)
+        self.name = f"camera {source}" if self.live else str(source)
+        if not self.live and not source.is_file():
             raise InputError(f"{source}: no such video file")
-        name = f"camera {source}" if isinstance(source, int) else str(source)
         # Absolute: FFmpeg takes what stands before a colon for a protocol.
         self._capture = (
             cv2.VideoCapture(source)
-            if isinstance(source, int)
+            if self.live
             else cv2.VideoCapture(
                 str(source.absolute()), cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, threads]
             )
@@ -51,25 +67,44 @@ class VideoReader:
         )
         if pixels > MOST_PIXELS:
             raise InputError(
-                f"{name}: frames of {pixels:.0f} pixels, expected {MOST_PIXELS} at most"
+                f"{self.name}: frames of {pixels:.0f} pixels, expected {MOST_PIXELS} at most"
             )
-        ok, self._next = self._capture.read() if self._capture.isOpened() else (False, None)
-        if not ok:
-            raise InputError(f"{name}: no frame can be read, expected a video that OpenCV decodes")
-        self.height, self.width = self._next.shape[:2]
+        self._start = time.monotonic()
+        self._next = self._read() if self._capture.isOpened() else None
+        if self._next is None:
+            raise InputError(
+                f"{self.name}: no frame can be read, expected a "
+                + ("camera" if self.live else "video that OpenCV decodes")
+            )
+        self.height, self.width = self._next.pixels.shape[:2]
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
         if not 0 < self.rate < 1000:
-            if isinstance(source, Path):
-                raise InputError(f"{name}: the frame rate reads {self.rate}, expected 1 to 1000")
+            if not self.live:
+                raise InputError(
+                    f"{self.name}: the frame rate reads {self.rate}, expected 1 to 1000"
+                )
             self.rate = 30.0  # many cameras do not say
         self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def timed(self) -> Iterator[Frame]:
+        """Every frame with its time, in seconds from the beginning."""
         while self._next is not None:
             frame, self._next = self._next, None
             yield frame
-            ok, frame = self._capture.read()
-            self._next = frame if ok else None
+            self._next = self._read()
+        if self.live:
+            raise OSError(f"{self.name} gives no more frames, was it unplugged?")
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (frame.pixels for frame in self.timed())
+
+    def _read(self) -> Frame | None:
+        ok, pixels = self._capture.read()
+        if not ok:
+            return None
+        if self.live:
+            return Frame(pixels, time.monotonic() - self._start)
+        return Frame(pixels, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
 
     def close(self) -> None:
         """Release the file or the camera."""
@@ -90,11 +125,11 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, rate: float, width: int, height: int):
-        self._path, self._count = path.absolute(), 0
+        self._path, self._size, self._count = path.absolute(), (width, height), 0
         # MPEG-4 counts time in at most 65535 parts of a second.
         rate = round(rate, 3 if rate < 65 else 1)
         code = cv2.VideoWriter_fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(self._path), code, rate, (width, height))
+        self._writer = cv2.VideoWriter(str(self._path), code, rate, self._size)
         if not self._writer.isOpened():
             raise InputError(
                 f"{path.name}: can't be written as {width}x{height} MPEG-4 at {rate} frames/s, "
@@ -102,9 +137,26 @@ class VideoWriter:
             )
 
     def write(self, frame: np.ndarray) -> None:
-        """Append one `[H, W, 3]` uint8 BGR frame."""
+        """Append one `[H, W, 3]` uint8 BGR frame.
+
+        Raises InputError for one of another size, and OSError while there is still room on
+        the disk to end the file, so that the frames before can be seen.
+        """
+        if frame.shape[1::-1] != self._size:
+            width, height = self._size
+            raise InputError(
+                f"frame {self._count + 1} is {frame.shape[1]}x{frame.shape[0]}, the first was "
+                f"{width}x{height}: a video has one size"
+            )
+        if shutil.disk_usage(self._path.parent).free < self._reserve():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path.name)
         self._writer.write(frame)
         self._count += 1
+
+    def _reserve(self) -> int:
+        """Bytes that the next frame, what FFmpeg holds back, and the file's index may take."""
+        width, height = self._size
+        return 2**20 + width * height + 64 * self._count
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -115,32 +167,3 @@ class VideoWriter:
             arrived = cv2.VideoCapture(str(self._path)).get(cv2.CAP_PROP_FRAME_COUNT)
             if arrived != self._count:
                 raise OSError(f"{self._path.name}: not all frames were written, is the disk full?")
-
-
-def enlarge(attention: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, as evaluation does."""
-    levels = resize(attention, height, width, np.float32)
-    # In place: new arrays of this size cost more than the resizing.
-    np.rint(levels, out=levels)
-    np.clip(levels, 0, 255, out=levels)
-    return levels.astype(np.uint8)
-
-
-def overlay(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Draw attention over a frame as a heat map that is clear where nobody looks.
-
-    Args:
-        frame: `[H, W, 3]` uint8 BGR.
-        attention: `[h, w]` uint8, 255 at the most looked-at place.
-
-    Returns:
-        `[H, W, 3]` uint8 BGR.
-    """
-    height, width = frame.shape[:2]
-    # Colour the small map: enlarging three channels costs less than colouring every pixel.
-    heat = cv2.applyColorMap(attention, cv2.COLORMAP_TURBO)  # (h, w, 3)
-    heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
-    # For the eye OpenCV's cubic will do, which takes a fifth of the time of `enlarge`.
-    weight = cv2.resize(attention, (width, height), interpolation=cv2.INTER_CUBIC)
-    weight = weight.astype(np.float32)[..., None] * (0.7 / 255)
-    return (frame + weight * (heat.astype(np.float32) - frame)).astype(np.uint8)

@@ -1,0 +1,183 @@
+"""Where frames come from and go to: videos, folders of pictures, cameras, overlay videos."""
+
+import shutil
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from uva_tf.runtime import video as video_module
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.sources import PictureReader, open_source
+from uva_tf.runtime.video import VideoReader, VideoWriter
+
+RED, GREEN, BLUE, GREY = (0, 0, 255), (0, 255, 0), (255, 0, 0), (128, 128, 128)
+# Chroma is stored coarsely by every codec.
+CODEC = 12
+
+
+def plain(colour, width=64, height=48):
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def write(path, frames, rate=24, codec="mp4v"):
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def turn_by_metadata(path):
+    """Write into an MP4 file's track header that it is shown turned clockwise."""
+    content = bytearray(path.read_bytes())
+    upright = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    turned = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    header = content.index(b"tkhd")
+    place = content.index(upright, header)
+    content[place : place + len(turned)] = turned
+    path.write_bytes(content)
+
+
+def delay_by_metadata(path, frames):
+    """Write into an MP4 file's time table that its last frame comes half a frame late."""
+    content = path.read_bytes()
+    place = content.index(b"stts")
+    version, entries, count, ticks = struct.unpack(">4I", content[place + 4 : place + 20])
+    assert (entries, count) == (1, frames)
+    uneven = ((frames - 2, ticks), (1, ticks * 3 // 2), (1, ticks // 2))
+    table = struct.pack(">2I", version, len(uneven))
+    table += b"".join(struct.pack(">2I", *entry) for entry in uneven)
+    content = content[: place + 4] + table + content[place + 20 :]
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):  # all around it grow
+        at = content.index(box) - 4
+        size = struct.unpack(">I", content[at : at + 4])[0] + len(table) - 16
+        content = content[:at] + struct.pack(">I", size) + content[at + 4 :]
+    path.write_bytes(content)
+
+
+class TestVideoReader:
+    def test_frames_rate_and_length_survive(self, tmp_path):
+        colours = [RED, GREEN, BLUE, GREY]
+        path = write(tmp_path / "clip.mp4", [plain(colour) for colour in colours])
+        with VideoReader(path) as video:
+            assert (video.width, video.height, video.rate, video.length) == (64, 48, 24, 4)
+            means = [frame.mean(axis=(0, 1)) for frame in video]
+        np.testing.assert_allclose(means, colours, atol=CODEC)
+
+    @pytest.mark.parametrize(
+        ("name", "codec"),
+        [("a.avi", "MJPG"), ("a.mkv", "mp4v"), ("a.mov", "mp4v"), ("a.webm", "VP80")],
+    )
+    def test_of_every_container(self, tmp_path, name, codec):
+        path = write(tmp_path / name, [plain(RED), plain(GREEN), plain(BLUE)], 25, codec)
+        with VideoReader(path) as video:
+            frames = list(video.timed())
+        np.testing.assert_allclose(
+            [frame.pixels.mean(axis=(0, 1)) for frame in frames], [RED, GREEN, BLUE], atol=CODEC
+        )
+        # WebM and Matroska keep milliseconds.
+        assert [frame.seconds for frame in frames] == pytest.approx([0, 0.04, 0.08], abs=0.001)
+
+    def test_of_one_frame(self, tmp_path):
+        with VideoReader(write(tmp_path / "one.mp4", [plain(RED)])) as video:
+            assert len(list(video)) == 1
+
+    def test_turned_by_metadata_comes_upright(self, tmp_path):
+        frame = np.vstack([plain(RED, height=24), plain(BLUE, height=24)])
+        path = write(tmp_path / "turned.mp4", [frame] * 3)
+        turn_by_metadata(path)
+        with VideoReader(path) as video:
+            assert (video.width, video.height) == (48, 64)
+            first = next(iter(video))
+        # Clockwise: what was on top is on the right.
+        np.testing.assert_allclose(first[:, 28:].mean(axis=(0, 1)), RED, atol=CODEC)
+        np.testing.assert_allclose(first[:, :20].mean(axis=(0, 1)), BLUE, atol=CODEC)
+
+    def test_of_uneven_rate_tells_each_frames_time(self, tmp_path):
+        path = write(tmp_path / "uneven.mp4", [plain(c) for c in (RED, GREEN, BLUE, GREY)], 25)
+        delay_by_metadata(path, 4)
+        with VideoReader(path) as video:
+            assert video.rate == pytest.approx(25)  # the mean
+            times = [frame.seconds for frame in video.timed()]
+        assert times == pytest.approx([0, 0.04, 0.08, 0.14])
+
+    def test_a_name_with_a_colon_is_a_file(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with VideoWriter(Path("12:30.mp4"), 25, 64, 48) as writer:
+            writer.write(plain(GREY))
+        with VideoReader(Path("12:30.mp4")) as video:
+            assert len(list(video)) == 1
+
+
+class TestCamera:
+    def test_unplugged_says_so_after_its_frames(self, camera):
+        source = open_source(0)
+        assert (source.live, source.rate, source.width) == (True, 30, 64)
+        times = []
+        with pytest.raises(OSError, match="camera 0 gives no more frames, was it unplugged"):
+            for frame in source.timed():
+                times.append(frame.seconds)
+        assert len(times) == 3
+        assert times == sorted(times)
+
+    def test_that_is_not_there_is_refused(self, camera, monkeypatch):
+        monkeypatch.setattr(camera, "isOpened", lambda self: False)
+        with pytest.raises(InputError, match="camera 7: no frame can be read"):
+            open_source(7)
+
+
+class TestPictureReader:
+    def test_reads_in_the_order_of_numbers(self, tmp_path):
+        for number, colour in ((10, BLUE), (2, GREEN), (1, RED)):
+            cv2.imwrite(str(tmp_path / f"frame{number}.png"), plain(colour))
+        (tmp_path / "notes.txt").write_text("not a frame")
+        source = open_source(tmp_path)
+        assert (source.width, source.height, source.length, source.live) == (64, 48, 3, False)
+        frames = list(source.timed())
+        np.testing.assert_array_equal([f.pixels[0, 0] for f in frames], [RED, GREEN, BLUE])
+        assert [f.seconds for f in frames] == pytest.approx([0, 0.04, 0.08])
+
+    def test_refuses_none_and_names_a_broken_one(self, tmp_path):
+        with pytest.raises(InputError, match="no pictures"):
+            PictureReader(tmp_path)
+        cv2.imwrite(str(tmp_path / "1.png"), plain(RED))
+        (tmp_path / "2.png").write_bytes(b"no picture")
+        with pytest.raises(InputError, match=r"2\.png: not a picture"):
+            list(PictureReader(tmp_path).timed())
+
+
+class TestVideoWriter:
+    def test_refuses_a_frame_of_another_size(self, tmp_path):
+        with VideoWriter(tmp_path / "clip.mp4", 25, 64, 48) as writer:
+            writer.write(plain(GREY))
+            with pytest.raises(InputError, match="frame 2 is 99x48, the first was 64x48"):
+                writer.write(plain(GREY, width=99))
+
+    def test_a_video_that_lost_frames_is_reported(self, tmp_path):
+        writer = VideoWriter(tmp_path / "clip.mp4", 25, 64, 48)
+        with pytest.raises(OSError, match="not all frames"), writer:
+            writer.write(plain(GREY))
+            writer._writer.release()  # as when the file can't grow
+            writer.write(plain(GREY))
+
+    def test_stops_before_the_disk_is_full(self, tmp_path, monkeypatch):
+        path = tmp_path / "clip.mp4"
+        usage = shutil.disk_usage(tmp_path)
+        with VideoWriter(path, 25, 64, 48) as writer:
+            writer.write(plain(RED))
+            monkeypatch.setattr(
+                video_module.shutil, "disk_usage", lambda _: usage._replace(free=2**20)
+            )
+            with pytest.raises(OSError, match="No space left"):
+                writer.write(plain(BLUE))
+        with VideoReader(path) as video:
+            assert len(list(video)) == 1
+
+    def test_that_cannot_open_says_so(self, tmp_path):
+        with pytest.raises(InputError, match="can't be written"):
+            VideoWriter(tmp_path / "clip.txt", 25, 64, 48)

@@ -1,0 +1,76 @@
+"""Attention drawn over a frame: as a heat map, as contours, or beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from uva_tf.runtime.resize import resize
+
+# How much of a heat map is seen where attention is highest.
+OPACITY = 0.7
+LEVELS = (64, 128, 192)  # of contours
+CONTOUR = (0, 230, 255)  # BGR
+
+# From a frame `[H, W, 3]` BGR and its attention `[h, w]` to a picture BGR, all uint8.
+Style = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+_COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[:, 0]
+_WEIGHTS = np.arange(256)[:, None] * (OPACITY / 255)
+_HEAT = np.rint(_WEIGHTS * _COLOURS).astype(np.uint8)  # (256, 3)
+_CLEAR = np.rint(255 * (1 - _WEIGHTS)).astype(np.uint8)  # (256, 1)
+
+
+def heat(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """A heat map over the frame, clear where nobody looks.
+
+    Args:
+        frame: `[H, W, 3]` uint8 BGR.
+        attention: `[h, w]` uint8, 255 at the most looked-at place.
+
+    Returns:
+        `[H, W, 3]` uint8 BGR.
+    """
+    size = frame.shape[1::-1]
+    # Colours and weights are enlarged, not made for every pixel: it is six times as fast.
+    colours = cv2.resize(_HEAT[attention], size)  # (H, W, 3)
+    clear = cv2.resize(_CLEAR[attention], size)  # (H, W)
+    return cv2.add(cv2.multiply(frame, cv2.merge([clear] * 3), scale=1 / 255), colours)
+
+
+def contours(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """Lines around what draws a quarter, a half and three quarters of the peak's attention.
+
+    Arguments and result as of `heat`.
+    """
+    drawn = frame.copy()
+    levels = cv2.resize(attention, frame.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    thickness = max(1, min(frame.shape[:2]) // 360)
+    for level in LEVELS:
+        above = cv2.threshold(levels, level - 1, 255, cv2.THRESH_BINARY)[1]
+        lines, _ = cv2.findContours(above, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(drawn, lines, -1, CONTOUR, thickness, cv2.LINE_AA)
+    return drawn
+
+
+def beside(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """The frame and, right of it, its map in colours.
+
+    Arguments as of `heat`; the result is `[H, 2 W, 3]`.
+    """
+    colours = cv2.resize(_COLOURS[attention], frame.shape[1::-1])
+    return np.hstack([frame, colours])
+
+
+STYLES: dict[str, Style] = {"heat": heat, "contours": contours, "beside": beside}
+
+
+def enlarge(attention: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, as evaluation does."""
+    levels = resize(attention, height, width, np.float32)
+    # In place: new arrays of this size cost more than the resizing.
+    np.rint(levels, out=levels)
+    np.clip(levels, 0, 255, out=levels)
+    return levels.astype(np.uint8)

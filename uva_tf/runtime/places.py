@@ -1,0 +1,40 @@
+"""Where a map's attention lies, for tracking and cropping."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def peak(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
+    """The place that is looked at most; of equal ones that with most attention around it.
+
+    Args:
+        attention: `[h, w]`, 0 or more.
+        width, height: of the frame in pixels.
+
+    Returns:
+        x and y in pixels of the frame, origin upper left, as exact as the map is fine.
+    """
+    levels = attention.astype(np.float32)
+    around = cv2.blur(levels, (3, 3))
+    row, column = np.unravel_index(
+        np.argmax(np.where(levels == levels.max(), around, -1)), levels.shape
+    )
+    rows, columns = levels.shape
+    return (column + 0.5) * width / columns, (row + 0.5) * height / rows
+
+
+def centroid(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
+    """The mean place of all attention; the frame's middle if there is none.
+
+    Arguments and result as of `peak`.
+    """
+    weights = attention.astype(np.float64)
+    total = weights.sum()
+    if total == 0:
+        return width / 2, height / 2
+    rows, columns = weights.shape
+    x = (np.arange(columns) + 0.5) @ weights.sum(axis=0) / total
+    y = (np.arange(rows) + 0.5) @ weights.sum(axis=1) / total
+    return float(x * width / columns), float(y * height / rows)

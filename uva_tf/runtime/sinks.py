@@ -1,0 +1,99 @@
+"""What becomes of frames and their maps: an overlay video, pictures, a table, a window."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.overlay import Style, enlarge
+from uva_tf.runtime.places import centroid, peak
+from uva_tf.runtime.video import Frame
+
+# Takes a frame and its attention `[R, R]` uint8.
+Sink = Callable[[Frame, np.ndarray], None]
+
+COLUMNS = ("frame", "seconds", "peak_x", "peak_y", "centroid_x", "centroid_y")
+
+
+class Stopped(Exception):
+    """Raised by a sink to end the stream."""
+
+
+def write_overlay(write: Callable[[np.ndarray], None], style: Style) -> Sink:
+    """Pass each frame, drawn in a style, to a video writer."""
+    return lambda frame, attention: write(style(frame.pixels, attention))
+
+
+def write_maps(folder: Path) -> Sink:
+    """Write `000001.png` and so on: 8-bit grey, of the frame's size."""
+    numbers = itertools.count(1)
+
+    def sink(frame: Frame, attention: np.ndarray) -> None:
+        height, width = frame.pixels.shape[:2]
+        path = folder / f"{next(numbers):06d}.png"
+        picture = cv2.imencode(".png", enlarge(attention, width, height))[1]
+        try:
+            path.write_bytes(picture)
+        except BaseException:  # an interruption too
+            path.unlink(missing_ok=True)
+            raise
+
+    return sink
+
+
+def write_places(stream: BinaryIO) -> Sink:
+    """Write a CSV row for each frame: its number, its time, and where attention lies.
+
+    `frame` counts from 1; peak and centroid are in pixels of the frame, origin upper left.
+
+    Args:
+        stream: a new file, open for writing without a buffer.
+    """
+    numbers = itertools.count(1)
+    _write_row(stream, COLUMNS)
+
+    def sink(frame: Frame, attention: np.ndarray) -> None:
+        height, width = frame.pixels.shape[:2]
+        places = (*peak(attention, width, height), *centroid(attention, width, height))
+        row = (next(numbers), f"{frame.seconds:.3f}", *(f"{value:.1f}" for value in places))
+        _write_row(stream, row)
+
+    return sink
+
+
+def show(title: str, style: Style) -> Sink:
+    """Show the overlay in a window until q is pressed; raises InputError without a display."""
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        raise InputError("no display to show the camera on: give --overlay, --maps or --csv")
+
+    def sink(frame: Frame, attention: np.ndarray) -> None:
+        cv2.imshow(title, style(frame.pixels, attention))
+        if cv2.waitKey(1) & 0xFF == ord("q"):
+            cv2.destroyWindow(title)
+            raise Stopped
+
+    return sink
+
+
+def _write_row(stream: BinaryIO, values: Iterable[object]) -> None:
+    """Write a row, or if that fails nothing of it."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    row, before = text.getvalue().encode(), stream.tell()
+    try:
+        written = 0
+        while written < len(row):
+            written += stream.write(row[written:])
+    except BaseException:
+        stream.truncate(before)
+        raise

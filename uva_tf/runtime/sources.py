@@ -1,0 +1,57 @@
+"""Where frames come from: a video file, a folder of pictures, or a camera."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.pictures import IMAGE_SUFFIXES, decode
+from uva_tf.runtime.video import Frame, VideoReader
+
+RATE = 25.0  # of a folder of pictures
+
+
+class PictureReader:
+    """The pictures of a folder as a stream of frames, 2.png before 10.png.
+
+    Attributes as of VideoReader. Raises InputError for a folder without pictures, and for a
+    picture that can't be read, by name.
+    """
+
+    live = False
+
+    def __init__(self, folder: Path, rate: float = RATE):
+        self.name, self.rate = str(folder), rate
+        files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        self._files = sorted(files, key=lambda path: _in_order(path.name))
+        if not self._files:
+            raise InputError(f"{folder}: no pictures, expected {', '.join(IMAGE_SUFFIXES)}")
+        self.length = len(self._files)
+        self.height, self.width = decode(self._files[0], cv2.IMREAD_COLOR).shape[:2]
+
+    def timed(self) -> Iterator[Frame]:
+        """Every picture with its time, in seconds from the beginning."""
+        for number, path in enumerate(self._files):
+            yield Frame(decode(path, cv2.IMREAD_COLOR), number / self.rate)
+
+    def close(self) -> None:
+        """Nothing is open between pictures."""
+
+
+Source = VideoReader | PictureReader
+
+
+def open_source(source: Path | int) -> Source:
+    """Open a video file, a folder of pictures, or a camera by its number."""
+    if isinstance(source, Path) and source.is_dir():
+        return PictureReader(source)
+    return VideoReader(source)
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts numbers within names by their value."""
+    return [(int(digits or 0), other) for digits, other in re.findall(r"(\d+)|(\D+)", name)]
