@@ -10,7 +10,7 @@ import pytest
 
 from uva_tf.runtime.ahead import ahead
 from uva_tf.runtime.annotate import annotate
-from uva_tf.runtime.sinks import Stopped, write_maps, write_places
+from uva_tf.runtime.sinks import Sink, Stopped, write_maps, write_places
 from uva_tf.runtime.video import Frame
 
 
@@ -50,7 +50,19 @@ class Stills:
 
 
 def note(seen):
-    return lambda frame, attention: seen.append((int(frame.pixels[0, 0, 0]), int(attention[0, 0])))
+    return Sink(
+        lambda frame, attention: (int(frame.pixels[0, 0, 0]), int(attention[0, 0])), seen.append
+    )
+
+
+def fail(value, error):
+    """A sink that takes maps until one of this value."""
+
+    def take(attention):
+        if attention[0, 0] == value:
+            raise error
+
+    return Sink(lambda frame, attention: attention, take)
 
 
 class TestAnnotate:
@@ -61,11 +73,7 @@ class TestAnnotate:
         assert seen == [(10, 10), (20, 20), (30, 30)]
 
     def test_a_sink_can_stop_the_stream(self):
-        def sink(frame, attention):
-            if attention[0, 0] == 20:
-                raise Stopped
-
-        assert annotate(Stills(), Echo(), [sink]) == (1, None)
+        assert annotate(Stills(), Echo(), [fail(20, Stopped)]) == (1, None)
 
     def test_a_source_that_breaks_off_is_told_after_its_frames(self):
         seen, error = [], OSError("unplugged")
@@ -75,20 +83,12 @@ class TestAnnotate:
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
     def test_a_sink_that_fails_leaves_the_frames_before(self, error):
         seen = []
-
-        def sink(frame, attention):
-            if attention[0, 0] == 30:
-                raise error
-
-        assert annotate(Stills(), Echo(), [sink, note(seen)]) == (2, error)
+        assert annotate(Stills(), Echo(), [fail(30, error), note(seen)]) == (2, error)
         assert seen == [(10, 10), (20, 20)]
 
     def test_a_failure_before_the_first_frame_is_raised(self):
-        def sink(frame, attention):
-            raise OSError("full")
-
         with pytest.raises(OSError, match="full"):
-            annotate(Stills(), Echo(), [sink])
+            annotate(Stills(), Echo(), [fail(10, OSError("full"))])
 
     def test_a_defect_is_not_taken_for_an_ending(self):
         with pytest.raises(ZeroDivisionError):
@@ -168,7 +168,7 @@ class TestPlacesTable:
         with path.open("wb", buffering=0) as stream:
             sink = write_places(stream)
             for frame in Stills().timed():
-                sink(frame, attention)
+                sink.take(sink.make(frame, attention))
         with path.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         assert rows[1] == {
@@ -185,10 +185,11 @@ class TestPlacesTable:
         frame, attention = next(Stills().timed()), np.full((4, 4), 255, np.uint8)
         whole = Full(1000)
         sink = write_places(whole)
-        sink(frame, attention)
+        row = sink.make(frame, attention)
+        sink.take(row)
         disk = Full(len(whole.content) + 5)
         sink = write_places(disk)
-        sink(frame, attention)
+        sink.take(row)
         with pytest.raises(OSError, match="full"):
-            sink(frame, attention)
+            sink.take(row)
         assert disk.content == whole.content

@@ -59,12 +59,12 @@ def fail_at(script, monkeypatch):
         def write_overlay(write, style):
             sink = sinks.write_overlay(write, style)
 
-            def failing(frame, attention):
+            def take(picture):
                 if next(frames) == number:
                     raise error
-                sink(frame, attention)
+                sink.take(picture)
 
-            return failing
+            return sinks.Sink(sink.make, take)
 
         monkeypatch.setattr(script("tflite/predict.py"), "write_overlay", write_overlay)
 

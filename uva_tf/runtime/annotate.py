@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-
-import numpy as np
+from typing import Any, TypeVar
 
 from uva_tf.runtime.ahead import ahead
 from uva_tf.runtime.predictor import Predictor
@@ -14,7 +13,7 @@ from uva_tf.runtime.sinks import Sink, Stopped
 from uva_tf.runtime.sources import Source
 from uva_tf.runtime.video import Frame
 
-Annotated = tuple[Frame, np.ndarray]
+T = TypeVar("T")
 
 # Frames that may wait between two stages; of a camera one, since they grow old.
 DEPTH, LIVE_DEPTH = 4, 1
@@ -24,11 +23,12 @@ def annotate(
     source: Source,
     predictor: Predictor,
     sinks: Iterable[Sink],
-    progress: Callable[[Iterator[Annotated]], Iterator[Annotated]] = iter,
+    progress: Callable[[Iterator[T]], Iterator[T]] = iter,
 ) -> tuple[int, BaseException | None]:
     """Hand every frame and its map to all sinks.
 
-    Reading, prediction and the sinks work at the same time, on a frame each.
+    Reading, prediction with the sinks' making, and their taking happen at the same time, each
+    on a frame of its own.
 
     Args:
         predictor: made with `channels="bgr"`.
@@ -41,11 +41,12 @@ def annotate(
     """
     depth = LIVE_DEPTH if source.live else DEPTH
     sinks, count = list(sinks), 0
-    with closing(ahead(_predicted(ahead(source.timed(), depth), predictor), depth)) as stream:
+    made = ahead(_made(ahead(source.timed(), depth), predictor, sinks), depth)
+    with closing(made):
         try:
-            for frame, attention in progress(stream):
-                for sink in sinks:
-                    sink(frame, attention)
+            for items in progress(made):
+                for sink, item in zip(sinks, items, strict=True):
+                    sink.take(item)
                 count += 1
         except Stopped:
             pass
@@ -56,6 +57,11 @@ def annotate(
     return count, None
 
 
-def _predicted(frames: Iterator[Frame], predictor: Predictor) -> Iterator[Annotated]:
+def _made(
+    frames: Iterator[Frame], predictor: Predictor, sinks: Sequence[Sink]
+) -> Iterator[list[Any]]:
+    """What each sink makes of every frame."""
     seen, shown = itertools.tee(frames)  # a map may come one frame late
-    return zip(shown, predictor.run(frame.pixels for frame in seen), strict=True)
+    maps = predictor.run(frame.pixels for frame in seen)
+    for frame, attention in zip(shown, maps, strict=True):
+        yield [sink.make(frame, attention) for sink in sinks]

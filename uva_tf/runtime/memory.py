@@ -58,14 +58,14 @@ def measure_here() -> None:
 
 def _measure(file: Path, threads: int, *, delegate: bool) -> Memory:
     """Measure this process, which has done nothing yet."""
-    empty = _largest_set()
+    empty = largest_set()
     from uva_tf.runtime.timing import Call
 
-    imported, given = _largest_set(), _handed_out()
+    imported, given = largest_set(), _handed_out()
     call = Call(file, threads, delegate=delegate)
     for _ in range(RUNS):
         call()
-    largest, now = _largest_set(), _handed_out()
+    largest, now = largest_set(), _handed_out()
     return Memory(_grown(imported, largest), _grown(given, now), _grown(empty, largest))
 
 
@@ -73,7 +73,7 @@ def _grown(before: int | None, after: int | None) -> float | None:
     return None if before is None or after is None else (after - before) / MB
 
 
-def _largest_set() -> int | None:
+def largest_set() -> int | None:
     """The largest resident set of this process so far, in bytes; None on Windows."""
     try:
         # ru_maxrss would do, but on Linux it remembers the process that started this one.

@@ -57,7 +57,8 @@ def open_model(
         ) from None
     side = manifest.resolution
     if (
-        set(inputs) != INPUTS[manifest.form]
+        _indices(inputs) != {tensor["index"] for tensor in interpreter.get_input_details()}
+        or set(inputs) != INPUTS[manifest.form]
         or set(outputs) != OUTPUTS[manifest.form]
         or tuple(outputs["attention"]["shape"]) != (1, side, side, 1)
         or any(
@@ -68,6 +69,10 @@ def open_model(
     ):
         raise InputError(f"{model}: its inputs and outputs are not those its manifest states")
     return manifest, interpreter
+
+
+def _indices(details: dict[str, dict]) -> set[int]:
+    return {tensor["index"] for tensor in details.values()}
 
 
 class Predictor:
@@ -87,12 +92,12 @@ class Predictor:
     def __init__(self, model: Path, *, threads: int = 1, channels: Literal["rgb", "bgr"] = "rgb"):
         self.manifest, interpreter = open_model(Path(model), threads)
         self._bgr = channels == "bgr"
-        self._runner = interpreter.get_signature_runner(self.manifest.form)
-        details = self._runner.get_input_details()
+        self._interpreter = interpreter
+        runner = interpreter.get_signature_runner(self.manifest.form)
+        self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
         self._memory_name = "other" if self.manifest.form == "pair" else "state"
-        self._empty = np.zeros(
-            details[self._memory_name]["shape"], details[self._memory_name]["dtype"]
-        )
+        memory = self._inputs[self._memory_name]
+        self._empty = np.zeros(memory["shape"], memory["dtype"])
         self.reset()
 
     def reset(self) -> None:
@@ -144,16 +149,26 @@ class Predictor:
         """What is kept of a frame: itself, or the features that the trunk makes of it."""
         if self.manifest.form == "pair":
             return small
-        return self._runner(frame=small, state=self._empty)["state"]
+        return self._call(frame=small, state=self._empty)["state"]
 
     def _advance(self, small: np.ndarray) -> np.ndarray:
         """The map of the stream's current position; `small` is remembered."""
         frame, memory = small, self._memory
         if self.manifest.form == "pair" and self.manifest.pairing == "next":
             frame, memory = memory, small
-        result = self._runner(**{"frame": frame, self._memory_name: memory})
+        result = self._call(**{"frame": frame, self._memory_name: memory})
         self._memory = small if self.manifest.form == "pair" else result["state"]
         return to_bytes(result["attention"][0, :, :, 0])
+
+    def _call(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run the model. LiteRT's own runner of signatures allocates anew at every call."""
+        for name, value in inputs.items():
+            self._interpreter.set_tensor(self._inputs[name]["index"], value)
+        self._interpreter.invoke()
+        return {
+            name: self._interpreter.get_tensor(details["index"])
+            for name, details in self._outputs.items()
+        }
 
 
 def to_bytes(attention: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,36 +19,45 @@ from uva_tf.runtime.overlay import Style, enlarge
 from uva_tf.runtime.places import centroid, peak
 from uva_tf.runtime.video import Frame
 
-# Takes a frame and its attention `[R, R]` uint8.
-Sink = Callable[[Frame, np.ndarray], None]
-
 COLUMNS = ("frame", "seconds", "peak_x", "peak_y", "centroid_x", "centroid_y")
 
 
 class Stopped(Exception):
-    """Raised by a sink to end the stream."""
+    """Raised by a sink's `take` to end the stream."""
+
+
+class Sink(NamedTuple):
+    """Two steps: `make` something of a frame and its map, and `take` it, frame by frame.
+
+    A frame is made while the one before it is being taken. The map is `[R, R]` uint8.
+    """
+
+    make: Callable[[Frame, np.ndarray], Any]
+    take: Callable[[Any], None]
 
 
 def write_overlay(write: Callable[[np.ndarray], None], style: Style) -> Sink:
     """Pass each frame, drawn in a style, to a video writer."""
-    return lambda frame, attention: write(style(frame.pixels, attention))
+    return Sink(lambda frame, attention: style(frame.pixels, attention), write)
 
 
 def write_maps(folder: Path) -> Sink:
     """Write `000001.png` and so on: 8-bit grey, of the frame's size."""
     numbers = itertools.count(1)
 
-    def sink(frame: Frame, attention: np.ndarray) -> None:
+    def make(frame: Frame, attention: np.ndarray) -> bytes:
         height, width = frame.pixels.shape[:2]
+        return cv2.imencode(".png", enlarge(attention, width, height))[1].tobytes()
+
+    def take(picture: bytes) -> None:
         path = folder / f"{next(numbers):06d}.png"
-        picture = cv2.imencode(".png", enlarge(attention, width, height))[1]
         try:
             path.write_bytes(picture)
         except BaseException:  # an interruption too
             path.unlink(missing_ok=True)
             raise
 
-    return sink
+    return Sink(make, take)
 
 
 def write_places(stream: BinaryIO) -> Sink:
@@ -62,13 +71,12 @@ def write_places(stream: BinaryIO) -> Sink:
     numbers = itertools.count(1)
     _write_row(stream, COLUMNS)
 
-    def sink(frame: Frame, attention: np.ndarray) -> None:
+    def make(frame: Frame, attention: np.ndarray) -> tuple[object, ...]:
         height, width = frame.pixels.shape[:2]
         places = (*peak(attention, width, height), *centroid(attention, width, height))
-        row = (next(numbers), f"{frame.seconds:.3f}", *(f"{value:.1f}" for value in places))
-        _write_row(stream, row)
+        return next(numbers), f"{frame.seconds:.3f}", *(f"{value:.1f}" for value in places)
 
-    return sink
+    return Sink(make, lambda row: _write_row(stream, row))
 
 
 def show(title: str, style: Style) -> Sink:
@@ -76,13 +84,13 @@ def show(title: str, style: Style) -> Sink:
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         raise InputError("no display to show the camera on: give --overlay, --maps or --csv")
 
-    def sink(frame: Frame, attention: np.ndarray) -> None:
-        cv2.imshow(title, style(frame.pixels, attention))
+    def take(picture: np.ndarray) -> None:
+        cv2.imshow(title, picture)
         if cv2.waitKey(1) & 0xFF == ord("q"):
             cv2.destroyWindow(title)
             raise Stopped
 
-    return sink
+    return Sink(lambda frame, attention: style(frame.pixels, attention), take)
 
 
 def _write_row(stream: BinaryIO, values: Iterable[object]) -> None:

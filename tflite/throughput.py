@@ -1,0 +1,49 @@
+"""Time whole videos and single frames with a .tflite model, beside OpenCV alone.
+
+python tflite/throughput.py VIDEO --model FILE.tflite [--model OTHER.tflite]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from uva_tf.command import Parser, command, number
+from uva_tf.runtime.benchmark import machine
+from uva_tf.runtime.throughput import ROUNDS, measure_frame, measure_growth, measure_video
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, time, print."""
+    parser = Parser(description="Time whole videos and single frames, beside OpenCV alone.")
+    parser.add_argument("video", metavar="VIDEO", type=Path)
+    parser.add_argument("--model", metavar="FILE.tflite", type=Path, action="append", required=True)
+    parser.add_argument(
+        "--rounds", metavar="N", type=number(1, 1000), default=ROUNDS, help="turns of the video (5)"
+    )
+    parser.add_argument(
+        "--growth", action="store_true", help="only how memory grows after the first minute"
+    )
+    args = parser.parse_args(argv)
+    if args.growth:
+        for model in args.model:
+            grown = measure_growth(model, args.video)
+            print(f"{model.stem}: memory grew by {grown:.1f} MB after the first minute")
+        return
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    for model in args.model:
+        speed = measure_video(model, args.video, rounds=args.rounds)
+        print(
+            f"{model.stem}, frames/s: decoding {speed.decoding:.0f}, with attention "
+            f"{speed.attention:.0f} ({speed.attention / speed.decoding:.2f} of it); decoding and "
+            f"encoding {speed.encoding:.0f}, with an overlay {speed.overlay:.0f} "
+            f"({speed.overlay / speed.encoding:.2f} of it)"
+        )
+    print("ms from a decoded frame to its map, one thread:")
+    for name, latency in measure_frame(args.model, args.video).items():
+        print(f"  {name} {latency.median:.3f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
