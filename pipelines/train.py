@@ -5,6 +5,7 @@ python pipelines/train.py --data SHARDS --data MORE_SHARDS --preset quick --run 
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
 
     from uva_tf.training.devices import is_chief
+    from uva_tf.training.provenance import provenance
     from uva_tf.training.run import Run
     from uva_tf.training.stages import kinds_to_teach, open_data, train, with_data
 
@@ -64,6 +66,8 @@ def main(argv: list[str] | None = None) -> None:
         )
     else:
         run = Run.create(args.run, config)
+        origin = provenance("pipelines/train.py", sys.argv[1:] if argv is None else argv)
+        run.provenance.write_text(json.dumps(origin, indent=1) + "\n")
     train(run, stages)
     for stage, (step, loss) in run.last_losses().items():
         print(f"{stage}: loss {loss:.3f} after {step} steps")

@@ -1,6 +1,12 @@
 """Ultra-light video attention prediction, from training to the phone."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
 
 __version__ = "0.1.0"
 
@@ -9,3 +15,10 @@ __version__ = "0.1.0"
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
+
+
+def load(name: str = "uva-64") -> keras.Model:
+    """A trained student as a Keras model: see `uva_tf.models.shipped.load`."""
+    from uva_tf.models.shipped import load as load_shipped
+
+    return load_shipped(name)

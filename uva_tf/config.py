@@ -52,12 +52,15 @@ class StudentConfig:
             or `previous`, which needs no look-ahead.
         paths: which of its two paths it has.
         channel_attention: whether its CA-Res blocks weight their channels.
+        weights: what it begins with: `none` for random ones, `shipped` for those that come
+            with the package, or a run's `student.keras`.
     """
 
     variant: str = "uva-64"
     pairing: Literal["next", "previous"] = "previous"
     paths: tuple[str, ...] = ("spatial", "temporal")
     channel_attention: bool = True
+    weights: str = "none"
 
     def __post_init__(self) -> None:
         _choose("pairing", self.pairing, ("next", "previous"))
@@ -113,6 +116,7 @@ class StageConfig:
     """Length and pace of one training stage: Adam, cosine decay from `learning_rate` to 0.
 
     Attributes:
+        steps: 0 leaves the stage out.
         batch: on all devices together.
         loss: distances of a map from its target, joined by `+`; see `training.losses`.
     """
@@ -123,8 +127,8 @@ class StageConfig:
     loss: str = "kl"
 
     def __post_init__(self) -> None:
-        if not (self.steps > 0 and self.batch > 0 and self.learning_rate > 0):
-            raise InputError(f"{self}: expected steps, batch and learning_rate above 0")
+        if not (self.steps >= 0 and self.batch > 0 and self.learning_rate > 0):
+            raise InputError(f"{self}: expected batch and learning_rate above 0, steps from 0 up")
         for distance in self.loss.split("+"):
             _choose("loss", distance, DISTANCES)
 
@@ -381,10 +385,47 @@ def uva_32() -> Config:
     return replace(uva_64(), name="uva-32", student=StudentConfig("uva-32"))
 
 
+def uva_64_s() -> Config:
+    """The fast 64 px student as it comes with the package: ground truth alone, long.
+
+    `train.py --preset uva-64-s` on the recordings of docs/model-card.md: 30 minutes on 2 cores.
+    """
+    return Config(
+        name="uva-64-s",
+        student=StudentConfig("uva-64-s"),
+        teach=StageConfig(steps=0),
+        distill=StageConfig(steps=0),
+        joint=StageConfig(steps=3000),
+        teachers=DistillConfig(spatial="none", temporal="none"),
+        loop=LoopConfig(average=0.998),
+    )
+
+
+def uva_32_s() -> Config:
+    """The fast 32 px student as it comes with the package: 10 minutes on 2 cores."""
+    return replace(uva_64_s(), name="uva-32-s", student=StudentConfig("uva-32-s"))
+
+
+def fine_tune() -> Config:
+    """The shipped 64 px student, trained on with one's own recordings.
+
+    `train.py --preset fine-tune`: some minutes on 2 cores.
+    """
+    return replace(
+        uva_64_s(),
+        name="fine-tune",
+        student=StudentConfig("uva-64-s", weights="shipped"),
+        joint=StageConfig(steps=300, learning_rate=5e-4),
+    )
+
+
 PRESETS = {
     "smoke": smoke,
     "quickstart": quickstart,
     "quick": quick,
     "uva-64": uva_64,
     "uva-32": uva_32,
+    "uva-64-s": uva_64_s,
+    "uva-32-s": uva_32_s,
+    "fine-tune": fine_tune,
 }

@@ -6,9 +6,10 @@ import functools
 import hashlib
 import importlib.metadata
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -36,6 +37,7 @@ from uva_tf.runtime.errors import ExportError, InputError
 from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.outputs import new_file, refuse_existing
 from uva_tf.runtime.predictor import open_interpreter
+from uva_tf.training.provenance import origin
 from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student, open_data
 
@@ -94,6 +96,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
         form,
         out,
         calibration=tuple(names),
+        training=origin(run),
         measure=lambda: _proven(student, content, recipe, form, unseen),
     )
 
@@ -186,6 +189,7 @@ def write_model(
     *,
     left: Collection[str] = (),
     calibration: tuple[str, ...] = (),
+    training: Mapping[str, Any] = MappingProxyType({}),
     measure: Callable[[], dict[str, Any]] = dict,
 ) -> Manifest:
     """Write a converted student and its manifest; raises ExportError, leaving no file.
@@ -193,6 +197,7 @@ def write_model(
     Args:
         left: names of operators that XNNPACK may leave alone.
         calibration: names of the frames that fixed an integer model's ranges.
+        training: where the weights come from.
         measure: figures of the file, asked for once it may be opened: one that the gate
             refuses can bring the process down.
     """
@@ -209,6 +214,7 @@ def write_model(
         state=_state_quantisation(content, form),
         metrics=measure(),
         calibration=calibration,
+        training=dict(training),
         versions=_versions(recipe),
     )
     # The manifest comes into place first: a reader never finds the file without it.

@@ -30,6 +30,8 @@ class Manifest:
         state: quantisation of the state, `{"scale", "zero_point"}`; empty in float and in `pair`.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
+        training: of a model that comes with the package, the command, commit and seed that
+            trained it, and the checksums of its data.
         versions: of the packages that made it.
     """
 
@@ -44,6 +46,7 @@ class Manifest:
     state: dict[str, float] = field(default_factory=dict)
     calibration: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:

@@ -48,6 +48,11 @@ class Run:
         """The trained student's `pair` model."""
         return self.folder / "student.keras"
 
+    @property
+    def provenance(self) -> Path:
+        """The command that began the run, with commit, packages and day."""
+        return self.folder / "provenance.json"
+
     def checkpoints(self, stage: str) -> Path:
         """Where a stage keeps its last checkpoint."""
         return self.folder / "checkpoints" / stage

@@ -16,10 +16,11 @@ from types import ModuleType
 import keras
 import tensorflow as tf
 
-from uva_tf.config import KINDS, STAGES, Config, StageConfig
+from uva_tf.config import KINDS, STAGES, Config, StageConfig, StudentConfig
 from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
 from uva_tf.models.backbones import load_backbone_weights
+from uva_tf.models.shipped import load_shipped
 from uva_tf.models.student import Student, build_student, resolution
 from uva_tf.models.teachers import build_teacher
 from uva_tf.runtime.errors import InputError
@@ -54,7 +55,7 @@ def _train(run: Run, stages: Sequence[str]) -> None:
         for kind in kinds_to_teach(run.config, datasets):
             _teach(run, datasets, kind, run.config.seed + KINDS.index(kind))
     student = _new_student(run)
-    if "distill" in stages:
+    if "distill" in stages and run.config.distill.steps:
         _distill(run, datasets, student)
     else:
         _restore(run, "distill", student.paths)
@@ -70,7 +71,9 @@ def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] 
 
     Raises InputError if one can't be trained on, or for a variant that there is not.
     """
-    resolution(config.student)  # refuses an unknown variant before anything is written
+    resolution(config.student)  # refuses what there is not before anything is written
+    if config.student.weights != "none":
+        initial_student(config.student)
     data = tuple(str(folder.resolve()) for folder in folders)
     config = replace(config, data=data, data_weights=tuple(weights))
     datasets = open_data(config)
@@ -105,6 +108,19 @@ def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
 def _wants_own(config: Config, kind: str, dataset: Dataset) -> bool:
     choice = getattr(config.teachers, kind)
     return choice == "own" or (choice == "any" and kind not in dataset.teachers)
+
+
+def initial_student(config: StudentConfig) -> Student:
+    """Build a student with the weights that it begins with.
+
+    Raises InputError for a variant or weights that there are not, or that do not fit.
+    """
+    student = build_student(config)
+    if config.weights == "shipped":
+        load_shipped(student, config.variant)
+    elif config.weights != "none":
+        _load(student.pair, Path(config.weights))
+    return student
 
 
 def load_student(run: Run) -> Student:
@@ -161,7 +177,7 @@ def _last_step(run: Run, stage: str) -> int:
 
 def _new_student(run: Run) -> Student:
     keras.utils.set_random_seed(run.config.seed)
-    return build_student(run.config.student)
+    return initial_student(run.config.student)
 
 
 def _teach(run: Run, datasets: list[Dataset], kind: str, seed: int) -> None:

@@ -1,0 +1,64 @@
+"""The weights that come with the package, as Keras students to go on training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from uva_tf.config import StudentConfig
+from uva_tf.models.student import Student, build_student
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.weights import FOLDER
+
+# By the side of its frames, which of the shipped students is the one to use.
+BEST = {"uva-64": "uva-64-s", "uva-32": "uva-32-s"}
+
+
+def load(name: str = "uva-64") -> keras.Model:
+    """A trained student, to go on training or to build upon.
+
+    Args:
+        name: `uva-64` or `uva-32`, the best one of that resolution, or a shipped variant.
+
+    Returns:
+        Model from `{"frame", "other"}`, `[B, R, R, 3]` float32 in -1..1 (bytes / 127.5 - 1; `other`
+        is the frame before), to logits `[B, R, R, 1]`; `uva_tf.models.maps.attention` makes
+        the finished map of them.
+
+    Raises InputError for a name that the package does not bring.
+    """
+    variant = BEST.get(name, name)
+    if variant not in shipped():
+        raise InputError(f"no weights {name!r}: expected one of {', '.join([*BEST, *shipped()])}")
+    student = build_student(StudentConfig(variant))
+    load_shipped(student, variant)
+    return student.pair
+
+
+def load_shipped(student: Student, variant: str) -> None:
+    """Give a student the shipped weights; raises InputError if there are none that fit it."""
+    path = FOLDER / f"{variant}.npz"
+    if not path.is_file():
+        names = ", ".join(shipped()) or "none"
+        raise InputError(f"no weights of {variant} come with the package, expected one of {names}")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            weights = [stored[weight.path] for weight in student.pair.weights]
+        student.pair.set_weights(weights)
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"the shipped weights of {variant} are another student's ({error})"
+        ) from None
+
+
+def shipped() -> list[str]:
+    """The variants whose weights come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+
+
+def save_weights(student: Student, path: Path) -> None:
+    """Write a student's weights as float16, under their paths in the model, as .npz."""
+    weights = {weight.path: np.asarray(weight, np.float16) for weight in student.pair.weights}
+    np.savez_compressed(path, **weights)
