@@ -299,7 +299,6 @@ def test_predict_refuses_to_overwrite(tmp_path, model, video, refused, taken):
     [
         ("--model {model}", "either VIDEO or --camera"),
         ("--model {model} {video} --camera 0", "either VIDEO or --camera"),
-        ("{video}", "required: --model"),
         ("--model {model} --camera front", "'front'"),
         ("--model {model} --camera 99", "camera 99: no frame can be read"),
         ("--model {model} {video} --threads 0.5", "'0.5'"),

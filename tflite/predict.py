@@ -1,6 +1,6 @@
 """Predict where people look in a video, with a .tflite model.
 
-python tflite/predict.py --model MODEL.tflite VIDEO --overlay OUT.mp4 --maps DIR --csv OUT.csv
+python tflite/predict.py VIDEO --overlay OUT.mp4 --maps DIR --csv OUT.csv
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--camera", metavar="N", type=number(0, 99), help="camera N, until Ctrl-C or q"
     )
     parser.add_argument(
-        "--model", metavar="FILE.tflite", type=Path, required=True, help="manifest beside it"
+        "--model",
+        metavar="FILE.tflite",
+        type=Path,
+        help="manifest beside it (default: the 64 px int8 student that comes with the package)",
     )
     parser.add_argument(
         "--overlay", metavar="OUT.mp4", type=Path, help="write the video with attention drawn in"

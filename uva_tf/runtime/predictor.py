@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.manifest import Manifest, read_manifest
+from uva_tf.runtime.weights import shipped_model
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
 OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}
@@ -82,15 +83,23 @@ class Predictor:
     frame, 255 at the most looked-at place, `R` the model's resolution.
 
     Args:
-        model: .tflite file with its manifest beside it, of either form.
+        model: .tflite file with its manifest beside it, of either form; by default the 64 px
+            int8 student that comes with the package.
         threads: of the interpreter.
         channels: order of the frames' channels.
 
     Raises InputError if the model can't be used.
     """
 
-    def __init__(self, model: Path, *, threads: int = 1, channels: Literal["rgb", "bgr"] = "rgb"):
-        self.manifest, interpreter = open_model(Path(model), threads)
+    def __init__(
+        self,
+        model: Path | str | None = None,
+        *,
+        threads: int = 1,
+        channels: Literal["rgb", "bgr"] = "rgb",
+    ):
+        path = shipped_model() if model is None else Path(model)
+        self.manifest, interpreter = open_model(path, threads)
         self._bgr = channels == "bgr"
         self._interpreter = interpreter
         runner = interpreter.get_signature_runner(self.manifest.form)
