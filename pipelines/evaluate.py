@@ -99,9 +99,12 @@ def _sigma(text: str) -> float:
 
 def _sources(args: argparse.Namespace, size: int) -> dict:
     from uva_tf.evaluation.sources import maps_source, open_source, teachers_of
+    from uva_tf.runtime.trial import check_model
 
     sources = {}
     if args.model:
+        if args.model.suffix == ".tflite":
+            check_model(args.model)
         sources = teachers_of(args.model, size)
         sources[args.model.resolve().name] = open_source(args.model, size)
     if args.maps:

@@ -27,9 +27,12 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.runtime.benchmark import benchmark, machine, table, to_csv, to_json
     from uva_tf.runtime.manifest import read_manifest
     from uva_tf.runtime.profile import operators_of, profile, profile_table
+    from uva_tf.runtime.trial import check_model
 
     if args.plot:  # first: it may not be installed
         from uva_tf.evaluation.charts import plot_timings
+    for file in args.files:
+        check_model(file)
     sides = [read_manifest(file)[0].resolution for file in args.files]
     with tempfile.TemporaryDirectory() as folder:
         files = list(args.files)

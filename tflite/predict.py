@@ -20,6 +20,7 @@ from uva_tf.runtime.overlay import STYLES
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, show, write_maps, write_overlay, write_places
 from uva_tf.runtime.sources import Source, open_source
+from uva_tf.runtime.trial import check_model
 from uva_tf.runtime.video import VideoWriter
 
 
@@ -27,6 +28,8 @@ from uva_tf.runtime.video import VideoWriter
 def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
     args = _parse(argv)
+    if args.model:
+        check_model(args.model)
     predictor = Predictor(args.model, threads=args.threads, channels="bgr")
     with contextlib.ExitStack() as stack:
         source = open_source(args.video if args.camera is None else args.camera)

@@ -11,6 +11,7 @@ from pathlib import Path
 from uva_tf.command import Parser, command, number
 from uva_tf.runtime.benchmark import machine
 from uva_tf.runtime.throughput import ROUNDS, measure_frame, measure_growth, measure_video
+from uva_tf.runtime.trial import check_model
 
 
 @command
@@ -26,6 +27,8 @@ def main(argv: list[str] | None = None) -> None:
         "--growth", action="store_true", help="only how memory grows after the first minute"
     )
     args = parser.parse_args(argv)
+    for model in args.model:
+        check_model(model)
     if args.growth:
         for model in args.model:
             grown = measure_growth(model, args.video)

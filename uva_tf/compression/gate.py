@@ -6,10 +6,7 @@ specific one comes first: what XNNPACK would refuse in one word is explained bef
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -26,12 +23,9 @@ from uva_tf.runtime.operators import (
 )
 from uva_tf.runtime.predictor import INPUTS, OUTPUTS
 from uva_tf.runtime.profile import delegation
+from uva_tf.runtime.trial import failure
 
 LARGEST_REQUANTISATION = 256  # XNNPACK refuses scales from here on
-LOAD = (
-    "import sys; from uva_tf.runtime.predictor import open_interpreter; "
-    "open_interpreter(sys.stdin.buffer.read())"
-)
 MOST_NAMED = 4
 
 TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
@@ -231,18 +225,10 @@ def _check_requantisation(model: Any) -> None:
 
 def _check_loading(content: bytes) -> None:
     """Load the file in a process of its own, which LiteRT may bring down with it."""
-    child = subprocess.run(
-        [sys.executable, "-c", LOAD],
-        input=content,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
-    if child.returncode:
-        told = child.stderr.decode(errors="replace").rpartition("Error: ")[2].splitlines()
-        told = [line for line in told if not line.startswith("INFO")] or ["without a word"]
+    reason = failure(content)
+    if reason:
         raise ExportError(
-            f"LiteRT with XNNPACK does not load the file: {told[0]}; find the layer that the "
+            f"LiteRT with XNNPACK does not load the file: {reason}; find the layer that the "
             f"message is about, and change it or what it is calibrated on"
         )
 

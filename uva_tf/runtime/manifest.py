@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from uva_tf.runtime.errors import InputError
 
 FORMS = ("pair", "step")
 PAIRINGS = ("next", "previous")
+MOST_BYTES = 2**26  # of a model
+MOST_MANIFEST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
     Returns:
         The manifest, and the bytes of the file with that checksum.
 
-    Raises InputError if either is missing or they do not belong together.
+    Raises InputError if either is missing or too large, or they do not belong together.
     """
     path = manifest_path(model)
     if not model.is_file():
@@ -75,6 +79,8 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
     if not path.is_file():
         raise InputError(f"{model}: its manifest {path.name} is missing, it must lie beside it")
     manifest = _parse(path)
+    if model.stat().st_size > MOST_BYTES:
+        raise InputError(f"{model}: {model.stat().st_size} bytes, expected {MOST_BYTES} at most")
     content = model.read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
         raise InputError(f"{model}: sha256 differs from its manifest's, convert the model again")
@@ -83,18 +89,36 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
 
 def _parse(path: Path) -> Manifest:
     try:
+        if path.stat().st_size > MOST_MANIFEST_BYTES:
+            raise ValueError(f"more than {MOST_MANIFEST_BYTES} bytes")
         values = json.loads(path.read_bytes())
-        known = {f.name for f in fields(Manifest)}
-        manifest = Manifest(**{key: values[key] for key in values if key in known})
+        known = {f.name: values[f.name] for f in fields(Manifest) if f.name in values}
+        manifest = Manifest(**known)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a manifest ({error})") from None
-    problems = {
-        "form": manifest.form not in FORMS,
-        "pairing": manifest.pairing not in PAIRINGS,
-        "resolution": not isinstance(manifest.resolution, int)
-        or not 8 <= manifest.resolution <= 1024,
-    }
-    for name, wrong in problems.items():
-        if wrong:
-            raise InputError(f"{path}: {name} {getattr(manifest, name)!r} is not known here")
+    for name, value in known.items():
+        kind, allowed = KINDS.get(name, str), ALLOWED.get(name)
+        if type(value) is not kind or (allowed and not allowed(value)):
+            raise InputError(f"{path}: {name} {value!r:.200} is not known here")
     return manifest
+
+
+def _are_finite(values: dict[str, Any]) -> bool:
+    return all(type(value) in (int, float) and math.isfinite(value) for value in values.values())
+
+
+# What a manifest's fields are in JSON where they are no text, and which values they may have.
+KINDS = {
+    "resolution": int,
+    "state": dict,
+    "calibration": list,
+    "metrics": dict,
+    "training": dict,
+    "versions": dict,
+}
+ALLOWED: dict[str, Callable[[Any], bool]] = {
+    "form": FORMS.__contains__,
+    "pairing": PAIRINGS.__contains__,
+    "resolution": lambda side: 8 <= side <= 1024,
+    "state": _are_finite,
+}

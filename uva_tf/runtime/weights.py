@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from uva_tf.runtime.errors import InputError
@@ -20,3 +21,10 @@ def shipped_model(name: str = DEFAULT) -> Path:
         names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.tflite"))) or "none"
         raise InputError(f"no model {name!r} comes with the package, expected one of {names}")
     return path
+
+
+def is_shipped(sha256: str) -> bool:
+    """Whether a checksum is that of a model which comes with the package."""
+    return any(
+        hashlib.sha256(file.read_bytes()).hexdigest() == sha256 for file in FOLDER.glob("*.tflite")
+    )
