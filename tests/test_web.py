@@ -1,0 +1,103 @@
+"""The page in headless Chromium, with a camera fed from a clip.
+
+With UVA_TF_SHOTS=DIR it leaves pictures of the page there.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from uva_tf.data import synthetic
+from uva_tf.runtime.frames import shrink
+from uva_tf.runtime.manifest import Manifest, manifest_path
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.video import VideoReader
+from uva_tf.runtime.weights import shipped_model
+
+WEB = Path(__file__).parent.parent / "tflite" / "web"
+COUNT = 20
+SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium's path, where Node and the page's packages are at hand too."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium or not shutil.which("npm"):
+        pytest.skip("no chromium or no npm on the PATH")
+    if not (WEB / "node_modules" / "playwright-core").is_dir():
+        install = subprocess.run(["npm", "ci"], cwd=WEB, capture_output=True, text=True)
+        if install.returncode:
+            pytest.skip(f"npm ci: {install.stderr.strip().splitlines()[-1]}")
+    return chromium
+
+
+@pytest.fixture
+def small_model(files, tmp_path):
+    """An untrained float model with its manifest."""
+    path = tmp_path / "small.tflite"
+    path.write_bytes(files["fp32", "step"])
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest = Manifest("step", "fp32", "uva-32", 32, "previous", checksum)
+    manifest_path(path).write_text(manifest.to_json())
+    return path
+
+
+def clip_frames():
+    """Frames of a real recording where there is one, else of a synthetic clip; RGB."""
+    recordings = os.environ.get("UVA_TF_RECORDINGS")
+    if recordings and Path(recordings).is_dir():
+        with VideoReader(min(Path(recordings).glob("mufvet/videos/*"))) as video:
+            frames = [frame for frame, _ in zip(video, range(COUNT), strict=False)]
+    else:
+        frames = synthetic.draw(synthetic.scene(1, length=COUNT))
+    return [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames]
+
+
+def look(browser, model, folder, frames=(), shots=None):
+    """Open the page with a model; what it showed, as `check.js` tells."""
+    scene = synthetic.draw(synthetic.scene(1, length=COUNT))
+    clip = folder / "camera.mjpeg"
+    clip.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in scene))
+    job = {"chromium": browser, "model": str(model), "dist": str(folder / "dist")}
+    job |= {"clip": str(clip), "shots": {}}
+    for device in ("phone", "desktop") if shots else ():
+        job["shots"][device] = str(Path(shots).resolve() / f"web-{device}.png")
+    if len(frames):
+        (folder / "frames.rgb").write_bytes(np.stack(frames).tobytes())
+        job["frames"] = str(folder / "frames.rgb")
+    (folder / "job.json").write_text(json.dumps(job))
+    done = subprocess.run(
+        ["node", "check.js", folder / "job.json"],
+        cwd=WEB,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("kind", ["shipped int8", "small fp32"])
+def test_the_page_draws_the_maps_that_python_draws(browser, small_model, tmp_path, kind):
+    model = shipped_model() if kind == "shipped int8" else small_model
+    predictor = Predictor(model)
+    side = predictor.manifest.resolution
+    frames = [shrink(frame, side) for frame in clip_frames()]
+    shots = os.environ.get("UVA_TF_SHOTS") if kind == "shipped int8" else None
+    seen = look(browser, model, tmp_path, frames, shots)
+    assert seen["errors"] == []
+    assert seen["foreign"] == []  # nothing is fetched from, or sent to, anywhere else
+    assert seen["shown"] > 0  # there is an overlay
+    maps = np.array(seen["maps"], int).reshape(COUNT, side, side)
+    expected = np.stack([predictor.step(frame) for frame in frames]).astype(int)
+    assert np.ptp(expected) > 100
+    # Other kernels may round a value otherwise, by a level or two of the finished map.
+    assert np.abs(maps - expected).max() <= 2
