@@ -41,7 +41,7 @@ def open_interpreter(
 
 
 def open_model(
-    model: Path, threads: int = 1, *, delegate: bool = True
+    model: Path, threads: int = 1, *, delegate: bool = True, reference: bool = False
 ) -> tuple[Manifest, Interpreter]:
     """Load a .tflite file that its manifest vouches for.
 
@@ -49,7 +49,7 @@ def open_model(
     """
     manifest, content = read_manifest(model)
     try:
-        interpreter = open_interpreter(content, threads, delegate=delegate)
+        interpreter = open_interpreter(content, threads, delegate=delegate, reference=reference)
         runner = interpreter.get_signature_runner(manifest.form)
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
     except (RuntimeError, ValueError) as error:
@@ -87,6 +87,8 @@ class Predictor:
             int8 student that comes with the package.
         threads: of the interpreter.
         channels: order of the frames' channels.
+        reference: run LiteRT's reference kernels, slow ones, to compare with.
+        exact: give maps as the model does: of a float model float32, 1 at the peak.
 
     Raises InputError if the model can't be used.
     """
@@ -97,10 +99,12 @@ class Predictor:
         *,
         threads: int = 1,
         channels: Literal["rgb", "bgr"] = "rgb",
+        reference: bool = False,
+        exact: bool = False,
     ):
         path = shipped_model() if model is None else Path(model)
-        self.manifest, interpreter = open_model(path, threads)
-        self._bgr = channels == "bgr"
+        self.manifest, interpreter = open_model(path, threads, reference=reference)
+        self._bgr, self._exact = channels == "bgr", exact
         self._interpreter = interpreter
         runner = interpreter.get_signature_runner(self.manifest.form)
         self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
@@ -167,7 +171,8 @@ class Predictor:
             frame, memory = memory, small
         result = self._call(**{"frame": frame, self._memory_name: memory})
         self._memory = small if self.manifest.form == "pair" else result["state"]
-        return to_bytes(result["attention"][0, :, :, 0])
+        attention = result["attention"][0, :, :, 0]
+        return attention if self._exact else to_bytes(attention)
 
     def _call(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the model. LiteRT's own runner of signatures allocates anew at every call."""

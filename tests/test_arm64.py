@@ -1,0 +1,101 @@
+"""The comparison with 64-bit ARM; the whole of it where qemu is installed."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from uva_tf.data import synthetic
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.video import VideoWriter
+from uva_tf.runtime.weights import shipped_model
+
+ARM64 = Path(__file__).parent.parent / "tflite" / "arm64"
+
+
+@pytest.fixture(scope="module")
+def load():
+    """A function that loads a module of the folder."""
+
+    def by_name(name):
+        spec = importlib.util.spec_from_file_location(name, ARM64 / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    yield by_name
+    for name in ("probe", "root", "check"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def compare(load):
+    load("probe"), load("root")
+    return load("check").compare
+
+
+MAPS = np.random.default_rng(0).integers(0, 256, (4, 16, 16), dtype=np.uint8)
+
+
+def test_integer_maps_by_reference_kernels_must_be_equal(compare):
+    assert compare(MAPS, MAPS.copy(), exact=True)[1]
+    other = MAPS.copy()
+    other[2, 3, 4] ^= 1
+    told, met = compare(MAPS, other, exact=True)
+    assert not met
+    assert "largest difference 1" in told
+    assert compare(MAPS, other, exact=False)[1]
+
+
+def test_integer_maps_by_other_kernels_may_differ_a_little(compare):
+    far = MAPS.copy().reshape(-1)
+    far[: far.size // 50] ^= 4  # 2 % of the pixels by 4 steps
+    assert not compare(MAPS, far.reshape(MAPS.shape), exact=False)[1]
+    other = MAPS.copy()
+    other[1] = np.random.default_rng(1).permutation(MAPS[1])  # one frame is another's
+    assert not compare(MAPS, other, exact=False)[1]
+
+
+def test_float_maps_must_be_equal_to_a_ten_thousandth(compare):
+    exact = MAPS.astype(np.float32) / 255
+    assert compare(exact, exact + np.float32(5e-5), exact=False)[1]
+    assert not compare(exact, exact + np.float32(2e-4), exact=True)[1]
+
+
+def test_the_probe_maps_a_stream_as_the_predictor_does(load, step_model, tmp_path):
+    small = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "frames.npz", small=small, whole=small)
+    load("probe").main([str(tmp_path / "frames.npz"), str(tmp_path / "maps.npz"), str(step_model)])
+    with np.load(tmp_path / "maps.npz") as maps:
+        xnnpack, reference = maps["XNNPACK/0"], maps["reference/0"]
+        np.testing.assert_array_equal(maps["shrunk"], small)
+    expected = list(Predictor(step_model, exact=True).run(small))
+    np.testing.assert_array_equal(xnnpack, expected)
+    # The order of float sums, over some hundred terms.
+    np.testing.assert_allclose(reference, expected, atol=1e-4)
+
+
+def test_a_missing_program_is_named(load, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    with pytest.raises(InputError, match="qemu-aarch64-static is not installed"):
+        load("root").make_root(tmp_path)
+
+
+@pytest.mark.slow
+def test_maps_on_arm_are_those_of_this_machine(tmp_path):
+    if not shutil.which("qemu-aarch64-static"):
+        pytest.skip("qemu-aarch64-static is not installed")
+    clip = tmp_path / "clip.mp4"
+    with VideoWriter(clip, synthetic.RATE, synthetic.WIDTH, synthetic.HEIGHT) as writer:
+        for frame in synthetic.draw(synthetic.scene(1, length=20)):
+            writer.write(frame)
+    command = [sys.executable, ARM64 / "check.py", "--model", shipped_model(), clip]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": met") == 2
