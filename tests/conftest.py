@@ -22,6 +22,18 @@ from uva_tf.runtime.video import VideoWriter
 ROOT = Path(__file__).parent.parent
 
 
+def contents(folder):
+    return {p: p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+
+
+def assert_refused(result, words):
+    code, out, err = result
+    assert (code, out) == (2, ""), err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
 def write_table(path, columns, rows):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([columns.split(","), *rows])
@@ -218,6 +230,18 @@ def script():
         return module
 
     return load
+
+
+@pytest.fixture
+def call(script, capfd):
+    """A function that runs a script and returns its exit code and what it printed."""
+
+    def run(path, *args):
+        capfd.readouterr()
+        code = script(path).main([str(arg) for arg in args])
+        return code, *capfd.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import tensorflow as tf
-from conftest import noise, write_table
+from conftest import assert_refused, contents, noise, write_table
 from scipy.io import savemat
 
 from uva_tf.data.records import FEATURES
@@ -119,35 +119,11 @@ def records(out):
     return found
 
 
-def contents(folder):
-    return {p: p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
-
-
-@pytest.fixture
-def call(script, capfd):
-    """A function that runs a script and returns its exit code and what it printed."""
-
-    def run(path, *args):
-        capfd.readouterr()
-        code = script(path).main([str(arg) for arg in args])
-        return code, *capfd.readouterr()
-
-    return run
-
-
 def prepare(layout, root, out, *more):
     """Arguments that prepare a folder, with a teacher's maps where it holds them."""
     maps = ["--spatial-maps", root / "maps"] if (root / "maps").is_dir() else []
     args = ["--layout", layout, "--root", root, "--out", out, "--size", "32"]
     return ["pipelines/prepare.py", *args, *maps, *more]
-
-
-def assert_refused(result, words):
-    code, out, err = result
-    assert (code, out) == (2, ""), err
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert words in err
 
 
 def cut(path, share=0.5):
@@ -371,49 +347,3 @@ def test_a_frame_that_nobody_looked_at_is_counted(tmp_path, call, layout, file, 
         f"train: {counts} (counted in every frame they last), 1 frames that nobody looked at"
         in printed
     )
-
-
-@pytest.fixture
-def train(tmp_path, shards, call):
-    """A function that spoils a copy of the shards, trains on it, and returns what came."""
-    folder = shutil.copytree(shards.folder, tmp_path / "shards")
-
-    def run(file, spoil):
-        spoil(folder / file)
-        before = contents(tmp_path)
-        args = ["--data", folder, "--preset", "quick", "--run", tmp_path / "run"]
-        result = call("pipelines/train.py", *args)
-        assert contents(tmp_path) == before
-        return result
-
-    return run
-
-
-def change(**values):
-    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def other_checksum(path):
-    index = json.loads(path.read_text())
-    index["shards"][1]["sha256"] = "0" * 64
-    path.write_text(json.dumps(index))
-
-
-@pytest.mark.parametrize(
-    ("file", "spoil", "words"),
-    [
-        ("00000.tfrecord", cut, "00000.tfrecord is missing or was changed"),
-        ("00000.tfrecord", empty, "00000.tfrecord is missing or was changed"),
-        ("index.json", other_checksum, "00001.tfrecord is missing or was changed"),
-        ("index.json", cut, "index.json: not an index of this version"),
-        ("index.json", lambda path: path.write_bytes(b"\xff\0\x80"), "index.json: not an index"),
-        ("index.json", change(size="64"), "index.json: not an index"),
-        ("index.json", change(size=64.0), "index.json: not an index"),
-        ("index.json", change(shards=None), "index.json: not an index"),
-        ("index.json", change(shards=[]), "no split 'train'"),
-        ("index.json", change(teachers=5), "index.json: not an index"),
-        ("index.json", change(colour="red"), "index.json: not an index"),
-    ],
-)
-def test_train_refuses_shards_and_indices_that_were_spoilt(train, file, spoil, words):
-    assert_refused(train(file, spoil), words)

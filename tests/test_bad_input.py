@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import contents
 
 from uva_tf.command import command
 from uva_tf.data.recordings import NOWHERE, OUTSIDE
@@ -18,13 +19,6 @@ from uva_tf.runtime.video import VideoWriter
 
 ROOT = Path(__file__).parent.parent
 ROWS = [("one", 1, 0, 200, 10, 10), ("two", 1, 0, 200, 10, 10), ("two", 2, 40, 80, 30, 20)]
-
-
-def contents(folder):
-    """Every path under a folder, files with their bytes."""
-    return {
-        path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))
-    }
 
 
 @pytest.fixture

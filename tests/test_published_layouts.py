@@ -24,6 +24,7 @@ from trees import (
     salicon_picture,
     spot,
     ucf_clip,
+    ucf_tree,
     write,
     write_gaze,
 )
@@ -322,13 +323,6 @@ class TestSalicon:
             prepared("salicon", root, out.with_name("again"))
 
 
-def ucf_tree(root):
-    return [
-        *ucf_clip(root, "Diving-Side-001", "train", range(1, 12), stem="{}"),  # 1.png to 11.png
-        *ucf_clip(root, "Kicking-Front-001", "test", [20, 21]),
-    ]
-
-
 TREES = {
     "dhf1k": lambda root: [
         *dhf1k_video(root, "001", "train", [1, 2]),
@@ -387,33 +381,3 @@ def test_numbers_missing_between_frames_are_noted_and_not_paired_across(root, ou
     assert [number_in(example["other"]) for example in ordered(dataset)] == [1, 1, 3, 3]
     note = "note: numbers of frames are missing between others (Diving-Side-001)"
     assert note in summary(dataset)
-
-
-class TestSplits:
-    def test_of_a_table_in_the_root_override_the_datasets_own(self, root, out):
-        frames = ucf_tree(root)
-        (root / "split.csv").write_text(
-            "name,split\nDiving-Side-001,val\nKicking-Front-001,train\n"
-        )
-        splits = {"Diving-Side-001": "val", "Kicking-Front-001": "train"}
-        check_records(
-            prepared("ucf-sports", root, out), [f._replace(split=splits[f.video]) for f in frames]
-        )
-
-    def test_of_a_file_that_is_asked_for_override_both(self, root, out, tmp_path):
-        frames = ucf_tree(root)
-        (root / "split.csv").write_text(
-            "name,split\nDiving-Side-001,val\nKicking-Front-001,train\n"
-        )
-        path = tmp_path / "mine.csv"
-        path.write_text("name,split\nDiving-Side-001,test\nKicking-Front-001,test\n")
-        dataset = prepared("ucf-sports", root, out, split=path)
-        check_records(dataset, [frame._replace(split="test") for frame in frames])
-
-    def test_may_name_recordings_whose_gaze_is_withheld(self, root, out):
-        frames = salicon_picture(root, TRAIN, "train", 5)
-        write(root / "images" / f"{TEST}.jpg", picture(8))
-        (root / "split.csv").write_text(f"name,split\n{TRAIN},val\n{TEST},test\n")
-        dataset = prepared("salicon", root, out)
-        check_records(dataset, [frame._replace(split="val") for frame in frames])
-        assert dataset.withheld == 1

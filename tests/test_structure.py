@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ SCRIPTS = sorted([*(ROOT / "pipelines").glob("*.py"), *(ROOT / "tflite").glob("*
 LAYERS = (
     "runtime",
     "data.gaze",
+    "fields",
     "config",
     "data",
     "models",
@@ -26,6 +28,16 @@ LAYERS = (
     "data.benchmark",
     "data.prepare_benchmark",
 )
+
+
+CODE = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+    if name.endswith((".css", ".html", ".js", ".kt", ".py"))
+]
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 60
 
 
 def imports(path):
@@ -91,3 +103,24 @@ def test_every_script_has_help_and_ends_with_0(path):
     result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
     assert result.returncode == 0
     assert result.stdout.startswith("usage:")
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_are_short(path):
+    text = path.read_text()
+    assert text.count("\n") <= MOST_LINES
+    for node in ast.walk(ast.parse(text)) if path.suffix == ".py" else ():
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < MOST_LINES_OF_A_FUNCTION, node.name
+
+
+def test_the_readmes_tree_is_what_is_there():
+    tree = (ROOT / "README.md").read_text().split("```\nuva_tf/\n")[1].split("```")[0]
+    named = set(re.findall(r"([\w-]+)/", tree)) | {"uva_tf"}
+    folders = {path.relative_to(ROOT).parts[0] for path in CODE if path.parent != ROOT}
+    inside = {path.name for path in (ROOT / "uva_tf").iterdir() if path.is_dir()}
+    assert named >= (folders | inside) - {"__pycache__"}
+    for folder in ("pipelines", "tflite"):
+        line = next(line for line in tree.splitlines() if line.startswith(f"{folder}/"))
+        scripts = {path.stem for path in (ROOT / folder).glob("*.py")}
+        assert scripts <= set(re.findall(r"\w+", line)), line

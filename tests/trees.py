@@ -219,3 +219,10 @@ def check(dataset, frames):
                 np.testing.assert_allclose(
                     example["density"][..., 0], density, rtol=1e-4, atol=1e-7
                 )
+
+
+def ucf_tree(root):
+    return [
+        *ucf_clip(root, "Diving-Side-001", "train", range(1, 12), stem="{}"),  # 1.png to 11.png
+        *ucf_clip(root, "Kicking-Front-001", "test", [20, 21]),
+    ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
+from uva_tf.fields import build_dataclass, choose, read_field
 from uva_tf.runtime.errors import InputError
 
 STAGES = ("teach", "distill", "joint")
@@ -63,7 +62,7 @@ class StudentConfig:
     weights: str = "none"
 
     def __post_init__(self) -> None:
-        _choose("pairing", self.pairing, ("next", "previous"))
+        choose("pairing", self.pairing, ("next", "previous"))
         if self.paths not in (("spatial", "temporal"), ("spatial",), ("temporal",)):
             raise InputError(
                 f"paths {self.paths}: expected spatial, temporal, or both in this order"
@@ -88,7 +87,7 @@ class TeacherConfig:
     decoder: int = 64
 
     def __post_init__(self) -> None:
-        _choose("backbone", self.backbone, BACKBONES)
+        choose("backbone", self.backbone, BACKBONES)
         if self.backbone == "plain" and self.weights != "none":
             raise InputError("weights of a plain backbone: expected none, they are trained here")
 
@@ -130,7 +129,7 @@ class StageConfig:
         if not (self.steps >= 0 and self.batch > 0 and self.learning_rate > 0):
             raise InputError(f"{self}: expected batch and learning_rate above 0, steps from 0 up")
         for distance in self.loss.split("+"):
-            _choose("loss", distance, DISTANCES)
+            choose("loss", distance, DISTANCES)
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         for kind in KINDS:
-            _choose(f"{kind} teacher", getattr(self, kind), ("own", "external", "any", "none"))
+            choose(f"{kind} teacher", getattr(self, kind), ("own", "external", "any", "none"))
         if not (0 <= self.soft_weight <= 1 and 0 <= self.joint_soft_weight <= 1):
             raise InputError(f"{self}: expected weights from 0 to 1")
         if not 0.1 <= self.temperature <= 10:
@@ -207,8 +206,8 @@ class LoopConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        _choose("strategy", self.strategy, ("one", "mirrored", "multi-worker"))
-        _choose("keep", self.keep, ("last", "best"))
+        choose("strategy", self.strategy, ("one", "mirrored", "multi-worker"))
+        choose("keep", self.keep, ("last", "best"))
         if not (0 <= self.warm_up < 1 and 0 <= self.average < 1 and self.clip_norm >= 0):
             raise InputError(f"{self}: expected warm_up and average in 0..1, clip_norm from 0 up")
 
@@ -257,7 +256,7 @@ class Config:
     def from_json(text: str) -> Config:
         """Read what `to_json` wrote; raises InputError for anything else."""
         try:
-            return _build(Config, json.loads(text))
+            return build_dataclass(Config, json.loads(text))
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise InputError(
                 f"config.json is not a configuration of this version: {error}"
@@ -278,41 +277,8 @@ class Config:
                 inner = inner.get(parent) if isinstance(inner, dict) else None
             if not isinstance(inner, dict) or isinstance(inner.get(name, {}), dict):
                 raise InputError(f"{change!r}: no such field, expected one of config.json")
-            inner[name] = _read(change, text, inner[name])
-        return _build(Config, values)
-
-
-def _read(change: str, text: str, old: Any) -> Any:
-    """A field's new value, of the type of the old one."""
-    if isinstance(old, tuple):
-        items = [item for item in text.split(",") if item]
-        return tuple(_read(change, item, old[0] if old else item) for item in items)
-    value: Any = text
-    if not isinstance(old, str):
-        with contextlib.suppress(ValueError):
-            value = json.loads(text)
-    if type(old) is float and type(value) is int:
-        value = float(value)
-    if type(value) is not type(old):
-        raise InputError(f"{change!r}: expected a value like {json.dumps(old)}")
-    return value
-
-
-def _choose(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise InputError(f"{name} {value!r}: expected one of {', '.join(choices)}")
-
-
-def _build(kind: Any, value: Any) -> Any:
-    if is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ValueError(f"expected an object, found {value!r}")
-        unknown = set(value) - {f.name for f in fields(kind)}
-        if unknown:
-            raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
-        hints = get_type_hints(kind)
-        return kind(**{name: _build(hints[name], item) for name, item in value.items()})
-    return tuple(value) if isinstance(value, list) else value
+            inner[name] = read_field(change, text, inner[name])
+        return build_dataclass(Config, values)
 
 
 def smoke() -> Config:

@@ -1,0 +1,120 @@
+"""What the documents say is so: commands parse, links resolve, tables name their commands."""
+
+import ast
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from uva_tf.command import Parser
+
+ROOT = Path(__file__).parent.parent
+FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+DOCUMENTS = [ROOT / name for name in FILES if name.endswith(".md")]
+SCRIPTS = [ROOT / n for n in FILES if re.fullmatch(r"(pipelines|tflite|tflite/arm64)/\w+\.py", n)]
+COMMAND = re.compile(r"python ((?:pipelines|tflite)/\S+\.py)([^&#\n]*)")
+
+
+class Parsed(BaseException):
+    """Carries a script's parser out of it, past what a command catches."""
+
+
+def blocks(document):
+    """The code between fences, one text for each pair."""
+    return re.findall(r"^```\w*\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands():
+    """Every command line of a script in the documents and in the scripts' own first lines."""
+    texts = [(document, block) for document in DOCUMENTS for block in blocks(document)]
+    for document in DOCUMENTS:
+        texts += [
+            (document, span) for span in re.findall(r"`(python [^`]+)`", document.read_text())
+        ]
+    texts += [
+        (script, ast.get_docstring(ast.parse(script.read_text())) or "") for script in SCRIPTS
+    ]
+    for source, text in texts:
+        for path, arguments in COMMAND.findall(text.replace("\\\n", " ")):
+            yield source.relative_to(ROOT), path, arguments.strip()
+
+
+@pytest.fixture
+def parser_of(script, monkeypatch):
+    """A function that gives the parser of a script."""
+
+    def give(path):
+        with monkeypatch.context() as patch:
+            patch.setattr(Parser, "parse_args", lambda self, _: (_ for _ in ()).throw(Parsed(self)))
+            with pytest.raises(Parsed) as caught:
+                script(path).main([])
+        return caught.value.args[0]
+
+    return give
+
+
+def test_every_command_in_the_documents_parses(parser_of):
+    found = sorted(set(commands()))
+    assert len(found) > 30
+    for source, path, arguments in found:
+        if path == "tflite/arm64/check.py" or path == "tflite/arm64/probe.py":
+            continue  # imports its neighbours; its own test knows it
+        words = shlex.split(re.sub(r"[\[\]]", " ", arguments))
+        parser = parser_of(path)
+        if "..." in words:  # what is left out may be required: only the options can be checked
+            options = {word for word in words if word.startswith("--")}
+            assert options <= set(parser._option_string_actions), f"{source}: {path} {arguments}"
+            continue
+        try:
+            parser.parse_args(words)
+        except ValueError as error:
+            raise AssertionError(f"{source}: {path} {arguments}: {error}") from None
+
+
+def test_every_script_is_in_a_document():
+    named = {path for source, path, _ in commands() if source.suffix == ".md"}
+    scripts = {str(script.relative_to(ROOT)) for script in SCRIPTS}
+    assert scripts - named <= {"tflite/arm64/probe.py", "tflite/arm64/root.py"}
+
+
+def anchors(document):
+    """GitHub's anchors of a document's headings."""
+    heads = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_inside_the_repository_resolve(document):
+    text = document.read_text()
+    for link in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", text):
+        path, _, anchor = "".join(link).partition("#")
+        if re.match(r"https?:", path):
+            continue
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), f"{document.name} links to {path}"
+        assert not anchor or anchor in anchors(target), f"{document.name} links to #{anchor}"
+
+
+def sections(document):
+    """A document divided at its headings of the second level."""
+    return re.split(r"^## ", document.read_text(), flags=re.MULTILINE)
+
+
+def test_every_table_of_results_names_its_command_and_day():
+    for section in sections(ROOT / "docs" / "results.md") + sections(
+        ROOT / "docs" / "model-card.md"
+    ):
+        if re.search(r"^\|.*\d\.\d", section, re.MULTILINE):
+            title = section.partition("\n")[0]
+            assert re.search(r"^ *(python|node) ", section, re.MULTILINE), f"{title}: no command"
+            assert re.search(r"20\d\d-\d\d-\d\d", section), f"{title}: no day"
+
+
+def test_results_in_the_readme_lead_to_their_commands():
+    for section in sections(ROOT / "README.md"):
+        if re.search(r"^\|.*\d\.\d\d", section, re.MULTILINE):
+            title = section.partition("\n")[0]
+            assert "(docs/results.md" in section or "(docs/model-card.md" in section, title
+            assert re.search(r"20\d\d-\d\d-\d\d", section), f"{title}: no day"
