@@ -33,9 +33,9 @@ def main(argv: list[str] | None = None) -> None:
         file = args.out / f"{variant}-{recipe}-step.tflite"
         convert(run, recipe, "step", file)
         print(f"wrote {file}")
-    with new_file(args.out / f"{variant}.npz") as path:
+    with new_file(args.out / f"{variant}.npy") as path:
         save_weights(load_student(run), path)
-    print(f"wrote {args.out / variant}.npz")
+    print(f"wrote {args.out / variant}.npy")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import keras
@@ -39,26 +40,27 @@ def load(name: str = "uva-64") -> keras.Model:
 
 def load_shipped(student: Student, variant: str) -> None:
     """Give a student the shipped weights; raises InputError if there are none that fit it."""
-    path = FOLDER / f"{variant}.npz"
+    path = FOLDER / f"{variant}.npy"
     if not path.is_file():
         names = ", ".join(shipped()) or "none"
         raise InputError(f"no weights of {variant} come with the package, expected one of {names}")
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            weights = [stored[weight.path] for weight in student.pair.weights]
-        student.pair.set_weights(weights)
-    except (KeyError, ValueError) as error:
-        raise InputError(
-            f"the shipped weights of {variant} are another student's ({error})"
-        ) from None
+    values = np.load(path, allow_pickle=False)
+    shapes = [weight.shape for weight in student.pair.weights]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    if values.shape != (ends[-1],):
+        raise InputError(f"{path} holds {values.size} weights, the student has {ends[-1]}")
+    parts = np.split(values, ends[:-1])
+    student.pair.set_weights(
+        [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    )
 
 
 def shipped() -> list[str]:
     """The variants whose weights come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+    return sorted(path.stem for path in FOLDER.glob("*.npy"))
 
 
 def save_weights(student: Student, path: Path) -> None:
-    """Write a student's weights as float16, under their paths in the model, as .npz."""
-    weights = {weight.path: np.asarray(weight, np.float16) for weight in student.pair.weights}
-    np.savez_compressed(path, **weights)
+    """Write a student's weights, in the order of its `pair` model, as one float16 vector, .npy."""
+    weights = [np.ravel(weight) for weight in student.pair.get_weights()]
+    np.save(path, np.concatenate(weights).astype(np.float16))

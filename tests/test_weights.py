@@ -1,0 +1,131 @@
+"""The weights that come with the package: whole, small, the same in all their forms, and good."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import uva_tf
+from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.data import synthetic
+from uva_tf.evaluation.metrics import cc
+from uva_tf.models.maps import attention, normalise
+from uva_tf.models.shipped import BEST, load, load_shipped, save_weights, shipped
+from uva_tf.models.student import build_student
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.frames import shrink
+from uva_tf.runtime.manifest import manifest_path, read_manifest
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.weights import FOLDER, shipped_model
+from uva_tf.training.stages import initial_student, with_data
+
+MODELS = sorted(FOLDER.glob("*.tflite"))
+SCENES = range(1, 5)
+OTHER_SEED = 2024  # no scene of which was trained on
+
+
+def test_are_small_and_complete():
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 1.5e6
+    assert shipped() == sorted(BEST.values())
+    names = {f"{variant}-{recipe}-step" for variant in shipped() for recipe in ("int8", "fp16")}
+    assert {path.stem for path in MODELS} == names
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_manifests_say_where_they_come_from(path):
+    manifest, _ = read_manifest(path)
+    assert path.stem == f"{manifest.variant}-{manifest.recipe}-{manifest.form}"
+    training = manifest.training
+    assert training["command"].startswith("python pipelines/train.py --preset uva-")
+    assert len(training["commit"]) == 40
+    assert training["seed"] == 1
+    assert all(len(sha256) == 64 for sha256 in training["data"].values())
+    assert "/root" not in manifest_path(path).read_text()
+
+
+@pytest.mark.parametrize("variant", BEST.values())
+def test_the_keras_model_draws_the_files_maps(variant):
+    predictor = Predictor(shipped_model(f"{variant}-fp16-step"), exact=True)
+    frames = synthetic.draw(synthetic.scene(1, seed=OTHER_SEED, length=3))
+    small = np.stack([shrink(frame, predictor.manifest.resolution) for frame in frames])
+    maps = [predictor.step(frame) for frame in small]
+    model = uva_tf.load(variant)
+    assert isinstance(model, keras.Model)
+    inputs = {"frame": normalise(small[1:]), "other": normalise(small[:-1])}
+    drawn = attention(model(inputs, training=False)).numpy()[..., 0]
+    # Weights are rounded to float16 before and after batch normalisation is folded into them.
+    np.testing.assert_allclose(drawn, maps[1:], atol=0.02)
+
+
+@pytest.mark.parametrize("variant", BEST.values())
+def test_maps_follow_what_moves_against_the_camera(variant):
+    predictor = Predictor(shipped_model(f"{variant}-int8-step"), channels="bgr")
+    found = []
+    for number in SCENES:
+        scene = synthetic.scene(number, seed=OTHER_SEED)
+        maps = list(predictor.run(synthetic.draw(scene)))
+        side = predictor.manifest.resolution
+        # A clip's first frame shows no motion.
+        found += [
+            cc(maps[index - 1], scene.attention(index, side, side)) for index in range(3, 51, 4)
+        ]
+    assert np.mean(found) > 0.6
+
+
+def test_load_knows_the_best_by_resolution_and_refuses_others():
+    assert load("uva-64").input_shape["frame"][1] == 64
+    with pytest.raises(InputError, match="no weights 'uva-128': expected one of uva-64, uva-32"):
+        load("uva-128")
+    with pytest.raises(InputError, match="expected one of uva-32-s-fp16-step"):
+        shipped_model("uva-128-int8-step")
+
+
+def test_weights_survive_saving_to_half_precision(student, tmp_path, monkeypatch):
+    save_weights(student, tmp_path / "uva-32.npy")
+    monkeypatch.setattr("uva_tf.models.shipped.FOLDER", tmp_path)
+    again = build_student(StudentConfig("uva-32"))
+    load_shipped(again, "uva-32")
+    for one, other in zip(again.pair.get_weights(), student.pair.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2**-11, atol=1e-7)  # of 11 bits
+    with pytest.raises(InputError, match="weights, the student has"):
+        (tmp_path / "uva-32-s.npy").write_bytes((tmp_path / "uva-32.npy").read_bytes())
+        load_shipped(build_student(StudentConfig("uva-32-s")), "uva-32-s")
+
+
+class TestBeginningWithWeights:
+    def test_of_the_package(self):
+        config = StudentConfig("uva-64-s", weights="shipped")
+        begun, best = initial_student(config).pair, load("uva-64")
+        for one, other in zip(begun.get_weights(), best.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_of_a_runs_student(self, student, tmp_path):
+        student.pair.save(tmp_path / "student.keras")
+        config = StudentConfig("uva-32", weights=str(tmp_path / "student.keras"))
+        begun = initial_student(config).pair
+        for one, other in zip(begun.get_weights(), student.pair.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    @pytest.mark.parametrize("weights", ["shipped", "absent.keras"])
+    def test_that_there_are_not_is_refused_before_a_run_is_made(self, shards, weights):
+        config = PRESETS["smoke"]().changed(f"student.weights={weights}")
+        with pytest.raises(InputError):
+            with_data(config, [shards.folder])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["mufvet", "hevc"])
+def test_on_real_clips_they_go_far_from_the_centre_prior_to_people(
+    recordings, script, tmp_path, dataset
+):
+    prepare = ["--layout", "gaze", "--root", recordings / dataset, "--out", tmp_path / dataset]
+    assert script("pipelines/prepare.py").main([str(word) for word in prepare]) == 0
+    evaluate = ["--model", shipped_model(), "--data", tmp_path / dataset]
+    evaluate += ["--every", "8", "--json", tmp_path / "scores.json"]
+    assert script("pipelines/evaluate.py").main([str(word) for word in evaluate]) == 0
+    means = json.loads((tmp_path / "scores.json").read_text())["means"]
+    prior, ceiling, ours = (
+        means[row]["NSS"] for row in ("centre prior", "human ceiling", shipped_model().name)
+    )
+    assert (ours - prior) / (ceiling - prior) >= 0.45
