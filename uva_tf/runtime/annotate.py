@@ -41,7 +41,9 @@ def annotate(
     """
     depth = LIVE_DEPTH if source.live else DEPTH
     sinks, count = list(sinks), 0
-    made = ahead(_made(ahead(source.timed(), depth), predictor, sinks), depth)
+    made = _made(ahead(source.timed(), depth), predictor, sinks)
+    if sinks:  # else there is nothing to take meanwhile
+        made = ahead(made, depth)
     with closing(made):
         try:
             for items in progress(made):
