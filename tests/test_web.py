@@ -3,7 +3,6 @@
 With UVA_TF_SHOTS=DIR it leaves pictures of the page there.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ import pytest
 
 from uva_tf.data import synthetic
 from uva_tf.runtime.frames import shrink
-from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.video import VideoReader
 from uva_tf.runtime.weights import shipped_model
@@ -39,17 +37,6 @@ def browser():
     return chromium
 
 
-@pytest.fixture
-def small_model(files, tmp_path):
-    """An untrained float model with its manifest."""
-    path = tmp_path / "small.tflite"
-    path.write_bytes(files["fp32", "step"])
-    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    manifest = Manifest("step", "fp32", "uva-32", 32, "previous", checksum)
-    manifest_path(path).write_text(manifest.to_json())
-    return path
-
-
 def clip_frames():
     """Frames of a real recording where there is one, else of a synthetic clip; RGB."""
     recordings = os.environ.get("UVA_TF_RECORDINGS")
@@ -69,7 +56,7 @@ def look(browser, model, folder, frames=(), shots=None):
     job = {"chromium": browser, "model": str(model), "dist": str(folder / "dist")}
     job |= {"clip": str(clip), "shots": {}}
     for device in ("phone", "desktop") if shots else ():
-        job["shots"][device] = str(Path(shots).resolve() / f"web-{device}.png")
+        job["shots"][device] = str(Path(shots).resolve() / f"web-{device}.jpg")
     if len(frames):
         (folder / "frames.rgb").write_bytes(np.stack(frames).tobytes())
         job["frames"] = str(folder / "frames.rgb")
@@ -85,13 +72,13 @@ def look(browser, model, folder, frames=(), shots=None):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["shipped int8", "small fp32"])
-def test_the_page_draws_the_maps_that_python_draws(browser, small_model, tmp_path, kind):
-    model = shipped_model() if kind == "shipped int8" else small_model
+@pytest.mark.parametrize("recipe", ["int8", "fp16"])
+def test_the_page_draws_the_maps_that_python_draws(browser, tmp_path, recipe):
+    model = shipped_model(f"uva-64-s-{recipe}-step")
     predictor = Predictor(model)
     side = predictor.manifest.resolution
     frames = [shrink(frame, side) for frame in clip_frames()]
-    shots = os.environ.get("UVA_TF_SHOTS") if kind == "shipped int8" else None
+    shots = os.environ.get("UVA_TF_SHOTS") if recipe == "int8" else None
     seen = look(browser, model, tmp_path, frames, shots)
     assert seen["errors"] == []
     assert seen["foreign"] == []  # nothing is fetched from, or sent to, anywhere else
