@@ -1,0 +1,60 @@
+"""Whole videos and single frames, timed beside OpenCV alone."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from uva_tf.runtime import throughput
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.video import VideoReader, VideoWriter
+from uva_tf.runtime.weights import shipped_model
+
+FRAMES = 5
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path, 25, 64, 48) as writer:
+        for value in range(FRAMES):
+            writer.write(np.full((48, 64, 3), 40 * value, np.uint8))
+    return path
+
+
+def test_every_work_goes_through_the_whole_video(clip, tmp_path):
+    predictor = Predictor(channels="bgr")
+    assert throughput._decode(clip) == throughput._predict(clip, predictor) == FRAMES
+    for number, work in enumerate(
+        (throughput._encode, lambda v, o: throughput._draw(v, predictor, o))
+    ):
+        out = tmp_path / f"{number}.mp4"
+        assert work(clip, out) == FRAMES
+        with VideoReader(out) as video:
+            assert len(list(video)) == FRAMES
+
+
+def test_a_rate_is_the_median_of_its_turns(clip, monkeypatch):
+    ticks = iter([0, 1, 0, 1, 0, 1, 0, 1] + [0, 5] * 4 + [0, 2.5] * 4)  # seconds of three rounds
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(ticks))
+    measured = throughput.measure_video(shipped_model(), clip, rounds=3)
+    assert dataclasses.astuple(measured) == (FRAMES / 2.5,) * 4
+
+
+def test_spectral_residual_is_timed_where_it_is_installed(clip, monkeypatch):
+    monkeypatch.setattr(throughput, "FRAME_ROUNDS", 1)
+    names = ["making it small", shipped_model().stem]
+    if hasattr(cv2, "saliency"):
+        names.append("OpenCV's spectral residual")
+    assert list(throughput.measure_frame([shipped_model()], clip)) == names
+
+
+def test_growth_needs_more_than_a_minute(clip, monkeypatch):
+    with pytest.raises(InputError, match="expected more than 60 seconds"):
+        throughput.measure_growth(shipped_model(), clip)
+    monkeypatch.setattr(throughput, "SETTLED", 0.04)
+    sizes = iter([5e6, 7e6])
+    monkeypatch.setattr(throughput, "largest_set", lambda: next(sizes))
+    assert throughput.measure_growth(shipped_model(), clip) == 2
