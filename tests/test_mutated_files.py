@@ -67,7 +67,7 @@ def predict(script, capfd):
     return run
 
 
-@pytest.mark.parametrize("seeds", [range(300, 308), *MANY])
+@pytest.mark.parametrize("seeds", [range(300, 304), *MANY])
 def test_models_that_their_manifests_vouch_for(spoilt, clip, predict, seeds):
     endings = Counter()
     for seed in seeds:

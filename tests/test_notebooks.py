@@ -6,13 +6,18 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from uva_tf.data import synthetic
+
 PICTURES = {"01_quickstart": 2, "02_train_on_your_gaze_data": 4, "03_compress_and_benchmark": 2}
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_shows_its_pictures(path, monkeypatch):
+def test_a_notebook_runs_and_shows_its_pictures(path, tmp_path, monkeypatch):
     monkeypatch.setenv("UVA_TF_PRESET", "smoke")
+    monkeypatch.setenv("UVA_TF_FOLDER", str(tmp_path))
+    # Fewer and shorter clips than a notebook draws where there are none.
+    synthetic.write_dataset(tmp_path / "recordings", train=2, val=1, length=8)
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "stored with outputs"
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()

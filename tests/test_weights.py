@@ -58,9 +58,8 @@ def test_the_keras_model_draws_the_files_maps(variant):
     np.testing.assert_allclose(drawn, maps[1:], atol=0.02)
 
 
-@pytest.mark.parametrize("variant", BEST.values())
-def test_maps_follow_what_moves_against_the_camera(variant):
-    predictor = Predictor(shipped_model(f"{variant}-int8-step"), channels="bgr")
+def test_maps_follow_what_moves_against_the_camera():
+    predictor = Predictor(channels="bgr")
     found = []
     for number in SCENES:
         scene = synthetic.scene(number, seed=OTHER_SEED)
@@ -74,7 +73,7 @@ def test_maps_follow_what_moves_against_the_camera(variant):
 
 
 def test_load_knows_the_best_by_resolution_and_refuses_others():
-    assert load("uva-64").input_shape["frame"][1] == 64
+    assert load("uva-64").output_shape == (None, 64, 64, 1)
     with pytest.raises(InputError, match="no weights 'uva-128': expected one of uva-64, uva-32"):
         load("uva-128")
     with pytest.raises(InputError, match="expected one of uva-32-s-fp16-step"):

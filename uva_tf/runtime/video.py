@@ -76,6 +76,7 @@ class VideoReader:
                 f"{self.name}: no frame can be read, expected a "
                 + ("camera" if self.live else "video that OpenCV decodes")
             )
+        self._first = self._next.seconds  # many containers do not begin at 0
         self.height, self.width = self._next.pixels.shape[:2]
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
         if not 0 < self.rate < 1000:
@@ -87,10 +88,10 @@ class VideoReader:
         self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def timed(self) -> Iterator[Frame]:
-        """Every frame with its time, in seconds from the beginning."""
+        """Every frame with its time, in seconds from the first."""
         while self._next is not None:
             frame, self._next = self._next, None
-            yield frame
+            yield frame._replace(seconds=frame.seconds - self._first)
             self._next = self._read()
         if self.live:
             raise OSError(f"{self.name} gives no more frames, was it unplugged?")
