@@ -29,6 +29,9 @@ TEACHER_KEYS = ("teacher_spatial", "teacher_temporal")
 
 Batch = dict[str, tf.Tensor]
 
+# Nothing here has Python's `if` or `for` over tensors, and converting it all takes seconds.
+as_written = tf.autograph.experimental.do_not_convert
+
 
 @dataclass(frozen=True)
 class View:
@@ -53,6 +56,7 @@ class Worker:
     count: int = 1
 
 
+@as_written
 def training_batches(
     datasets: Sequence[Dataset],
     view: View,
@@ -113,6 +117,7 @@ def training_batches(
     )
 
 
+@as_written
 def ordered_batches(
     dataset: Dataset, shards: Sequence[Shard], view: View, *, batch: int, every: int = 1
 ) -> tf.data.Dataset:

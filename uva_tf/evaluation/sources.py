@@ -118,7 +118,7 @@ def keras_source(model: keras.Model, pairing: str) -> Source:
     side = model.inputs[0].shape[1]
     frames = tf.TensorSpec([None, side, side, 3], tf.uint8)
 
-    @tf.function(input_signature=[frames, frames])
+    @tf.function(input_signature=[frames, frames], autograph=False)
     def predict(frame, other):
         inputs = {"frame": normalise(frame), "other": normalise(other)}
         return attention(model(inputs, training=False))

@@ -158,12 +158,12 @@ def make_steps(
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return terms | {NORM: norm}
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(batch):
         parts = strategy.run(train_on_part, (batch,))
         return {name: strategy.reduce("MEAN", part, axis=None) for name, part in parts.items()}
 
-    @tf.function(reduce_retracing=True)  # a dataset's last batch is smaller
+    @tf.function(autograph=False, reduce_retracing=True)  # a dataset's last batch is smaller
     def validation_step(batch):
         return task.losses(batch, False)
 

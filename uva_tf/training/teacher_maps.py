@@ -36,7 +36,9 @@ def write_maps(
     Raises InputError if `out` exists.
     """
     predict = tf.function(
-        lambda inputs: attention(model(inputs, training=False)), reduce_retracing=True
+        lambda inputs: attention(model(inputs, training=False)),
+        autograph=False,
+        reduce_retracing=True,
     )
     view = View(dataset.size, dataset.size // 2, pairing)
     shards = dataset.split("train")
