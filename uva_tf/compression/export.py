@@ -27,7 +27,7 @@ from uva_tf.compression.agreement import (
 from uva_tf.compression.calibration import Pair, calibration_pairs, step_inputs
 from uva_tf.compression.gate import check_file
 from uva_tf.compression.graph import float_depthwise, pair_of_step, share_state_scale, state_tops
-from uva_tf.compression.lower import Endpoint, lower
+from uva_tf.compression.lower import Endpoint, exported, lower
 from uva_tf.compression.noise import LayerNoise, layer_noise
 from uva_tf.compression.recipes import FLOAT, INTEGER, TRAINED, int8
 from uva_tf.config import StudentConfig
@@ -129,18 +129,18 @@ def to_tflite(student: Student, recipe: str, form: str, pairs: Sequence[Pair] = 
         raise ValueError("int8 needs frames to calibrate on")
     # A float model reads bytes and normalises them itself. In an integer model the bytes
     # are the normalised values, at scale 1/127.5, so that no operation is needed at all.
-    endpoint = _endpoint(student, "step", raw=False)
-    float_step = lower(*endpoint, "step", FLOAT["fp32"])
+    with exported(*_endpoint(student, "step", raw=False), "step") as convert:
+        float_step = convert(FLOAT["fp32"])
 
-    def calibrated(top: float = 0.0) -> bytes:
-        inputs = step_inputs(pairs, student.trunk.input_shape[1], float_step, top)
-        return lower(*endpoint, "step", functools.partial(int8, calibration=inputs))
+        def calibrated(top: float = 0.0) -> bytes:
+            inputs = step_inputs(pairs, student.trunk.input_shape[1], float_step, top)
+            return convert(functools.partial(int8, calibration=inputs))
 
-    step = calibrated()
-    taken, given = state_tops(step)
-    # LiteRT reuses memory while it calibrates, and may find too wide a range for what is given.
-    if given > 1.0001 * taken:
-        step = calibrated(given)
+        step = calibrated()
+        taken, given = state_tops(step)
+        # LiteRT reuses memory while it calibrates, and may find what is given too wide.
+        if given > 1.0001 * taken:
+            step = calibrated(given)
     step = share_state_scale(step)
     return step if form == "step" else pair_of_step(step, student.pairing)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -12,6 +14,7 @@ import tensorflow as tf
 from uva_tf.runtime.errors import ExportError
 
 Endpoint = Callable[..., dict[str, tf.Tensor]]
+Configure = Callable[[tf.lite.TFLiteConverter], None]
 
 
 def lower(
@@ -19,7 +22,7 @@ def lower(
     endpoint: Endpoint,
     signature: Sequence[tf.TensorSpec],
     form: str,
-    configure: Callable[[tf.lite.TFLiteConverter], None],
+    configure: Configure,
 ) -> bytes:
     """Export one endpoint of named inputs and outputs and run the converter on it.
 
@@ -32,13 +35,27 @@ def lower(
 
     Raises ExportError for what the converter refuses.
     """
+    with exported(model, endpoint, signature, form) as convert:
+        return convert(configure)
+
+
+@contextmanager
+def exported(
+    model: tf.Module, endpoint: Endpoint, signature: Sequence[tf.TensorSpec], form: str
+) -> Iterator[Callable[[Configure], bytes]]:
+    """`lower` up to the converter, as a function that runs it: to export once, convert often."""
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(form, endpoint, input_signature=list(signature))
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        yield functools.partial(_converted, folder, form)
+
+
+def _converted(folder: str, form: str, configure: Configure) -> bytes:
+    with warnings.catch_warnings():
         # The converter's own calibration warns its callers of an interpreter that it uses.
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
-        archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[form])
         configure(converter)
         try:
