@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import cv2
 import numpy as np
 import pytest
+from tiny import add_tiny
 
 from uva_tf.config import DataConfig, StudentConfig
 from uva_tf.data import synthetic
@@ -37,6 +38,12 @@ def assert_refused(result, words):
 def write_table(path, columns, rows):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([columns.split(","), *rows])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tiny():
+    """Not while tests are collected, of which some ask for every variant."""
+    add_tiny()
 
 
 @pytest.fixture(scope="session")
@@ -122,9 +129,9 @@ def step_model(tmp_path_factory):
     from uva_tf.models.student import build_student
 
     path = tmp_path_factory.mktemp("model") / "untrained.tflite"
-    content = to_tflite(build_student(StudentConfig("uva-32")), "fp32", "step")
+    content = to_tflite(build_student(StudentConfig("tiny")), "fp32", "step")
     checksum = hashlib.sha256(content).hexdigest()
-    manifest = Manifest("step", "fp32", "uva-32", 32, "previous", checksum)
+    manifest = Manifest("step", "fp32", "tiny", 32, "previous", checksum)
     path.write_bytes(content)
     manifest_path(path).write_text(manifest.to_json())
     return path
@@ -138,28 +145,12 @@ def student():
     from uva_tf.models.student import build_student
 
     keras.utils.set_random_seed(0)
-    built = build_student(StudentConfig("uva-32"))
+    built = build_student(StudentConfig("tiny"))
     rng = np.random.default_rng(0)
     for _ in range(40):
         frames = rng.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
         built.pair({"frame": frames, "other": frames[::-1].copy()}, training=True)
     return built
-
-
-@pytest.fixture(scope="module")
-def tiny_variant():
-    """A row of `VARIANTS`, for a module's tests alone: every kind of layer, few of each."""
-    from uva_tf.models.variants import VARIANTS, Variant
-
-    VARIANTS["tiny"] = Variant(
-        resolution=32,
-        trunk="conv16 | res16 | conv16",
-        path="res16 conv16",
-        head="conv16",
-        decoder="deconv8 deconv1",
-    )
-    yield "tiny"
-    del VARIANTS["tiny"]
 
 
 @pytest.fixture(scope="session")

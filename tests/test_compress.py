@@ -19,11 +19,11 @@ from uva_tf.training.stages import with_data
 
 
 @pytest.fixture(scope="module")
-def run(shards, tiny_variant, tmp_path_factory):
+def run(shards, tmp_path_factory):
     """A run whose student is not trained at all, but there."""
     keras.utils.set_random_seed(0)
     config = PRESETS["smoke"]().changed("teachers.spatial=none", "teachers.temporal=none")
-    config = with_data(replace(config, student=StudentConfig(tiny_variant)), [shards.folder])
+    config = with_data(replace(config, student=StudentConfig("tiny")), [shards.folder])
     run = Run.create(tmp_path_factory.mktemp("compress") / "run", config)
     build_student(config.student).pair.save(run.student)
     return run

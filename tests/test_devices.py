@@ -19,6 +19,7 @@ from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student
 
 PROGRAM = Path(__file__).parent / "train_in_process.py"
+NOBODY = ("teachers.spatial=none", "teachers.temporal=none")
 
 
 def start(folder, shards, stages, *changes, **environment):
@@ -59,7 +60,6 @@ def alone(shards, tmp_path_factory):
 
 
 class TestSharedBatches:
-    NOBODY = ("teachers.spatial=none", "teachers.temporal=none")
     CHANGES = ("joint.steps=20", "joint.batch=4", *NOBODY)
 
     def assert_alike(self, alone, folder):
@@ -98,40 +98,37 @@ def test_several_machines_without_a_list_of_them_are_refused(monkeypatch, config
         open_strategy(LoopConfig(strategy="multi-worker"))
 
 
-@pytest.fixture(scope="module")
-def undisturbed(shards, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish(start(folder, shards, "teach,distill,joint", *TestKilledTrainings.CHANGES))
-    return folder
-
-
 class TestKilledTrainings:
-    # Kills fall into every stage, and some before a stage's first checkpoint at step 5.
-    CHANGES = ("teach.steps=8", "distill.steps=12", "joint.steps=12")
-
-    def train_with_kills(self, folder, shards, kills, seed):
+    def train_with_kills(self, folder, kills, seed, *arguments):
         """Kill at a random step each time, then let it end."""
         rng = random.Random(seed)
         for _ in range(kills):
-            process = start(folder, shards, "teach,distill,joint", *self.CHANGES)
+            process = start(folder, *arguments)
             for _ in range(rng.randint(1, 14)):
                 if not process.stdout.readline():
                     break  # it ended before
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        finish(start(folder, shards, "teach,distill,joint", *self.CHANGES))
+        finish(start(folder, *arguments))
 
     def assert_same(self, undisturbed, folder):
         for one, other in zip(weights(undisturbed), weights(folder), strict=True):
             np.testing.assert_array_equal(other, one)
         assert Run.open(folder).history() == Run.open(undisturbed).history()
 
-    def test_end_with_the_same_weights_bit_for_bit(self, undisturbed, shards, tmp_path):
-        self.train_with_kills(tmp_path / "run", shards, kills=1, seed=0)
-        self.assert_same(undisturbed, tmp_path / "run")
+    def test_end_with_the_same_weights_bit_for_bit(self, shards, tmp_path):
+        arguments = (shards, "joint", "joint.steps=16", *NOBODY)
+        finish(start(tmp_path / "undisturbed", *arguments))
+        self.train_with_kills(tmp_path / "run", 1, 0, *arguments)
+        self.assert_same(tmp_path / "undisturbed", tmp_path / "run")
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("seed", [1, 2])
-    def test_five_times_too(self, undisturbed, shards, tmp_path, seed):
-        self.train_with_kills(tmp_path / "run", shards, kills=5, seed=seed)
-        self.assert_same(undisturbed, tmp_path / "run")
+    def test_five_times_too_and_in_every_stage(self, shards, tmp_path):
+        # Kills fall into every stage, and some before a stage's first checkpoint at step 5.
+        changes = ("teach.steps=8", "distill.steps=12", "joint.steps=12")
+        arguments = (shards, "teach,distill,joint", *changes)
+        finish(start(tmp_path / "undisturbed", *arguments))
+        for seed in (1, 2):
+            folder = tmp_path / f"run-{seed}"
+            self.train_with_kills(folder, 5, seed, *arguments)
+            self.assert_same(tmp_path / "undisturbed", folder)

@@ -9,6 +9,8 @@ import pytest
 from uva_tf.data import synthetic
 from uva_tf.runtime.video import VideoReader
 
+SMOKE = ["--preset", "smoke", "--set", "student.variant=tiny"]
+
 
 @pytest.fixture(scope="module")
 def small_clips():
@@ -43,7 +45,7 @@ def prepared(small_clips, script, tmp_path_factory):
     prepare = script("pipelines/prepare.py").main
     arguments = ["--layout", "synthetic", "--root", f"{folder}/clips", "--out", f"{folder}/shards"]
     assert prepare(arguments) == 0
-    arguments = ["--data", f"{folder}/shards", "--preset", "smoke", "--run", f"{folder}/run"]
+    arguments = ["--data", f"{folder}/shards", "--run", f"{folder}/run", *SMOKE]
     assert script("pipelines/train.py").main(arguments) == 0
     for form in ("pair", "step"):
         arguments = ["--run", f"{folder}/run", "--recipe", "fp32", "--form", form]
@@ -140,11 +142,11 @@ def test_benchmark_compares_files(prepared, script, tmp_path, monkeypatch, capsy
 def test_training_never_overwrites_and_resumes_only_its_own(prepared, script, capsys):
     train = script("pipelines/train.py").main
     arguments = ["--data", f"{prepared}/shards", "--run", f"{prepared}/run"]
-    assert train([*arguments, "--preset", "smoke"]) == 2
+    assert train([*arguments, *SMOKE]) == 2
     assert "exists already" in capsys.readouterr().err
     assert train([*arguments, "--preset", "quick", "--resume"]) == 2
     assert "another preset" in capsys.readouterr().err
-    assert train([*arguments, "--preset", "smoke", "--resume"]) == 0
+    assert train([*arguments, *SMOKE, "--resume"]) == 0
 
 
 def test_prepare_reads_real_recordings(recordings, script, tmp_path, capsys):

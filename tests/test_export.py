@@ -38,6 +38,7 @@ def runners(files):
     return result
 
 
+SMOKE = PRESETS["smoke"]().changed("student.variant=tiny")
 NAMES = {
     "pair": ({"frame", "other"}, {"attention"}),
     "step": ({"frame", "state"}, {"attention", "state"}),
@@ -114,7 +115,7 @@ def few_frames(request, monkeypatch):
 
 @pytest.fixture
 def run(tmp_path, shards, student):
-    config = replace(PRESETS["smoke"](), data=(str(shards.folder),))
+    config = replace(SMOKE, data=(str(shards.folder),))
     run = Run.create(tmp_path / "run", config)
     student.pair.save(run.student)
     return run
@@ -124,7 +125,7 @@ def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shar
     out = tmp_path / "models" / "student.tflite"
     manifest = convert(run, "int8", "step", out)
     assert manifest.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
-    assert (manifest.form, manifest.recipe, manifest.variant) == ("step", "int8", "uva-32")
+    assert (manifest.form, manifest.recipe, manifest.variant) == ("step", "int8", "tiny")
     assert (manifest.resolution, manifest.pairing) == (32, "previous")
     assert manifest.state["scale"] > 0
     # On frames drawn apart from those that it was calibrated on.
@@ -202,7 +203,7 @@ def test_a_conversion_ended_in_between_leaves_no_file(run, tmp_path, monkeypatch
 
 
 def test_an_untrained_run_is_refused(tmp_path):
-    run = Run.create(tmp_path / "run", PRESETS["smoke"]())
+    run = Run.create(tmp_path / "run", SMOKE)
     with pytest.raises(InputError, match=r"no student\.keras"):
         convert(run, "fp32", "pair", tmp_path / "student.tflite")
     assert not manifest_path(tmp_path / "student.tflite").exists()
@@ -231,10 +232,7 @@ def test_calibration_takes_the_state_to_the_top_that_is_asked_for(student, noise
 @pytest.mark.parametrize("form", NAMES)
 def test_a_stream_draws_what_the_run_draws(tmp_path, shards, noise_pairs, form, pairing):
     keras.utils.set_random_seed(1)
-    base = PRESETS["smoke"]()
-    config = replace(
-        base, data=(str(shards.folder),), student=replace(base.student, pairing=pairing)
-    )
+    config = replace(SMOKE.changed(f"student.pairing={pairing}"), data=(str(shards.folder),))
     run = Run.create(tmp_path / "run", config)
     build_student(config.student).pair.save(run.student)
     convert(run, "fp32", form, tmp_path / "model.tflite")

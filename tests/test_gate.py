@@ -259,7 +259,7 @@ def test_a_state_of_two_scales_is_refused(files, what):
 @pytest.fixture(scope="module")
 def dead(student, noise_pairs):
     """A real integer student with a ReLU that no frame reaches."""
-    built = build_student(StudentConfig("uva-32"))
+    built = build_student(StudentConfig("tiny"))
     built.pair.set_weights(student.pair.get_weights())
     layers = built.pair._flatten_layers()
     (squeeze,) = [layer for layer in layers if layer.name == "temporal1_attention_squeeze"]

@@ -106,7 +106,7 @@ def test_a_float_step_is_not_put_together(files):
 
 
 def test_dynamic_depthwise_convolutions_are_float():
-    content = to_tflite(build_student(StudentConfig("uva-32")), "dynamic", "step")
+    content = to_tflite(build_student(StudentConfig("tiny")), "dynamic", "step")
     model = read_model(content)
     tensors = model.subgraphs[0].tensors
     kinds = {"CONV_2D": set(), "DEPTHWISE_CONV_2D": set()}

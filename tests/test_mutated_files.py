@@ -28,7 +28,7 @@ def spoilt(tmp_path, files):
         values = {
             "form": "step",
             "recipe": "int8",
-            "variant": "uva-32",
+            "variant": "tiny",
             "resolution": 32,
             "pairing": "previous",
             "sha256": hashlib.sha256(changed if vouch else content).hexdigest(),

@@ -32,7 +32,7 @@ def used(config, seed=0):
 
 
 @pytest.fixture(scope="module")
-def fast(tiny_variant):
+def fast():
     return used(FAST)
 
 

@@ -22,9 +22,11 @@ from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student, open_data, train, with_data
 
+SMOKE = PRESETS["smoke"]().changed("student.variant=tiny")
+
 
 def new_run(folder, **changes):
-    return Run.create(folder, replace(PRESETS["smoke"](), **changes))
+    return Run.create(folder, replace(SMOKE, **changes))
 
 
 def test_a_configuration_survives_json_and_refuses_what_it_does_not_know():
@@ -60,7 +62,7 @@ def test_a_stage_that_comes_too_late_is_refused(tmp_path, shards):
 
 
 def test_data_that_changed_since_the_run_began_is_refused(tmp_path, shards):
-    config = with_data(PRESETS["smoke"](), [shards.folder])
+    config = with_data(SMOKE, [shards.folder])
     assert open_data(config)[0].sha256 == config.data_sha256[0]
     changed = replace(config, data_sha256=("0" * 64,))
     with pytest.raises(InputError, match="prepared anew"):
@@ -100,7 +102,7 @@ def trained_weights(run):
 def taught(shards, tmp_path_factory):
     """A run whose teachers are trained."""
     folder = tmp_path_factory.mktemp("taught") / "run"
-    run = Run.create(folder, with_data(PRESETS["smoke"](), [shards.folder]))
+    run = Run.create(folder, with_data(SMOKE, [shards.folder]))
     train(run, ["teach"])
     return run
 
@@ -166,7 +168,7 @@ class TestTeachersMaps:
 
 
 def test_nobody_teaches_where_nobody_should(tmp_path, shards):
-    config = PRESETS["smoke"]().changed("teachers.spatial=none", "teachers.temporal=none")
+    config = SMOKE.changed("teachers.spatial=none", "teachers.temporal=none")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     train(run)
     assert not (run.folder / "teachers").exists()
@@ -176,7 +178,7 @@ def test_nobody_teaches_where_nobody_should(tmp_path, shards):
 
 
 def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
-    config = PRESETS["smoke"]().changed("teachers.spatial=none", "teachers.temporal=external")
+    config = SMOKE.changed("teachers.spatial=none", "teachers.temporal=external")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     with pytest.raises(InputError, match="no --data holds such maps, prepare it with --temporal"):
         train(run)
@@ -199,7 +201,7 @@ def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
 )
 def test_a_change_that_makes_no_sense_is_refused(change, words):
     with pytest.raises(InputError, match=words):
-        PRESETS["smoke"]().changed(change)
+        SMOKE.changed(change)
 
 
 def test_changes_reach_their_fields_and_no_others():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tiny import add_tiny
 
 from uva_tf.config import PRESETS
 from uva_tf.models.variants import VARIANTS
@@ -23,6 +24,7 @@ from uva_tf.training.stages import train, with_data
 
 def main():
     folder, shards, stages, *changes = sys.argv[1:]
+    add_tiny()
     if os.environ.get("UVA_TF_TEST_EXACT"):
         for name, variant in VARIANTS.items():
             VARIANTS[name] = replace(variant, noise=0.0)
@@ -45,7 +47,7 @@ def main():
         return step, validation_step
 
     loop.make_steps = saying_steps
-    config = with_data(PRESETS["smoke"]().changed(*changes), [Path(shards)])
+    config = with_data(PRESETS["smoke"]().changed("student.variant=tiny", *changes), [Path(shards)])
     if Path(folder).exists():
         run = Run.open(Path(folder))
     elif is_chief(config.loop):

@@ -44,11 +44,16 @@ def exported(
     model: tf.Module, endpoint: Endpoint, signature: Sequence[tf.TensorSpec], form: str
 ) -> Iterator[Callable[[Configure], bytes]]:
     """`lower` up to the converter, as a function that runs it: to export once, convert often."""
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(form, endpoint, input_signature=list(signature))
+    module = tf.Module()
+    # Not the model itself: of that, every layer would be traced and written on its own.
+    module.held = [
+        variable.value if isinstance(variable, keras.Variable) else variable
+        for variable in model.variables
+    ]
+    function = tf.function(endpoint, input_signature=list(signature), autograph=False)
     with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
+        # By default the first of two, as Keras exports it: tensors are named after it.
+        tf.saved_model.save(module, folder, {"serving_default": function, form: function})
         yield functools.partial(_converted, folder, form)
 
 
