@@ -13,7 +13,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import cv2
 import numpy as np
 import pytest
-from tiny import add_tiny
 
 from uva_tf.config import DataConfig, StudentConfig
 from uva_tf.data import synthetic
@@ -43,6 +42,8 @@ def write_table(path, columns, rows):
 @pytest.fixture(scope="session", autouse=True)
 def tiny():
     """Not while tests are collected, of which some ask for every variant."""
+    from students import add_tiny
+
     add_tiny()
 
 
@@ -139,18 +140,9 @@ def step_model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def student():
-    """An untrained student whose batch statistics fit its input, so that maps have contrast."""
-    import keras
+    from students import untrained
 
-    from uva_tf.models.student import build_student
-
-    keras.utils.set_random_seed(0)
-    built = build_student(StudentConfig("tiny"))
-    rng = np.random.default_rng(0)
-    for _ in range(40):
-        frames = rng.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
-        built.pair({"frame": frames, "other": frames[::-1].copy()}, training=True)
-    return built
+    return untrained(StudentConfig("tiny"))
 
 
 @pytest.fixture(scope="session")

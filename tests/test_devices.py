@@ -72,6 +72,7 @@ class TestSharedBatches:
         finish(start(tmp_path / "run", shards, "joint", *changes, UVA_TF_TEST_EXACT="1"))
         self.assert_alike(alone, tmp_path / "run")
 
+    @pytest.mark.slow  # beside two devices, which share a batch in the same way
     def test_on_two_machines_train_to_the_weights_of_one(self, alone, shards, tmp_path):
         workers = [f"localhost:{port}" for port in free_ports(2)]
         processes = []

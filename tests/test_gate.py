@@ -203,8 +203,8 @@ def test_a_signature_that_names_one_input_twice_is_refused(files):
 @pytest.mark.parametrize(
     ("side", "one", "words"),
     [
-        ("inputs", "frame", r"input frame is \w+ \[1, 8, 8, 64\], expected UINT8 \[1, 32, 32, 3\]"),
-        ("outputs", "attention", r"output attention is \w+ \[1, 8, 8, 64\]"),
+        ("inputs", "frame", r"input frame is \w+ \[1, 8, 8, 16\], expected UINT8 \[1, 32, 32, 3\]"),
+        ("outputs", "attention", r"output attention is \w+ \[1, 8, 8, 16\]"),
     ],
 )
 def test_mixed_up_tensors_are_refused(files, recipe, side, one, words):

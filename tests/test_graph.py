@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from students import untrained
 from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.export import to_tflite
@@ -46,7 +47,7 @@ def test_a_stream_of_500_frames_draws_what_pairs_draw(files):
 
 
 def test_with_next_pairing_the_pair_maps_its_first_frame(noise_pairs):
-    student = build_student(StudentConfig("uva-32-m", pairing="next"))
+    student = untrained(StudentConfig("uva-32-m", pairing="next"))
     content = to_tflite(student, "int8", "step", noise_pairs(4))
     step = runner(content, "step")
     pair = runner(pair_of_step(content, "next"), "pair")

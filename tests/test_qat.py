@@ -1,45 +1,28 @@
 """Quantisation-aware fine-tuning: the twin is the student, and its file is what it says."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from students import untrained
 
 from uva_tf.compression import qat
 from uva_tf.compression.agreement import agreement, file_maps
 from uva_tf.compression.gate import check_file
 from uva_tf.compression.recipes import PRUNED
 from uva_tf.config import PRESETS, StudentConfig
-from uva_tf.models.student import build_student
 from uva_tf.models.variants import VARIANTS
 from uva_tf.runtime.predictor import open_interpreter, to_bytes
 from uva_tf.training.journal import Journal
 from uva_tf.training.run import Run
 from uva_tf.training.stages import with_data
 
-FAST = StudentConfig("tiny")
-
-
-def used(config, seed=0):
-    """A student whose batch statistics are those of noise, as after training."""
-    keras.utils.set_random_seed(seed)
-    built = build_student(config)
-    rng = np.random.default_rng(seed)
-    for _ in range(20):
-        frames = rng.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
-        built.pair({"frame": frames, "other": frames[::-1].copy()}, training=True)
-    return built
+TINY = StudentConfig("tiny")
 
 
 @pytest.fixture(scope="module")
-def fast():
-    return used(FAST)
-
-
-@pytest.fixture(scope="module")
-def settled(fast, noise_pairs):
+def settled(student, noise_pairs):
     """The twin's `step` in 8 bits, its ranges set, not trained."""
-    model = qat.quantised(qat.build_twin(fast, FAST).step, keep_zeros=False)
+    model = qat.quantised(qat.build_twin(student, TINY).step, keep_zeros=False)
     qat.settle(model, noise_pairs(16))
     return model
 
@@ -52,11 +35,17 @@ def frames(count=4, seed=5):
 
 
 @pytest.mark.parametrize(
-    ("variant", "pairing"), [("uva-32", "previous"), ("uva-32-s", "next"), ("uva-32-m", "previous")]
+    ("variant", "pairing"),
+    [
+        ("tiny", "previous"),
+        ("uva-32-s", "next"),
+        pytest.param("uva-32", "previous", marks=pytest.mark.slow),
+        pytest.param("uva-32-m", "previous", marks=pytest.mark.slow),
+    ],
 )
 def test_the_twin_draws_the_students_maps(variant, pairing):
     config = StudentConfig(variant, pairing=pairing)
-    student = used(config)
+    student = untrained(config)
     twin = qat.build_twin(student, config)
     inputs = frames()
     expected = student.pair(inputs, training=False).numpy()
@@ -67,23 +56,23 @@ def test_the_twin_draws_the_students_maps(variant, pairing):
     assert np.ptp(expected) > 0.01
 
 
-def test_folding_leaves_no_normalisation_behind_a_transposed_convolution(fast):
-    step = qat.build_twin(fast, FAST).step
+def test_folding_leaves_no_normalisation_behind_a_transposed_convolution(student):
+    step = qat.build_twin(student, TINY).step
     counts = [
         sum(type(layer).__name__ == "BatchNormalization" for layer in model.layers)
         for model in (step, qat.folded(step))
     ]
     assert counts[0] - counts[1] == 1
     inputs = frames()
-    expected = fast.pair(inputs, training=False).numpy()
+    expected = student.pair(inputs, training=False).numpy()
     folded = qat.as_pair(qat.folded(step), "previous")(inputs, training=False)
     np.testing.assert_allclose(folded, expected, atol=1e-5)
 
 
-def test_settling_sets_the_range_that_a_layer_has(fast, settled, noise_pairs):
+def test_settling_sets_the_range_that_a_layer_has(student, settled, noise_pairs):
     values = np.float32([frame for frame, _ in noise_pairs(16)]) / 127.5 - 1
     for name in ("stem_conv", "stem_bn", "stem_relu"):
-        values = fast.trunk.get_layer(name)(values)
+        values = student.trunk.get_layer(name)(values)
     values = np.asarray(values)
     found = {
         variable.name.split("/")[-1]: float(variable.numpy())
@@ -94,10 +83,10 @@ def test_settling_sets_the_range_that_a_layer_has(fast, settled, noise_pairs):
     assert found["output_min:0"] == pytest.approx(0, abs=1e-6)
 
 
-def test_settled_it_draws_nearly_the_students_maps(fast, settled):
+def test_settled_it_draws_nearly_the_students_maps(student, settled):
     inputs = frames(8)
     drawn = qat.as_pair(settled, "previous")(inputs, training=False).numpy()
-    expected = fast.pair(inputs, training=False).numpy()
+    expected = student.pair(inputs, training=False).numpy()
     assert np.corrcoef(drawn.ravel(), expected.ravel())[0, 1] > 0.98
 
 
@@ -122,13 +111,13 @@ def test_its_file_passes_the_gate_and_draws_its_maps(settled, noise_pairs):
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name.startswith("uva-32")])
 def test_every_layout_becomes_an_integer_file(variant, noise_pairs):
     config = StudentConfig(variant)
-    model = qat.quantised(qat.build_twin(used(config), config).step, keep_zeros=False)
+    model = qat.quantised(qat.build_twin(untrained(config), config).step, keep_zeros=False)
     qat.settle(model, noise_pairs(8))
     check_file(qat.lower_quantised(model, "int8-qat"), "step", integer=True)
 
 
 @pytest.mark.slow
-def test_an_interrupted_fine_tuning_ends_the_same(fast, shards, tmp_path, monkeypatch):
+def test_an_interrupted_fine_tuning_ends_the_same(student, shards, tmp_path, monkeypatch):
     monkeypatch.setattr("uva_tf.training.loop.LOG_EVERY", 1)
     monkeypatch.setattr("uva_tf.training.loop.CHECKPOINT_EVERY", 2)
     changes = [f"compression.{stage}.steps=6" for stage in ("prune", "qat")]
@@ -136,7 +125,7 @@ def test_an_interrupted_fine_tuning_ends_the_same(fast, shards, tmp_path, monkey
     config = with_data(PRESETS["smoke"]().changed(*changes), [shards.folder])
     runs = [Run.create(tmp_path / name, config) for name in ("whole", "parts")]
     for run in runs:
-        fast.pair.save(run.student)
+        student.pair.save(run.student)
     whole = qat.fine_tune(runs[0], PRUNED).read_bytes()
 
     log, breaks = Journal.log, [("prune", 5), (PRUNED, 3)]
@@ -155,8 +144,8 @@ def test_an_interrupted_fine_tuning_ends_the_same(fast, shards, tmp_path, monkey
     assert not breaks
 
 
-def test_pruning_reaches_its_share_and_quantisation_keeps_it(fast, noise_pairs):
-    step = qat.build_twin(fast, FAST).step
+def test_pruning_reaches_its_share_and_quantisation_keeps_it(student, noise_pairs):
+    step = qat.build_twin(student, TINY).step
     model = qat.prunable(step, 0.75, steps=10)
     pair = qat.as_pair(model, "previous")
     optimizer = qat.tf_keras.optimizers.Adam(1e-2)

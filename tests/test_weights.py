@@ -81,14 +81,14 @@ def test_load_knows_the_best_by_resolution_and_refuses_others():
 
 
 def test_weights_survive_saving_to_half_precision(student, tmp_path, monkeypatch):
-    save_weights(student, tmp_path / "uva-32.npy")
+    save_weights(student, tmp_path / "tiny.npy")
     monkeypatch.setattr("uva_tf.models.shipped.FOLDER", tmp_path)
-    again = build_student(StudentConfig("uva-32"))
-    load_shipped(again, "uva-32")
+    again = build_student(StudentConfig("tiny"))
+    load_shipped(again, "tiny")
     for one, other in zip(again.pair.get_weights(), student.pair.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=2**-11, atol=1e-7)  # of 11 bits
     with pytest.raises(InputError, match="weights, the student has"):
-        (tmp_path / "uva-32-s.npy").write_bytes((tmp_path / "uva-32.npy").read_bytes())
+        (tmp_path / "uva-32-s.npy").write_bytes((tmp_path / "tiny.npy").read_bytes())
         load_shipped(build_student(StudentConfig("uva-32-s")), "uva-32-s")
 
 
@@ -101,7 +101,7 @@ class TestBeginningWithWeights:
 
     def test_of_a_runs_student(self, student, tmp_path):
         student.pair.save(tmp_path / "student.keras")
-        config = StudentConfig("uva-32", weights=str(tmp_path / "student.keras"))
+        config = StudentConfig("tiny", weights=str(tmp_path / "student.keras"))
         begun = initial_student(config).pair
         for one, other in zip(begun.get_weights(), student.pair.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)

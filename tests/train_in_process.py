@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from tiny import add_tiny
+from students import add_tiny
 
 from uva_tf.config import PRESETS
 from uva_tf.models.variants import VARIANTS
