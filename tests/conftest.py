@@ -124,13 +124,12 @@ def photographs(images_root, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def step_model(tmp_path_factory):
-    """An untrained 32 px student as a .tflite file with its manifest."""
+def step_model(student, tmp_path_factory):
+    """`student` as a .tflite file with its manifest."""
     from uva_tf.compression.export import to_tflite
-    from uva_tf.models.student import build_student
 
     path = tmp_path_factory.mktemp("model") / "untrained.tflite"
-    content = to_tflite(build_student(StudentConfig("tiny")), "fp32", "step")
+    content = to_tflite(student, "fp32", "step")
     checksum = hashlib.sha256(content).hexdigest()
     manifest = Manifest("step", "fp32", "tiny", 32, "previous", checksum)
     path.write_bytes(content)

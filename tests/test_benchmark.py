@@ -162,12 +162,11 @@ def test_a_file_without_operators_is_refused():
         read_operators(bytes(builder.Output()))
 
 
-CONVERTED = [("uva-32", "pair"), ("plain-32", "pair"), ("plain-32-lrn", "pair")]
+CONVERTED = [("tiny", "step"), ("tiny", "pair"), ("plain-32", "pair"), ("plain-32-lrn", "pair")]
+LARGE = [pytest.param(variant, "step", marks=pytest.mark.slow) for variant in VARIANTS]
 
 
-@pytest.mark.parametrize(
-    ("variant", "form"), [*((variant, "step") for variant in VARIANTS), *CONVERTED]
-)
+@pytest.mark.parametrize(("variant", "form"), [*CONVERTED, *LARGE])
 def test_xnnpack_runs_every_variant_but_for_the_bytes_conversion(variant, form):
     content = to_tflite(build_student(StudentConfig(variant)), "fp32", form)
     taken = delegation(content, read_operators(content))

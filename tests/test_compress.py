@@ -29,7 +29,8 @@ def run(shards, tmp_path_factory):
     return run
 
 
-def test_a_student_is_fine_tuned_then_converted(run, script, tmp_path, capsys):
+def test_a_student_is_fine_tuned_then_converted(run, script, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("uva_tf.compression.qat.SETTLING", 2)
     fine_tune, convert = (script(f"{name}.py").main for name in ("pipelines/qat", "tflite/convert"))
     to = ["--run", str(run.folder), "--recipe", "int8-qat"]
     outs = {form: tmp_path / f"{form}.tflite" for form in ("step", "pair")}

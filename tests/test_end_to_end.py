@@ -9,7 +9,7 @@ import pytest
 from uva_tf.data import synthetic
 from uva_tf.runtime.video import VideoReader
 
-SMOKE = ["--preset", "smoke", "--set", "student.variant=tiny"]
+SMOKE = ["--preset", "smoke", "--set", "student.variant=tiny", "--set", "teachers.temporal=none"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_quickstart_leaves_model_overlay_and_report(small_clips, script, tmp_pat
     out = tmp_path / "quickstart"
     assert script("pipelines/quickstart.py").main(["--out", str(out), "--preset", "smoke"]) == 0
     assert str(out / "report.html") in capsys.readouterr().out
-    manifest = json.loads((out / "uva-32-int8-step.json").read_text())
+    manifest = json.loads((out / "uva-32-s-int8-step.json").read_text())
     assert (manifest["recipe"], manifest["form"]) == ("int8", "step")
     page = (out / "report.html").read_text()
     for row in ("spatial teacher", "temporal teacher", "student, float", "student, int8"):
@@ -45,7 +45,7 @@ def prepared(small_clips, script, tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands")
     prepare = script("pipelines/prepare.py").main
     arguments = ["--layout", "synthetic", "--root", f"{folder}/clips", "--out", f"{folder}/shards"]
-    assert prepare(arguments) == 0
+    assert prepare([*arguments, "--size", "64"]) == 0
     arguments = ["--data", f"{folder}/shards", "--run", f"{folder}/run", *SMOKE]
     assert script("pipelines/train.py").main(arguments) == 0
     for form in ("pair", "step"):

@@ -108,7 +108,7 @@ class TestBeginningWithWeights:
 
     @pytest.mark.parametrize("weights", ["shipped", "absent.keras"])
     def test_that_there_are_not_is_refused_before_a_run_is_made(self, shards, weights):
-        config = PRESETS["smoke"]().changed(f"student.weights={weights}")
+        config = PRESETS["smoke"]().changed("student.variant=uva-32", f"student.weights={weights}")
         with pytest.raises(InputError):
             with_data(config, [shards.folder])
 

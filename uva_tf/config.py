@@ -290,7 +290,7 @@ def smoke() -> Config:
     gentle = replace(short, learning_rate=1e-5)
     return Config(
         name="smoke",
-        student=StudentConfig("uva-32"),
+        student=StudentConfig("uva-32-s"),
         teach=replace(short, loss=TEACH_LOSS),
         distill=short,
         joint=short,
