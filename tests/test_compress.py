@@ -2,57 +2,66 @@
 
 import json
 import shutil
-from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 
-from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.config import PRESETS
 from uva_tf.evaluation.compression import Row, agreement_table, table, zipped_size
 from uva_tf.evaluation.results import METRICS
-from uva_tf.models.student import build_student
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.training.run import Run
 from uva_tf.training.stages import with_data
 
 
 @pytest.fixture(scope="module")
-def run(shards, tmp_path_factory):
-    """A run whose student is not trained at all, but there."""
-    keras.utils.set_random_seed(0)
-    config = PRESETS["smoke"]().changed("teachers.spatial=none", "teachers.temporal=none")
-    config = with_data(replace(config, student=StudentConfig("tiny")), [shards.folder])
+def run(shards, student, tmp_path_factory):
+    """A run whose student is not trained, but there."""
+    changes = ("student.variant=tiny", "teachers.spatial=none", "teachers.temporal=none")
+    config = with_data(PRESETS["smoke"]().changed(*changes), [shards.folder])
     run = Run.create(tmp_path_factory.mktemp("compress") / "run", config)
-    build_student(config.student).pair.save(run.student)
+    student.pair.save(run.student)
     return run
 
 
-def test_a_student_is_fine_tuned_then_converted(run, script, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("uva_tf.compression.qat.SETTLING", 2)
-    fine_tune, convert = (script(f"{name}.py").main for name in ("pipelines/qat", "tflite/convert"))
-    to = ["--run", str(run.folder), "--recipe", "int8-qat"]
-    outs = {form: tmp_path / f"{form}.tflite" for form in ("step", "pair")}
-    assert convert([*to, "--out", str(outs["pair"])]) == 2
-    assert "is not fine-tuned for int8-qat: run pipelines/qat.py" in capsys.readouterr().err
-
-    assert fine_tune(["--run", str(run.folder)]) == 0
-    assert "int8-qat: loss" in capsys.readouterr().out
-    made = run.fine_tuned("int8-qat").read_bytes()
-    assert fine_tune(["--run", str(run.folder)]) == 2
-    assert "is there already" in capsys.readouterr().err
-    assert run.fine_tuned("int8-qat").read_bytes() == made
-
+def assert_converts(run, script, folder):
+    """What a run was fine-tuned to becomes files of both forms, which draw the same maps."""
+    outs = {form: folder / f"{form}.tflite" for form in ("step", "pair")}
     for form, out in outs.items():
-        assert convert([*to, "--form", form, "--out", str(out)]) == 0
+        command = ["--run", str(run.folder), "--recipe", "int8-qat", "--form", form]
+        assert script("tflite/convert.py").main([*command, "--out", str(out)]) == 0
     manifest = json.loads(outs["step"].with_suffix(".json").read_text())
     assert (manifest["recipe"], len(manifest["calibration"])) == ("int8-qat", 64)
     assert manifest["metrics"]["frames"] == 50
-    assert outs["step"].read_bytes() == made
+    assert outs["step"].read_bytes() == run.fine_tuned("int8-qat").read_bytes()
     frames = np.random.default_rng(0).integers(0, 256, (6, 48, 64, 3), dtype=np.uint8)
     step, pair = (list(Predictor(out).run(iter(frames))) for out in outs.values())
     np.testing.assert_array_equal(step, pair)
+
+
+def test_what_a_run_was_fine_tuned_to_is_converted(run, files, script, tmp_path, capsys):
+    own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")), run.config)
+    command = ["--run", str(own.folder), "--recipe", "int8-qat"]
+    assert script("tflite/convert.py").main([*command, "--out", f"{tmp_path}/x.tflite"]) == 2
+    assert "is not fine-tuned for int8-qat: run pipelines/qat.py" in capsys.readouterr().err
+
+    made = own.fine_tuned("int8-qat")
+    made.parent.mkdir(parents=True)
+    made.write_bytes(files["int8", "step"])  # of the same student
+    assert script("pipelines/qat.py").main(command) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert made.read_bytes() == files["int8", "step"]
+    assert_converts(own, script, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_student_is_fine_tuned_then_converted(run, script, tmp_path, capsys):
+    own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")), run.config)
+    assert script("pipelines/qat.py").main(["--run", str(own.folder)]) == 0
+    assert "int8-qat: loss" in capsys.readouterr().out
+    assert_converts(own, script, tmp_path)
 
 
 def test_recipes_are_compared(run, script, tmp_path, capsys):

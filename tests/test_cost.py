@@ -55,7 +55,13 @@ def test_the_papers_memory_count_is_within_the_papers_figure(variant, most):
 
 
 @pytest.mark.parametrize(
-    ("variant", "form"), [("uva-32", "pair"), ("uva-32-s", "step"), ("plain-32", "pair")]
+    ("variant", "form"),
+    [
+        ("tiny", "pair"),
+        ("plain-32", "pair"),
+        pytest.param("uva-32", "pair", marks=pytest.mark.slow),
+        pytest.param("uva-32-s", "step", marks=pytest.mark.slow),
+    ],
 )
 def test_the_converted_file_multiplies_as_often(variant, form):
     built = build_student(StudentConfig(variant))

@@ -39,9 +39,13 @@ WEIGHTS = {
     "mobilenetv2": 2_244_365,
     "efficientnetv2b0": 5_878_429,
 }
+LARGE = ("vgg16", "efficientnetv2b0")
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(
+    "backbone",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in BACKBONES],
+)
 def test_only_the_temporal_teacher_sees_the_other_frame(backbone):
     teachers = {kind: build_teacher(kind, TeacherConfig(backbone, **SMALL), SIDE) for kind in KINDS}
     assert trainable(teachers["spatial"]) == WEIGHTS[backbone]

@@ -40,7 +40,8 @@ def test_a_configuration_survives_json_and_refuses_what_it_does_not_know():
 def test_a_stage_that_comes_too_late_is_refused(tmp_path, shards):
     nobody = DistillConfig(spatial="none", temporal="none")
     run = new_run(tmp_path / "run", data=(str(shards.folder),), teachers=nobody)
-    train(run, ["joint"])
+    saved = tf.train.CheckpointManager(tf.train.Checkpoint(), run.checkpoints("joint"), 1)
+    saved.save(checkpoint_number=run.config.joint.steps)
     with pytest.raises(InputError, match="joint was trained before distill"):
         train(run)
 

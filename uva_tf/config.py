@@ -302,8 +302,8 @@ def smoke() -> Config:
 def quickstart() -> Config:
     """The 32 px student on the synthetic clips, what `quickstart.py` trains.
 
-    `quickstart.py`: three to five minutes on 2 cores, conversion and report included; the
-    int8 student goes 70 % of the way from the centre prior to the human ceiling (NSS).
+    `quickstart.py`: three to five minutes on 2 cores, conversion and report included; the int8
+    student goes two thirds of the way from the centre prior to the human ceiling (NSS).
     """
     return Config(
         name="quickstart",
