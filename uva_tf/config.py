@@ -303,7 +303,7 @@ def quickstart() -> Config:
     """The 32 px student on the synthetic clips, what `quickstart.py` trains.
 
     `quickstart.py`: three to five minutes on 2 cores, conversion and report included; the int8
-    student goes two thirds of the way from the centre prior to the human ceiling (NSS).
+    student goes some 60 % of the way from the centre prior to the human ceiling (NSS).
     """
     return Config(
         name="quickstart",
