@@ -228,8 +228,15 @@ def test_calibration_takes_the_state_to_the_top_that_is_asked_for(student, noise
     assert sum(np.count_nonzero(a != b) for a, b in zip(without, reaching, strict=True)) == 1
 
 
-@pytest.mark.parametrize("pairing", ["previous", "next"])
-@pytest.mark.parametrize("form", NAMES)
+@pytest.mark.parametrize(
+    ("form", "pairing"),
+    [
+        ("step", "previous"),
+        ("pair", "next"),
+        pytest.param("step", "next", marks=pytest.mark.slow),
+        pytest.param("pair", "previous", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stream_draws_what_the_run_draws(tmp_path, shards, noise_pairs, form, pairing):
     keras.utils.set_random_seed(1)
     config = replace(SMOKE.changed(f"student.pairing={pairing}"), data=(str(shards.folder),))

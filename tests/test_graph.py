@@ -47,7 +47,7 @@ def test_a_stream_of_500_frames_draws_what_pairs_draw(files):
 
 
 def test_with_next_pairing_the_pair_maps_its_first_frame(noise_pairs):
-    student = untrained(StudentConfig("uva-32-m", pairing="next"))
+    student = untrained(StudentConfig("tiny", pairing="next"))
     content = to_tflite(student, "int8", "step", noise_pairs(4))
     step = runner(content, "step")
     pair = runner(pair_of_step(content, "next"), "pair")
