@@ -23,6 +23,7 @@ from uva_tf.runtime.video import VideoReader
 
 HERE = Path(__file__).parent
 LIBRARY = HERE.parents[1]
+ROOT = Path.home() / ".cache" / "uva_tf" / "arm64"
 WHOLE = 3  # frames that are made small on both
 CLOSE = 2  # steps of 255
 
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", metavar="FILE.tflite", type=Path, action="append", required=True)
     parser.add_argument("--frames", type=number(2, 1000), default=20, help="of the video (20)")
     parser.add_argument(
-        "--root", metavar="DIR", type=Path, default=HERE / "root", help="kept for the next time"
+        "--root", metavar="DIR", type=Path, default=ROOT, help=f"kept for the next time ({ROOT})"
     )
     args = parser.parse_args(argv)
     manifests = [read_manifest(model)[0] for model in args.model]
