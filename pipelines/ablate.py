@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, add_study_arguments, command, progress
+from uva_tf.command import Parser, add_study_arguments, command, progress, start
 from uva_tf.config import PRESETS
 from uva_tf.runtime.outputs import refuse_existing
 
@@ -64,4 +64,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

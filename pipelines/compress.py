@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress, use_one_blas_thread
+from uva_tf.command import Parser, command, number, progress, start, use_one_blas_thread
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import FORMS
 from uva_tf.runtime.outputs import refuse_existing
@@ -58,4 +58,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -5,10 +5,9 @@ python pipelines/cost.py --variant uva-64-s --form step --csv COST.csv
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command
+from uva_tf.command import Parser, command, start
 from uva_tf.runtime.manifest import FORMS
 from uva_tf.runtime.outputs import new_file, refuse_existing
 
@@ -36,4 +35,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

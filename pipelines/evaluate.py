@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress, use_one_blas_thread
+from uva_tf.command import Parser, command, number, progress, start, use_one_blas_thread
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file, new_folder, refuse_existing
 
@@ -113,4 +112,4 @@ def _sources(args: argparse.Namespace, size: int) -> dict:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

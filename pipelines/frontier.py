@@ -10,7 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from uva_tf.command import Parser, add_study_arguments, command, progress, use_one_blas_thread
+from uva_tf.command import (
+    Parser,
+    add_study_arguments,
+    command,
+    progress,
+    start,
+    use_one_blas_thread,
+)
 from uva_tf.config import PRESETS
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import refuse_existing
@@ -57,4 +64,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

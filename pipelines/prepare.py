@@ -5,10 +5,9 @@ python pipelines/prepare.py --layout gaze --root RECORDINGS --out SHARDS
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress
+from uva_tf.command import Parser, command, number, progress, start
 from uva_tf.config import DataConfig
 from uva_tf.data.layouts import LAYOUTS
 
@@ -68,4 +67,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

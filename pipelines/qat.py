@@ -5,10 +5,9 @@ python pipelines/qat.py --run RUN [--recipe int8-pruned]
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command
+from uva_tf.command import Parser, command, start
 
 
 @command
@@ -32,4 +31,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -5,10 +5,9 @@ python pipelines/quickstart.py --out quickstart
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command
+from uva_tf.command import Parser, command, start
 from uva_tf.config import PRESETS
 from uva_tf.runtime.outputs import refuse_existing
 
@@ -135,4 +134,4 @@ def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -5,10 +5,9 @@ python pipelines/ship.py --run RUN --out uva_tf/weights
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command
+from uva_tf.command import Parser, command, start
 from uva_tf.runtime.outputs import new_file
 from uva_tf.runtime.weights import FOLDER
 
@@ -39,4 +38,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

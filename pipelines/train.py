@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.command import Parser, add_training_arguments, command, number
+from uva_tf.command import Parser, add_training_arguments, command, number, start
 from uva_tf.config import PRESETS, STAGES
 from uva_tf.runtime.errors import InputError
 
@@ -75,4 +75,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.runtime.ahead import ahead
-from uva_tf.runtime.annotate import annotate
+from uva_tf.runtime.annotate import ahead, annotate
 from uva_tf.runtime.sinks import Sink, Stopped, write_maps, write_places
 from uva_tf.runtime.video import Frame
 
@@ -97,17 +96,21 @@ class TestAnnotate:
 
 class TestAhead:
     def test_keeps_order_and_makes_no_more_than_asked(self):
-        made = []
+        made, closed = [], []
 
         def items():
-            for number in range(100):
-                made.append(number)
-                yield number
+            try:
+                for number in range(100):
+                    made.append(number)
+                    yield number
+            finally:
+                closed.append(threading.current_thread())
 
         stream = ahead(items(), 3)
         assert [next(stream) for _ in range(5)] == [0, 1, 2, 3, 4]
         stream.close()
         assert len(made) <= 5 + 3
+        assert closed == [threading.current_thread()]  # not by the thread that makes them, later
 
     def test_makes_items_while_others_are_used(self):
         second = threading.Event()

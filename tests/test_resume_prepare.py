@@ -279,12 +279,35 @@ def test_a_photograph_that_was_skipped_is_tried_again(tmp_path, images_root, out
     assert files(out) == files(run("images", root, tmp_path / "undisturbed", skip_bad=True))
 
 
-def test_a_bad_recording_removes_what_an_interruption_left(root, out, partial):
-    interrupt("gaze", root, out)
-    assert partial.exists()
-    (root / "videos" / "clip04.mp4").write_text("not a video")
-    with pytest.raises(InputError, match=r"clip04\.mp4: no frame can be read"):
-        run("gaze", root, out)
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_bad_recording_costs_no_finished_shard(
+    many, out, partial, tmp_path, capfd, script, mended
+):
+    root = shutil.copytree(many[0], tmp_path / "root")
+    last = root / "videos" / f"clip{CLIPS}.mp4"
+    good = last.read_bytes()
+    last.write_text("not a video")
+    main = script("pipelines/prepare.py").main
+    assert main(command(root, out, "--jobs", "1")[2:]) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert f"clip{CLIPS}.mp4: " in error
+    assert (
+        f"; {CLIPS - 1} of {CLIPS} shards are finished; the same command goes on from {partial}" in error
+    )
+    kept = inodes(partial)
+    assert len(kept) == CLIPS - 1
+    if mended:
+        last.write_bytes(good)
+    assert main(command(root, out, *([] if mended else ["--skip-bad"]))[2:]) == 0
+    assert {name: (out / f"{name}.tfrecord").stat().st_ino for name in kept} == kept
+    assert not partial.exists()
+
+
+def test_a_first_recording_that_is_bad_leaves_nothing(root, out, partial):
+    (root / "videos" / "clip01.mp4").write_text("not a video")
+    with pytest.raises(InputError, match=r"clip01\.mp4: "):
+        run("gaze", root, out, jobs=1)
     assert not partial.exists()
     assert not out.exists()
 

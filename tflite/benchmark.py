@@ -6,11 +6,10 @@ python tflite/benchmark.py A.tflite B.tflite --yardstick --threads 1 2
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, use_one_blas_thread
+from uva_tf.command import Parser, command, number, start, use_one_blas_thread
 from uva_tf.runtime.outputs import new_file, refuse_existing
 
 DELEGATES = {"on": True, "off": False}
@@ -89,4 +88,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -5,10 +5,9 @@ python tflite/convert.py --run RUN --recipe int8 --form step --out MODEL.tflite
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command
+from uva_tf.command import Parser, command, start
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import FORMS, manifest_path
 from uva_tf.runtime.outputs import new_file, refuse_existing
@@ -61,4 +60,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import sys
 import time
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress
+from uva_tf.command import Parser, command, number, progress, start
 from uva_tf.runtime.annotate import annotate
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.interruption import hold
 from uva_tf.runtime.outputs import new_file, new_folder
 from uva_tf.runtime.overlay import STYLES
 from uva_tf.runtime.predictor import Predictor
@@ -31,14 +31,18 @@ def main(argv: list[str] | None = None) -> None:
     if args.model:
         check_model(args.model)
     predictor = Predictor(args.model, threads=args.threads, channels="bgr")
-    with contextlib.ExitStack() as stack:
-        source = open_source(args.video if args.camera is None else args.camera)
-        stack.callback(source.close)
-        sinks = _sinks(args, source, stack)
-        bar = progress("predict", "frame")
-        start = time.perf_counter()
-        count, cause = annotate(source, predictor, sinks, lambda items: bar(items, source.length))
-        seconds = time.perf_counter() - start
+    with hold() as stop:
+        with contextlib.ExitStack() as stack:
+            source = open_source(args.video if args.camera is None else args.camera)
+            stack.callback(source.close)
+            sinks = _sinks(args, source, stack)
+            bar = progress("predict", "frame")
+            begun = time.perf_counter()
+            count, cause = annotate(
+                source, predictor, sinks, lambda items: bar(items, source.length), stop
+            )
+            seconds = time.perf_counter() - begun
+        stop.asked()  # too late to stop anything: all is written
     written = [str(path) for path in (args.overlay, args.maps, args.csv) if path]
     if isinstance(cause, KeyboardInterrupt) and source.live:
         cause = None  # the way to end a recording
@@ -113,4 +117,4 @@ def _overlap(one: Path, other: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

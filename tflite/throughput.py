@@ -5,10 +5,9 @@ python tflite/throughput.py VIDEO --model FILE.tflite [--model OTHER.tflite]
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number
+from uva_tf.command import Parser, command, number, start
 from uva_tf.runtime.benchmark import machine
 from uva_tf.runtime.throughput import ROUNDS, measure_frame, measure_growth, measure_video
 from uva_tf.runtime.trial import check_model
@@ -49,4 +48,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 from tqdm import tqdm
 
 from uva_tf.runtime.errors import ExportError, InputError
+from uva_tf.runtime.interruption import handle_signals, ignore_signals, was_interrupted
 
 T = TypeVar("T")
 
@@ -57,35 +58,42 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
         with _without_native_chatter():
             try:
                 main(argv)
-            except InputError as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 2
-            except ModuleNotFoundError as error:
-                if (error.name or "").startswith("uva_tf"):
-                    raise
-                extra = "qat" if error.name in QAT_PACKAGES else "train"
-                remedy = f'python -m pip install -e ".[{extra}]"'
-                print(f"error: {error.name} is not installed, try {remedy}", file=sys.stderr)
-                return 2
-            except OSError as error:
-                users = error.errno in USERS_ERRNO
-                print(f"{'error' if users else 'failed'}: {_line(error)}", file=sys.stderr)
-                return 2 if users else 1
-            except (ExportError, FloatingPointError) as error:
-                print(f"failed: {_line(error)}", file=sys.stderr)
-                return 1
-            except Exception as error:
-                # TensorFlow's errors are no OSErrors, a full disk included.
-                if not any(kind.__name__ == "OpError" for kind in type(error).__mro__):
-                    raise
-                print(f"failed: {_line(error)}", file=sys.stderr)
-                return 1
-            except KeyboardInterrupt as error:
-                print(f"interrupted{_line(error)}", file=sys.stderr)
-                return 1
+            except (Exception, KeyboardInterrupt) as error:
+                line, code = _outcome(error)
+                print(line, file=sys.stderr)
+                return code
             return 0
 
     return run
+
+
+def start(run: Callable[[], int]) -> NoReturn:
+    """Make a command this process: Ctrl-C and SIGTERM interrupt it, and it ends with its code."""
+    handle_signals()
+    code = run()
+    ignore_signals()  # TensorFlow takes its time to end
+    sys.exit(code)
+
+
+def _outcome(error: BaseException) -> tuple[str, int]:
+    """What a command says of an error, in one line, and its exit code; raises a defect again."""
+    if isinstance(error, KeyboardInterrupt) or was_interrupted():
+        # Libraries turn an interruption into errors of their own.
+        notes = getattr(error, "__notes__", ())
+        return "; ".join(["interrupted", *notes]), 1
+    if isinstance(error, InputError):
+        return f"error: {_line(error)}", 2
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("uva_tf"):
+        extra = "qat" if error.name in QAT_PACKAGES else "train"
+        remedy = f'python -m pip install -e ".[{extra}]"'
+        return f"error: {error.name} is not installed, try {remedy}", 2
+    if isinstance(error, OSError) and error.errno in USERS_ERRNO:
+        return f"error: {_line(error)}", 2
+    # TensorFlow's errors are no OSErrors, a full disk included.
+    from_tensorflow = any(kind.__name__ == "OpError" for kind in type(error).__mro__)
+    if isinstance(error, OSError | ExportError | FloatingPointError) or from_tensorflow:
+        return f"failed: {_line(error)}", 1
+    raise error
 
 
 def use_one_blas_thread() -> None:

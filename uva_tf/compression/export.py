@@ -34,6 +34,7 @@ from uva_tf.config import StudentConfig
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student, resolution
 from uva_tf.runtime.errors import ExportError, InputError
+from uva_tf.runtime.interruption import hold
 from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.outputs import new_file, refuse_existing
 from uva_tf.runtime.predictor import open_interpreter
@@ -218,7 +219,7 @@ def write_model(
         versions=_versions(recipe),
     )
     # The manifest comes into place first: a reader never finds the file without it.
-    with new_file(out) as path, new_file(manifest_path(out)) as beside:
+    with hold(), new_file(out) as path, new_file(manifest_path(out)) as beside:
         path.write_bytes(content)
         beside.write_text(manifest.to_json())
     return manifest

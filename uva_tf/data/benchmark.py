@@ -6,10 +6,9 @@ python -m uva_tf.data.benchmark --data SHARDS
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress
+from uva_tf.command import Parser, command, number, progress, start
 
 ROUNDS = 7
 
@@ -41,4 +40,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

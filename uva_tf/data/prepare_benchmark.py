@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress
+from uva_tf.command import Parser, command, number, progress, start
 from uva_tf.config import DataConfig
 from uva_tf.data.layouts import LAYOUTS
 from uva_tf.runtime.errors import InputError
@@ -120,4 +119,4 @@ def _median(costs: list[Cost]) -> Cost:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

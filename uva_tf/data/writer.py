@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from uva_tf.data.dataset import Dataset, Shard, file_sha256, shard_from_dict, wr
 from uva_tf.data.recordings import Recording
 from uva_tf.data.records import FORMAT, frame_record
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.interruption import hold, result
 from uva_tf.runtime.outputs import resumable_folder
 
 STILLS_PER_SHARD = 64
@@ -39,12 +41,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all shards; see `write_dataset`."""
+    """What is the same for all shards; see `write_dataset`.
+
+    Attributes:
+        cancelled: set once nobody wants the shards any more.
+    """
 
     layout: str
     config: DataConfig
     teachers: tuple[str, ...]
     skip_bad: bool
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
 
 def write_dataset(
@@ -79,16 +86,26 @@ def write_dataset(
     """
     groups = _group(recordings, split)
     job = Job(layout, config, teachers, skip_bad)
-    with resumable_folder(out) as folder, _one_thread_a_job(), ThreadPoolExecutor(jobs) as pool:
+    with (
+        hold() as stop,
+        resumable_folder(out) as folder,
+        _one_thread_a_job(),
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        tasks = [
+            pool.submit(_finish_shard, folder / f"{n:05d}.tfrecord", group, job)
+            for n, group in enumerate(groups)
+        ]
         try:
-            tasks = [
-                pool.submit(_finish_shard, folder / f"{n:05d}.tfrecord", group, job)
-                for n, group in enumerate(groups)
-            ]
-            written = [task.result() for task in progress(iter(tasks), len(tasks))]
-        except BaseException:
+            written = [result(task, stop) for task in progress(iter(tasks), len(tasks))]
+        except BaseException as error:
+            job.cancelled.set()
             pool.shutdown(cancel_futures=True)
+            finished = len(list(folder.glob("*.tfrecord")))
+            if finished:
+                error.add_note(f"{finished} of {len(groups)} shards are finished")
             raise
+        stop.asked()  # too late to stop anything: all is written
         reasons = dict(skipped or {})
         for _, bad in written:
             reasons.update(bad)
@@ -137,7 +154,11 @@ def _finish_shard(path: Path, group: Group, job: Job) -> tuple[Shard | None, dic
         if found["stamp"] == stamp and found["shard"]["sha256"] == file_sha256(path):
             return shard_from_dict(found["shard"]), {}
     partial = path.with_suffix(".partial")
-    shard, skipped = _write_shard(partial, group, job)
+    try:
+        shard, skipped = _write_shard(partial, group, job)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     if not shard.recordings:
         partial.unlink()
         return None, skipped
@@ -156,7 +177,7 @@ def _write_shard(path: Path, group: Group, job: Job) -> tuple[Shard, dict[str, s
     with tf.io.TFRecordWriter(str(path)) as writer:
         for recording in group.recordings:
             try:
-                total += _write_recording(writer, recording, group.split, job.config)
+                total += _write_recording(writer, recording, group.split, job)
                 kept.append(recording)
             except InputError as error:
                 if not job.skip_bad:
@@ -178,7 +199,7 @@ def _write_shard(path: Path, group: Group, job: Job) -> tuple[Shard, dict[str, s
 
 
 def _write_recording(
-    writer: tf.io.TFRecordWriter, recording: Recording, split: str, config: DataConfig
+    writer: tf.io.TFRecordWriter, recording: Recording, split: str, job: Job
 ) -> Counter:
     """Write a recording's records and count them.
 
@@ -188,10 +209,12 @@ def _write_recording(
 
     def records() -> Iterator[bytes]:
         for sample in recording.read():
+            if job.cancelled.is_set():
+                raise CancelledError
             found = len(sample.fixations.points)
             looked_at = found or sample.density is not None
             counts.update({"frames": 1, "fixations": found, "not looked at": int(not looked_at)})
-            yield frame_record(recording.name, sample, config, lossless=split != "train")
+            yield frame_record(recording.name, sample, job.config, lossless=split != "train")
 
     for record in list(records()) if recording.still else records():
         writer.write(record)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.interruption import hold
 
 
 def refuse_existing(path: Path) -> None:
@@ -30,11 +31,17 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name[:99]}.", dir=path.parent) as beside:
-        partial = Path(beside) / path.name
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:99]}.", dir=path.parent))
+    partial = beside / path.name
+    try:
         yield partial
-        refuse_existing(path)
-        partial.replace(path)
+        with hold():
+            refuse_existing(path)
+            partial.replace(path)
+            beside.rmdir()
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
 
 
 @contextmanager
@@ -52,9 +59,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 def resumable_folder(path: Path) -> Iterator[Path]:
     """Yield a folder that becomes `path` when the block succeeds.
 
-    An InputError removes it. Whatever else ends the block (a kill, an interruption, a full
-    disk) leaves it as `.NAME.partial` beside `path`, and the next block for `path` gets it
-    with all that is in it. Raises InputError if `path` exists or another process is at it.
+    Whatever else ends the block leaves it as `.NAME.partial` beside `path`, unless it is empty,
+    and the next block for `path` gets it with all that is in it. Raises InputError if `path`
+    exists or another process is at it.
     """
     import fcntl  # not on Windows, where the rest of the runtime must work
 
@@ -75,11 +82,11 @@ def resumable_folder(path: Path) -> Iterator[Path]:
         try:
             yield partial
             refuse_existing(path)
-        except InputError:
-            shutil.rmtree(partial)
-            raise
         except BaseException as error:
-            error.add_note(f"started again, it goes on from {partial}")
+            if any(partial.iterdir()):
+                error.add_note(f"the same command goes on from {partial}")
+            else:
+                partial.rmdir()
             raise
         partial.replace(path)
     finally:
