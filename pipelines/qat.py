@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.command import Parser, command, start
+from uva_tf.command import Parser, command, goes_on, start
 
 
 @command
@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.compression.qat import fine_tune
 
     run = Run.open(args.run)
-    path = fine_tune(run, args.recipe)
+    with goes_on("pipelines/qat.py", argv):
+        path = fine_tune(run, args.recipe)
     for stage, (step, loss) in run.last_losses().items():
         print(f"{stage}: loss {loss:.3f} after {step} steps")
     print(f"wrote {path}: tflite/convert.py --recipe {args.recipe} makes a model file of it")

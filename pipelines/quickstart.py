@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.command import Parser, command, start
-from uva_tf.config import PRESETS
-from uva_tf.runtime.outputs import refuse_existing
+from uva_tf.command import Parser, command, goes_on, start
+from uva_tf.config import PRESETS, Config
+from uva_tf.runtime.errors import InputError
 
 TITLE = "uva_tf quickstart: a trained, quantised student looks at a video"
 EVERY = 4  # of a clip's frames, which are much alike, one in so many is scored
+SCRIPT = "pipelines/quickstart.py"
 STEPS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "report")
 
 
@@ -22,11 +23,19 @@ def main(argv: list[str] | None = None) -> None:
     parser = Parser(description="The main job end to end on the embedded synthetic clips.")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("quickstart"))
     parser.add_argument("--preset", choices=list(PRESETS), default="quickstart")
+    parser.add_argument("--resume", action="store_true", help="go on with what --out holds")
     args = parser.parse_args(argv)
     out = args.out.resolve()
-    refuse_existing(out)
+    if out.exists() and not args.resume:
+        raise InputError(f"{out} exists already: --resume goes on with it, or choose another --out")
+    with goes_on(SCRIPT, argv, "--resume"):
+        _run(out, PRESETS[args.preset]())
 
+
+def _run(out: Path, preset: Config) -> None:
+    """Every step that has left nothing in `out` yet."""
     from uva_tf.compression.export import convert
+    from uva_tf.data.dataset import open_dataset
     from uva_tf.data.prepare import prepare
     from uva_tf.evaluation.evaluate import Settings, evaluate
     from uva_tf.runtime.benchmark import benchmark
@@ -34,18 +43,27 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.stages import train, with_data
 
     _say("prepare", "draw synthetic clips, write shards")
-    dataset = prepare("synthetic", out / "recordings", out / "shards")
+    shards = out / "shards"
+    dataset = (
+        open_dataset(shards)
+        if shards.exists()
+        else prepare("synthetic", out / "recordings", shards)
+    )
 
     _say("train", "two teachers, then the student they teach; some minutes")
-    config = with_data(PRESETS[args.preset](), [dataset.folder])
-    run = Run.create(out / "run", config)
+    config = with_data(preset, [dataset.folder])
+    folder = out / "run"
+    run = Run.open(folder) if folder.exists() else Run.create(folder, config)
+    if run.config != config:
+        raise InputError(f"{out} was begun with another --preset, choose another --out")
     train(run)
 
     _say("convert", "the student to TFLite, float and int8")
     models = {}
     for recipe in ("fp32", "int8"):
         models[recipe] = out / f"{config.student.variant}-{recipe}-step.tflite"
-        convert(run, recipe, "step", models[recipe])
+        if not models[recipe].exists():
+            convert(run, recipe, "step", models[recipe])
 
     _say("evaluate", "teachers and students on clips not trained on")
     sources = _sources(run, models["int8"], dataset.size)
@@ -57,10 +75,12 @@ def main(argv: list[str] | None = None) -> None:
 
     clip = out / "recordings" / "videos" / f"{dataset.split('val')[0].recordings[0]}.mp4"
     _say("predict", f"attention over {clip.name}")
-    _predict(models["int8"], clip, out / "overlay.mp4")
+    if not (out / "overlay.mp4").exists():
+        _predict(models["int8"], clip, out / "overlay.mp4")
 
     _say("report", "one page with all of it")
-    _report(out, run, dataset, sources, evaluation, timings)
+    if not (out / "report.html").exists():
+        _report(out, run, dataset, sources, evaluation, timings)
     print(f"\nint8 model: {models['int8']}\noverlay:    {out / 'overlay.mp4'}")
     print(f"report:     {out / 'report.html'}")
 
@@ -82,6 +102,7 @@ def _sources(run, int8: Path, size: int) -> dict:
 
 def _predict(model: Path, clip: Path, overlay: Path) -> None:
     from uva_tf.runtime.annotate import annotate
+    from uva_tf.runtime.interruption import hold
     from uva_tf.runtime.outputs import new_file
     from uva_tf.runtime.overlay import heat
     from uva_tf.runtime.predictor import Predictor
@@ -89,11 +110,15 @@ def _predict(model: Path, clip: Path, overlay: Path) -> None:
     from uva_tf.runtime.video import VideoReader, VideoWriter
 
     with (
+        hold() as stop,
         VideoReader(clip) as video,
         new_file(overlay) as path,
         VideoWriter(path, video.rate, video.width, video.height) as writer,
     ):
-        annotate(video, Predictor(model, channels="bgr"), [write_overlay(writer.write, heat)])
+        sinks = [write_overlay(writer.write, heat)]
+        _, cause = annotate(video, Predictor(model, channels="bgr"), sinks, stop=stop)
+        if cause:  # half an overlay is none
+            raise cause
 
 
 def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None:

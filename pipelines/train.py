@@ -5,14 +5,15 @@ python pipelines/train.py --data SHARDS --data MORE_SHARDS --preset quick --run 
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.command import Parser, add_training_arguments, command, number, start
+from uva_tf.command import Parser, add_training_arguments, command, goes_on, number, start
 from uva_tf.config import PRESETS, STAGES
 from uva_tf.runtime.errors import InputError
+
+SCRIPT = "pipelines/train.py"
 
 
 @command
@@ -65,10 +66,10 @@ def main(argv: list[str] | None = None) -> None:
             + " ".join(f"--set teachers.{kind}=none" for kind in missing)
         )
     else:
-        run = Run.create(args.run, config)
-        origin = provenance("pipelines/train.py", sys.argv[1:] if argv is None else argv)
-        run.provenance.write_text(json.dumps(origin, indent=1) + "\n")
-    train(run, stages)
+        origin = provenance(SCRIPT, sys.argv[1:] if argv is None else argv)
+        run = Run.create(args.run, config, origin)
+    with goes_on(SCRIPT, argv, "--resume"):
+        train(run, stages)
     for stage, (step, loss) in run.last_losses().items():
         print(f"{stage}: loss {loss:.3f} after {step} steps")
     print(f"wrote {run.folder}")

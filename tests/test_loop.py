@@ -53,9 +53,8 @@ def new_run(folder, *changes):
     return Run.create(folder, PRESETS["smoke"]().changed(*changes))
 
 
-def test_an_interrupted_fit_resumes_to_the_same_weights_and_metrics(tmp_path, monkeypatch):
-    monkeypatch.setattr("uva_tf.training.loop.CHECKPOINT_EVERY", 10)
-    whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
+def test_an_interrupted_fit_resumes_to_the_same_weights_and_metrics(tmp_path):
+    whole, parts = (new_run(tmp_path / n, "loop.checkpoint_steps=10") for n in ("whole", "parts"))
     config = StageConfig(steps=45)
     undisturbed = tiny_task()
     fit(undisturbed, config, whole)
@@ -81,9 +80,8 @@ def test_the_loss_is_the_sum_of_its_named_terms(tmp_path):
     assert entry["gradient_norm"] > 0
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr("uva_tf.training.loop.CHECKPOINT_EVERY", 2)
-    run = new_run(tmp_path / "run")
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+    run = new_run(tmp_path / "run", "loop.checkpoint_steps=2")
     with pytest.raises(FloatingPointError) as error:
         fit(broken_at(5), StageConfig(steps=9), run)
     for words in ("tiny: loss not finite at step 5", "'broken': nan", "in a batch of a4, b4"):

@@ -119,9 +119,9 @@ def test_every_layout_becomes_an_integer_file(variant, noise_pairs):
 @pytest.mark.slow
 def test_an_interrupted_fine_tuning_ends_the_same(student, shards, tmp_path, monkeypatch):
     monkeypatch.setattr("uva_tf.training.loop.LOG_EVERY", 1)
-    monkeypatch.setattr("uva_tf.training.loop.CHECKPOINT_EVERY", 2)
     changes = [f"compression.{stage}.steps=6" for stage in ("prune", "qat")]
     changes += ["teachers.spatial=none", "teachers.temporal=none", "student.variant=tiny"]
+    changes += ["loop.checkpoint_steps=2"]
     config = with_data(PRESETS["smoke"]().changed(*changes), [shards.folder])
     runs = [Run.create(tmp_path / name, config) for name in ("whole", "parts")]
     for run in runs:

@@ -33,7 +33,8 @@ def main():
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, parts)
-    loop.LOG_EVERY = loop.CHECKPOINT_EVERY = 5
+    loop.LOG_EVERY = 5
+    changes = ["student.variant=tiny", "loop.checkpoint_steps=5", *changes]
     make_steps = loop.make_steps
 
     def saying_steps(*args):
@@ -47,7 +48,7 @@ def main():
         return step, validation_step
 
     loop.make_steps = saying_steps
-    config = with_data(PRESETS["smoke"]().changed("student.variant=tiny", *changes), [Path(shards)])
+    config = with_data(PRESETS["smoke"]().changed(*changes), [Path(shards)])
     if Path(folder).exists():
         run = Run.open(Path(folder))
     elif is_chief(config.loop):

@@ -8,6 +8,7 @@ import errno
 import functools
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -79,8 +80,8 @@ def _outcome(error: BaseException) -> tuple[str, int]:
     """What a command says of an error, in one line, and its exit code; raises a defect again."""
     if isinstance(error, KeyboardInterrupt) or was_interrupted():
         # Libraries turn an interruption into errors of their own.
-        notes = getattr(error, "__notes__", ())
-        return "; ".join(["interrupted", *notes]), 1
+        reached = [str(error)] if isinstance(error, KeyboardInterrupt) and str(error) else []
+        return "; ".join(["interrupted", *reached, *getattr(error, "__notes__", ())]), 1
     if isinstance(error, InputError):
         return f"error: {_line(error)}", 2
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("uva_tf"):
@@ -94,6 +95,26 @@ def _outcome(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError | ExportError | FloatingPointError) or from_tensorflow:
         return f"failed: {_line(error)}", 1
     raise error
+
+
+@contextlib.contextmanager
+def goes_on(script: str, argv: Sequence[str] | None, *more: str) -> Iterator[None]:
+    """Say with which command the block's work goes on, should it be interrupted or fail.
+
+    Args:
+        script: path of the script in the repository.
+        argv: its arguments, None for those of this process.
+        more: an argument to add, such as `--resume`.
+    """
+    try:
+        yield
+    except (InputError, ExportError, FloatingPointError):
+        raise  # which it would meet again
+    except BaseException as error:
+        given = list(sys.argv[1:] if argv is None else argv)
+        command = ["python", script, *given, *(one for one in more if one not in given)]
+        error.add_note(f"go on with: {shlex.join(command)}")
+        raise
 
 
 def use_one_blas_thread() -> None:

@@ -193,6 +193,8 @@ class LoopConfig:
         clip_norm: largest norm of all gradients together; 0 for no limit.
         average: decay of the weights' moving average, which a stage then ends with; 0 for none.
         keep: whether a stage ends with its `last` weights or those `best` on validation.
+        checkpoint_steps, checkpoint_seconds: a checkpoint is written after so many steps or so
+            much time, whichever comes first.
         mixed_precision: compute in bfloat16 where a GPU is found.
         tensorboard: write the metrics for TensorBoard too.
     """
@@ -202,6 +204,8 @@ class LoopConfig:
     clip_norm: float = 1.0
     average: float = 0.0
     keep: str = "last"
+    checkpoint_steps: int = 100
+    checkpoint_seconds: float = 300.0
     mixed_precision: bool = True
     tensorboard: bool = True
 
@@ -210,6 +214,8 @@ class LoopConfig:
         choose("keep", self.keep, ("last", "best"))
         if not (0 <= self.warm_up < 1 and 0 <= self.average < 1 and self.clip_norm >= 0):
             raise InputError(f"{self}: expected warm_up and average in 0..1, clip_norm from 0 up")
+        if not (self.checkpoint_steps > 0 and self.checkpoint_seconds > 0):
+            raise InputError(f"{self}: expected checkpoint_steps and checkpoint_seconds above 0")
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,9 @@ def write_dataset(
         except BaseException as error:
             job.cancelled.set()
             pool.shutdown(cancel_futures=True)
-            finished = len(list(folder.glob("*.tfrecord")))
-            if finished:
-                error.add_note(f"{finished} of {len(groups)} shards are finished")
+            if kept := len(list(folder.glob("*.tfrecord"))):
+                left = f"{kept} of {len(groups)} shards are kept"
+                error.add_note(f"{left}: the same command goes on from them")
             raise
         stop.asked()  # too late to stop anything: all is written
         reasons = dict(skipped or {})

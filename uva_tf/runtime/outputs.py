@@ -82,10 +82,8 @@ def resumable_folder(path: Path) -> Iterator[Path]:
         try:
             yield partial
             refuse_existing(path)
-        except BaseException as error:
-            if any(partial.iterdir()):
-                error.add_note(f"the same command goes on from {partial}")
-            else:
+        except BaseException:
+            if not any(partial.iterdir()):
                 partial.rmdir()
             raise
         partial.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from uva_tf.config import LoopConfig, StageConfig
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.interruption import hold
 from uva_tf.training.checkpoints import Checkpoints
 from uva_tf.training.devices import is_chief, wait_for_all
 from uva_tf.training.journal import Journal
@@ -25,7 +27,6 @@ from uva_tf.training.run import Run
 Step = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 LOG_EVERY = 20
-CHECKPOINT_EVERY = 100
 VALIDATIONS = 5
 NORM = "gradient_norm"
 
@@ -58,7 +59,8 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     built; they share every batch. Writes checkpoints (the last, and the best on
     validation) and metrics into the run. Raises FloatingPointError, with the step, the
     terms and the videos, once a loss or a gradient is not finite; the last checkpoint is
-    then from before. Raises InputError for a batch that the devices can't share evenly.
+    then from before. Raises KeyboardInterrupt, with a checkpoint of the step reached, once a
+    signal asks to stop. Raises InputError for a batch that the devices can't share evenly.
     """
     loop = run.config.loop
     chief = is_chief(loop)
@@ -71,7 +73,6 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
         return
 
     train_step, validation_step = make_steps(task, optimizer, loop.clip_norm)
-    sums: Counter = Counter()
     bar = tqdm(
         _distributed(task.batches(start).take(config.steps - start), config),
         task.name,
@@ -80,36 +81,46 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
         unit="step",
         disable=None if chief else True,
     )
-    for step, batch in enumerate(bar, start=start + 1):
-        terms = {name: float(value) for name, value in train_step(batch).items()}
-        if not all(map(math.isfinite, terms.values())):
-            raise FloatingPointError(
-                f"{task.name}: loss not finite at step {step}: {terms}, in a batch of "
-                f"{_videos(task.batches(step - 1))}"
-            )
-        sums.update(terms)
-        last = step == config.steps
-        if step % LOG_EVERY == 0 or last:
-            count = (step - 1) % LOG_EVERY + 1
-            means = {name: value / count for name, value in sums.items()}
-            loss = sum(value for name, value in means.items() if name != NORM)
-            journal.log(step, loss=loss, **means)
-            bar.set_postfix(loss=f"{loss:.3f}")
-            sums.clear()
-        if task.validation is not None and (step % -(-config.steps // VALIDATIONS) == 0 or last):
-            with _averaged(optimizer, task.model):
-                means = _validate(task.validation, validation_step)
-                loss = sum(means.values())
-                journal.log(step, val_loss=loss, **means)
-                if journal.is_best(loss):
-                    checkpoints.save_best(step)
-        if last:
-            optimizer.finalize_variable_values(task.model.trainable_variables)
-            wait_for_all()  # the best is on its way to the disk
-            if loop.keep == "best":
-                checkpoints.restore_best()
-        if step % CHECKPOINT_EVERY == 0 or last:
-            checkpoints.save(step)
+    sums: Counter = Counter()
+    summed = 0  # steps
+    saved = time.monotonic()
+    with hold() as stop:
+        for step, batch in enumerate(bar, start=start + 1):
+            terms = {name: float(value) for name, value in train_step(batch).items()}
+            if not all(map(math.isfinite, terms.values())):
+                raise FloatingPointError(
+                    f"{task.name}: loss not finite at step {step}: {terms}, in a batch of "
+                    f"{_videos(task.batches(step - 1))}"
+                )
+            sums.update(terms)
+            summed += 1
+            last, stopping = step == config.steps, stop.asked()
+            if step % LOG_EVERY == 0 or last or stopping:
+                means = {name: value / summed for name, value in sums.items()}
+                loss = sum(value for name, value in means.items() if name != NORM)
+                journal.log(step, loss=loss, **means)
+                bar.set_postfix(loss=f"{loss:.3f}")
+                sums.clear()
+                summed = 0
+            validates = task.validation is not None
+            if validates and (step % -(-config.steps // VALIDATIONS) == 0 or last):
+                with _averaged(optimizer, task.model):
+                    means = _validate(task.validation, validation_step)
+                    loss = sum(means.values())
+                    journal.log(step, val_loss=loss, **means)
+                    if journal.is_best(loss):
+                        checkpoints.save_best(step)
+            if last:
+                optimizer.finalize_variable_values(task.model.trainable_variables)
+                wait_for_all()  # the best is on its way to the disk
+                if loop.keep == "best":
+                    checkpoints.restore_best()
+            overdue = time.monotonic() - saved >= loop.checkpoint_seconds
+            if step % loop.checkpoint_steps == 0 or overdue or last or stopping:
+                checkpoints.save(step)
+                saved = time.monotonic()
+            if stopping:
+                raise KeyboardInterrupt(f"step {step} of {config.steps} of {task.name} is kept")
     wait_for_all()
 
 

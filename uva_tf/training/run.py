@@ -9,7 +9,7 @@ from typing import Any
 
 from uva_tf.config import Config
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import new_file, refuse_existing
+from uva_tf.runtime.outputs import new_folder
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,25 @@ class Run:
     config: Config
 
     @classmethod
-    def create(cls, folder: Path, config: Config) -> Run:
-        """Start a run; raises InputError if the folder exists."""
+    def create(cls, folder: Path, config: Config, provenance: dict[str, Any] | None = None) -> Run:
+        """Start a run; raises InputError if the folder exists.
+
+        Args:
+            provenance: the command that begins it, see `training.provenance`.
+        """
         _refuse_patterns(folder)
-        refuse_existing(folder)
-        folder.mkdir(parents=True)
-        with new_file(folder / "config.json") as path:
-            path.write_text(config.to_json())
-        return cls(folder, config)
+        if (folder / "config.json").is_file():
+            raise InputError(
+                f"{folder} holds a training already, {cls.open(folder).progress}: --resume goes on "
+                "with it, or choose another path"
+            )
+        run = cls(folder, config)
+        with new_folder(folder) as partial:
+            (partial / "config.json").write_text(config.to_json())
+            if provenance:
+                text = json.dumps(provenance, indent=1) + "\n"
+                (partial / run.provenance.name).write_text(text)
+        return run
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -37,6 +48,14 @@ class Run:
         if not path.is_file():
             raise InputError(f"{folder}: no config.json, expected a run folder made by train.py")
         return cls(folder, Config.from_json(path.read_text(errors="replace")))
+
+    @property
+    def progress(self) -> str:
+        """How far it is, in words."""
+        if self.student.is_file():
+            return "finished"
+        stages = [f"{stage} at step {step}" for stage, (step, _) in self.last_losses().items()]
+        return stages[-1] if stages else "just begun"
 
     @property
     def metrics(self) -> Path:

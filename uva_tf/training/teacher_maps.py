@@ -19,7 +19,8 @@ from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import map_record
 from uva_tf.models.maps import attention, normalise
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import new_folder
+from uva_tf.runtime.interruption import hold
+from uva_tf.runtime.outputs import resumable_folder
 
 BATCH = 32
 STAMP = "made_from.json"
@@ -29,6 +30,8 @@ def write_maps(
     model: keras.Model, weights: Path, kind: str, dataset: Dataset, out: Path, pairing: str
 ) -> None:
     """Write a teacher's map of every training frame, 8-bit, in the shards' order.
+
+    It goes on from the shards that an interruption left.
 
     Args:
         weights: the file that the teacher was saved in.
@@ -43,9 +46,17 @@ def write_maps(
     view = View(dataset.size, dataset.size // 2, pairing)
     shards = dataset.split("train")
     label = f"{kind} maps of {dataset.folder.name}"
-    with new_folder(out) as folder:
+    stamp = json.dumps(_stamp(weights, dataset, pairing), indent=1) + "\n"
+    with hold() as stop, resumable_folder(out) as folder:
+        if not (folder / STAMP).is_file() or (folder / STAMP).read_text() != stamp:
+            for other in folder.iterdir():
+                other.unlink()
+            (folder / STAMP).write_text(stamp)
         for shard in tqdm(shards, label, unit="shard", disable=None):
-            with tf.io.TFRecordWriter(str(folder / shard.file)) as writer:
+            finished, partial = folder / shard.file, folder / f"{shard.file}.partial"
+            if finished.exists():
+                continue
+            with tf.io.TFRecordWriter(str(partial)) as writer:
                 for batch in ordered_batches(dataset, [shard], view, batch=BATCH):
                     inputs = {key: normalise(batch[key]) for key in ("frame", "other")}
                     maps = np.rint(255 * predict(inputs).numpy()).astype(np.uint8)
@@ -53,8 +64,9 @@ def write_maps(
                         batch["video"].numpy(), batch["index"].numpy(), maps, strict=True
                     ):
                         writer.write(map_record(video, int(index), kind, picture))
-        stamp = _stamp(weights, dataset, pairing)
-        (folder / STAMP).write_text(json.dumps(stamp, indent=1) + "\n")
+            partial.replace(finished)
+            if stop.asked():
+                raise KeyboardInterrupt
 
 
 def check_maps(folder: Path, weights: Path, dataset: Dataset, pairing: str) -> None:
