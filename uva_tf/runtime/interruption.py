@@ -52,9 +52,9 @@ class Stop:
             self._first, self._unanswered = now, True
         elif _is_importing(frame):
             # A half-imported module would fail in ways of its own.
-            again = threading.Timer(POLL, signal.raise_signal, [number])
-            again.daemon = True
-            again.start()
+            later = threading.Timer(POLL, _raise_in, [threading.get_ident(), number])
+            later.daemon = True
+            later.start()
         else:
             self._first = now
             raise KeyboardInterrupt
@@ -131,6 +131,14 @@ def result(task: Future[T], stop: Stop) -> T:
                 raise
             if stop.asked():
                 raise KeyboardInterrupt from None
+
+
+def _raise_in(thread: int, number: int) -> None:
+    """Send a signal to a thread, and so wake it; on Windows it finds the signal when it wakes."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
