@@ -9,12 +9,13 @@ from pathlib import Path
 
 from uva_tf.command import Parser, command, number, progress, start
 from uva_tf.config import DataConfig
-from uva_tf.data.layouts import LAYOUTS
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, prepare, print."""
+    from uva_tf.data.layouts import LAYOUTS
+
     defaults = DataConfig()
     parser = Parser(description="Turn a folder of recordings into training shards.")
     parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True)

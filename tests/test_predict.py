@@ -50,14 +50,14 @@ def rows_in(path):
 
 
 @pytest.fixture
-def fail_at(script, monkeypatch):
+def fail_at(monkeypatch):
     """A function that lets the drawing of overlay frame `number` raise an error."""
 
     def arrange(number, error):
-        frames = itertools.count(1)
+        frames, original = itertools.count(1), sinks.write_overlay
 
         def write_overlay(write, style):
-            sink = sinks.write_overlay(write, style)
+            sink = original(write, style)
 
             def take(picture):
                 if next(frames) == number:
@@ -66,7 +66,7 @@ def fail_at(script, monkeypatch):
 
             return sinks.Sink(sink.make, take)
 
-        monkeypatch.setattr(script("tflite/predict.py"), "write_overlay", write_overlay)
+        monkeypatch.setattr(sinks, "write_overlay", write_overlay)
 
     return arrange
 

@@ -98,6 +98,16 @@ def test_one_module_knows_tf_keras_and_tfmot():
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_script_imports_what_takes_time_or_may_be_missing_once_its_command_runs(path):
+    program = (
+        "import runpy, sys; runpy.run_path(sys.argv[1], run_name='script');"
+        "print([n for n in ('cv2', 'numpy', 'tensorflow', 'ai_edge_litert') if n in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
+    assert result.stdout == "[]\n", result.stderr
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_script_has_help_and_ends_with_0(path):
     result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
     assert result.returncode == 0

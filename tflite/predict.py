@@ -10,23 +10,26 @@ import contextlib
 import itertools
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uva_tf.command import Parser, command, number, progress, start
-from uva_tf.runtime.annotate import annotate
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.interruption import hold
 from uva_tf.runtime.outputs import new_file, new_folder
-from uva_tf.runtime.overlay import STYLES
-from uva_tf.runtime.predictor import Predictor
-from uva_tf.runtime.sinks import Sink, show, write_maps, write_overlay, write_places
-from uva_tf.runtime.sources import Source, open_source
-from uva_tf.runtime.trial import check_model
-from uva_tf.runtime.video import VideoWriter
+
+if TYPE_CHECKING:
+    from uva_tf.runtime.sinks import Sink
+    from uva_tf.runtime.sources import Source
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
+    from uva_tf.runtime.annotate import annotate
+    from uva_tf.runtime.predictor import Predictor
+    from uva_tf.runtime.sources import open_source
+    from uva_tf.runtime.trial import check_model
+
     args = _parse(argv)
     if args.model:
         check_model(args.model)
@@ -55,6 +58,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
+    from uva_tf.runtime.overlay import STYLES
+
     parser = Parser(description="Predict where people look in a video.")
     parser.add_argument(
         "video", metavar="VIDEO", nargs="?", type=Path, help="a video file, or a folder of pictures"
@@ -95,6 +100,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _sinks(args: argparse.Namespace, source: Source, stack: contextlib.ExitStack) -> list[Sink]:
     """Open what the arguments ask for; the stack completes it."""
+    from uva_tf.runtime.overlay import STYLES
+    from uva_tf.runtime.sinks import show, write_maps, write_overlay, write_places
+    from uva_tf.runtime.video import VideoWriter
+
     sinks, style = [], STYLES[args.style]
     if args.maps:
         sinks.append(write_maps(stack.enter_context(new_folder(args.maps))))

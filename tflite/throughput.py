@@ -8,14 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from uva_tf.command import Parser, command, number, start
-from uva_tf.runtime.benchmark import machine
-from uva_tf.runtime.throughput import ROUNDS, measure_frame, measure_growth, measure_video
-from uva_tf.runtime.trial import check_model
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, time, print."""
+    from uva_tf.runtime.benchmark import machine
+    from uva_tf.runtime.throughput import ROUNDS, measure_frame, measure_growth, measure_video
+    from uva_tf.runtime.trial import check_model
+
     parser = Parser(description="Time whole videos and single frames, beside OpenCV alone.")
     parser.add_argument("video", metavar="VIDEO", type=Path)
     parser.add_argument("--model", metavar="FILE.tflite", type=Path, action="append", required=True)
