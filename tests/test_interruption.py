@@ -36,10 +36,15 @@ def start(*command):
     )
 
 
-def interrupted(command, seconds, number, again=None):
-    """Run a command, send a signal after some seconds, maybe another; code, stdout, stderr."""
+def interrupted(command, seconds, number, again=None, after=None):
+    """Run a command, send a signal after some seconds, maybe another; code, stdout, stderr.
+
+    The seconds count from when `after` exists, if it is given.
+    """
     process = start(*command)
     try:
+        while after and not after.exists() and process.poll() is None:
+            time.sleep(0.002)
         for delay in (seconds, again):
             if delay is not None:
                 time.sleep(delay)
@@ -189,7 +194,11 @@ def test_prepare_at_twenty_moments(root, tmp_path):
     rng, partial = random.Random("prepare"), tmp_path / ".out.partial"
     for number in range(20):
         which = (signal.SIGINT, signal.SIGTERM)[number % 2]
-        code, _, err = interrupted(command("out"), rng.uniform(0.15, whole), which)
+        # Half of them within the writing, which is short beside TensorFlow's loading.
+        seconds, after = (rng.uniform(0.15, whole), None)
+        if number % 4 < 2:
+            seconds, after = rng.uniform(0, 0.5), partial
+        code, _, err = interrupted(command("out"), seconds, which, after=after)
         line = check_line(code, err)
         kept = len(list(partial.glob("*.tfrecord"))) if partial.exists() else 0
         told = f"{kept} of 24 shards are kept: the same command goes on from them"

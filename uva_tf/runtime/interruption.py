@@ -123,14 +123,13 @@ def hold() -> Iterator[Stop]:
 
 def result(task: Future[T], stop: Stop) -> T:
     """What a task returns or raises; KeyboardInterrupt as soon as a signal asks to stop."""
-    while True:
+    while not stop.asked():
         try:
             return task.result(POLL)
         except TimeoutError:
             if task.done():  # the task's own
                 raise
-            if stop.asked():
-                raise KeyboardInterrupt from None
+    raise KeyboardInterrupt
 
 
 def _raise_in(thread: int, number: int) -> None:
