@@ -13,7 +13,7 @@ from pathlib import Path
 from uva_tf.command import Parser, add_study_arguments, command, progress, use_one_blas_thread
 from uva_tf.config import PRESETS
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import refuse_existing
+from uva_tf.runtime.outputs import locked, refuse_existing
 
 
 @command
@@ -36,16 +36,17 @@ def main(argv: list[str] | None = None) -> None:
     runs = frontier.frontier_trainings(names, args.seeds, args.changes, preset)
     folder = args.out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = train_all(
-        runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
-    )
-    for run, taken in seconds.items():
-        print(f"{run.name}: {taken:.0f} s")
-    scores = score_runs(runs, folder, every=args.every, progress=progress("evaluate", "clip"))
-    with tempfile.TemporaryDirectory() as files:
-        points = frontier.measure(scores, Path(files), preset.changed(*args.changes).student)
-    command = shlex.join(["pipelines/frontier.py", *(argv or sys.argv[1:])])
-    frontier.write_frontier(args.out, points, scores, command)
+    with locked(folder, args.out, "written"):
+        seconds = train_all(
+            runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
+        )
+        for run, taken in seconds.items():
+            print(f"{run.name}: {taken:.0f} s")
+        scores = score_runs(runs, folder, every=args.every, progress=progress("evaluate", "clip"))
+        with tempfile.TemporaryDirectory() as files:
+            points = frontier.measure(scores, Path(files), preset.changed(*args.changes).student)
+        command = shlex.join(["pipelines/frontier.py", *(argv or sys.argv[1:])])
+        frontier.write_frontier(args.out, points, scores, command)
     print((args.out / "frontier.md").read_text())
 
 

@@ -49,12 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         train(Run(args.run, config), stages)  # which the first machine begins and writes
         return
     if args.resume and args.run.exists():
-        run = Run.open(args.run)
-        if run.config != config:
-            raise InputError(
-                f"{args.run} was started with another preset, seed, --set or data: see its "
-                "config.json"
-            )
+        run = Run.open(args.run).continued(config)
     elif (
         "teach" not in stages
         and ("distill" in stages or config.teachers.joint_soft_weight)

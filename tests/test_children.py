@@ -1,4 +1,4 @@
-"""A process that a command starts runs the package's code, never what lies in the current folder."""
+"""A child of a command runs the package's code, never what lies in the current folder."""
 
 import json
 import os

@@ -20,7 +20,7 @@ from uva_tf.runtime.benchmark import machine
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file
 from uva_tf.training.ablation import BASELINE
-from uva_tf.training.run import Run
+from uva_tf.training.run import Run, data_folders
 from uva_tf.training.study import TEACHERS, Training
 
 NSS = METRICS.index("NSS")
@@ -93,7 +93,7 @@ def score_runs(
     opened = {run: Run.open(folder / run.name) for run in runs}
     clips: list[tuple[str, str]] = []
     found: dict[str, list[np.ndarray]] = {}
-    for dataset in to_score([Path(path) for path in opened[runs[0]].config.data]):
+    for dataset in to_score(data_folders(opened[runs[0]].config)):
         sources = _sources(opened, dataset, external)
         settings = Settings(every=every)
         scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)

@@ -8,7 +8,6 @@ package, and all else from where its parent may, the current folder excepted.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -45,5 +44,5 @@ def _search_path() -> list[str]:
     return [
         folder
         for folder in sys.path
-        if os.path.isabs(folder) and not (Path(folder).exists() and here.samefile(folder))
+        if Path(folder).is_absolute() and not (Path(folder).exists() and here.samefile(folder))
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from uva_tf.runtime.errors import InputError
+
+LOG = logging.getLogger(__name__)
 
 
 def refuse_existing(path: Path) -> None:
@@ -56,22 +59,10 @@ def resumable_folder(path: Path) -> Iterator[Path]:
     disk) leaves it as `.NAME.partial` beside `path`, and the next block for `path` gets it
     with all that is in it. Raises InputError if `path` exists or another process is at it.
     """
-    import fcntl  # not on Windows, where the rest of the runtime must work
-
     refuse_existing(path)
     partial = path.with_name(f".{path.name[:99]}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    handle = os.open(partial, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            moved = not os.path.samestat(os.fstat(handle), partial.stat())
-        except BlockingIOError:
-            raise InputError(f"{path} is being written by another process") from None
-        except FileNotFoundError:
-            moved = True
-        if moved:  # between opening and locking
-            raise InputError(f"{path} was being written by another process until now")
+    with locked(partial, path, "written"):
         try:
             yield partial
             refuse_existing(path)
@@ -82,5 +73,50 @@ def resumable_folder(path: Path) -> Iterator[Path]:
             error.add_note(f"started again, it goes on from {partial}")
             raise
         partial.replace(path)
+
+
+@contextmanager
+def locked(place: Path, path: Path, use: str) -> Iterator[None]:
+    """Keep other processes that lock the same `place`, a file or a folder, out of the block.
+
+    The system ends the lock with the process, whatever ends that. Where a file system has no locks,
+    and on Windows, one line on stderr says that nothing is kept out.
+
+    Args:
+        path, use: for the messages, such as RUN and "trained".
+
+    Raises InputError if another process is at it.
+    """
+    try:
+        handle = os.open(place, os.O_RDONLY if place.is_dir() else os.O_RDWR)
+    except PermissionError:  # a folder on Windows
+        handle = None
+    try:
+        if handle is None or not _lock(handle, f"{path} is being {use} by another process"):
+            LOG.warning("%s can't be locked: see that no other process starts on it", path)
+        elif not _is_at(handle, place):  # between opening and locking
+            raise InputError(f"{path} was being {use} by another process until now")
+        yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(handle: int, refusal: str) -> bool:
+    """Lock an open file or folder, or return False if that can't be done here."""
+    try:
+        import fcntl  # not on Windows
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(refusal) from None
+    except (ImportError, OSError):  # such as ENOLCK, of a network's file system
+        return False
+    return True
+
+
+def _is_at(handle: int, place: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), place.stat())
+    except FileNotFoundError:
+        return False

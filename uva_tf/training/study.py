@@ -92,8 +92,8 @@ def _begin(
     config = with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
     if not folder.exists():
         Run.create(folder, config)
-    elif Run.open(folder).config != config:
-        raise InputError(f"{folder} was begun with other settings or data: choose another --out")
+    else:
+        Run.open(folder).continued(config)
     for teachers in first if training not in first else ():
         link, shared = folder / "teachers", Path("..") / teachers.name / "teachers"
         if not link.is_symlink():  # a study killed just now may have left none
