@@ -350,5 +350,7 @@ class TestDataThatMoved:
 
     def test_is_asked_for_by_name_and_remedy(self, moved):
         run, _ = moved
-        with pytest.raises(InputError, match="give the run's .* command again, with --resume"):
+        with pytest.raises(
+            InputError, match=r"give the run's train\.py command again, with --resume"
+        ):
             open_data(run.config)

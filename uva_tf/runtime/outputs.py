@@ -40,6 +40,13 @@ def new_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
 
 
+def replace_file(path: Path, text: str) -> None:
+    """Write a file anew, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes `path` when the block succeeds, else goes.

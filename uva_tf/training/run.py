@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from uva_tf.config import Config
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import locked, new_file, refuse_existing
+from uva_tf.runtime.outputs import locked, new_file, refuse_existing, replace_file
 
 LOG = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Run:
         if self.config.data == config.data:
             return self
         with self.locked():
-            _replace(self.folder / "config.json", [config.to_json()])
+            replace_file(self.folder / "config.json", config.to_json())
         LOG.warning("%s: its data moved, taken from %s now", self.folder, ", ".join(config.data))
         return Run(self.folder, config)
 
@@ -123,7 +122,7 @@ class Run:
     def forget(self, stage: str, step: int) -> None:
         """Drop a stage's metrics after a step: they are about to be made again."""
         kept = [e for e in self.history() if e["stage"] != stage or e["step"] <= step]
-        _replace(self.metrics, (json.dumps(entry) + "\n" for entry in kept))
+        replace_file(self.metrics, "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def data_folders(config: Config) -> list[Path]:
@@ -136,13 +135,6 @@ def data_folders(config: Config) -> list[Path]:
                 "give the run's train.py command again, with --resume and the new --data"
             )
     return folders
-
-
-def _replace(path: Path, parts: Iterable[str]) -> None:
-    """Write a file anew, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(parts))
-    partial.replace(path)
 
 
 def _refuse_patterns(folder: Path) -> None:
