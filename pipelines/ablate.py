@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uva_tf.command import Parser, add_study_arguments, command, progress
 from uva_tf.config import PRESETS
-from uva_tf.runtime.outputs import locked, refuse_existing
+from uva_tf.runtime.outputs import locked, refuse_existing, refuse_undecodable
 
 
 @command
@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     table = args.out / "table.md"
     refuse_existing(table)
+    refuse_undecodable(args.out)
 
     from uva_tf.evaluation.comparison import FILES, score_runs, to_score, write_study
     from uva_tf.training.ablation import ROWS, trainings
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
             progress=progress("evaluate", "clip"),
         )
         write_study(args.out, scores, shlex.join(["pipelines/ablate.py", *(argv or sys.argv[1:])]))
-    print(table.read_text())
+    print(table.read_text("utf-8"))
 
 
 def _parser() -> Parser:

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = compression.measure(files, scores)
         line = shlex.join(["pipelines/compress.py", *(argv or sys.argv[1:])])
         compression.write_table(args.out, rows, line)
-    print((args.out / compression.FILE).read_text())
+    print((args.out / compression.FILE).read_text("utf-8"))
 
 
 def _parser() -> Parser:

@@ -13,7 +13,7 @@ from pathlib import Path
 from uva_tf.command import Parser, add_study_arguments, command, progress, use_one_blas_thread
 from uva_tf.config import PRESETS
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import locked, refuse_existing
+from uva_tf.runtime.outputs import locked, refuse_existing, refuse_undecodable
 
 
 @command
@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> None:
 
     for name in frontier.FILES:
         refuse_existing(args.out / name)
+    refuse_undecodable(args.out)
     names = args.variants or list(VARIANTS)
     if unknown := [name for name in names if name not in VARIANTS]:
         raise InputError(f"no variant {unknown[0]!r}: choose from {', '.join(VARIANTS)}")
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
             points = frontier.measure(scores, Path(files), preset.changed(*args.changes).student)
         command = shlex.join(["pipelines/frontier.py", *(argv or sys.argv[1:])])
         frontier.write_frontier(args.out, points, scores, command)
-    print((args.out / "frontier.md").read_text())
+    print((args.out / "frontier.md").read_text("utf-8"))
 
 
 def _parser() -> Parser:

@@ -22,7 +22,7 @@ from uva_tf.evaluation.sources import open_source
 from uva_tf.runtime.benchmark import Timing, benchmark, machine
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
-from uva_tf.runtime.outputs import new_file
+from uva_tf.runtime.outputs import UTF8, new_file
 from uva_tf.training.run import Run, data_folders
 
 BASELINE = "fp32"  # what the others are compared with
@@ -210,4 +210,4 @@ def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
     about = ", ".join(f"{key} {value}" for key, value in machine().items())
     with new_file(out / FILE) as path:
         caption = f"`{command}`, {datetime.date.today()}, {about}."
-        path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n")
+        path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n", **UTF8)

@@ -13,6 +13,8 @@ from pathlib import Path
 from uva_tf.runtime.errors import InputError
 
 LOG = logging.getLogger(__name__)
+# For text with names of files in it, which may be no text.
+UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 def refuse_existing(path: Path) -> None:
@@ -24,6 +26,20 @@ def refuse_existing(path: Path) -> None:
         raise InputError(f"{above} is not a folder, so {path.name} can't be written below it")
 
 
+def refuse_undecodable(path: Path) -> None:
+    """Raise InputError for a path that is not UTF-8, which TensorFlow takes no other than."""
+    where = str(path.resolve())
+    try:
+        where.encode()
+    except UnicodeEncodeError:
+        try:
+            os.fsencode(where).decode()
+            remedy = "this locale can't spell it: set PYTHONUTF8=1"
+        except UnicodeDecodeError:
+            remedy = "it is not UTF-8: rename it, or the folder above that is not"
+        raise InputError(f"{path}: a path for TensorFlow, {remedy}") from None
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block succeeds, else goes.
@@ -33,7 +49,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name[:99]}.", dir=path.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=f".{path.name[:40]}.", dir=path.parent) as beside:
         partial = Path(beside) / path.name
         yield partial
         refuse_existing(path)

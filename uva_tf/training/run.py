@@ -11,7 +11,13 @@ from typing import Any
 
 from uva_tf.config import Config
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import locked, new_file, refuse_existing, replace_file
+from uva_tf.runtime.outputs import (
+    locked,
+    new_file,
+    refuse_existing,
+    refuse_undecodable,
+    replace_file,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -40,7 +46,7 @@ class Run:
         path = folder / "config.json"
         if not path.is_file():
             raise InputError(f"{folder}: no config.json, expected a run folder made by train.py")
-        return cls(folder, Config.from_json(path.read_text(errors="replace")))
+        return cls(folder, Config.from_json(path.read_text("utf-8", errors="replace")))
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes from training the run within a block.
@@ -138,6 +144,7 @@ def data_folders(config: Config) -> list[Path]:
 
 
 def _refuse_patterns(folder: Path) -> None:
-    """TensorFlow takes a checkpoint's path for a pattern."""
+    """TensorFlow takes a checkpoint's path for a pattern, and for UTF-8."""
+    refuse_undecodable(folder)
     if set(str(folder.resolve())) & set("*?[]\\"):
         raise InputError(f"{folder}: choose a path without any of * ? [ ] \\ for a run")
