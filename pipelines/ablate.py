@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uva_tf.command import Parser, add_study_arguments, command, progress, start
 from uva_tf.config import PRESETS
-from uva_tf.runtime.outputs import refuse_existing
+from uva_tf.runtime.outputs import locked, refuse_existing, refuse_undecodable
 
 
 @command
@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     table = args.out / "table.md"
     refuse_existing(table)
+    refuse_undecodable(args.out)
 
     from uva_tf.evaluation.comparison import FILES, score_runs, to_score, write_study
     from uva_tf.training.ablation import ROWS, trainings
@@ -32,20 +33,21 @@ def main(argv: list[str] | None = None) -> None:
     runs = trainings(preset, args.rows or list(ROWS), args.seeds, args.changes)
     folder = args.out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = train_all(
-        runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
-    )
-    for run, taken in seconds.items():
-        print(f"{run.name}: {taken:.0f} s")
-    scores = score_runs(
-        runs,
-        folder,
-        every=args.every,
-        external=args.external_maps,
-        progress=progress("evaluate", "clip"),
-    )
-    write_study(args.out, scores, shlex.join(["pipelines/ablate.py", *(argv or sys.argv[1:])]))
-    print(table.read_text())
+    with locked(folder, args.out, "written"):
+        seconds = train_all(
+            runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
+        )
+        for run, taken in seconds.items():
+            print(f"{run.name}: {taken:.0f} s")
+        scores = score_runs(
+            runs,
+            folder,
+            every=args.every,
+            external=args.external_maps,
+            progress=progress("evaluate", "clip"),
+        )
+        write_study(args.out, scores, shlex.join(["pipelines/ablate.py", *(argv or sys.argv[1:])]))
+    print(table.read_text("utf-8"))
 
 
 def _parser() -> Parser:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.command import Parser, command, start
+from uva_tf.command import Parser, command, show, start
 from uva_tf.runtime.manifest import FORMS
 from uva_tf.runtime.outputs import new_file, refuse_existing
 
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.models.student import build_student
 
     rows = layer_costs(build_student(StudentConfig(args.variant)), args.form)
-    print(table(rows))
+    show(table(rows), kept=bool(args.csv))
     if args.csv:
         with new_file(args.csv) as path:
             path.write_text(to_csv(rows))

@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress, start, use_one_blas_thread
+from uva_tf.command import Parser, command, number, progress, show, start, use_one_blas_thread
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import new_file, new_folder, refuse_existing
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     evaluation = evaluate(
         sources, dataset, args.split, settings, progress=progress("evaluate", "clip")
     )
-    print(table(evaluation))
+    show(table(evaluation), kept=bool(args.json or args.report))
     scores = json.dumps(evaluation.to_dict(), indent=1) + "\n"
     if args.json:
         with new_file(args.json) as path:

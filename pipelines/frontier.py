@@ -20,7 +20,7 @@ from uva_tf.command import (
 )
 from uva_tf.config import PRESETS
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import refuse_existing
+from uva_tf.runtime.outputs import locked, refuse_existing, refuse_undecodable
 
 
 @command
@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
 
     for name in frontier.FILES:
         refuse_existing(args.out / name)
+    refuse_undecodable(args.out)
     names = args.variants or list(VARIANTS)
     if unknown := [name for name in names if name not in VARIANTS]:
         raise InputError(f"no variant {unknown[0]!r}: choose from {', '.join(VARIANTS)}")
@@ -43,17 +44,18 @@ def main(argv: list[str] | None = None) -> None:
     runs = frontier.frontier_trainings(names, args.seeds, args.changes, preset)
     folder = args.out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = train_all(
-        runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
-    )
-    for run, taken in seconds.items():
-        print(f"{run.name}: {taken:.0f} s")
-    scores = score_runs(runs, folder, every=args.every, progress=progress("evaluate", "clip"))
-    with tempfile.TemporaryDirectory() as files:
-        points = frontier.measure(scores, Path(files), preset.changed(*args.changes).student)
-    command = shlex.join(["pipelines/frontier.py", *(argv or sys.argv[1:])])
-    frontier.write_frontier(args.out, points, scores, command)
-    print((args.out / "frontier.md").read_text())
+    with locked(folder, args.out, "written"):
+        seconds = train_all(
+            runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
+        )
+        for run, taken in seconds.items():
+            print(f"{run.name}: {taken:.0f} s")
+        scores = score_runs(runs, folder, every=args.every, progress=progress("evaluate", "clip"))
+        with tempfile.TemporaryDirectory() as files:
+            points = frontier.measure(scores, Path(files), preset.changed(*args.changes).student)
+        command = shlex.join(["pipelines/frontier.py", *(argv or sys.argv[1:])])
+        frontier.write_frontier(args.out, points, scores, command)
+    print((args.out / "frontier.md").read_text("utf-8"))
 
 
 def _parser() -> Parser:

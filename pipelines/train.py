@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
 
     from uva_tf.training.devices import is_chief
-    from uva_tf.training.provenance import provenance
+    from uva_tf.training.provenance import note_resumed, provenance
     from uva_tf.training.run import Run
     from uva_tf.training.stages import kinds_to_teach, open_data, train, with_data
 
@@ -50,12 +50,8 @@ def main(argv: list[str] | None = None) -> None:
         train(Run(args.run, config), stages)  # which the first machine begins and writes
         return
     if args.resume and args.run.exists():
-        run = Run.open(args.run)
-        if run.config != config:
-            raise InputError(
-                f"{args.run} was started with another preset, seed, --set or data: see its "
-                "config.json"
-            )
+        run = Run.open(args.run).continued(config)
+        note_resumed(run)
     elif (
         "teach" not in stages
         and ("distill" in stages or config.teachers.joint_soft_weight)

@@ -14,9 +14,9 @@ import pytest
 
 from uva_tf.config import LoopConfig
 from uva_tf.runtime.errors import InputError
-from uva_tf.training.devices import open_strategy
+from uva_tf.training.devices import is_chief, open_strategy
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student
+from uva_tf.training.stages import load_student, train
 
 PROGRAM = Path(__file__).parent / "train_in_process.py"
 NOBODY = ("teachers.spatial=none", "teachers.temporal=none")
@@ -99,6 +99,18 @@ def test_several_machines_without_a_list_of_them_are_refused(monkeypatch, config
         open_strategy(LoopConfig(strategy="multi-worker"))
 
 
+def test_a_process_that_trains_a_run_keeps_others_out_until_it_is_killed(shards, tmp_path):
+    process = start(tmp_path / "run", shards, "joint", "joint.steps=100000", *NOBODY)
+    assert process.stdout.readline() == "step\n"
+    run = Run.open(tmp_path / "run")
+    with pytest.raises(InputError, match="run is being trained by another process"):
+        train(run, ["joint"])
+    process.kill()
+    process.communicate()
+    with run.locked():
+        pass
+
+
 class TestKilledTrainings:
     def train_with_kills(self, folder, kills, seed, *arguments):
         """Kill at a random step each time, then let it end."""
@@ -133,3 +145,40 @@ class TestKilledTrainings:
             folder = tmp_path / f"run-{seed}"
             self.train_with_kills(folder, 5, seed, *arguments)
             self.assert_same(tmp_path / "undisturbed", folder)
+
+
+def task(monkeypatch, cluster, kind, index):
+    config = {"cluster": cluster, "task": {"type": kind, "index": index}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    return LoopConfig(strategy="multi-worker")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "chief"),
+    [
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0)),
+        ({"worker": ["a:1"]}, ("worker", 0)),
+        ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, ("chief", 0)),
+        ({"chief": ["a:1"]}, ("chief", 0)),
+    ],
+)
+def test_one_machine_of_several_writes_the_run(monkeypatch, cluster, chief):
+    machines = [(kind, index) for kind, hosts in cluster.items() for index in range(len(hosts))]
+    writing = [one for one in machines if is_chief(task(monkeypatch, cluster, *one))]
+    assert writing == [chief]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "kind", "words"),
+    [
+        ({"worker": ["a:1"], "ps": ["b:1"]}, "worker", "a task of type ps, expected workers and"),
+        ({"worker": ["a:1"], "ps": ["b:1"]}, "ps", "a task of type ps, expected workers and"),
+        ({"worker": ["a:1"]}, "evaluator", "a task of type evaluator, expected workers and"),
+        ({"chief": ["a:1", "b:1"], "worker": ["c:1"]}, "chief", "several chiefs"),
+    ],
+)
+def test_machines_that_have_nothing_to_do_are_refused(monkeypatch, cluster, kind, words):
+    loop = task(monkeypatch, cluster, kind, 0)
+    for call in (is_chief, open_strategy):
+        with pytest.raises(InputError, match=words):
+            call(loop)

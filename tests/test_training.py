@@ -1,6 +1,9 @@
 """Configurations, and the stages of a training in their order."""
 
+import errno
+import fcntl
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import assert_refused, contents
 
 from uva_tf.config import PRESETS, Config, DataConfig, DistillConfig
 from uva_tf.data.pipeline import View, ordered_batches
@@ -17,10 +21,11 @@ from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.outputs import locked
 from uva_tf.training import losses
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student, open_data, train, with_data
+from uva_tf.training.stages import load_student, load_teacher, open_data, train, with_data
 
 SMOKE = PRESETS["smoke"]().changed("student.variant=tiny")
 
@@ -265,3 +270,87 @@ def test_a_student_overfits_two_frames(shards):
 def test_a_student_overfits_eight_real_frames(recordings, tmp_path):
     dataset = prepare("gaze", recordings / "mufvet", tmp_path / "shards", DataConfig(64))
     assert overfitted(*first_frames(dataset, 8), steps=600) > 0.95
+
+
+class TestOneProcessAtATime:
+    def test_a_run_that_is_being_trained_is_refused_and_left_as_it_is(self, run, call, shards):
+        before = contents(run.folder)
+        arguments = ["--data", shards.folder, "--preset", "smoke", "--set", "student.variant=tiny"]
+        for script in ("train", "qat"):
+            more = [*arguments, "--resume"] if script == "train" else []
+            with run.locked():
+                result = call(f"pipelines/{script}.py", "--run", run.folder, *more)
+            assert_refused(result, f"{run.folder} is being trained by another process")
+        assert contents(run.folder) == before
+        assert load_teacher(run, "spatial", 64)  # reading is nobody's business
+
+    def test_a_lock_leaves_no_file_and_ends_with_its_block(self, run):
+        before = contents(run.folder)
+        for _ in range(2):
+            with run.locked():
+                assert contents(run.folder) == before
+
+    def test_a_study_that_is_being_written_is_refused(self, shards, tmp_path, call):
+        (tmp_path / "runs").mkdir()
+        arguments = ["--data", shards.folder, "--preset", "smoke", "--out", tmp_path]
+        for script in ("ablate", "frontier"):
+            with locked(tmp_path / "runs", tmp_path, "written"):
+                result = call(f"pipelines/{script}.py", *arguments)
+            assert_refused(result, f"{tmp_path} is being written by another process")
+        assert not list((tmp_path / "runs").iterdir())
+
+    @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP])
+    def test_where_nothing_can_be_locked_one_line_says_so(self, run, monkeypatch, caplog, number):
+        def unable(handle, how):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", unable)
+        with run.locked():
+            pass
+        (line,) = caplog.messages
+        assert line == f"{run.folder} can't be locked: see that no other process starts on it"
+
+
+class TestDataThatMoved:
+    @pytest.fixture
+    def moved(self, run, shards, tmp_path):
+        """A run whose shards are gone, and where they are now."""
+        old, new = tmp_path / "old", tmp_path / "new"
+        shutil.copytree(shards.folder, old)
+        config = replace(run.config, data=(str(old),))
+        (run.folder / "config.json").write_text(config.to_json())
+        maps = run.folder / "teachers" / "maps"
+        (maps / f"0-{shards.folder.name}").rename(maps / "0-old")
+        old.rename(new)
+        return Run.open(run.folder), new
+
+    ARGUMENTS = ("--preset", "smoke", "--set", "student.variant=tiny", "--resume")
+
+    def test_is_the_same_data_and_keeps_its_teachers_maps(self, moved, call, caplog):
+        run, new = moved
+        before = contents(run.folder)
+        arguments = ["--data", new, "--run", run.folder, *self.ARGUMENTS]
+        assert call("pipelines/train.py", *arguments)[0] == 0
+        assert caplog.messages == [f"{run.folder}: its data moved, taken from {new} now"]
+        assert Run.open(run.folder).config == replace(run.config, data=(str(new),))
+        after = contents(run.folder)
+        same = [p for p in before if before[p] == after[p]]
+        assert [p.name for p in before if p not in same] == ["config.json", "metrics.jsonl"]
+        assert (run.folder / "teachers" / "maps" / "0-old" / "spatial") in same
+        assert load_student(Run.open(run.folder))
+
+    def test_other_data_there_is_refused_and_nothing_changes(self, moved, call, photographs):
+        run, _ = moved
+        before = contents(run.folder)
+        result = call(
+            "pipelines/train.py", "--data", photographs.folder, "--run", run.folder, *self.ARGUMENTS
+        )
+        assert_refused(result, f"{run.folder} was begun with other settings or data")
+        assert contents(run.folder) == before
+
+    def test_is_asked_for_by_name_and_remedy(self, moved):
+        run, _ = moved
+        with pytest.raises(
+            InputError, match=r"give the run's train\.py command again, with --resume"
+        ):
+            open_data(run.config)

@@ -9,8 +9,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, start, use_one_blas_thread
-from uva_tf.runtime.outputs import new_file, refuse_existing
+from uva_tf.command import Parser, command, number, show, start, use_one_blas_thread
+from uva_tf.runtime.outputs import UTF8, new_file, refuse_existing
 
 DELEGATES = {"on": True, "off": False}
 
@@ -47,13 +47,13 @@ def main(argv: list[str] | None = None) -> None:
             memory=True,
         )
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    print(table(timings))
+    show(table(timings), kept=bool(args.json or args.csv))
     if args.json:
         with new_file(args.json) as path:
             path.write_text(json.dumps(to_json(timings), indent=1) + "\n")
     if args.csv:
         with new_file(args.csv) as path:
-            path.write_text(to_csv(timings))
+            path.write_text(to_csv(timings), **UTF8)
     if args.plot:
         with new_file(args.plot) as path:
             plot_timings(timings, path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, start
+from uva_tf.command import Parser, command, number, show, start
 
 
 @command
@@ -32,20 +32,22 @@ def main(argv: list[str] | None = None) -> None:
     if args.growth:
         for model in args.model:
             grown = measure_growth(model, args.video)
-            print(f"{model.stem}: memory grew by {grown:.1f} MB after the first minute")
+            line = f"{model.stem}: memory grew by {grown:.1f} MB after the first minute"
+            show(line, kept=False)
         return
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     for model in args.model:
         speed = measure_video(model, args.video, rounds=args.rounds)
-        print(
+        line = (
             f"{model.stem}, frames/s: decoding {speed.decoding:.0f}, with attention "
             f"{speed.attention:.0f} ({speed.attention / speed.decoding:.2f} of it); decoding and "
             f"encoding {speed.encoding:.0f}, with an overlay {speed.overlay:.0f} "
             f"({speed.overlay / speed.encoding:.2f} of it)"
         )
+        show(line, kept=False)
     print("ms from a decoded frame to its map, one thread:")
     for name, latency in measure_frame(args.model, args.video).items():
-        print(f"  {name} {latency.median:.3f}")
+        show(f"  {name} {latency.median:.3f}", kept=False)
 
 
 if __name__ == "__main__":

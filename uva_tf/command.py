@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import faulthandler
 import functools
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -34,6 +36,8 @@ USERS_ERRNO = frozenset(
         errno.EROFS,
     }
 )
+BASE_PACKAGES = ("ai_edge_litert", "cv2", "flatbuffers", "numpy")
+OPENCV_LIBRARIES = ("libEGL", "libGL", "libSM", "libX", "libglib", "libgthread", "libxcb")
 QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
 Main = Callable[[list[str] | None], None]
 
@@ -56,7 +60,7 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
-        with _without_native_chatter():
+        with _without_native_chatter(), _lasting_streams():
             try:
                 main(argv)
             except (Exception, KeyboardInterrupt) as error:
@@ -70,6 +74,8 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
 
 def start(run: Callable[[], int]) -> NoReturn:
     """Make a command this process: Ctrl-C and SIGTERM interrupt it, and it ends with its code."""
+    _fill_standard_descriptors()
+    faulthandler.enable(2)
     handle_signals()
     code = run()
     ignore_signals()  # TensorFlow takes its time to end
@@ -84,10 +90,8 @@ def _outcome(error: BaseException) -> tuple[str, int]:
         return "; ".join(["interrupted", *reached, *getattr(error, "__notes__", ())]), 1
     if isinstance(error, InputError):
         return f"error: {_line(error)}", 2
-    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("uva_tf"):
-        extra = "qat" if error.name in QAT_PACKAGES else "train"
-        remedy = f'python -m pip install -e ".[{extra}]"'
-        return f"error: {error.name} is not installed, try {remedy}", 2
+    if isinstance(error, ImportError) and (line := _missing(error)):
+        return f"error: {line}", 2
     if isinstance(error, OSError) and error.errno in USERS_ERRNO:
         return f"error: {_line(error)}", 2
     # TensorFlow's errors are no OSErrors, a full disk included.
@@ -169,10 +173,107 @@ def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]
     return lambda items, total: iter(tqdm(items, label, total, unit=unit, disable=None))
 
 
+def show(text: str, *, kept: bool) -> None:
+    """Print what a command found; raises OSError if it can't be printed and no file keeps it."""
+    print(text, flush=True)
+    lost = getattr(sys.stdout, "lost", None)
+    if lost and not kept:
+        sys.stdout.lost = None
+        raise OSError(lost.errno, f"{lost.strerror}, nothing could be printed", "stdout")
+
+
+def _missing(error: ImportError) -> str | None:
+    """A line for a package or a system's library that is not there, or None for a defect."""
+    name = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError):
+        extra = "[qat]" if name in QAT_PACKAGES else "" if name in BASE_PACKAGES else "[train]"
+        remedy = f'python -m pip install -e ".{extra}"'
+        return None if name == "uva_tf" else f"{error.name} is not installed, try {remedy}"
+    library = re.match(r"\S+(?=: cannot open shared object file)", str(error))
+    if library is None:
+        return None
+    if name == "cv2" or library[0].startswith(OPENCV_LIBRARIES):
+        return (
+            f"OpenCV lacks the system's {library[0]}: on a server without a screen put "
+            "opencv-python-headless in place of opencv-python (pip uninstall, pip install), or "
+            "apt install libgl1 libglib2.0-0"
+        )
+    return f"{name or 'a package'} lacks the system's {library[0]}: install it"
+
+
 def _line(error: BaseException) -> str:
     """An error's first line, and what was noted on its way up."""
     first = str(error).partition("\n")[0]
     return "; ".join([first, *getattr(error, "__notes__", ())])
+
+
+class _Lasting:
+    """A text stream that outlives whoever reads it.
+
+    What can't be written is left out, so that it does not cost the work that it tells of;
+    characters that the stream can't encode are escaped.
+
+    Attributes:
+        lost: the error that ended the writing, if it is more than that nobody reads on.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._ended, self.lost = stream, False, None
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        try:
+            self._attempt(self._stream.write, text)
+        except UnicodeEncodeError:
+            code = self._stream.encoding
+            self._attempt(self._stream.write, text.encode(code, "backslashreplace").decode(code))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, call: Callable[..., object], *args: str) -> None:
+        if self._ended:
+            return
+        try:
+            call(*args)
+        except UnicodeEncodeError:
+            raise
+        except (OSError, ValueError) as error:  # ValueError: closed within Python
+            self._ended = True
+            if isinstance(error, OSError) and error.errno != errno.EPIPE:
+                self.lost = error
+            with contextlib.suppress(OSError, ValueError):
+                # What its buffer holds must go somewhere when Python ends.
+                number = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(number, self._stream.fileno())
+                os.close(number)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _lasting_streams() -> Iterator[None]:
+    """Let neither stdout nor stderr end the work: a closed pipe, a full disk, another encoding."""
+    streams = sys.stdout, sys.stderr
+    with Path(os.devnull).open("w") as nowhere:
+        sys.stdout, sys.stderr = (_Lasting(stream or nowhere) for stream in streams)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            if lost := sys.stdout.lost:
+                print(f"stdout: {lost.strerror}, what was printed is lost", file=sys.stderr)
+            sys.stdout, sys.stderr = streams
+
+
+def _fill_standard_descriptors() -> None:
+    """Open what was closed (`2>&-`), else the next file gets its number and libraries' chatter."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
 
 
 @contextlib.contextmanager
@@ -180,7 +281,7 @@ def _without_native_chatter() -> Iterator[None]:
     """Keep what TensorFlow, LiteRT and FFmpeg print from C++ off the terminal.
 
     They write to file descriptor 2 whatever Python is told; Python's own stderr goes on
-    through a copy of it. UVA_TF_VERBOSE=1 shows everything.
+    through a copy of it, and so does the trace of a crash. UVA_TF_VERBOSE=1 shows everything.
     """
     if os.environ.get("UVA_TF_VERBOSE"):
         yield
@@ -193,10 +294,13 @@ def _without_native_chatter() -> Iterator[None]:
     ):
         if python is sys.__stderr__:
             sys.stderr = visible
+            faulthandler.enable(visible)
         os.dup2(nowhere.fileno(), 2)
         try:
             yield
         finally:
+            if python is sys.__stderr__:
+                faulthandler.enable(2)
             sys.stderr = python
             os.dup2(saved, 2)
             os.close(saved)

@@ -59,8 +59,13 @@ def fine_tune(run: Run, recipe: str) -> Path:
         The quantised `step`, a .tflite file without a manifest, for `export.convert`.
 
     Raises InputError if it is there already, the run lacks its student, its data or its
-    teachers' maps, or its student is no row of `VARIANTS`.
+    teachers' maps, its student is no row of `VARIANTS`, or another process trains the run.
     """
+    with run.locked():
+        return _fine_tune(run, recipe)
+
+
+def _fine_tune(run: Run, recipe: str) -> Path:
     config, out = run.config, run.fine_tuned(recipe)
     if out.exists():
         raise InputError(f"{out} is there already: convert it with tflite/convert.py")

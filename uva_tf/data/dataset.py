@@ -10,6 +10,7 @@ from pathlib import Path
 from uva_tf import __version__
 from uva_tf.config import DataConfig
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.outputs import refuse_undecodable
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def open_dataset(folder: Path) -> Dataset:
     path = folder / "index.json"
     if not path.is_file():
         raise InputError(f"{folder}: no index.json, expected a folder written by prepare.py")
+    refuse_undecodable(folder)
     try:
         dataset = _from_index(folder, json.loads(path.read_text()))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.config import DataConfig
@@ -15,7 +16,7 @@ from uva_tf.data.recordings import Recording
 from uva_tf.data.tables import read_split, some
 from uva_tf.data.writer import Progress, write_dataset
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import refuse_existing
+from uva_tf.runtime.outputs import refuse_existing, refuse_undecodable
 
 
 def prepare(
@@ -47,13 +48,15 @@ def prepare(
     Raises InputError if `out` exists or the recordings do not fit the layout.
     """
     refuse_existing(out)
-    found = LAYOUTS[layout](root)
+    refuse_undecodable(out)
+    found = [_spelt(recording) for recording in LAYOUTS[layout](root)]
     recordings = [recording for recording in found if not recording.withheld]
     for kind, folder in (maps or {}).items():
         recordings = [r if r.problem else with_maps(r, kind, folder) for r in recordings]
     if not recordings:
         raise InputError(f"{root}: the gaze of all its {len(found)} recordings is withheld")
     bad = [recording for recording in recordings if recording.problem]
+    bad.sort(key=_is_spelt)  # a name that is not, is no recording that a table names
     good = [recording for recording in recordings if not recording.problem]
     if bad and not (skip_bad and good):
         more = f"; bad too: {some([r.name for r in bad[1:]])}" if len(bad) > 1 else ""
@@ -72,6 +75,22 @@ def prepare(
         withheld=len(found) - len(recordings),
         progress=progress,
     )
+
+
+def _is_spelt(recording: Recording) -> bool:
+    """Whether a name is text: what is not UTF-8 becomes surrogates."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in recording.name)
+
+
+def _spelt(recording: Recording) -> Recording:
+    """A recording, with a problem if its name can't be written down."""
+    if _is_spelt(recording) or recording.withheld:
+        return recording
+    problem = (
+        f"{recording.name}: a recording's name is not UTF-8, or this locale is not: rename it, or "
+        "set PYTHONUTF8=1"
+    )
+    return replace(recording, problem=problem)
 
 
 def summary(dataset: Dataset) -> str:

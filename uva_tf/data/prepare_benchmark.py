@@ -5,17 +5,18 @@ python -m uva_tf.data.prepare_benchmark --layout gaze --root RECORDINGS
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from uva_tf.command import Parser, command, number, progress, start
 from uva_tf.config import DataConfig
-from uva_tf.data.layouts import LAYOUTS
+from uva_tf.runtime.children import python
 from uva_tf.runtime.errors import InputError
 
 ROUNDS = 3
@@ -41,6 +42,8 @@ class Cost:
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, measure in turn, print."""
+    from uva_tf.data.layouts import LAYOUTS
+
     parser = Parser(description="Time and memory of preparing, by clips and workers.")
     parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True)
     parser.add_argument("--root", metavar="DIR", type=Path, required=True, help="recordings")
@@ -80,6 +83,7 @@ def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
     """Prepare every recording of `root` so many times, into a folder that is thrown away."""
     import resource
 
+    from uva_tf.data.layouts import LAYOUTS
     from uva_tf.data.writer import write_dataset
 
     recordings = [
@@ -104,10 +108,24 @@ def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
         )
 
 
-def _in_a_process(*args: object) -> Cost:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(prepare_copies, *args).result()
+def prepare_here() -> None:
+    """Prepare in this fresh process, told `prepare_copies`' arguments, and print what it took."""
+    layout, root, copies, jobs = sys.argv[1:]
+    try:
+        cost = prepare_copies(layout, Path(root), int(copies), int(jobs))
+    except InputError as error:
+        sys.exit(str(error))
+    print(json.dumps(asdict(cost)))
+
+
+def _in_a_process(layout: str, root: Path, copies: int, jobs: int) -> Cost:
+    program = "from uva_tf.data.prepare_benchmark import prepare_here; prepare_here()"
+    command = python(program, layout, str(root), str(copies), str(jobs))
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise InputError(reason)
+    return Cost(**json.loads(done.stdout))
 
 
 def _median(costs: list[Cost]) -> Cost:

@@ -18,9 +18,9 @@ from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, nanmean
 from uva_tf.evaluation.sources import Source, maps_source, student_source, teacher_source
 from uva_tf.runtime.benchmark import machine
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import new_file
+from uva_tf.runtime.outputs import UTF8, new_file
 from uva_tf.training.ablation import BASELINE
-from uva_tf.training.run import Run
+from uva_tf.training.run import Run, data_folders
 from uva_tf.training.study import TEACHERS, Training
 
 NSS = METRICS.index("NSS")
@@ -93,7 +93,7 @@ def score_runs(
     opened = {run: Run.open(folder / run.name) for run in runs}
     clips: list[tuple[str, str]] = []
     found: dict[str, list[np.ndarray]] = {}
-    for dataset in to_score([Path(path) for path in opened[runs[0]].config.data]):
+    for dataset in to_score(data_folders(opened[runs[0]].config)):
         sources = _sources(opened, dataset, external)
         settings = Settings(every=every)
         scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
@@ -242,7 +242,7 @@ def write_study(out: Path, scores: Scores, command: str) -> None:
         caption = f"`{command}`, {datetime.date.today()}, {about}."
         ruled = [head, ["---"] * len(head), *rows]
         text = "\n".join("| " + " | ".join(cells) + " |" for cells in ruled)
-        path.write_text(f"{caption}\n\n{text}\n")
+        path.write_text(f"{caption}\n\n{text}\n", **UTF8)
 
 
 def plot(lines: Sequence[Line], path: Path) -> None:
@@ -271,5 +271,5 @@ def _clip_rows(scores: Scores) -> Iterator[list]:
 
 
 def _write_csv(path: Path, rows) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", **UTF8) as file:
         csv.writer(file, lineterminator="\n").writerows(rows)

@@ -22,8 +22,8 @@ from uva_tf.evaluation.sources import open_source
 from uva_tf.runtime.benchmark import Timing, benchmark, machine
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
-from uva_tf.runtime.outputs import new_file
-from uva_tf.training.run import Run
+from uva_tf.runtime.outputs import UTF8, new_file
+from uva_tf.training.run import Run, data_folders
 
 BASELINE = "fp32"  # what the others are compared with
 SHOWN = ("CC", "SIM", "AUC-Judd", "sAUC")
@@ -66,7 +66,7 @@ def open_comparison(runs: Sequence[Run], folder: Path) -> None:
             raise InputError(f"{run.folder} was trained on other data than {runs[0].folder}")
         if not run.student.is_file():
             raise InputError(f"{run.folder}: no student.keras yet, finish its training")
-    to_score([Path(path) for path in runs[0].config.data])
+    to_score(data_folders(runs[0].config))
     checksums = [hashlib.sha256(run.student.read_bytes()).hexdigest() for run in runs]
     text = json.dumps(dict(zip(names, checksums, strict=True)), indent=1) + "\n"
     if not (folder / RUNS).exists():
@@ -107,7 +107,7 @@ def score_files(
     """
     run = next(iter(files))[0]
     found: dict[tuple[Run, str], list[np.ndarray]] = {key: [] for key in files}
-    for dataset in to_score([Path(folder) for folder in run.config.data]):
+    for dataset in to_score(data_folders(run.config)):
         sources = {path.name: open_source(path, dataset.size) for path in files.values()}
         settings = Settings(every=every)
         scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
@@ -210,4 +210,4 @@ def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
     about = ", ".join(f"{key} {value}" for key, value in machine().items())
     with new_file(out / FILE) as path:
         caption = f"`{command}`, {datetime.date.today()}, {about}."
-        path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n")
+        path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n", **UTF8)

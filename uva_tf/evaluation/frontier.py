@@ -18,7 +18,7 @@ from uva_tf.models.plain import PLAIN
 from uva_tf.models.student import build_student, resolution
 from uva_tf.models.variants import VARIANTS
 from uva_tf.runtime.benchmark import Timing, benchmark, machine
-from uva_tf.runtime.outputs import new_file
+from uva_tf.runtime.outputs import UTF8, new_file
 from uva_tf.training.ablation import NOBODY
 from uva_tf.training.study import Training, refuse_repeats
 
@@ -149,7 +149,7 @@ def write_frontier(out: Path, points: Sequence[Point], scores: Scores, command: 
     seeds = ", ".join(map(str, scores.seeds))
     caption = f"`{command}`, seeds {seeds}, {datetime.date.today()}, {about}."
     with new_file(out / "frontier.md") as path:
-        path.write_text(f"{caption}\n\n{table(points)}\n")
+        path.write_text(f"{caption}\n\n{table(points)}\n", **UTF8)
     with new_file(out / "frontier.png") as path:
         plot(points, float(compared(CENTRE, scores.rows[CENTRE], None).means["NSS"]), path)
 

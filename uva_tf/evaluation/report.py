@@ -22,6 +22,7 @@ from uva_tf.evaluation.sources import Source
 from uva_tf.models.cost import layer_costs, summary
 from uva_tf.models.student import build_student
 from uva_tf.runtime.benchmark import Timing, machine
+from uva_tf.runtime.outputs import UTF8
 
 STRIP_FRAMES = 4
 
@@ -46,7 +47,7 @@ def write_report(path: Path, title: str, sections: Sequence[tuple[str, str, str]
         f'<h2>{html.escape(heading)}</h2>\n<p class="note">{html.escape(note)}</p>\n{content}'
         for heading, note, content in sections
     )
-    path.write_text(_PAGE.substitute(title=html.escape(title), body=body), encoding="utf-8")
+    path.write_text(_PAGE.substitute(title=html.escape(title), body=body), **UTF8)
 
 
 def score_table(evaluation: Evaluation) -> str:

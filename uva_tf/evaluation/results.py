@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from uva_tf.runtime.outputs import UTF8
+
 CENTRE, CEILING = "centre prior", "human ceiling"
 METRICS = ("NSS", "CC", "SIM", "KL", "IG", "AUC-Judd", "sAUC")
 
@@ -115,7 +117,7 @@ class Evaluation:
 
     def write_frames(self, path: Path) -> None:
         """Write the scores of every frame as comma-separated values, empty where there is none."""
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", **UTF8) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["video", "index", "row", *METRICS])
             for name, clip in self.clips.items():

@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from uva_tf.runtime.children import python
 from uva_tf.runtime.errors import InputError
 
 RUNS = 5
@@ -38,8 +39,8 @@ class Memory:
 def measure_memory(file: Path, threads: int = 1, *, delegate: bool = True) -> Memory:
     """Load and run a file in a process of its own; raises InputError if that fails."""
     program = f"from {__name__} import measure_here; measure_here()"
-    command = [sys.executable, "-c", program, str(file), str(threads), "1" if delegate else ""]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = python(program, str(file), str(threads), "1" if delegate else "")
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise InputError(f"{file}: could not be run in a process of its own: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,10 @@ from pathlib import Path
 
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.interruption import hold
+
+LOG = logging.getLogger(__name__)
+# For text with names of files in it, which may be no text.
+UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 def refuse_existing(path: Path) -> None:
@@ -22,6 +27,20 @@ def refuse_existing(path: Path) -> None:
         raise InputError(f"{above} is not a folder, so {path.name} can't be written below it")
 
 
+def refuse_undecodable(path: Path) -> None:
+    """Raise InputError for a path that is not UTF-8, which TensorFlow takes no other than."""
+    where = str(path.resolve())
+    try:
+        where.encode()
+    except UnicodeEncodeError:
+        try:
+            os.fsencode(where).decode()
+            remedy = "this locale can't spell it: set PYTHONUTF8=1"
+        except UnicodeDecodeError:
+            remedy = "it is not UTF-8: rename it, or the folder above that is not"
+        raise InputError(f"{path}: a path for TensorFlow, {remedy}") from None
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block succeeds, else goes.
@@ -31,7 +50,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:99]}.", dir=path.parent))
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     partial = beside / path.name
     try:
         yield partial
@@ -42,6 +61,13 @@ def new_file(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file anew, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 @contextmanager
@@ -63,22 +89,10 @@ def resumable_folder(path: Path) -> Iterator[Path]:
     and the next block for `path` gets it with all that is in it. Raises InputError if `path`
     exists or another process is at it.
     """
-    import fcntl  # not on Windows, where the rest of the runtime must work
-
     refuse_existing(path)
     partial = path.with_name(f".{path.name[:99]}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    handle = os.open(partial, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            moved = not os.path.samestat(os.fstat(handle), partial.stat())
-        except BlockingIOError:
-            raise InputError(f"{path} is being written by another process") from None
-        except FileNotFoundError:
-            moved = True
-        if moved:  # between opening and locking
-            raise InputError(f"{path} was being written by another process until now")
+    with locked(partial, path, "written"):
         try:
             yield partial
             refuse_existing(path)
@@ -87,5 +101,50 @@ def resumable_folder(path: Path) -> Iterator[Path]:
                 partial.rmdir()
             raise
         partial.replace(path)
+
+
+@contextmanager
+def locked(place: Path, path: Path, use: str) -> Iterator[None]:
+    """Keep other processes that lock the same `place`, a file or a folder, out of the block.
+
+    The system ends the lock with the process, whatever ends that. Where a file system has no locks,
+    and on Windows, one line on stderr says that nothing is kept out.
+
+    Args:
+        path, use: for the messages, such as RUN and "trained".
+
+    Raises InputError if another process is at it.
+    """
+    try:
+        handle = os.open(place, os.O_RDONLY if place.is_dir() else os.O_RDWR)
+    except PermissionError:  # a folder on Windows
+        handle = None
+    try:
+        if handle is None or not _lock(handle, f"{path} is being {use} by another process"):
+            LOG.warning("%s can't be locked: see that no other process starts on it", path)
+        elif not _is_at(handle, place):  # between opening and locking
+            raise InputError(f"{path} was being {use} by another process until now")
+        yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(handle: int, refusal: str) -> bool:
+    """Lock an open file or folder, or return False if that can't be done here."""
+    try:
+        import fcntl  # not on Windows
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(refusal) from None
+    except (ImportError, OSError):  # such as ENOLCK, of a network's file system
+        return False
+    return True
+
+
+def _is_at(handle: int, place: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), place.stat())
+    except FileNotFoundError:
+        return False

@@ -20,7 +20,7 @@ from uva_tf.runtime.overlay import heat
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, write_overlay
 from uva_tf.runtime.timing import Latency, time_in_turn
-from uva_tf.runtime.video import VideoReader, VideoWriter
+from uva_tf.runtime.video import VideoReader, VideoWriter, opencv_name
 
 ROUNDS = 5
 # Frames that the way to a map is timed on: more than a core's caches hold.
@@ -129,7 +129,7 @@ def _frames_per_second(work: Callable[[Path], int], out: Path) -> float:
 
 
 def _decode(video: Path) -> int:
-    capture, count = cv2.VideoCapture(str(video)), 0
+    capture, count = cv2.VideoCapture(opencv_name(video)), 0
     while capture.read()[0]:
         count += 1
     return count
@@ -138,7 +138,9 @@ def _decode(video: Path) -> int:
 def _encode(video: Path, out: Path) -> int:
     with VideoReader(video) as reader:
         size = reader.width, reader.height
-        writer = cv2.VideoWriter(str(out), cv2.VideoWriter_fourcc(*"mp4v"), reader.rate, size)
+        writer = cv2.VideoWriter(
+            opencv_name(out), cv2.VideoWriter_fourcc(*"mp4v"), reader.rate, size
+        )
         count = 0
         for frame in reader:
             writer.write(frame)

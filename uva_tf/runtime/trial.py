@@ -6,13 +6,13 @@ loads it. The trial shows what a file does to a process that nobody needs.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from uva_tf.runtime.children import python
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.weights import is_shipped
@@ -44,10 +44,9 @@ def failure(content: bytes) -> str | None:
     """What goes wrong when a file is loaded and run with XNNPACK, or None, in a line."""
     try:
         child = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
+            python(PROGRAM),
             input=content,
             capture_output=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             timeout=SECONDS,
             check=False,
         )

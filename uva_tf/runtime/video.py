@@ -27,6 +27,20 @@ class Frame(NamedTuple):
     seconds: float
 
 
+def opencv_name(path: Path) -> str | bytes:
+    """A video file's path as OpenCV and its FFmpeg take it.
+
+    Absolute, since FFmpeg takes what stands before a colon for a protocol. Bytes where it is not
+    UTF-8, or the locale is not: OpenCV does not survive such text.
+    """
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name
+
+
 class VideoReader:
     """The frames of a video file or a camera, in order, once.
 
@@ -53,12 +67,11 @@ class VideoReader:
         self.name = f"camera {source}" if self.live else str(source)
         if not self.live and not source.is_file():
             raise InputError(f"{source}: no such video file")
-        # Absolute: FFmpeg takes what stands before a colon for a protocol.
         self._capture = (
             cv2.VideoCapture(source)
             if self.live
             else cv2.VideoCapture(
-                str(source.absolute()), cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, threads]
+                opencv_name(source), cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, threads]
             )
         )
         pixels = math.prod(
@@ -130,7 +143,7 @@ class VideoWriter:
         # MPEG-4 counts time in at most 65535 parts of a second.
         rate = round(rate, 3 if rate < 65 else 1)
         code = cv2.VideoWriter_fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(self._path), code, rate, self._size)
+        self._writer = cv2.VideoWriter(opencv_name(path), code, rate, self._size)
         if not self._writer.isOpened():
             raise InputError(
                 f"{path.name}: can't be written as {width}x{height} MPEG-4 at {rate} frames/s, "
@@ -165,6 +178,6 @@ class VideoWriter:
     def __exit__(self, kind: type | None, *_: object) -> None:
         self._writer.release()
         if kind is None and self._count:
-            arrived = cv2.VideoCapture(str(self._path)).get(cv2.CAP_PROP_FRAME_COUNT)
+            arrived = cv2.VideoCapture(opencv_name(self._path)).get(cv2.CAP_PROP_FRAME_COUNT)
             if arrived != self._count:
                 raise OSError(f"{self._path.name}: not all frames were written, is the disk full?")

@@ -27,26 +27,41 @@ def open_strategy(loop: LoopConfig) -> tf.distribute.Strategy:
 
 
 def is_chief(loop: LoopConfig) -> bool:
-    """Whether this process writes the run; of several machines the first does.
+    """Whether this process writes the run; of several machines the chief, or else the first does.
 
     Raises InputError for a TF_CONFIG that does not list the machines.
     """
-    return loop.strategy != "multi-worker" or _cluster().task_id == 0
+    if loop.strategy != "multi-worker":
+        return True
+    cluster = _cluster()
+    chief = "chief" if "chief" in cluster.cluster_spec().jobs else "worker"
+    return (cluster.task_type, cluster.task_id) == (chief, 0)
 
 
 def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     """The machines that the environment's TF_CONFIG lists, and which this one is."""
+    kinds, listed = set(), False
     try:
         cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-        if cluster.cluster_spec().task_address(cluster.task_type, cluster.task_id):
-            return cluster
+        spec = cluster.cluster_spec()
+        kinds = {*spec.jobs, cluster.task_type}
+        listed = bool(spec.task_address(cluster.task_type, cluster.task_id))
     except (ValueError, TypeError, AttributeError, KeyError):
         pass
-    raise InputError(
-        "strategy multi-worker: expected TF_CONFIG in the environment, such as "
-        '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
-        '"task": {"type": "worker", "index": 0}}'
-    )
+    if others := kinds - {"chief", "worker", None}:
+        raise InputError(
+            f"strategy multi-worker: TF_CONFIG has a task of type {min(others)}, expected workers "
+            "and at most one chief: every machine trains, and evaluate.py scores"
+        )
+    if not listed:
+        raise InputError(
+            "strategy multi-worker: expected TF_CONFIG in the environment, such as "
+            '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        )
+    if "chief" in kinds and spec.num_tasks("chief") > 1:
+        raise InputError("strategy multi-worker: TF_CONFIG lists several chiefs, expected one")
+    return cluster
 
 
 def wait_for_all() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import logging
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from uva_tf.config import Config
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import new_folder
+from uva_tf.runtime.outputs import locked, new_folder, refuse_undecodable, replace_file
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,32 @@ class Run:
         path = folder / "config.json"
         if not path.is_file():
             raise InputError(f"{folder}: no config.json, expected a run folder made by train.py")
-        return cls(folder, Config.from_json(path.read_text(errors="replace")))
+        return cls(folder, Config.from_json(path.read_text("utf-8", errors="replace")))
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from training the run within a block.
+
+        Raises InputError if one does.
+        """
+        return locked(self.folder / "config.json", self.folder, "trained")
+
+    def continued(self, config: Config) -> Run:
+        """The run, to go on with the configuration that it was begun with.
+
+        The same data in another place is taken from there from now on. Raises InputError for
+        anything else that differs.
+        """
+        if replace(self.config, data=config.data) != config:
+            raise InputError(
+                f"{self.folder} was begun with other settings or data: give those of its "
+                "config.json, or choose another folder"
+            )
+        if self.config.data == config.data:
+            return self
+        with self.locked():
+            replace_file(self.folder / "config.json", config.to_json())
+        LOG.warning("%s: its data moved, taken from %s now", self.folder, ", ".join(config.data))
+        return Run(self.folder, config)
 
     @property
     def progress(self) -> str:
@@ -82,8 +111,11 @@ class Run:
 
     def teacher_maps(self, number: int) -> Path:
         """The teachers' maps of the run's dataset `number`, a folder for each kind."""
-        name = Path(self.config.data[number]).name
-        return self.folder / "teachers" / "maps" / f"{number}-{name}"
+        folder = self.folder / "teachers" / "maps"
+        path = folder / f"{number}-{Path(self.config.data[number]).name}"
+        if not path.exists() and folder.is_dir():  # the dataset may have been renamed since
+            return min(folder.glob(f"{number}-*"), default=path)
+        return path
 
     def fine_tuned(self, recipe: str) -> Path:
         """What `qat.py` made of the student for a recipe: its `step`, without a manifest."""
@@ -109,12 +141,23 @@ class Run:
     def forget(self, stage: str, step: int) -> None:
         """Drop a stage's metrics after a step: they are about to be made again."""
         kept = [e for e in self.history() if e["stage"] != stage or e["step"] <= step]
-        partial = self.metrics.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        partial.replace(self.metrics)
+        replace_file(self.metrics, "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def data_folders(config: Config) -> list[Path]:
+    """Where a configuration's datasets lie; raises InputError for a run's that are not there."""
+    folders = [Path(folder) for folder in config.data]
+    for folder in folders if config.data_sha256 else ():
+        if not (folder / "index.json").is_file():
+            raise InputError(
+                f"{folder}: the data that the run was trained on is not there; if it was moved, "
+                "give the run's train.py command again, with --resume and the new --data"
+            )
+    return folders
 
 
 def _refuse_patterns(folder: Path) -> None:
-    """TensorFlow takes a checkpoint's path for a pattern."""
+    """TensorFlow takes a checkpoint's path for a pattern, and for UTF-8."""
+    refuse_undecodable(folder)
     if set(str(folder.resolve())) & set("*?[]\\"):
         raise InputError(f"{folder}: choose a path without any of * ? [ ] \\ for a run")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +29,7 @@ from uva_tf.runtime.outputs import new_file
 from uva_tf.training import losses
 from uva_tf.training.devices import is_chief, open_strategy, precision, wait_for_all
 from uva_tf.training.loop import Task, fit
-from uva_tf.training.run import Run
+from uva_tf.training.run import Run, data_folders
 from uva_tf.training.teacher_maps import check_maps, write_maps
 
 # Of a clip's validation frames one in so many is enough for a loss curve.
@@ -40,10 +41,12 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
 
     On several machines each of them does so, and the first writes the run.
 
-    Raises InputError if the datasets do not fit or the stages come out of order.
+    Raises InputError if the datasets do not fit, the stages come out of order, or another
+    process trains the run.
     """
     loop = run.config.loop
-    with open_strategy(loop).scope(), precision(loop):
+    alone = run.locked() if is_chief(loop) else nullcontext()
+    with alone, open_strategy(loop).scope(), precision(loop):
         wait_for_all()  # the run may have been begun just now
         _train(run, stages)
 
@@ -85,7 +88,7 @@ def open_data(config: Config) -> list[Dataset]:
 
     Raises InputError if one is none, has nothing to train on, or was not prepared like the others.
     """
-    datasets = [open_dataset(Path(folder)) for folder in config.data]
+    datasets = [open_dataset(folder) for folder in data_folders(config)]
     for dataset in datasets[1:]:
         if (dataset.size, dataset.sigma) != (datasets[0].size, datasets[0].sigma):
             raise InputError(

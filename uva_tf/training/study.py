@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uva_tf.config import Config
+from uva_tf.runtime.children import python_script
 from uva_tf.runtime.errors import InputError
 from uva_tf.training.run import Run
 from uva_tf.training.stages import with_data
@@ -92,8 +92,8 @@ def _begin(
     config = with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
     if not folder.exists():
         Run.create(folder, config)
-    elif Run.open(folder).config != config:
-        raise InputError(f"{folder} was begun with other settings or data: choose another --out")
+    else:
+        Run.open(folder).continued(config)
     for teachers in first if training not in first else ():
         link, shared = folder / "teachers", Path("..") / teachers.name / "teachers"
         if not link.is_symlink():  # a study killed just now may have left none
@@ -107,7 +107,7 @@ def _train(training: Training, preset: Config, data: Sequence[Path], out: Path, 
     run = Run.open(out / training.name)
     if run.student.is_file():
         return 0.0
-    command = [sys.executable, str(TRAIN), "--preset", preset.name, "--run", str(run.folder)]
+    command = python_script(TRAIN, "--preset", preset.name, "--run", str(run.folder))
     for folder in data:
         command += ["--data", str(folder)]
     for change in training.changes:
@@ -133,7 +133,7 @@ def fine_tune_all(
     def fine_tune(run: Run) -> None:
         for recipe in recipes:
             if not run.fine_tuned(recipe).is_file():
-                command = [sys.executable, str(FINE_TUNE), "--run", str(run.folder)]
+                command = python_script(FINE_TUNE, "--run", str(run.folder))
                 _in_process([*command, "--recipe", recipe], f"{run.folder.name} {recipe}", jobs)
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -151,7 +151,9 @@ def _in_process(command: Sequence[str], name: str, jobs: int) -> None:
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, threads)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise InputError(f"{name}: {reason}")
