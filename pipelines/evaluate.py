@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uva_tf.command import Parser, command, number, progress, show, start, use_one_blas_thread
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import new_file, new_folder, refuse_existing
+from uva_tf.runtime.outputs import as_text, new_file, new_folder, refuse_existing
 
 
 @command
@@ -105,9 +105,10 @@ def _sources(args: argparse.Namespace, size: int) -> dict:
         if args.model.suffix == ".tflite":
             check_model(args.model)
         sources = teachers_of(args.model, size)
-        sources[args.model.resolve().name] = open_source(args.model, size)
+        sources[as_text(args.model.resolve().name)] = open_source(args.model, size)
     if args.maps:
-        sources[f"maps {args.maps.resolve().name}"] = maps_source(args.maps, skip_bad=args.skip_bad)
+        name = f"maps {as_text(args.maps.resolve().name)}"
+        sources[name] = maps_source(args.maps, skip_bad=args.skip_bad)
     return sources
 
 

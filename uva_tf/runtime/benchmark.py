@@ -17,6 +17,7 @@ import ai_edge_litert
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.memory import Memory, measure_memory
+from uva_tf.runtime.outputs import as_text
 from uva_tf.runtime.predictor import open_model
 from uva_tf.runtime.profile import Delegation, delegation, operators_of
 from uva_tf.runtime.timing import Call, Clock, Latency, MatrixProduct, time_in_turn
@@ -105,7 +106,7 @@ def benchmark(
                 gmacs = multiply_adds / latency.median / 1e6
                 timings.append(
                     Timing(
-                        file=call.file.name,
+                        file=as_text(call.file.name),
                         recipe=call.manifest.recipe,
                         form=call.manifest.form,
                         kilobytes=call.file.stat().st_size / 1000,

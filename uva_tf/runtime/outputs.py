@@ -18,6 +18,11 @@ LOG = logging.getLogger(__name__)
 UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
+def as_text(name: str) -> str:
+    """A file's name for tables and pictures, with what is no text in it escaped."""
+    return name.encode(**UTF8).decode()
+
+
 def refuse_existing(path: Path) -> None:
     """Raise InputError if an output path is taken or lies below something that is no folder."""
     if path.exists():

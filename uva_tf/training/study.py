@@ -155,5 +155,7 @@ def _in_process(command: Sequence[str], name: str, jobs: int) -> None:
         command, env=environment, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode:
-        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        code = f"exit code {done.returncode}"
+        told = "" if done.returncode < 0 else done.stderr.strip()  # of a crash, a trace
+        reason = (told or code).splitlines()[-1]
         raise InputError(f"{name}: {reason}")
