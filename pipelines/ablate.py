@@ -9,9 +9,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, add_study_arguments, command, progress, start
+from uva_tf.command import Parser, add_study_arguments, command, goes_on, progress, start
 from uva_tf.config import PRESETS
 from uva_tf.runtime.outputs import locked, refuse_existing, refuse_undecodable
+
+SCRIPT = "pipelines/ablate.py"
 
 
 @command
@@ -33,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     runs = trainings(preset, args.rows or list(ROWS), args.seeds, args.changes)
     folder = args.out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, args.out, "written"):
+    with goes_on(SCRIPT, argv), locked(folder, args.out, "written"):
         seconds = train_all(
             runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
         )
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
             external=args.external_maps,
             progress=progress("evaluate", "clip"),
         )
-        write_study(args.out, scores, shlex.join(["pipelines/ablate.py", *(argv or sys.argv[1:])]))
+        write_study(args.out, scores, shlex.join([SCRIPT, *(argv or sys.argv[1:])]))
     print(table.read_text("utf-8"))
 
 

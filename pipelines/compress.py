@@ -9,10 +9,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from uva_tf.command import Parser, command, number, progress, start, use_one_blas_thread
+from uva_tf.command import Parser, command, goes_on, number, progress, start, use_one_blas_thread
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import FORMS
 from uva_tf.runtime.outputs import locked, refuse_existing
+
+SCRIPT = "pipelines/compress.py"
 
 
 @command
@@ -34,12 +36,12 @@ def main(argv: list[str] | None = None) -> None:
     compression.open_comparison(runs, args.out)
     trained = [recipe for recipe in recipes if recipe in TRAINED]
     bar = progress("score", "clip")
-    with locked(args.out, args.out, "written"):
+    with goes_on(SCRIPT, argv), locked(args.out, args.out, "written"):
         fine_tune_all(runs, trained, jobs=args.jobs, progress=progress("fine-tune", "run"))
         files = compression.convert_all(runs, recipes, args.form, args.out)
         scores = compression.score_files(files, every=args.every, progress=bar)
         rows = compression.measure(files, scores)
-        line = shlex.join(["pipelines/compress.py", *(argv or sys.argv[1:])])
+        line = shlex.join([SCRIPT, *(argv or sys.argv[1:])])
         compression.write_table(args.out, rows, line)
     print((args.out / compression.FILE).read_text("utf-8"))
 

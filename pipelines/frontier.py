@@ -14,6 +14,7 @@ from uva_tf.command import (
     Parser,
     add_study_arguments,
     command,
+    goes_on,
     progress,
     start,
     use_one_blas_thread,
@@ -21,6 +22,8 @@ from uva_tf.command import (
 from uva_tf.config import PRESETS
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.outputs import locked, refuse_existing, refuse_undecodable
+
+SCRIPT = "pipelines/frontier.py"
 
 
 @command
@@ -44,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     runs = frontier.frontier_trainings(names, args.seeds, args.changes, preset)
     folder = args.out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, args.out, "written"):
+    with goes_on(SCRIPT, argv), locked(folder, args.out, "written"):
         seconds = train_all(
             runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
         )
@@ -53,8 +56,8 @@ def main(argv: list[str] | None = None) -> None:
         scores = score_runs(runs, folder, every=args.every, progress=progress("evaluate", "clip"))
         with tempfile.TemporaryDirectory() as files:
             points = frontier.measure(scores, Path(files), preset.changed(*args.changes).student)
-        command = shlex.join(["pipelines/frontier.py", *(argv or sys.argv[1:])])
-        frontier.write_frontier(args.out, points, scores, command)
+        line = shlex.join([SCRIPT, *(argv or sys.argv[1:])])
+        frontier.write_frontier(args.out, points, scores, line)
     print((args.out / "frontier.md").read_text("utf-8"))
 
 

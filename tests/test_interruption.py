@@ -1,8 +1,11 @@
 """Real Ctrl-C and SIGTERM, at any moment: one line, whole files, and a command that goes on."""
 
 import csv
+import functools
 import json
+import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -312,6 +315,52 @@ def test_an_interrupted_training_keeps_the_step_it_reached_and_says_how_it_goes_
     assert f"interrupted; step {step} of 100000 of joint is kept; go on with: " in line
     assert (run / "checkpoints" / "joint" / f"ckpt-{step}.index").is_file()
     check_told(line, "pipelines/train.py")
+
+
+CHILD = """\
+import pathlib, signal, sys, time
+place = pathlib.Path(sys.argv[1])
+def end(*_):
+    place.with_suffix(".ended").touch()
+    sys.exit("ended")
+signal.signal(signal.SIGTERM, end)
+place.with_suffix(".begun").touch()
+time.sleep(60)
+"""
+
+
+def test_a_signal_ends_a_studys_trainings_once_each_with_their_own_ends(tmp_path):
+    from uva_tf.training.study import Children
+
+    children = Children(2)
+
+    def work(name):
+        children.run([sys.executable, "-c", CHILD, str(tmp_path / name)], name)
+
+    def interrupt():
+        while len(list(tmp_path.glob("*.begun"))) < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    works = [functools.partial(work, name) for name in "abc"]
+    with pytest.raises(KeyboardInterrupt):
+        children.finish(works, lambda tasks, total: tasks)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"a.begun", "a.ended", "b.begun", "b.ended"}
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_goes_on(shards, tmp_path):
+    out, one = tmp_path / "study", ["--set", "student.variant=uva-32-s", "--seeds", "1"]
+    command = ["pipelines/ablate.py", "--data", shards.folder, "--preset", "smoke", "--out", out]
+    command += ["--rows", "no teacher", "coupled", *one, "--jobs", "2"]
+    code, _, err = interrupted(command, 3, signal.SIGINT, after=out / "runs" / "coupled-1")
+    line = check_line(code, err)
+    told = shlex.split(line.partition("go on with: python ")[2])
+    assert told == list(map(str, command))
+    seconds_of(told)
+    assert (out / "table.md").is_file()
 
 
 def raise_signals(*numbers):

@@ -77,7 +77,7 @@ def script(tmp_path, shell):
     def run(body, line='"$@"', **environment):
         path = tmp_path / "command.py"
         path.write_text(
-            f"import sys\nfrom uva_tf.command import command, start\n@command\ndef main(argv):\n"
+            "import sys\nfrom uva_tf.command import command, start\n@command\ndef main(argv):\n"
             + textwrap.indent(body, "    ")
             + "\nstart(lambda: main([]))\n"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import time
@@ -9,12 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from uva_tf.config import Config
 from uva_tf.runtime.children import python_script
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.interruption import hold, result
 from uva_tf.training.run import Run
 from uva_tf.training.stages import with_data
+
+T = TypeVar("T")
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 TRAIN, FINE_TUNE = PIPELINES / "train.py", PIPELINES / "qat.py"
@@ -68,19 +73,14 @@ def train_all(
     """
     seconds = {}
     first = [run for run in runs[:1] if run.row == TEACHERS]
-    with ThreadPoolExecutor(jobs) as pool:
-        for batch, share in ((first, 1), (runs[len(first) :], jobs)):
-            if not batch:
-                continue
-            for run in batch:
-                _begin(run, first, preset, data, out)
-            tasks = [pool.submit(_train, run, preset, data, out, share) for run in batch]
-            try:
-                for run, task in zip(batch, progress(iter(tasks), len(tasks)), strict=True):
-                    seconds[run] = task.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    for batch, share in ((first, 1), (runs[len(first) :], jobs)):
+        if not batch:
+            continue
+        for run in batch:
+            _begin(run, first, preset, data, out)
+        children = Children(share)
+        works = [functools.partial(_train, run, preset, data, out, children) for run in batch]
+        seconds |= dict(zip(batch, children.finish(works, progress), strict=True))
     return seconds
 
 
@@ -102,8 +102,10 @@ def _begin(
             raise InputError(f"{folder} was begun with other teachers: give the same first seed")
 
 
-def _train(training: Training, preset: Config, data: Sequence[Path], out: Path, jobs: int) -> float:
-    """Run `train.py`, with its share of the processors; returns the seconds it took."""
+def _train(
+    training: Training, preset: Config, data: Sequence[Path], out: Path, children: Children
+) -> float:
+    """Run `train.py`; returns the seconds it took."""
     run = Run.open(out / training.name)
     if run.student.is_file():
         return 0.0
@@ -114,7 +116,7 @@ def _train(training: Training, preset: Config, data: Sequence[Path], out: Path, 
         command += ["--set", change]
     command += ["--seed", str(training.seed), "--stages", ",".join(training.stages), "--resume"]
     start = time.perf_counter()
-    _in_process(command, training.name, jobs)
+    children.run(command, training.name)
     return time.perf_counter() - start
 
 
@@ -129,33 +131,59 @@ def fine_tune_all(
 
     Raises InputError if one fails.
     """
+    children = Children(jobs)
 
     def fine_tune(run: Run) -> None:
         for recipe in recipes:
             if not run.fine_tuned(recipe).is_file():
                 command = python_script(FINE_TUNE, "--run", str(run.folder))
-                _in_process([*command, "--recipe", recipe], f"{run.folder.name} {recipe}", jobs)
+                children.run([*command, "--recipe", recipe], f"{run.folder.name} {recipe}")
 
-    with ThreadPoolExecutor(jobs) as pool:
-        tasks = [pool.submit(fine_tune, run) for run in runs]
-        try:
-            for task in progress(iter(tasks), len(tasks)):
-                task.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    children.finish([functools.partial(fine_tune, run) for run in runs], progress)
 
 
-def _in_process(command: Sequence[str], name: str, jobs: int) -> None:
-    """Run a script with its share of the processors; raises InputError if it fails."""
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    environment = os.environ | dict.fromkeys(names, threads)
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, errors="replace", check=False
-    )
-    if done.returncode:
-        code = f"exit code {done.returncode}"
-        told = "" if done.returncode < 0 else done.stderr.strip()  # of a crash, a trace
-        reason = (told or code).splitlines()[-1]
-        raise InputError(f"{name}: {reason}")
+class Children:
+    """Scripts that run some at a time, each in a process with its share of the processors.
+
+    A signal or a failure ends those that run, each with a checkpoint. The terminal's Ctrl-C
+    reaches them through this process alone.
+    """
+
+    def __init__(self, jobs: int):
+        self._jobs, self._running, self._over = jobs, set(), False
+
+    def finish(self, works: Sequence[Callable[[], T]], progress: Callable) -> list[T]:
+        """What works, which call `run`, return, in order; raises what one of them raises."""
+        with hold() as stop, ThreadPoolExecutor(self._jobs) as pool:
+            tasks = [pool.submit(work) for work in works]
+            try:
+                return [result(task, stop) for task in progress(iter(tasks), len(tasks))]
+            except BaseException:
+                self._over = True
+                for child in tuple(self._running):
+                    child.terminate()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def run(self, command: Sequence[str], name: str) -> None:
+        """Run a script; raises InputError if it fails."""
+        threads = str(max(1, (os.cpu_count() or 1) // self._jobs))
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+        child = subprocess.Popen(
+            command,
+            env=os.environ | dict.fromkeys(names, threads),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._running.add(child)
+        if self._over:  # since the work was begun
+            child.terminate()
+        _, err = child.communicate()
+        self._running.remove(child)
+        if child.returncode:
+            code = f"exit code {child.returncode}"
+            told = "" if child.returncode < 0 else err.strip()  # of a crash, a trace
+            raise InputError(f"{name}: {(told or code).splitlines()[-1]}")
