@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
+from uva_tf.runtime.frames import EXACT_SIZES, shrink
 from uva_tf.runtime.outputs import new_file, new_folder
 from uva_tf.runtime.predictor import to_bytes
 from uva_tf.runtime.resize import resize
@@ -27,12 +27,31 @@ class TestShrink:
         # The samples taken first miss some pixels of each area: a level or two.
         assert np.abs(shrink(frame, 64).astype(int) - exact).max() <= 2
 
-    @pytest.mark.parametrize("shape", [(360, 640, 3), (144, 256, 3), (640, 360, 3), (48, 64, 3)])
+    # Sides below, on and between those on the way down, square and not.
+    SHAPES = [(side, side) for side in (1, 2, 3, 16, 24, 31, 32, 33, 48, 63, 64, 65, 96, 100, 127)]
+    SHAPES += [(side, side) for side in (128, 129, 160, 200, 224, 255, 256, 257, 300, 512, 720)]
+    SHAPES += [(360, 640), (144, 256), (640, 360), (48, 64), (256, 255), (1, 300), (64, 128)]
+
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
     def test_at_once_and_by_way_of_a_stored_frame_gives_the_same_pixels(self, shape):
-        frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        for stored, size in ((128, 64), (128, 32), (64, 32)):
+        frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        ways = [(stored, size) for stored in EXACT_SIZES for size in (64, 32)]
+        for stored, size in [*ways, (32, 32)]:
             by_way = shrink(shrink(frame, stored), size)
-            np.testing.assert_array_equal(by_way, shrink(frame, size))
+            np.testing.assert_array_equal(by_way, shrink(frame, size), f"{stored} to {size}")
+
+    @pytest.mark.parametrize("size", [32, 96, 160, 512])
+    def test_a_stored_frame_keeps_its_size_untouched(self, size):
+        frame = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        np.testing.assert_array_equal(shrink(frame, size), frame)
+
+    def test_samples_256_pixels_and_halves_them_as_when_the_shipped_models_were_trained(self):
+        for shape in ((360, 640, 3), (90, 160, 3), (640, 360, 3), (300, 300, 3)):
+            frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+            expected = cv2.resize(frame, (256, 256), interpolation=cv2.INTER_LINEAR)
+            for size in (128, 64, 32):
+                expected = cv2.resize(expected, (size, size), interpolation=cv2.INTER_AREA)
+                np.testing.assert_array_equal(shrink(frame, size), expected)
 
     def test_portrait_and_tiny_frames_become_square(self):
         for shape in ((300, 20, 3), (1, 1, 3)):

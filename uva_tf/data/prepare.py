@@ -15,6 +15,7 @@ from uva_tf.data.recordings import Recording
 from uva_tf.data.tables import read_split, some
 from uva_tf.data.writer import Progress, write_dataset
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.frames import EXACT_SIZES
 from uva_tf.runtime.outputs import refuse_existing
 
 
@@ -91,6 +92,11 @@ def summary(dataset: Dataset) -> str:
         lines.append(
             f"{name}: {recordings} recordings, {frames} frames, {gaze}, "
             f"{empty} frames that nobody looked at"
+        )
+    if dataset.size not in EXACT_SIZES:
+        lines.append(
+            f"note: frames of {dataset.size} px made smaller are not to the bit what a stream gives "
+            f"a model, as those of {', '.join(map(str, EXACT_SIZES))} px are"
         )
     for kind in dataset.teachers:
         lines.append(f"with the maps of a {kind} teacher")

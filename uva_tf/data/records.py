@@ -24,7 +24,7 @@ from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 
 # Changes with what `frame_record` writes, so that a killed preparation is not mixed with another.
-FORMAT = 2
+FORMAT = 3
 
 # What a record holds; points and observers have one entry per fixation, pictures are
 # encoded. A teacher's map may come in a record of its own, without a frame.
