@@ -95,8 +95,8 @@ def summary(dataset: Dataset) -> str:
         )
     if dataset.size not in EXACT_SIZES:
         lines.append(
-            f"note: frames of {dataset.size} px made smaller are not to the bit what a stream gives "
-            f"a model, as those of {', '.join(map(str, EXACT_SIZES))} px are"
+            f"note: frames of {dataset.size} px are not to the bit what a stream gives "
+            f"a model; those of {', '.join(map(str, EXACT_SIZES))} px are"
         )
     for kind in dataset.teachers:
         lines.append(f"with the maps of a {kind} teacher")
