@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from uva_tf.runtime.names import distinct_names
 from uva_tf.training.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +36,12 @@ def provenance(script: str, arguments: Sequence[str]) -> dict[str, Any]:
 def origin(run: Run) -> dict[str, Any]:
     """Where a run's weights come from: its provenance, its seed, and the checksums of its data."""
     config = run.config
-    data = zip(config.data, config.data_sha256, strict=False)
+    names = distinct_names([Path(folder) for folder in config.data])
+    checksums = config.data_sha256 or [None] * len(names)
     return {
         **(json.loads(run.provenance.read_text()) if run.provenance.is_file() else {}),
         "seed": config.seed,
-        "data": {Path(folder).name: sha256 for folder, sha256 in data},
+        "data": dict(zip(names, checksums, strict=True)),
     }
 
 

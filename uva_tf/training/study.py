@@ -110,7 +110,8 @@ def _train(training: Training, preset: Config, data: Sequence[Path], out: Path, 
     command = [sys.executable, str(TRAIN), "--preset", preset.name, "--run", str(run.folder)]
     for folder in data:
         command += ["--data", str(folder)]
-    for change in training.changes:
+    # Of changes to one field the last holds, as in the configuration that the run has.
+    for change in {change.partition("=")[0]: change for change in training.changes}.values():
         command += ["--set", change]
     command += ["--seed", str(training.seed), "--stages", ",".join(training.stages), "--resume"]
     start = time.perf_counter()
