@@ -1,11 +1,14 @@
 """The runtime's parts: frames, resizing, outputs."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import EXACT_SIZES, shrink
+from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.outputs import new_file, new_folder
 from uva_tf.runtime.predictor import to_bytes
 from uva_tf.runtime.resize import resize
@@ -78,6 +81,21 @@ class TestResize:
             # middle; 1e-4 is float32 over a sum of at most 64 terms with tabulated weights.
             middle = tuple(slice(n // 4, -(n // 4)) for n in size)
             np.testing.assert_allclose(ours[middle], expected[..., 0][middle], atol=1e-4)
+
+
+class TestNames:
+    def test_are_as_short_as_tells_apart(self):
+        paths = [Path("a/run"), Path("b/run"), Path("b/other"), Path("c/uniform"), Path("x/b/run")]
+        expected = ["a/run", None, "other", "c/uniform", "x/b/run"]
+        names = distinct_names(paths, taken=["uniform"])
+        expected[1] = f"{Path.cwd().name}/b/run"
+        assert names == expected
+
+    def test_of_one_place_given_twice_are_refused(self, tmp_path):
+        (tmp_path / "link").symlink_to(tmp_path)
+        for again in (tmp_path, tmp_path / "link", tmp_path / "x" / ".."):
+            with pytest.raises(InputError, match="is given twice: give it once"):
+                distinct_names([tmp_path, again])
 
 
 class TestOutputs:

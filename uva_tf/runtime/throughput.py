@@ -16,8 +16,8 @@ from uva_tf.runtime.annotate import annotate
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.memory import MB, largest_set
-from uva_tf.runtime.overlay import heat
 from uva_tf.runtime.names import distinct_names
+from uva_tf.runtime.overlay import heat
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, write_overlay
 from uva_tf.runtime.timing import Latency, time_in_turn
