@@ -31,7 +31,6 @@ def main(argv: list[str] | None = None) -> None:
     preset = PRESETS[args.preset]()
     runs = trainings(preset, args.rows or list(ROWS), args.seeds, args.changes)
     folder = args.out / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
     seconds = train_all(
         runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
     )

@@ -35,7 +35,6 @@ def main(argv: list[str] | None = None) -> None:
     preset = PRESETS[args.preset]()
     runs = frontier.frontier_trainings(names, args.seeds, args.changes, preset)
     folder = args.out / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
     seconds = train_all(
         runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from uva_tf.config import Config
 from uva_tf.runtime.errors import InputError
 from uva_tf.training.run import Run
-from uva_tf.training.stages import with_data
+from uva_tf.training.stages import check_new, with_data
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 TRAIN, FINE_TUNE = PIPELINES / "train.py", PIPELINES / "qat.py"
@@ -64,8 +64,13 @@ def train_all(
     Returns:
         The seconds that each took just now, about 0 for one that was finished before.
 
-    Raises InputError if a run was begun otherwise, or a training fails.
+    Raises InputError if a run was begun otherwise or can't be trained, before the first is,
+    or a training fails.
     """
+    configs = {run: _config(run, preset, data) for run in runs}
+    for run, config in configs.items():
+        if not (out / run.name).exists():
+            check_new(config, run.stages)
     seconds = {}
     first = [run for run in runs[:1] if run.row == TEACHERS]
     with ThreadPoolExecutor(jobs) as pool:
@@ -73,7 +78,7 @@ def train_all(
             if not batch:
                 continue
             for run in batch:
-                _begin(run, first, preset, data, out)
+                _begin(run, first, configs[run], out)
             tasks = [pool.submit(_train, run, preset, data, out, share) for run in batch]
             try:
                 for run, task in zip(batch, progress(iter(tasks), len(tasks)), strict=True):
@@ -84,12 +89,15 @@ def train_all(
     return seconds
 
 
-def _begin(
-    training: Training, first: Sequence[Training], preset: Config, data: Sequence[Path], out: Path
-) -> None:
+def _config(training: Training, preset: Config, data: Sequence[Path]) -> Config:
+    if any(change.partition("=")[0] == "seed" for change in training.changes):
+        raise InputError("seed is not set in a study: give --seeds")
+    return with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
+
+
+def _begin(training: Training, first: Sequence[Training], config: Config, out: Path) -> None:
     """Make a run's folder, with the teachers of the first, or check the one that there is."""
     folder = out / training.name
-    config = with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
     if not folder.exists():
         Run.create(folder, config)
     elif Run.open(folder).config != config:
