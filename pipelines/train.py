@@ -40,8 +40,10 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.devices import is_chief
     from uva_tf.training.provenance import note_resumed, provenance
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import kinds_to_teach, open_data, train, with_data
+    from uva_tf.training.stages import check_new, kinds_to_teach, open_data, train, with_data
 
+    if args.seed is not None and any(change.startswith("seed=") for change in args.changes):
+        raise InputError("--seed and --set seed: give one of them")
     config = PRESETS[args.preset]().changed(*args.changes)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
@@ -62,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
             + " ".join(f"--set teachers.{kind}=none" for kind in missing)
         )
     else:
+        check_new(config, stages)
         origin = provenance(SCRIPT, sys.argv[1:] if argv is None else argv)
         run = Run.create(args.run, config, origin)
     with goes_on(SCRIPT, argv, "--resume"):

@@ -9,13 +9,14 @@ import pytest
 
 from uva_tf.config import PRESETS
 from uva_tf.evaluation.comparison import (
+    ITSELF,
     NSS,
     Scores,
-    resampled_means,
     share,
     summarise,
     write_study,
 )
+from uva_tf.evaluation.intervals import resampled_means
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS
 from uva_tf.runtime.errors import InputError
 from uva_tf.training import study
@@ -93,7 +94,7 @@ def test_figures_by_hand():
     assert lines["coupled"].ratio == pytest.approx(1.5)
     assert (lines["coupled"].seeds, lines[CENTRE].seeds) == (2, 1)
     assert lines[BASELINE].ratio_interval == (1, 1)  # the same draws above and below
-    assert share(lines["coupled"], list(lines.values())) == pytest.approx(0.5)
+    assert share("coupled", SCORES) == pytest.approx(0.5)
 
 
 def test_an_interval_is_that_of_a_mean_over_clips_and_seeds():
@@ -148,6 +149,41 @@ def test_the_study_is_written_whole(tmp_path):
     assert {line["seed"] for line in clips if line["row"] == "coupled"} == {"4", "7"}
     with pytest.raises(InputError, match="exists already"):
         write_study(tmp_path, SCORES, "again")
+
+
+def test_a_clip_without_a_score_is_left_out_and_said(tmp_path):
+    """Two clips more: one of published maps, and one of a single observer."""
+    nan = np.nan
+    spoilt = Scores(
+        (*SCORES.clips, ("streets", "maps only"), ("streets", "one observer")),
+        {
+            BASELINE: values([[1, 2, 3, nan, 2], [2, 2, 2, nan, 2]]),
+            "coupled": values([[2, 3, 4, nan, 3], [2, 3, 4, nan, 3]]),
+            f"spatial{ITSELF}": values([[2, 2, 2, nan, 2]]),
+            CENTRE: values([[1, 1, 1, nan, 1]]),
+            CEILING: values([[5, 5, 5, nan, nan]]),
+        },
+        SCORES.seeds,
+        unscored=("photographs",),
+    )
+    write_study(tmp_path, spoilt, "ablate.py")
+    text = (tmp_path / "table.md").read_text()
+    assert "nan" not in text.partition("| no teacher |")[2].partition("\n")[0]
+    assert "clips without NSS, left out: 1 of 5; of human ceiling 2" in text
+    assert "not scored, without video in val: photographs" in text
+    assert "NaN" not in (tmp_path / "clips.csv").read_text()
+    # Without them, all is as of the clips that have a score.
+    kept = [0, 1, 2, 4]
+    clean = {row: part[:, kept] for row, part in spoilt.rows.items() if row != CEILING}
+    for line, same in zip(
+        summarise(spoilt)[:4],
+        summarise(Scores(tuple(spoilt.clips[n] for n in kept), clean, SCORES.seeds)),
+        strict=True,
+    ):
+        assert line == same
+        assert np.isfinite([*line.interval, line.ratio, *line.ratio_interval]).all()
+    # The share is over the three clips that all have.
+    assert share("coupled", spoilt) == pytest.approx((3 - 1) / (5 - 1))
 
 
 class TestRuns:

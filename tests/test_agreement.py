@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from uva_tf.compression.agreement import Agreement, agreement, check_agreement
+from uva_tf.compression.agreement import (
+    Agreement,
+    agreement,
+    check_agreement,
+    check_contrast,
+)
 from uva_tf.runtime.errors import ExportError
 
 
@@ -15,21 +20,46 @@ RAMP = np.arange(0, 200, 2).reshape(10, 10)
 
 
 def test_equal_maps_agree_in_full():
-    flat = np.full((10, 10), 7)
-    assert agreement(maps(RAMP, flat), maps(RAMP, flat)) == Agreement(1, 1, 1)
+    assert agreement(maps(RAMP, RAMP + 3), maps(RAMP, RAMP + 3)) == Agreement(1, 1, 1)
 
 
-def test_a_flat_map_has_no_correlation():
+def test_a_flat_map_has_no_correlation_with_another():
     flat = np.zeros((10, 10))
     assert agreement(maps(flat), maps(RAMP)) == Agreement(0, 0, 0.02)  # of 0 and 2
     assert agreement(maps(RAMP), maps(flat)) == Agreement(0, 0, 0.02)
-    assert agreement(maps(flat), maps(flat + 3)) == Agreement(0, 0, 0)
+
+
+SPECKLED = 254 + np.arange(100).reshape(10, 10) % 2
+
+
+@pytest.mark.parametrize("flat", [np.full((10, 10), 7), np.full((10, 10), 255), SPECKLED])
+def test_flat_maps_say_nothing_of_each_other_and_are_counted(flat):
+    found = agreement(maps(RAMP, flat, flat), maps(RAMP + 2, flat, flat))
+    assert found == Agreement(pytest.approx(1), pytest.approx(1), 1, flat=2)
+    alone = agreement(maps(flat), maps(flat))
+    assert np.isnan([alone.mean_cc, alone.worst_cc]).all()
+    assert (alone.close, alone.flat) == (1, 1)
+    with pytest.raises(ExportError, match="correlation nan"):
+        check_agreement(alone, Agreement(-1, -1, 0), "int8 step")
+
+
+def test_flat_maps_of_other_levels_are_not_close():
+    flat = np.full((10, 10), 7)
+    assert agreement(maps(flat), maps(flat + 3)).close == 0
 
 
 def test_maps_that_rounding_parts_agree():
+    faint = 100 + np.arange(100).reshape(10, 10) // 25  # of four levels
+    jittered = faint + np.arange(100).reshape(10, 10) % 2
+    assert agreement(maps(faint), maps(jittered)) == Agreement(1, 1, 1)
+
+
+def test_a_student_of_mostly_flat_maps_is_refused():
     flat = np.full((10, 10), 254)
-    speckled = flat + np.arange(100).reshape(10, 10) % 2
-    assert agreement(maps(flat, speckled), maps(speckled, 509 - speckled)) == Agreement(1, 1, 1)
+    check_contrast(maps(RAMP, flat), "the student")
+    words = "the student draws flat maps: 3 of 5 span 2 of 255 levels at most: train longer"
+    with pytest.raises(ExportError, match=words):
+        check_contrast(maps(RAMP, flat, SPECKLED, flat, RAMP), "the student")
 
 
 def test_mean_and_worst_are_over_maps_and_close_is_over_pixels():

@@ -1,6 +1,7 @@
 """The commands one after another, as a user gives them."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -88,9 +89,50 @@ def test_an_evaluation_reports_alike_twice(prepared, script, tmp_path, capsys):
     assert pages[0]["report.html"].count(b"data:image/png;base64,") == 5
 
 
+def test_several_models_on_several_datasets_have_a_row_and_a_table_each(
+    prepared, script, tmp_path, capsys
+):
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        for name in ("run", "shards"):
+            shutil.copytree(prepared / name, tmp_path / place / name)
+    evaluate = script("pipelines/evaluate.py").main
+    words = [f"--model={tmp_path}/{place}/run" for place in ("here", "there")]
+    words += ["--model", f"{prepared}/step.tflite"]
+    words += [f"--data={tmp_path}/{place}/shards" for place in ("here", "there")]
+    words += ["--every", "2", "--json", f"{tmp_path}/all.json", "--report", f"{tmp_path}/report"]
+    assert evaluate(words) == 0
+    printed = capsys.readouterr().out
+    sets = ("here/shards", "there/shards")
+    tables = printed.split("there/shards, split val")
+    assert len(tables) == 2
+    rows = ("here/run", "there/run", "step.tflite", "here/run, spatial teacher")
+    for text in tables:
+        assert all(f"\n{row} " in text for row in rows)
+    figures = json.loads((tmp_path / "all.json").read_text())
+    assert tuple(figures) == sets
+    pages = tmp_path / "report"
+    for name in sets:
+        assert figures[name]["dataset"] == name
+        assert json.loads((pages / name / "scores.json").read_text()) == figures[name]
+        assert (pages / name / "report.html").is_file()
+        assert (pages / name / "frames.csv").is_file()
+    assert figures[sets[0]]["means"] == figures[sets[1]]["means"]
+    # A model beside others scores as alone.
+    alone = [*words[2:5], "--every", "2", "--json", f"{tmp_path}/alone.json"]
+    assert evaluate(alone) == 0
+    means = json.loads((tmp_path / "alone.json").read_text())["means"]
+    assert means["step.tflite"] == figures[sets[0]]["means"]["step.tflite"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ("--model {run} --model {run}", "run is given twice: give it once"),
+        ("--maps {here} --maps {here}/../{name}", "is given twice"),
+        ("--maps {here} --data {shards}", "shards is given twice"),
+        ("--maps {here} --split val --split test", "--split given twice: expected once"),
+        ("--maps {here} --spl val --split=test", "--split given twice: expected once"),
         ("", "give --model or --maps"),
         ("--maps {here}/absent", "no such folder of maps"),
         ("--maps {here} --smooth 7", "expected 0 to 1 image widths"),
@@ -102,7 +144,9 @@ def test_an_evaluation_reports_alike_twice(prepared, script, tmp_path, capsys):
     ],
 )
 def test_evaluate_refuses_in_one_line(prepared, script, tmp_path, capsys, arguments, words):
-    given = [word.format(here=tmp_path) for word in arguments.split()]
+    places = {"here": tmp_path, "name": tmp_path.name, "run": prepared / "run"}
+    places["shards"] = prepared / "shards"
+    given = [word.format(**places) for word in arguments.split()]
     data = ["--data", f"{prepared}/shards"]
     assert script("pipelines/evaluate.py").main([*given, *data]) == 2
     out, err = capsys.readouterr()

@@ -1,6 +1,7 @@
 """Evaluation end to end on data whose right answer is known."""
 
 import csv
+import itertools
 import json
 import tracemalloc
 from dataclasses import replace
@@ -24,7 +25,7 @@ from uva_tf.evaluation.baselines import (
     observer_halves,
     spectral_residual,
 )
-from uva_tf.evaluation.evaluate import NOT_LOOKED_AT, Settings, evaluate
+from uva_tf.evaluation.evaluate import NOT_LOOKED_AT, WITHOUT_A_MAP, Settings, evaluate
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.sources import maps_source, paired
 from uva_tf.evaluation.truth import Truth
@@ -121,6 +122,11 @@ def test_a_clip_of_one_observer_has_no_ceiling_and_does_not_spoil_the_others(eva
     scores[:, evaluation.rows.index(CEILING)] = np.nan
     both = replace(evaluation, clips=evaluation.clips | {"alone": Clip(np.array([1]), scores)})
     assert both.mean(CEILING, "NSS") == evaluation.mean(CEILING, "NSS")
+    # A share is of the clips that have all three.
+    for row in both.rows:
+        assert both.share(row, "NSS") == evaluation.share(row, "NSS")
+    assert "left out: of human ceiling 1" in table(both)
+    assert both.to_dict()["notes"] == both.remarks
     assert both.to_dict()["clips"]["alone"][CEILING]["NSS"] is None
     assert "NaN" not in json.dumps(both.to_dict())
 
@@ -205,6 +211,40 @@ class TestMaps:
     def test_of_no_folder_are_refused(self, tmp_path):
         with pytest.raises(InputError, match="no such folder of maps"):
             maps_source(tmp_path / "absent")
+
+
+class TestSources:
+    """That give another number of maps than there are frames."""
+
+    def stops(self, shards, count):
+        return lambda records: itertools.islice(truth_source(shards)(records), count)
+
+    @pytest.mark.parametrize("count", [0, 3, 7])
+    def test_that_end_early_are_refused_by_name(self, shards, count):
+        sources = {"truth": truth_source(shards), "short": self.stops(shards, count)}
+        with pytest.raises(InputError) as error:
+            evaluate(sources, shards, "val", baselines=False)
+        assert str(error.value) == (
+            f"short: {count} maps of clip03, which has 8 frames: expected one of every frame"
+        )
+
+    def test_that_end_early_leave_frames_out_if_told_so(self, shards, evaluation):
+        sources = {"truth": truth_source(shards), "short": self.stops(shards, 3)}
+        settings = Settings(skip_bad=True)
+        found = evaluate(sources, shards, "val", settings, baselines=False)
+        looked_at = evaluation.clips["clip03"].indices
+        assert set(found.clips["clip03"].indices) == set(looked_at) & {1, 2, 3}
+        assert found.left_out[WITHOUT_A_MAP] == len(set(looked_at) - {1, 2, 3})
+        assert found.frames + sum(found.left_out.values()) == 8
+
+    @pytest.mark.parametrize("skip_bad", [False, True])
+    def test_that_go_on_are_refused_by_name(self, shards, skip_bad):
+        def endless(records):
+            yield from truth_source(shards)(records)
+            yield from itertools.repeat(np.eye(4, dtype=np.uint8))
+
+        with pytest.raises(InputError, match="long: more than 8 maps of clip03, which has 8 fra"):
+            evaluate({"long": endless}, shards, "val", Settings(skip_bad=skip_bad))
 
 
 def test_every_third_frame_scores_as_among_all(shards, evaluation):

@@ -20,6 +20,7 @@ from uva_tf.models.student import build_student
 from uva_tf.runtime.errors import ExportError, InputError
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.predictor import Predictor
+from uva_tf.training.provenance import origin
 from uva_tf.training.run import Run
 
 
@@ -200,6 +201,25 @@ def test_a_conversion_ended_in_between_leaves_no_file(run, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         convert(run, "fp32", "pair", tmp_path / "models" / "student.tflite")
     assert not list((tmp_path / "models").iterdir())
+
+
+def test_a_student_that_draws_flat_maps_is_refused(run, tmp_path):
+    model = keras.models.load_model(run.student)
+    model.set_weights([np.zeros_like(weights) for weights in model.get_weights()])
+    run.student.unlink()
+    model.save(run.student)
+    with pytest.raises(ExportError, match="the student draws flat maps: 6 of 6 span 2 of 255"):
+        convert(run, "fp32", "step", tmp_path / "out" / "student.tflite")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_the_origin_of_datasets_of_one_name_is_told_apart(run, tmp_path):
+    folders = tuple(str(tmp_path / place / "shards") for place in "ab")
+    config = replace(run.config, data=folders, data_sha256=("1" * 64, "2" * 64))
+    data = origin(replace(run, config=config))["data"]
+    assert data == {"a/shards": "1" * 64, "b/shards": "2" * 64}
+    unchecked = origin(replace(run, config=replace(config, data_sha256=())))
+    assert unchecked["data"] == {"a/shards": None, "b/shards": None}
 
 
 def test_an_untrained_run_is_refused(tmp_path):

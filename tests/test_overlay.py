@@ -102,3 +102,56 @@ class TestPlaces:
         x, y = peak(np.zeros((4, 4), np.uint8), 40, 20)
         assert 0 < x < 40
         assert 0 < y < 20
+
+
+FLOAT = blob().astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("draw", STYLES.values(), ids=STYLES)
+@pytest.mark.parametrize(
+    ("frame", "attention", "words"),
+    [
+        (FRAME[..., 0], blob(), r"received \[48, 64\] uint8: repeat the grey channel"),
+        (None, blob(), "received None"),
+        (FRAME, FLOAT, r"received \[32, 32\] float32: multiply by 255 and cast"),
+        (FRAME, blob()[..., None], r"expected a map \[h, w\] uint8, received \[32, 32, 1\]"),
+        (FRAME, blob().tolist(), "received a list"),
+        (FRAME, blob().astype(int), "cast it, array.clip"),
+    ],
+)
+def test_what_is_no_frame_or_no_map_is_not_drawn(draw, frame, attention, words):
+    with pytest.raises(ValueError, match=words):
+        draw(frame, attention)
+
+
+@pytest.mark.parametrize("draw", STYLES.values(), ids=STYLES)
+def test_strides_do_not_matter(draw):
+    flipped = np.ascontiguousarray(FRAME[::-1, ::-1])
+    expected = draw(flipped, np.ascontiguousarray(blob().T))
+    np.testing.assert_array_equal(draw(FRAME[::-1, ::-1], blob().T), expected)
+
+
+@pytest.mark.parametrize("place", [peak, centroid, enlarge])
+@pytest.mark.parametrize(
+    ("attention", "size", "words"),
+    [
+        (blob()[None], (64, 48), r"expected a map .* received \[1, 32, 32\] uint8"),
+        (np.zeros((0, 4), np.uint8), (64, 48), r"received \[0, 4\]"),
+        (FLOAT - 1, (64, 48), "received"),
+        (np.full((4, 4), np.nan), (64, 48), "received"),
+        (None, (64, 48), "received None"),
+        (blob(), (0, 48), "whole pixels, received 0 and 48"),
+        (blob(), (64, 48.5), "whole pixels, received 64 and 48.5"),
+        (blob(), (FRAME.shape, 1), "whole pixels, received"),
+    ],
+)
+def test_what_is_no_map_lies_nowhere(place, attention, size, words):
+    with pytest.raises(ValueError, match=words):
+        place(attention, *size)
+
+
+def test_places_of_a_float_map_are_those_of_its_bytes_but_it_is_not_enlarged():
+    assert peak(FLOAT, 64, 48) == peak(blob(), 64, 48)
+    assert centroid(FLOAT, 64, 48) == pytest.approx(centroid(blob(), 64, 48))
+    with pytest.raises(ValueError, match="multiply by 255 and cast"):
+        enlarge(FLOAT, 64, 48)

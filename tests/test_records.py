@@ -1,19 +1,28 @@
 """Shards: what goes in comes out, whole or not at all."""
 
 import json
+import os
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
+from conftest import noise
 
 from uva_tf.config import DataConfig
+from uva_tf.data import records
 from uva_tf.data.dataset import open_dataset
+from uva_tf.data.gaze import Fixations
 from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
 from uva_tf.data.recordings import NOWHERE
-from uva_tf.data.records import read_records
+from uva_tf.data.records import read_gaze, read_records
 from uva_tf.data.writer import write_dataset
+from uva_tf.evaluation.evaluate import evaluate
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 
@@ -162,3 +171,80 @@ def test_a_shard_outside_its_folder_is_refused(shards, tmp_path):
     (tmp_path / "index.json").write_text(json.dumps(index))
     with pytest.raises(InputError, match="outside the folder"):
         open_dataset(tmp_path)
+
+
+class TestInvariants:
+    """What a record must be, where it is written and where it is read."""
+
+    # Width, height, and whether the sides are of 20 to 1 at most.
+    SHAPES = [(400, 20, True), (401, 20, False), (20, 400, True), (20, 401, False), (1, 1, True)]
+
+    @pytest.mark.parametrize(("width", "height", "fits"), SHAPES)
+    def test_a_picture_is_evaluated_or_refused_by_prepare(
+        self, images_root, tmp_path, call, width, height, fits
+    ):
+        pictures = {"a.png": noise(30, 40, seed=1), "long.png": noise(height, width, seed=2)}
+        looks = [(name, 7, 0.5, 0.5) for name in ("a", "long")]
+        root = images_root(pictures, looks, {"a": "train", "long": "val"})
+        words = ["--layout", "images", "--root", root, "--out", tmp_path / "shards", "--size", 64]
+        code, _, err = call("pipelines/prepare.py", *words)
+        if not fits:
+            assert code == 2
+            assert f"long, frame 1 of {width}x{height}: height" in err
+            assert "expected sides of 20 to 1 at most; --skip-bad goes on without" in err
+            code, out, _ = call("pipelines/prepare.py", *words, "--skip-bad")
+            assert code == 0
+            assert "skipped: long: long, frame 1" in out
+            return
+        assert code == 0
+        dataset = open_dataset(tmp_path / "shards")
+        assert evaluate({}, dataset, "val", baselines=False).frames == 1
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"aspect": 0.04}, "height 0.04 times the width, expected sides of 20 to 1"),
+            ({"aspect": float("nan")}, "height nan times"),
+            ({"points": [[0.5, 1.5]]}, "a fixation at 0.5, 1.5 of the frame, expected 0 to 1"),
+            ({"points": [[-0.1, 0.5]]}, "a fixation at -0.1, 0.5"),
+            ({"points": [[0.1, np.nan]]}, "a fixation at 0.1, nan"),
+            ({"observers": [1, 2]}, r"2 observers of \(1, 2\) fixations"),
+            ({"density": np.zeros((4, 4), np.uint8)}, "an empty density map"),
+        ],
+    )
+    def test_they_are_the_same_in_both_places(self, tmp_path, change, words):
+        given = {"aspect": 0.75, "points": [[0.5, 0.5]], "observers": [1], "density": None} | change
+        points = np.array(given["points"], np.float32)
+        fixations = Fixations(points, np.array(given["observers"], np.int32))
+        with pytest.raises(InputError, match=words):
+            records.check(given["aspect"], fixations, given["density"])
+        frame = cv2.imencode(".png", noise(SIZE, SIZE, seed=0))[1].tobytes()
+        maps = [] if given["density"] is None else [cv2.imencode(".png", given["density"])[1]]
+        record = records._serialize(
+            video=[b"a"],
+            index=[1],
+            frame=[frame],
+            aspect=[float(given["aspect"])],
+            points=points.ravel().tolist(),
+            observers=given["observers"],
+            density=[png.tobytes() for png in maps],
+        )
+        with tf.io.TFRecordWriter(str(tmp_path / "shard")) as writer:
+            writer.write(record)
+        dataset = SimpleNamespace(folder=tmp_path, size=SIZE)
+        shard = SimpleNamespace(file="shard")
+        with pytest.raises(InputError, match=f"shard: a record in it makes no sense: {words}"):
+            list(read_records(dataset, shard))
+        if "density" not in change:
+            with pytest.raises(InputError, match=f"makes no sense: {words}"):
+                list(read_gaze(dataset, shard))
+
+
+def test_the_panorama_is_evaluated_or_refused(call, tmp_path):
+    if not (cases := os.environ.get("UVA_TF_CASES")) or not Path(cases).is_dir():
+        pytest.skip("UVA_TF_CASES names no folder of files that went wrong")
+    words = ["--layout", "images", "--root", Path(cases) / "pano", "--out", tmp_path / "out"]
+    code, out, err = call("pipelines/prepare.py", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "expected sides of 20 to 1 at most" in err
+    assert not list(tmp_path.iterdir())

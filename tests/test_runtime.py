@@ -1,11 +1,14 @@
 """The runtime's parts: frames, resizing, outputs."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
+from uva_tf.runtime.frames import EXACT_SIZES, shrink
+from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.outputs import new_file, new_folder
 from uva_tf.runtime.predictor import to_bytes
 from uva_tf.runtime.resize import resize
@@ -27,12 +30,31 @@ class TestShrink:
         # The samples taken first miss some pixels of each area: a level or two.
         assert np.abs(shrink(frame, 64).astype(int) - exact).max() <= 2
 
-    @pytest.mark.parametrize("shape", [(360, 640, 3), (144, 256, 3), (640, 360, 3), (48, 64, 3)])
+    # Sides below, on and between those on the way down, square and not.
+    SHAPES = [(side, side) for side in (1, 2, 3, 16, 24, 31, 32, 33, 48, 63, 64, 65, 96, 100, 127)]
+    SHAPES += [(side, side) for side in (128, 129, 160, 200, 224, 255, 256, 257, 300, 512, 720)]
+    SHAPES += [(360, 640), (144, 256), (640, 360), (48, 64), (256, 255), (1, 300), (64, 128)]
+
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
     def test_at_once_and_by_way_of_a_stored_frame_gives_the_same_pixels(self, shape):
-        frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        for stored, size in ((128, 64), (128, 32), (64, 32)):
+        frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        ways = [(stored, size) for stored in EXACT_SIZES for size in (64, 32)]
+        for stored, size in [*ways, (32, 32)]:
             by_way = shrink(shrink(frame, stored), size)
-            np.testing.assert_array_equal(by_way, shrink(frame, size))
+            np.testing.assert_array_equal(by_way, shrink(frame, size), f"{stored} to {size}")
+
+    @pytest.mark.parametrize("size", [32, 96, 160, 512])
+    def test_a_stored_frame_keeps_its_size_untouched(self, size):
+        frame = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        np.testing.assert_array_equal(shrink(frame, size), frame)
+
+    def test_samples_256_pixels_and_halves_them_as_when_the_shipped_models_were_trained(self):
+        for shape in ((360, 640, 3), (90, 160, 3), (640, 360, 3), (300, 300, 3)):
+            frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+            expected = cv2.resize(frame, (256, 256), interpolation=cv2.INTER_LINEAR)
+            for size in (128, 64, 32):
+                expected = cv2.resize(expected, (size, size), interpolation=cv2.INTER_AREA)
+                np.testing.assert_array_equal(shrink(frame, size), expected)
 
     def test_portrait_and_tiny_frames_become_square(self):
         for shape in ((300, 20, 3), (1, 1, 3)):
@@ -59,6 +81,21 @@ class TestResize:
             # middle; 1e-4 is float32 over a sum of at most 64 terms with tabulated weights.
             middle = tuple(slice(n // 4, -(n // 4)) for n in size)
             np.testing.assert_allclose(ours[middle], expected[..., 0][middle], atol=1e-4)
+
+
+class TestNames:
+    def test_are_as_short_as_tells_apart(self):
+        paths = [Path("a/run"), Path("b/run"), Path("b/other"), Path("c/uniform"), Path("x/b/run")]
+        expected = ["a/run", None, "other", "c/uniform", "x/b/run"]
+        names = distinct_names(paths, taken=["uniform"])
+        expected[1] = f"{Path.cwd().name}/b/run"
+        assert names == expected
+
+    def test_of_one_place_given_twice_are_refused(self, tmp_path):
+        (tmp_path / "link").symlink_to(tmp_path)
+        for again in (tmp_path, tmp_path / "link", tmp_path / "x" / ".."):
+            with pytest.raises(InputError, match="is given twice: give it once"):
+                distinct_names([tmp_path, again])
 
 
 class TestOutputs:

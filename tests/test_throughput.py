@@ -1,6 +1,7 @@
 """Whole videos and single frames, timed beside OpenCV alone."""
 
 import dataclasses
+import shutil
 
 import cv2
 import numpy as np
@@ -49,6 +50,17 @@ def test_spectral_residual_is_timed_where_it_is_installed(clip, monkeypatch):
     if hasattr(cv2, "saliency"):
         names.append("OpenCV's spectral residual")
     assert list(throughput.measure_frame([shipped_model()], clip)) == names
+
+
+def test_models_of_one_name_are_timed_apart(clip, monkeypatch, tmp_path):
+    monkeypatch.setattr(throughput, "FRAME_ROUNDS", 1)
+    copies = [tmp_path / place / "model.tflite" for place in ("here", "there")]
+    for copy in copies:
+        copy.parent.mkdir()
+        for suffix in (".tflite", ".json"):
+            shutil.copy(shipped_model().with_suffix(suffix), copy.with_suffix(suffix))
+    timed = throughput.measure_frame(copies, clip)
+    assert list(timed)[1:3] == ["here/model", "there/model"]
 
 
 def test_growth_needs_more_than_a_minute(clip, monkeypatch):

@@ -206,7 +206,7 @@ def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
         ("seeds=3", "no such field"),
         ("teachers=3", "no such field"),
         ("teachers.soft_weight=lots", "expected a value like 0.5"),
-        ("teachers.soft_weight=7", "expected weights from 0 to 1"),
+        ("teachers.soft_weight=7", "teachers.soft_weight 7.0: expected 0 to 1"),
         ("joint.steps=1.5", "expected a value like 3"),
         ("joint.loss=l2", "expected one of kl, cc, mse"),
         ("loop.strategy=many", "expected one of one, mirrored, multi-worker"),

@@ -88,3 +88,38 @@ def test_the_page_draws_the_maps_that_python_draws(browser, tmp_path, recipe):
     assert np.ptp(expected) > 100
     # Other kernels may round a value otherwise, by a level or two of the finished map.
     assert np.abs(maps - expected).max() <= 2
+
+
+# A canvas in its place: it only copies, so that what is drawn must not be scaled.
+COPY = """
+globalThis.OffscreenCanvas = class {
+  getContext() {
+    return {
+      drawImage(picture, x, y, width, height) {
+        if (width !== picture.width || height !== picture.height) throw new Error('scaled');
+        this.picture = picture;
+      },
+      getImageData() {
+        return {data: this.picture.rgba};
+      },
+    };
+  }
+};
+const {Shrinker} = await import(process.argv[2]);
+const chunks = [];
+for await (const chunk of process.stdin) chunks.push(chunk);
+const picture = {width: 128, height: 128, rgba: Buffer.concat(chunks)};
+process.stdout.write(Buffer.from(new Shrinker(32).shrink(picture)));
+"""
+
+
+def test_the_page_takes_a_square_as_python_does(tmp_path):
+    if not (node := shutil.which("node")):
+        pytest.skip("no node on the PATH")
+    (tmp_path / "copy.mjs").write_text(COPY)
+    frame = np.random.default_rng(0).integers(0, 256, (128, 128, 4), dtype=np.uint8)
+    command = [node, tmp_path / "copy.mjs", WEB / "src" / "frames.js"]
+    done = subprocess.run(command, input=frame.tobytes(), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    small = np.frombuffer(done.stdout, np.uint8).reshape(32, 32, 3)
+    np.testing.assert_array_equal(small, shrink(frame[..., :3], 32))

@@ -42,8 +42,50 @@ QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
 Main = Callable[[list[str] | None], None]
 
 
+class _Once(argparse.Action):
+    """Refuses an option that was given before, whose first value would be lost in silence."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        if option_string is not None and self in parser.given:
+            parser.error(f"{self.option_strings[-1]} given twice: expected once")
+        parser.given.add(self)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _Store(_Once, argparse._StoreAction):
+    pass
+
+
+class _StoreTrue(_Once, argparse._StoreTrueAction):
+    pass
+
+
+class _AppendChange(argparse._AppendAction):
+    """Appends FIELD=VALUE; refuses a field that was given before."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        field = values.partition("=")[0]
+        if field in {change.partition("=")[0] for change in getattr(namespace, self.dest)}:
+            parser.error(f"{self.option_strings[-1]} {field} given twice: expected once")
+        super().__call__(parser, namespace, values, option_string)
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and whose options are given once.
+
+    Those that append are given as often as one likes.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.given: set[argparse.Action] = set()
+        for name, action in ((None, _Store), ("store", _Store), ("store_true", _StoreTrue)):
+            self.register("action", name, action)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As of argparse; what was given to an earlier call is forgotten."""
+        self.given.clear()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as InputError."""
@@ -139,7 +181,7 @@ def add_training_arguments(parser: Parser, presets: Sequence[str]) -> None:
     parser.add_argument(
         "--set",
         metavar="FIELD=VALUE",
-        action="append",
+        action=_AppendChange,
         default=[],
         dest="changes",
         help="change a field of config.json, such as joint.steps=600",

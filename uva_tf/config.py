@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from uva_tf.fields import build_dataclass, choose, read_field
+from uva_tf.fields import build_dataclass, check_types, choose, expect, read_field
 from uva_tf.runtime.errors import InputError
 
 STAGES = ("teach", "distill", "joint")
@@ -27,7 +27,7 @@ class DataConfig:
         sigma: width of a fixation's Gaussian in image widths.
         quality: JPEG quality of the stored frames.
 
-    Raises InputError for a size or a sigma that makes no sense.
+    Raises InputError for values that make no sense.
     """
 
     size: int = 128
@@ -35,10 +35,12 @@ class DataConfig:
     quality: int = 95
 
     def __post_init__(self) -> None:
-        if not (type(self.size) is int and 32 <= self.size <= 1024 and self.size % 16 == 0):
-            raise InputError(f"size {self.size}: expected 32 to 1024 pixels, a multiple of 16")
-        if not 0.005 <= self.sigma <= 1:
-            raise InputError(f"sigma {self.sigma}: expected 0.005 to 1 image widths")
+        size = self.size
+        fits = type(size) is int and 32 <= size <= 1024 and size % 16 == 0
+        expect(fits, "size", size, "32 to 1024 pixels, a multiple of 16")
+        check_types(self)
+        expect(0.005 <= self.sigma <= 1, "sigma", self.sigma, "0.005 to 1 image widths")
+        expect(1 <= self.quality <= 100, "quality", self.quality, "1 to 100")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class StudentConfig:
     weights: str = "none"
 
     def __post_init__(self) -> None:
+        check_types(self)
         choose("pairing", self.pairing, ("next", "previous"))
         if self.paths not in (("spatial", "temporal"), ("spatial",), ("temporal",)):
             raise InputError(
@@ -87,7 +90,11 @@ class TeacherConfig:
     decoder: int = 64
 
     def __post_init__(self) -> None:
+        check_types(self)
         choose("backbone", self.backbone, BACKBONES)
+        fits = 1 <= len(self.widths) <= 8 and all(1 <= width <= 4096 for width in self.widths)
+        expect(fits, "widths", self.widths, "1 to 8 of them, each 1 to 4096")
+        expect(2 <= self.decoder <= 4096, "decoder", self.decoder, "2 to 4096")
         if self.backbone == "plain" and self.weights != "none":
             raise InputError("weights of a plain backbone: expected none, they are trained here")
 
@@ -109,6 +116,14 @@ class AugmentConfig:
     time_reversal: float = 0.5
     camera_motion: float = 0.03
 
+    def __post_init__(self) -> None:
+        check_types(self)
+        crop, motion = self.smallest_crop, self.camera_motion
+        expect(0.01 <= crop <= 1, "smallest_crop", crop, "0.01 to 1")
+        expect(0 <= self.colour <= 1, "colour", self.colour, "0 to 1")
+        expect(0 <= self.time_reversal <= 1, "time_reversal", self.time_reversal, "0 to 1")
+        expect(0 <= motion <= 0.5, "camera_motion", motion, "0 to 0.5")
+
 
 @dataclass(frozen=True)
 class StageConfig:
@@ -126,10 +141,16 @@ class StageConfig:
     loss: str = "kl"
 
     def __post_init__(self) -> None:
-        if not (self.steps >= 0 and self.batch > 0 and self.learning_rate > 0):
-            raise InputError(f"{self}: expected batch and learning_rate above 0, steps from 0 up")
-        for distance in self.loss.split("+"):
+        check_types(self)
+        expect(0 <= self.steps < 10**9, "steps", self.steps, "0 or more, below a billion")
+        expect(0 < self.batch <= 2**16, "batch", self.batch, "1 to 65536")
+        expect(
+            0 < self.learning_rate <= 100, "learning_rate", self.learning_rate, "above 0, to 100"
+        )
+        distances = self.loss.split("+")
+        for distance in distances:
             choose("loss", distance, DISTANCES)
+        expect(len(set(distances)) == len(distances), "loss", self.loss, "each distance once")
 
 
 @dataclass(frozen=True)
@@ -155,12 +176,12 @@ class DistillConfig:
     freeze: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         for kind in KINDS:
             choose(f"{kind} teacher", getattr(self, kind), ("own", "external", "any", "none"))
-        if not (0 <= self.soft_weight <= 1 and 0 <= self.joint_soft_weight <= 1):
-            raise InputError(f"{self}: expected weights from 0 to 1")
-        if not 0.1 <= self.temperature <= 10:
-            raise InputError(f"temperature {self.temperature}: expected 0.1 to 10")
+        for name in ("soft_weight", "joint_soft_weight"):
+            expect(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
+        expect(0.1 <= self.temperature <= 10, "temperature", self.temperature, "0.1 to 10")
 
 
 @dataclass(frozen=True)
@@ -178,8 +199,11 @@ class CompressionConfig:
     qat: StageConfig = field(default_factory=lambda: StageConfig(200, learning_rate=1e-5))
 
     def __post_init__(self) -> None:
-        if not 0 < self.sparsity < 1:
-            raise InputError(f"sparsity {self.sparsity}: expected a share between 0 and 1")
+        check_types(self)
+        expect(0 < self.sparsity < 1, "sparsity", self.sparsity, "a share between 0 and 1")
+        for name in ("prune", "qat"):
+            steps = getattr(self, name).steps
+            expect(steps > 0, f"{name}.steps", steps, "1 or more")
 
 
 @dataclass(frozen=True)
@@ -210,12 +234,14 @@ class LoopConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         choose("strategy", self.strategy, ("one", "mirrored", "multi-worker"))
         choose("keep", self.keep, ("last", "best"))
-        if not (0 <= self.warm_up < 1 and 0 <= self.average < 1 and self.clip_norm >= 0):
-            raise InputError(f"{self}: expected warm_up and average in 0..1, clip_norm from 0 up")
-        if not (self.checkpoint_steps > 0 and self.checkpoint_seconds > 0):
-            raise InputError(f"{self}: expected checkpoint_steps and checkpoint_seconds above 0")
+        expect(0 <= self.warm_up < 1, "warm_up", self.warm_up, "0 to below 1")
+        expect(0 <= self.average < 1, "average", self.average, "0 to below 1")
+        expect(self.clip_norm >= 0, "clip_norm", self.clip_norm, "0 or more")
+        for name in ("checkpoint_steps", "checkpoint_seconds"):
+            expect(getattr(self, name) > 0, name, getattr(self, name), "above 0")
 
 
 @dataclass(frozen=True)
@@ -248,6 +274,11 @@ class Config:
     data_sha256: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_types(self)
+        expect(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
+        checksums = self.data_sha256
+        if checksums and len(checksums) != len(self.data):
+            raise InputError(f"{len(checksums)} data_sha256 of {len(self.data)} datasets")
         weights = self.data_weights
         if weights and not (len(weights) == len(self.data) and all(0 < w < 1e9 for w in weights)):
             raise InputError(
@@ -272,11 +303,13 @@ class Config:
         """The configuration with some fields changed, such as `teachers.soft_weight=0.7`.
 
         A value is read as JSON, or as a plain word; of several, as `a,b`. Raises InputError
-        for a field that there is not, or a value of another type.
+        for a field that there is not, one that says which data it is, or a value of another type.
         """
         values = asdict(self)
         for change in changes:
             path, _, text = change.partition("=")
+            if path in ("data", "data_weights", "data_sha256"):
+                raise InputError(f"{change!r}: data comes by --data and --weight")
             *parents, name = path.split(".")
             inner: Any = values
             for parent in parents:

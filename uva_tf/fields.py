@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from uva_tf.runtime.errors import InputError
 
@@ -36,17 +37,61 @@ def choose(name: str, value: str, choices: Sequence[str]) -> None:
         raise InputError(f"{name} {value!r}: expected one of {', '.join(choices)}")
 
 
+def expect(fits: bool, name: str, value: Any, expected: str) -> None:
+    """Raise InputError for a field's value that does not fit."""
+    if not fits:
+        raise InputError(f"{name} {value!r:.80}: expected {expected}")
+
+
+def check_types(instance: Any) -> None:
+    """Raise InputError for a dataclass one of whose fields is not of its type, or no finite number.
+
+    A whole number will do for a float; True and False are no numbers.
+    """
+    for name, hint in _hints(type(instance)).items():
+        value = getattr(instance, name)
+        expect(_fits(value, hint), name, value, _called(hint))
+
+
 def build_dataclass(kind: Any, value: Any) -> Any:
     """A dataclass, and those within it, of what `asdict` and JSON made of one.
 
-    Raises ValueError, or TypeError, for fields that there are not.
+    Raises InputError, ValueError or TypeError for fields that there are not, or that do not fit.
     """
-    if is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ValueError(f"expected an object, found {value!r}")
-        unknown = set(value) - {f.name for f in fields(kind)}
-        if unknown:
-            raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
-        hints = get_type_hints(kind)
-        return kind(**{name: build_dataclass(hints[name], item) for name, item in value.items()})
-    return tuple(value) if isinstance(value, list) else value
+    if not is_dataclass(kind):
+        if get_origin(kind) is tuple and isinstance(value, list | tuple):
+            return tuple(build_dataclass(get_args(kind)[0], item) for item in value)
+        return (
+            float(value) if kind is float and type(value) is int and _fits(value, float) else value
+        )
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, found {value!r:.80}")
+    unknown = set(value) - {f.name for f in fields(kind)}
+    if unknown:
+        raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
+    built = {}
+    for name, item in value.items():
+        try:
+            built[name] = build_dataclass(_hints(kind)[name], item)
+        except ValueError as error:
+            joint = "." if isinstance(error, InputError) else ": "
+            raise InputError(f"{name}{joint}{error}") from None
+    return kind(**built)
+
+
+_hints = functools.cache(get_type_hints)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is float:  # neither NaN nor infinity, nor a whole number beyond it
+        return type(value) is not bool and isinstance(value, int | float) and abs(value) < 1e300
+    if get_origin(hint) is tuple:
+        return type(value) is tuple and all(_fits(item, get_args(hint)[0]) for item in value)
+    return type(value) is (str if get_origin(hint) is Literal else hint)
+
+
+def _called(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        return f"{_called(get_args(hint)[0])} each"
+    names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
+    return names.get(hint, "text" if get_origin(hint) is Literal else "an object")

@@ -79,15 +79,18 @@ class AttentionPredictor(model: File) : Closeable {
 
     /**
      * RGB bytes of a frame made small as `uva_tf/runtime/frames.py` does it: sampled bilinearly at
-     * 256 pixels (by Android, whose rounding may differ), from where on sides are halved.
+     * 256 pixels (by Android, whose rounding may differ), from where on sides are halved. A square
+     * of 128, 64, ... pixels is on that way already, and is taken as it is.
      */
     private fun shrink(frame: Bitmap, side: Int): ByteArray {
-      val sampled = Bitmap.createScaledBitmap(frame, SAMPLED, SAMPLED, true)
-      val colours = IntArray(SAMPLED * SAMPLED)
-      sampled.getPixels(colours, 0, SAMPLED, 0, 0, SAMPLED, SAMPLED)
+      val kept = frame.width == frame.height && SAMPLED % frame.width == 0
+      val first = if (kept) maxOf(frame.width, side) else SAMPLED
+      val sampled = Bitmap.createScaledBitmap(frame, first, first, !kept)
+      val colours = IntArray(first * first)
+      sampled.getPixels(colours, 0, first, 0, 0, first, first)
       var channels =
         listOf(16, 8, 0).map { shift -> IntArray(colours.size) { colours[it] shr shift and 255 } }
-      var length = SAMPLED
+      var length = first
       while (length > side) {
         val row = length
         channels = channels.map { halve(it, row) }

@@ -23,14 +23,16 @@ class Agreement:
     """How well maps agree with those expected; also the least that is asked of them.
 
     Attributes:
-        mean_cc: mean correlation of a map with the one expected.
+        mean_cc: mean correlation of a map with the one expected; NaN if all are flat.
         worst_cc: the least of them.
         close: share of all pixels within 2 steps of 255.
+        flat: how many maps are flat on both sides, and so have no correlation.
     """
 
     mean_cc: float
     worst_cc: float
     close: float
+    flat: int = 0
 
 
 def student_maps(student: Student, form: str, pairs: Sequence[Pair]) -> list[np.ndarray]:
@@ -62,9 +64,10 @@ def file_maps(interpreter: Interpreter, form: str, pairs: Sequence[Pair]) -> lis
 def agreement(maps: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Agreement:
     """Compare maps, uint8 of any shape, with those expected, one by one.
 
-    Maps that nowhere differ by more than 2 steps correlate in full, flat ones too: what
-    there is between them is rounding. Any other flat map has no correlation, which counts as 0.
-    Raises ValueError if there are none or they do not fit each other.
+    A map whose levels span 2 steps at most is flat. Two flat ones say nothing of each other:
+    they are counted and left out. A constant map beside one that is not flat counts as 0. Others
+    that nowhere differ by more than 2 steps correlate in full, for what there is between them is
+    rounding. Raises ValueError if there are none or they do not fit each other.
     """
     couples = list(zip(maps, expected, strict=True))
     if not couples:
@@ -75,10 +78,28 @@ def agreement(maps: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Agr
                 f"maps {one.dtype} {list(one.shape)} and {two.dtype} {list(two.shape)}, "
                 f"expected two of uint8 and one shape"
             )
-    scores = [_correlation(one, two) for one, two in couples]
+    told = [(one, two) for one, two in couples if max(np.ptp(one), np.ptp(two)) > CLOSE]
+    scores = [_correlation(one, two) for one, two in told] or [float("nan")]
     steps = [np.abs(one.astype(int) - two).ravel() for one, two in couples]
     close = float(np.mean(np.concatenate(steps) <= CLOSE))
-    return Agreement(float(np.mean(scores)), min(scores), close)
+    return Agreement(float(np.mean(scores)), min(scores), close, len(couples) - len(told))
+
+
+def check_contrast(maps: Sequence[np.ndarray], what: str) -> None:
+    """Refuse a student most of whose maps are flat: no file can be shown to draw them.
+
+    Args:
+        maps: the student's, uint8.
+        what: whose maps, such as `the float student`.
+
+    Raises ExportError.
+    """
+    flat = sum(int(np.ptp(drawn)) <= CLOSE for drawn in maps)
+    if 2 * flat > len(maps):
+        raise ExportError(
+            f"{what} draws flat maps: {flat} of {len(maps)} span {CLOSE} of 255 levels at most: "
+            "train longer, or on frames like those it will see"
+        )
 
 
 def check_agreement(found: Agreement, least: Agreement, what: str) -> None:

@@ -21,6 +21,7 @@ from uva_tf.compression.agreement import (
     Agreement,
     agreement,
     check_agreement,
+    check_contrast,
     file_maps,
     student_maps,
 )
@@ -232,10 +233,12 @@ def _proven(
 
     Raises ExportError if either is less than asked.
     """
+    expected = student_maps(student, form, pairs)
+    check_contrast(expected, "the student")
     interpreter = open_interpreter(content)
     if form == "pair":
         _check_order(student, interpreter, pairs)
-    expected, maps = student_maps(student, form, pairs), file_maps(interpreter, form, pairs)
+    maps = file_maps(interpreter, form, pairs)
     plain = file_maps(open_interpreter(content, reference=True), form, pairs)
     with_float, with_reference = agreement(maps, expected), agreement(maps, plain)
     check_agreement(with_float, LEAST[recipe], f"{recipe} {form} against the float student")

@@ -16,6 +16,7 @@ from uva_tf.data.recordings import Recording
 from uva_tf.data.tables import read_split, some
 from uva_tf.data.writer import Progress, write_dataset
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.frames import EXACT_SIZES
 from uva_tf.runtime.outputs import refuse_existing, refuse_undecodable
 
 
@@ -110,6 +111,11 @@ def summary(dataset: Dataset) -> str:
         lines.append(
             f"{name}: {recordings} recordings, {frames} frames, {gaze}, "
             f"{empty} frames that nobody looked at"
+        )
+    if dataset.size not in EXACT_SIZES:
+        lines.append(
+            f"note: frames of {dataset.size} px are not to the bit what a stream gives "
+            f"a model; those of {', '.join(map(str, EXACT_SIZES))} px are"
         )
     for kind in dataset.teachers:
         lines.append(f"with the maps of a {kind} teacher")

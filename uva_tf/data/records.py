@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,7 +25,11 @@ from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 
 # Changes with what `frame_record` writes, so that a killed preparation is not mixed with another.
-FORMAT = 2
+FORMAT = 3
+
+# The longer side of a picture over the shorter: frames and maps are square, and beyond this
+# nothing of the shorter side is left.
+MOST_ASPECT = 20
 
 # What a record holds; points and observers have one entry per fixation, pictures are
 # encoded. A teacher's map may come in a record of its own, without a frame.
@@ -73,9 +78,37 @@ class Gaze:
     fixations: Fixations
 
 
+def check(aspect: float, fixations: Fixations, density: np.ndarray | None = None) -> None:
+    """What holds of every record, where it is written and where it is read.
+
+    Raises InputError, in words that go on after a name, for a picture that is too long, a
+    fixation outside the frame, or a density map that is empty.
+    """
+    points = fixations.points
+    if not 1 / MOST_ASPECT <= np.float32(aspect) <= MOST_ASPECT:
+        raise InputError(
+            f"height {aspect:.4g} times the width, expected sides of {MOST_ASPECT} to 1 at most"
+        )
+    if points.shape != (len(fixations.observers), 2):
+        raise InputError(f"{len(fixations.observers)} observers of {points.shape} fixations")
+    outside = ~((points >= 0) & (points <= 1)).all(axis=1)
+    if outside.any():
+        x, y = points[outside][0]
+        raise InputError(f"a fixation at {x:.4g}, {y:.4g} of the frame, expected 0 to 1")
+    if density is not None and not density.any():
+        raise InputError("an empty density map, expected none where nobody looks")
+
+
 def frame_record(video: str, sample: Sample, config: DataConfig, *, lossless: bool) -> bytes:
-    """Serialize a sample, its frame and maps made small; the frame as PNG if lossless."""
+    """Serialize a sample, its frame and maps made small; the frame as PNG if lossless.
+
+    Raises InputError, which names the frame, for what `check` refuses.
+    """
     height, width = sample.frame.shape[:2]
+    try:
+        check(height / width, sample.fixations, sample.density)
+    except InputError as error:
+        raise InputError(f"{video}, frame {sample.index} of {width}x{height}: {error}") from None
     small = cv2.cvtColor(shrink(sample.frame, config.size), cv2.COLOR_RGB2BGR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, config.quality]
     frame = cv2.imencode(".png", small) if lossless else cv2.imencode(".jpg", small, quality)
@@ -110,33 +143,46 @@ def read_records(
     records = tf.data.TFRecordDataset(str(path)).skip(start).take(count)
     for serialized in records.as_numpy_iterator():
         example = tf.io.parse_single_example(serialized, FEATURES)
-        points = example["points"].values.numpy().reshape(-1, 2)
         picture = _decode(example["frame"], cv2.IMREAD_COLOR)
-        if (
-            picture is None
-            or picture.shape != (dataset.size, dataset.size, 3)
-            or not 0.05 <= example["aspect"] <= 20
-            or not ((points >= 0) & (points <= 1)).all()
-        ):
-            raise InputError(f"{path}: a record in it makes no sense")
+        if picture is None or picture.shape != (dataset.size, dataset.size, 3):
+            raise InputError(f"{path}: a record in it has no frame of {dataset.size} px")
+        aspect, fixations = float(example["aspect"]), _fixations(example)
+        density = _decode(example["density"], cv2.IMREAD_GRAYSCALE)
+        _check_read(path, aspect, fixations, density)
         yield Record(
             video=example["video"].numpy().decode(),
             index=int(example["index"]),
             frame=cv2.cvtColor(picture, cv2.COLOR_BGR2RGB),
-            aspect=float(example["aspect"]),
-            fixations=Fixations(points, example["observers"].values.numpy().astype(np.int32)),
-            density=_decode(example["density"], cv2.IMREAD_GRAYSCALE),
+            aspect=aspect,
+            fixations=fixations,
+            density=density,
         )
 
 
 def read_gaze(dataset: Dataset, shard: Shard) -> Iterator[Gaze]:
-    """The fixations of a shard's records in order; no picture is decoded."""
-    keys = {key: FEATURES[key] for key in ("video", "points", "observers")}
-    for serialized in tf.data.TFRecordDataset(str(dataset.folder / shard.file)):
+    """The fixations of a shard's records in order; no picture is decoded.
+
+    Raises InputError for a record that makes no sense.
+    """
+    path = dataset.folder / shard.file
+    keys = {key: FEATURES[key] for key in ("video", "aspect", "points", "observers")}
+    for serialized in tf.data.TFRecordDataset(str(path)):
         example = tf.io.parse_single_example(serialized, keys)
-        points = example["points"].values.numpy().reshape(-1, 2)
-        observers = example["observers"].values.numpy().astype(np.int32)
-        yield Gaze(example["video"].numpy().decode(), Fixations(points, observers))
+        fixations = _fixations(example)
+        _check_read(path, float(example["aspect"]), fixations)
+        yield Gaze(example["video"].numpy().decode(), fixations)
+
+
+def _check_read(path: Path, aspect: float, fixations: Fixations, *density) -> None:
+    try:
+        check(aspect, fixations, *density)
+    except InputError as error:
+        raise InputError(f"{path}: a record in it makes no sense: {error}") from None
+
+
+def _fixations(example: dict[str, tf.Tensor]) -> Fixations:
+    points = example["points"].values.numpy().reshape(-1, 2)
+    return Fixations(points, example["observers"].values.numpy().astype(np.int32))
 
 
 def _png(picture: np.ndarray, size: int) -> bytes:

@@ -106,6 +106,6 @@ def _train(batch: dict) -> Work:
 
     def work(count: int) -> None:
         for _ in range(count):
-            float(step(inputs)["hard"])
+            float(step(inputs)["hard_kl"])
 
     return work

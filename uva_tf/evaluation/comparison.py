@@ -14,17 +14,19 @@ from matplotlib.figure import Figure
 from uva_tf.config import KINDS
 from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.evaluation.evaluate import Settings, evaluate
-from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, nanmean
+from uva_tf.evaluation.intervals import NONE, estimate, left_out, mean, ratio
+from uva_tf.evaluation.intervals import share as share_of
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS
 from uva_tf.evaluation.sources import Source, maps_source, student_source, teacher_source
 from uva_tf.runtime.benchmark import machine
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.outputs import UTF8, new_file
 from uva_tf.training.ablation import BASELINE
 from uva_tf.training.run import Run, data_folders
 from uva_tf.training.study import TEACHERS, Training
 
 NSS = METRICS.index("NSS")
-RESAMPLES = 2000  # for an interval
 FILES = ("table.csv", "clips.csv", "plot.png", "table.md")  # of a study, as written
 ITSELF = " teacher itself"  # ends the rows of teachers
 
@@ -37,11 +39,19 @@ class Scores:
         clips: dataset and name of every validation clip.
         rows: by row `[seeds, clips, metrics]`; one seed for what no seed changes.
         seeds: of the students; the first is the teachers' too.
+        unscored: the datasets that have no video to validate on.
     """
 
     clips: tuple[tuple[str, str], ...]
     rows: dict[str, np.ndarray]
     seeds: tuple[int, ...]
+    unscored: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out."""
+        datasets = [f"not scored, without video in val: {name}" for name in self.unscored]
+        return [*datasets, *left_out(self.rows, METRICS)]
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class Line:
     """What is said of a row.
 
     Attributes:
-        means: by metric, over clips, then seeds.
+        means: by metric, over the seeds and the clips that have a score.
         interval: 95 % bootstrap interval of NSS, over clips and seeds.
         ratio: NSS divided by that of another row, NaN without one.
         ratio_interval: of the ratio, with the same clips and seeds drawn for both.
@@ -93,11 +103,14 @@ def score_runs(
     opened = {run: Run.open(folder / run.name) for run in runs}
     clips: list[tuple[str, str]] = []
     found: dict[str, list[np.ndarray]] = {}
-    for dataset in to_score(data_folders(opened[runs[0]].config)):
+    folders = data_folders(opened[runs[0]].config)
+    names = dict(zip(folders, distinct_names(folders), strict=True))
+    datasets = to_score(folders)
+    for dataset in datasets:
         sources = _sources(opened, dataset, external)
         settings = Settings(every=every)
         scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
-        clips += [(dataset.folder.name, name) for name in scored.clips]
+        clips += [(names[dataset.folder], name) for name in scored.clips]
         means = np.stack([clip.means for clip in scored.clips.values()])  # (clips, rows, metrics)
         for number, row in enumerate(scored.rows):
             found.setdefault(row, []).append(means[:, number])
@@ -111,6 +124,7 @@ def score_runs(
         {row: np.stack(seeds) for row, seeds in students.items()}
         | {row: value[None] for row, value in values.items()},
         tuple(dict.fromkeys(run.seed for run in runs if run.row != TEACHERS)),
+        tuple(names[f] for f in folders if f not in {dataset.folder for dataset in datasets}),
     )
 
 
@@ -142,54 +156,20 @@ def compared(row: str, values: np.ndarray, baseline: np.ndarray | None) -> Line:
         values, baseline: `[seeds, clips, metrics]`, of the row and of the one it is divided by.
     """
     nss = values[..., NSS]  # (seeds, clips)
-    drawn = resampled_means(nss)
-    ratio, ratio_interval = float("nan"), (float("nan"), float("nan"))
-    if baseline is not None:
-        base = baseline[..., NSS]
-        ratio = float(nss.mean() / base.mean())
-        ratio_interval = _percentiles(drawn / resampled_means(base))
-    means = nanmean(values.reshape(-1, len(METRICS)))
+    to_baseline = None if baseline is None else estimate(nss, baseline[..., NSS])
     return Line(
         row,
         len(values),
-        dict(zip(METRICS, map(float, means), strict=True)),
-        _percentiles(drawn),
-        ratio,
-        ratio_interval,
+        {metric: mean(values[..., number]) for number, metric in enumerate(METRICS)},
+        estimate(nss).interval,
+        to_baseline.value if to_baseline else float("nan"),
+        to_baseline.interval if to_baseline else NONE,
     )
 
 
-def resampled_means(values: np.ndarray) -> np.ndarray:
-    """Means of seeded bootstrap resamples, `[RESAMPLES]`, of both seeds and clips.
-
-    Two rows with as many seeds and clips are resampled alike.
-
-    Args:
-        values: `[seeds, clips]`.
-    """
-    seeds, clips = values.shape
-    of_clips, of_seeds = np.random.default_rng(0).spawn(2)
-    clip = of_clips.integers(clips, size=(RESAMPLES, 1, clips))
-    seed = of_seeds.integers(seeds, size=(RESAMPLES, seeds, 1))
-    return values[seed, clip].mean(axis=(1, 2))
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of values `[seeds, clips]`."""
-    return _percentiles(resampled_means(values))
-
-
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def share(line: Line, lines: Sequence[Line]) -> float:
-    """How much of the way from centre prior to human ceiling a line goes in NSS."""
-    low, high = (
-        next(other.means["NSS"] for other in lines if other.row == row) for row in (CENTRE, CEILING)
-    )
-    return (line.means["NSS"] - low) / (high - low)
+def share(row: str, scores: Scores) -> float:
+    """How much of the way from centre prior to human ceiling a row goes in NSS."""
+    return share_of(*(scores.rows[name][..., NSS] for name in (row, CENTRE, CEILING)))
 
 
 def table(lines: Sequence[Line], scores: Scores) -> tuple[list[str], list[list[str]]]:
@@ -198,14 +178,13 @@ def table(lines: Sequence[Line], scores: Scores) -> tuple[list[str], list[list[s
     shown = [metric for metric in METRICS if metric != "NSS"]
     compared = ["to no teacher", "95 %", "to best teacher"]
     head = ["", "seeds", "NSS", "95 %", *compared, "share", *sets, *shown]
-    teachers = [line.means["NSS"] for line in lines if line.row.endswith(ITSELF)]
-    best = max(teachers, default=float("nan"))
+    teachers = {line.row: line.means["NSS"] for line in lines if line.row.endswith(ITSELF)}
+    best = max(teachers, key=lambda row: np.nan_to_num(teachers[row], nan=-np.inf), default=None)
     rows = []
     for line in lines:
-        of_set = [
-            scores.rows[line.row][:, [name == one for name, _ in scores.clips], NSS].mean()
-            for one in sets
-        ]
+        nss = scores.rows[line.row][..., NSS]
+        of_set = [mean(nss[:, [name == one for name, _ in scores.clips]]) for one in sets]
+        to_best = float("nan") if best is None else ratio(nss, scores.rows[best][..., NSS])
         rows.append(
             [
                 line.row,
@@ -214,8 +193,8 @@ def table(lines: Sequence[Line], scores: Scores) -> tuple[list[str], list[list[s
                 "{:.2f} to {:.2f}".format(*line.interval),
                 f"{line.ratio:.3f}",
                 "{:.3f} to {:.3f}".format(*line.ratio_interval),
-                f"{line.means['NSS'] / best:.3f}",
-                f"{100 * share(line, lines):.1f} %",
+                f"{to_best:.3f}",
+                f"{100 * share(line.row, scores):.1f} %",
                 *(f"{value:.3f}" for value in of_set),
                 *(f"{line.means[metric]:.3f}" for metric in shown),
             ]
@@ -239,7 +218,7 @@ def write_study(out: Path, scores: Scores, command: str) -> None:
         plot(lines, path)
     with new_file(out / "table.md") as path:
         about = ", ".join(f"{key} {value}" for key, value in machine().items())
-        caption = f"`{command}`, {datetime.date.today()}, {about}."
+        caption = "\n".join([f"`{command}`, {datetime.date.today()}, {about}.", *scores.notes])
         ruled = [head, ["---"] * len(head), *rows]
         text = "\n".join("| " + " | ".join(cells) + " |" for cells in ruled)
         path.write_text(f"{caption}\n\n{text}\n", **UTF8)
@@ -265,9 +244,11 @@ def plot(lines: Sequence[Line], path: Path) -> None:
 def _clip_rows(scores: Scores) -> Iterator[list]:
     yield ["row", "seed", "dataset", "clip", *METRICS]
     for row, values in scores.rows.items():
-        for seed, of_clips in zip(scores.seeds, values, strict=False):
+        # What no seed changes stands under the first.
+        for seed, of_clips in zip(scores.seeds[: len(values)], values, strict=True):
             for (dataset, clip), of_clip in zip(scores.clips, of_clips, strict=True):
-                yield [row, seed, dataset, clip, *(f"{value:.6g}" for value in of_clip)]
+                texts = ["" if np.isnan(value) else f"{value:.6g}" for value in of_clip]
+                yield [row, seed, dataset, clip, *texts]
 
 
 def _write_csv(path: Path, rows) -> None:

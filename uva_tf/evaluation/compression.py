@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from uva_tf.compression.export import convert
-from uva_tf.evaluation.comparison import compared, interval, to_score
+from uva_tf.evaluation.comparison import compared, to_score
 from uva_tf.evaluation.evaluate import Settings, evaluate
+from uva_tf.evaluation.intervals import estimate, left_out
 from uva_tf.evaluation.results import METRICS
 from uva_tf.evaluation.sources import open_source
 from uva_tf.runtime.benchmark import Timing, benchmark, machine
@@ -176,7 +177,7 @@ def table(rows: Sequence[Row]) -> str:
             "{:.3f} to {:.3f}".format(*line.ratio_interval),
         ]
         for metric in SHOWN:
-            low, high = interval(row.values[..., METRICS.index(metric)])
+            low, high = estimate(row.values[..., METRICS.index(metric)]).interval
             cells += [f"{line.means[metric]:.3f}", f"{low:.2f} to {high:.2f}"]
         lines.append(cells)
     return _ruled(lines)
@@ -209,5 +210,7 @@ def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
     """
     about = ", ".join(f"{key} {value}" for key, value in machine().items())
     with new_file(out / FILE) as path:
-        caption = f"`{command}`, {datetime.date.today()}, {about}."
+        scores = {f"{row.variant} {row.recipe}": row.values for row in rows}
+        notes = left_out(scores, METRICS)
+        caption = "\n".join([f"`{command}`, {datetime.date.today()}, {about}.", *notes])
         path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n", **UTF8)

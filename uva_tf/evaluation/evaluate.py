@@ -36,6 +36,7 @@ AT_A_TIME = 64
 
 NOT_LOOKED_AT = "frames that nobody looked at"
 WITHOUT_A_MAP = "frames without a usable map"
+END = object()  # of a source's maps
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def evaluate(
         progress: wraps the iterator over clips.
 
     Raises InputError if the dataset has no such split, nobody looks at anything in it, or
-    a source has no map of a frame.
+    a source has no map of a frame, or more maps than a clip has frames.
     """
     shards = dataset.split(split)
     prior, prior_from = centre_prior(dataset)
@@ -152,11 +153,9 @@ class _Scorer:
             observer_halves(self.surveys[name].observers, HALVES, self.settings.seed)
         )
         everything = {**self.rows, **self.sources}
-        streams = itertools.tee(records, 1 + len(everything))
-        maps = [
-            source(stream) for source, stream in zip(everything.values(), streams[1:], strict=True)
-        ]
-        frames = zip(streams[0], halves, *maps, strict=False)
+        records, *branches = itertools.tee(records, 1 + len(everything))
+        maps = {row: iter(source(branches.pop())) for row, source in everything.items()}
+        frames = self._frames(name, records, halves, maps)
         indices, scores = [], []
         while chunk := list(itertools.islice(frames, AT_A_TIME)):
             wanted = []
@@ -178,6 +177,37 @@ class _Scorer:
             scores += pool.map(lambda frame: self._score_frame(name, *frame), wanted)
         shape = (-1, len(self.names), len(METRICS))
         return Clip(np.array(indices, int), np.array(scores, np.float32).reshape(shape))
+
+    def _frames(
+        self,
+        clip: str,
+        records: Iterator[Record],
+        halves: Iterator[tuple[np.ndarray, np.ndarray]],
+        maps: Mapping[str, Iterator[np.ndarray | None]],
+    ) -> Iterator[tuple]:
+        """Each record with its halves of the observers and every row's map.
+
+        Raises InputError for a source with more maps than frames, or fewer; with `skip_bad`
+        those that are missing are None.
+        """
+        count = 0
+        ended: set[str] = set()
+        for count, record in enumerate(records, start=1):
+            drawn = {row: next(source, END) for row, source in maps.items()}
+            ended |= {row for row, picture in drawn.items() if picture is END}
+            if ended and not self.settings.skip_bad:
+                total = count + sum(1 for _ in records)
+                raise InputError(
+                    f"{min(ended)}: {count - 1} maps of {clip}, which has {total} frames: expected "
+                    "one of every frame"
+                )
+            yield record, next(halves), *(None if p is END else p for p in drawn.values())
+        for row, source in maps.items():
+            if row not in ended and next(source, END) is not END:
+                raise InputError(
+                    f"{row}: more than {count} maps of {clip}, which has {count} frames: expected "
+                    "one of every frame"
+                )
 
     def _score_frame(
         self, name: str, record: Record, half: tuple[np.ndarray, np.ndarray], predictions: list

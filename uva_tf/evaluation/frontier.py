@@ -149,7 +149,8 @@ def write_frontier(out: Path, points: Sequence[Point], scores: Scores, command: 
     seeds = ", ".join(map(str, scores.seeds))
     caption = f"`{command}`, seeds {seeds}, {datetime.date.today()}, {about}."
     with new_file(out / "frontier.md") as path:
-        path.write_text(f"{caption}\n\n{table(points)}\n", **UTF8)
+        text = "\n".join([caption, *scores.notes])
+        path.write_text(f"{text}\n\n{table(points)}\n", **UTF8)
     with new_file(out / "frontier.png") as path:
         plot(points, float(compared(CENTRE, scores.rows[CENTRE], None).means["NSS"]), path)
 
@@ -159,9 +160,9 @@ def plot(points: Sequence[Point], centre: float, path: Path) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     sides = sorted({resolution(StudentConfig(point.name)) for point in points})
-    colours = dict(zip(sides, ("tab:orange", "tab:blue", "tab:green"), strict=False))
+    colours = ("tab:orange", "tab:blue", "tab:green")
     for point in points:
-        colour = colours[resolution(StudentConfig(point.name))]
+        colour = colours[sides.index(resolution(StudentConfig(point.name))) % len(colours)]
         place = point.timing.median, point.line.means["NSS"]
         low, high = point.line.interval
         axes.plot([place[0]] * 2, [low, high], color=colour, alpha=0.25, linewidth=5)

@@ -116,7 +116,7 @@ def evaluation_sections(
             "Scores",
             f"Means over {len(evaluation.clips)} clips, {evaluation.frames} frames; left out: "
             f"{left_out}. Share of NSS: of the way from the centre prior ({evaluation.prior}) to "
-            f"the human ceiling. {settings}. {' '.join(evaluation.notes)}",
+            f"the human ceiling. {settings}. {'; '.join(evaluation.remarks)}",
             score_table(evaluation),
         ),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from uva_tf.evaluation import intervals
 from uva_tf.runtime.outputs import UTF8
 
 CENTRE, CEILING = "centre prior", "human ceiling"
 METRICS = ("NSS", "CC", "SIM", "KL", "IG", "AUC-Judd", "sAUC")
-
-RESAMPLES = 2000  # of the clips, for an interval
 
 
 @dataclass(frozen=True)
@@ -63,29 +63,38 @@ class Evaluation:
         """Number of frames scored."""
         return sum(len(clip.indices) for clip in self.clips.values())
 
+    @functools.cached_property
+    def _values(self) -> dict[str, np.ndarray]:
+        """By row its mean in every clip, `[1, clips, metrics]` as of one seed; NaN for none."""
+        means = np.array([clip.means for clip in self.clips.values()])  # (clips, rows, metrics)
+        return {row: means[None, :, number] for number, row in enumerate(self.rows)}
+
+    def _scores(self, row: str, metric: str) -> np.ndarray:
+        return self._values[row][..., METRICS.index(metric)]  # (1, clips)
+
     def clip_means(self, row: str, metric: str) -> np.ndarray:
         """A row's mean in every clip; NaN where it has none."""
-        place = self.rows.index(row), METRICS.index(metric)
-        return np.array([clip.means[place] for clip in self.clips.values()])
+        return self._scores(row, metric)[0]
 
     def mean(self, row: str, metric: str) -> float:
         """A row's mean over the clips that have a score; NaN without any."""
-        return float(nanmean(self.clip_means(row, metric)))
+        return intervals.mean(self._scores(row, metric))
 
     def interval(self, row: str, metric: str) -> tuple[float, float]:
-        """95 % bootstrap interval of the mean over clips: percentiles of seeded resamples."""
-        means = self.clip_means(row, metric)
-        drawn = np.random.default_rng(0).integers(len(means), size=(RESAMPLES, len(means)))
-        resampled = nanmean(means[drawn].T)
-        if np.isnan(resampled).all():
-            return float("nan"), float("nan")
-        low, high = np.nanpercentile(resampled, [2.5, 97.5])
-        return float(low), float(high)
+        """95 % bootstrap interval of the mean over the clips that have a score."""
+        return intervals.estimate(self._scores(row, metric)).interval
 
     def share(self, row: str, metric: str) -> float:
-        """How much of the way from centre prior to human ceiling a row goes; 1 is all of it."""
-        low, high = self.mean(CENTRE, metric), self.mean(CEILING, metric)
-        return (self.mean(row, metric) - low) / (high - low) if high != low else float("nan")
+        """How much of the way from centre prior to human ceiling a row goes; 1 is all of it.
+
+        Only clips count that all three have a score of.
+        """
+        return intervals.share(*(self._scores(name, metric) for name in (row, CENTRE, CEILING)))
+
+    @property
+    def remarks(self) -> list[str]:
+        """The notes, and how many clips were left out of what."""
+        return [*self.notes, *intervals.left_out(self._values, METRICS)]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but single frames as plain values; None stands for what can't be computed."""
@@ -107,7 +116,7 @@ class Evaluation:
             "settings": self.settings,
             "frames": self.frames,
             "frames_left_out": self.left_out,
-            "notes": list(self.notes),
+            "notes": self.remarks,
             "means": per_row(self.mean),
             "intervals": per_row(lambda row, metric: list(self.interval(row, metric))),
             "shares": per_row(self.share),
@@ -145,7 +154,7 @@ def table(evaluation: Evaluation) -> str:
         f"share: of NSS, of the way from the centre prior ({evaluation.prior}) to the human "
         "ceiling; 95 %: bootstrap over clips; KL: less is better"
     )
-    return "\n".join([*lines, *evaluation.notes])
+    return "\n".join([*lines, *evaluation.remarks])
 
 
 def nanmean(values: np.ndarray) -> np.ndarray:

@@ -9,11 +9,14 @@ frame's features with their change.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 
 from uva_tf.config import KINDS, TeacherConfig
 from uva_tf.models.backbones import SCALES, build_backbone
 from uva_tf.models.blocks import Block, Tensor, conv_unit
+from uva_tf.runtime.errors import InputError
 
 
 def build_teacher(kind: str, config: TeacherConfig, size: int) -> keras.Model:
@@ -32,10 +35,8 @@ def build_teacher(kind: str, config: TeacherConfig, size: int) -> keras.Model:
     """
     if kind not in KINDS:
         raise ValueError(f"unknown teacher {kind!r}: choose one of {', '.join(KINDS)}")
+    _check_size(config, size)
     plain = config.backbone == "plain"
-    coarsest = 2 ** len(config.widths if plain else SCALES[config.backbone])
-    if size % coarsest:
-        raise ValueError(f"frames of {size} px: expected a multiple of {coarsest}")
     frame = keras.Input((size, size, 3), name="frame")
     other = keras.Input((size, size, 3), name="other")
     encode = _encoder(config) if plain else build_backbone(config.backbone, size)
@@ -45,6 +46,29 @@ def build_teacher(kind: str, config: TeacherConfig, size: int) -> keras.Model:
         scales = [_join(f"change{n}", f, g) for n, (f, g) in enumerate(pairs)]
     inputs = {"frame": frame, "other": other}
     return keras.Model(inputs, _decode(scales, config), name=f"{kind}_teacher")
+
+
+def check_teacher(config: TeacherConfig, size: int) -> None:
+    """Raise InputError for a teacher that can't be built for frames of a size, or has no weights.
+
+    Nothing is built or read yet.
+    """
+    _check_size(config, size)
+    if config.weights not in ("none", "imagenet") and not Path(config.weights).is_file():
+        raise InputError(
+            f"teacher.weights {config.weights}: no such file, expected weights of "
+            f"{config.backbone}, imagenet or none"
+        )
+
+
+def _check_size(config: TeacherConfig, size: int) -> None:
+    plain = config.backbone == "plain"
+    coarsest = 2 ** len(config.widths if plain else SCALES[config.backbone])
+    if size % coarsest:
+        raise InputError(
+            f"frames of {size} px for a {config.backbone} teacher: expected a multiple of "
+            f"{coarsest}, prepare them with --size"
+        )
 
 
 def _encoder(config: TeacherConfig) -> Block:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from uva_tf.runtime.arrays import check_frame, check_map, check_size
 from uva_tf.runtime.resize import resize
 
 # How much of a heat map is seen where attention is highest.
@@ -32,7 +33,10 @@ def heat(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
     Returns:
         `[H, W, 3]` uint8 BGR.
+
+    Raises ValueError for another shape or type.
     """
+    _check(frame, attention)
     size = frame.shape[1::-1]
     # Colours and weights are enlarged, not made for every pixel: it is six times as fast.
     colours = cv2.resize(_HEAT[attention], size)  # (H, W, 3)
@@ -45,7 +49,8 @@ def contours(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
     Arguments and result as of `heat`.
     """
-    drawn = frame.copy()
+    _check(frame, attention)
+    drawn = np.ascontiguousarray(frame).copy()
     levels = cv2.resize(attention, frame.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     thickness = max(1, min(frame.shape[:2]) // 360)
     for level in LEVELS:
@@ -60,6 +65,7 @@ def beside(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
     Arguments as of `heat`; the result is `[H, 2 W, 3]`.
     """
+    _check(frame, attention)
     colours = cv2.resize(_COLOURS[attention], frame.shape[1::-1])
     return np.hstack([frame, colours])
 
@@ -68,9 +74,19 @@ STYLES: dict[str, Style] = {"heat": heat, "contours": contours, "beside": beside
 
 
 def enlarge(attention: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, as evaluation does."""
+    """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, as evaluation does.
+
+    Raises ValueError for another map, or sides that are no pixels.
+    """
+    check_map(attention)
+    check_size(width, height)
     levels = resize(attention, height, width, np.float32)
     # In place: new arrays of this size cost more than the resizing.
     np.rint(levels, out=levels)
     np.clip(levels, 0, 255, out=levels)
     return levels.astype(np.uint8)
+
+
+def _check(frame: np.ndarray, attention: np.ndarray) -> None:
+    check_frame(frame)
+    check_map(attention)

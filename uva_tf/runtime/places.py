@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from uva_tf.runtime.arrays import check_map, check_size
+
 
 def peak(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
     """The place that is looked at most; of equal ones that with most attention around it.
@@ -15,7 +17,11 @@ def peak(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
 
     Returns:
         x and y in pixels of the frame, origin upper left, as exact as the map is fine.
+
+    Raises ValueError for another map, or sides that are no pixels.
     """
+    check_map(attention, floats=True)
+    check_size(width, height)
     levels = attention.astype(np.float32)
     around = cv2.blur(levels, (3, 3))
     row, column = np.unravel_index(
@@ -28,8 +34,10 @@ def peak(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
 def centroid(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
     """The mean place of all attention; the frame's middle if there is none.
 
-    Arguments and result as of `peak`.
+    Arguments, result and errors as of `peak`.
     """
+    check_map(attention, floats=True)
+    check_size(width, height)
     weights = attention.astype(np.float64)
     total = weights.sum()
     if total == 0:

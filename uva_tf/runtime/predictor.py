@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from uva_tf.runtime.arrays import check_frame
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.manifest import Manifest, read_manifest
@@ -17,6 +18,7 @@ from uva_tf.runtime.weights import shipped_model
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
 OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}
+CHANNELS = ("rgb", "bgr")
 
 
 def open_interpreter(
@@ -90,7 +92,7 @@ class Predictor:
         reference: run LiteRT's reference kernels, slow ones, to compare with.
         exact: give maps as the model does: of a float model float32, 1 at the peak.
 
-    Raises InputError if the model can't be used.
+    Raises InputError if the model can't be used, ValueError for arguments that make no sense.
     """
 
     def __init__(
@@ -102,6 +104,12 @@ class Predictor:
         reference: bool = False,
         exact: bool = False,
     ):
+        if model is not None and not isinstance(model, (str, Path)):
+            raise ValueError(f"model: expected the path of a .tflite file, received {model!r:.80}")
+        if channels not in CHANNELS:
+            raise ValueError(f"channels {channels!r}: expected {' or '.join(map(repr, CHANNELS))}")
+        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
+            raise ValueError(f"threads {threads!r}: expected a whole number from 1 to 256")
         path = shipped_model() if model is None else Path(model)
         self.manifest, interpreter = open_model(path, threads, reference=reference)
         self._bgr, self._exact = channels == "bgr", exact
@@ -120,8 +128,9 @@ class Predictor:
     def step(self, frame: np.ndarray) -> np.ndarray:
         """The map of the stream's next frame, which is paired with the one before it.
 
-        A stream's first frame pairs with itself. Raises ValueError for a model with
-        `next` pairing, whose map of a frame needs the following frame: use `run`.
+        A stream's first frame pairs with itself. Raises ValueError for anything but a frame,
+        which the stream then goes on without, and for a model with `next` pairing, whose map
+        of a frame needs the following frame: use `run`.
         """
         if self.manifest.pairing == "next":
             raise ValueError("this model pairs frames with the next one: use run, not step")
@@ -131,7 +140,26 @@ class Predictor:
         return self._advance(small)
 
     def run(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The maps of a stream's frames, one for each, in order."""
+        """The maps of a stream's frames, one for each, in order.
+
+        Args:
+            frames: any iterable of them, such as a list or an array `[N, H, W, 3]` uint8.
+
+        Raises ValueError for anything else.
+        """
+        single = isinstance(frames, np.ndarray) and frames.ndim < 4
+        iterable = isinstance(frames, Iterable) or hasattr(frames, "__getitem__")
+        if single or not iterable or isinstance(frames, (str, bytes, Mapping)):
+            what = (
+                f"{list(frames.shape)} {frames.dtype}" if single else f"a {type(frames).__name__}"
+            )
+            raise ValueError(
+                f"run: expected frames one after the other, received {what}: pass one frame to "
+                "step, or a list of frames"
+            )
+        return self._run(frames)
+
+    def _run(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         self.reset()
         if self.manifest.pairing == "previous":
             for frame in frames:
@@ -149,10 +177,7 @@ class Predictor:
 
     def _small(self, frame: np.ndarray) -> np.ndarray:
         """To `[1, R, R, 3]` RGB."""
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise ValueError(
-                f"expected a frame [H, W, 3] uint8, received {list(frame.shape)} {frame.dtype}"
-            )
+        check_frame(frame)
         small = shrink(frame, self.manifest.resolution)
         if self._bgr:
             small = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)

@@ -16,6 +16,7 @@ from uva_tf.runtime.annotate import annotate
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.memory import MB, largest_set
+from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.overlay import heat
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, write_overlay
@@ -70,7 +71,10 @@ def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:
     """
     with VideoReader(video) as reader:
         frames = [frame for frame, _ in zip(reader, range(FRAMES), strict=False)]
-    predictors = {model.stem: Predictor(model, channels="bgr") for model in models}
+    names = [name.removesuffix(".tflite") for name in distinct_names(models)]
+    predictors = {
+        name: Predictor(model, channels="bgr") for name, model in zip(names, models, strict=True)
+    }
     side = next(iter(predictors.values())).manifest.resolution
     works: dict[str, Callable[[np.ndarray], object]] = {
         "making it small": lambda frame: shrink(frame, side),

@@ -19,11 +19,29 @@ def open_strategy(loop: LoopConfig) -> tf.distribute.Strategy:
     TF_CONFIG that does not list the machines.
     """
     if loop.strategy == "mirrored":
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+        return tf.distribute.MirroredStrategy(_devices())
     if loop.strategy == "multi-worker":
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_cluster())
     return tf.distribute.get_strategy()
+
+
+def device_count(loop: LoopConfig) -> int:
+    """How many devices of this machine train together."""
+    return len(_devices()) if loop.strategy == "mirrored" else 1
+
+
+def check_batch(batch: int, devices: int) -> None:
+    """Raise InputError for a batch that its devices can't share evenly."""
+    if batch % devices:
+        raise InputError(
+            f"batch {batch}: expected a multiple of the {devices} devices that share it"
+        )
+
+
+def _devices() -> list[str]:
+    """This machine's devices that can train, by name."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]
 
 
 def is_chief(loop: LoopConfig) -> bool:

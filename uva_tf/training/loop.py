@@ -15,10 +15,9 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from uva_tf.config import LoopConfig, StageConfig
-from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.interruption import hold
 from uva_tf.training.checkpoints import Checkpoints
-from uva_tf.training.devices import is_chief, wait_for_all
+from uva_tf.training.devices import check_batch, is_chief, wait_for_all
 from uva_tf.training.journal import Journal
 from uva_tf.training.losses import Losses
 from uva_tf.training.run import Run
@@ -193,11 +192,7 @@ def _distributed(batches: tf.data.Dataset, config: StageConfig) -> tf.data.Datas
     on the number of devices; making a batch costs a small share of a step.
     """
     strategy = tf.distribute.get_strategy()
-    if config.batch % strategy.num_replicas_in_sync:
-        raise InputError(
-            f"batch {config.batch}: expected a multiple of the {strategy.num_replicas_in_sync} "
-            "devices that share it"
-        )
+    check_batch(config.batch, strategy.num_replicas_in_sync)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return strategy.experimental_distribute_dataset(batches.map(tensors).with_options(options))

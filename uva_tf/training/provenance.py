@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.outputs import replace_file
 from uva_tf.training.run import Run
 
@@ -66,13 +67,12 @@ def _here_and_now() -> dict[str, Any]:
 def origin(run: Run) -> dict[str, Any]:
     """Where a run's weights come from: its provenance, its seed, and the checksums of its data."""
     config = run.config
-    names = [Path(folder).name for folder in config.data]
-    if len(set(names)) < len(names):  # tell one from the other by their order
-        names = [f"{number}-{name}" for number, name in enumerate(names)]
+    names = distinct_names([Path(folder) for folder in config.data])
+    checksums = config.data_sha256 or [None] * len(names)
     return {
         **(json.loads(run.provenance.read_text()) if run.provenance.is_file() else {}),
         "seed": config.seed,
-        "data": dict(zip(names, config.data_sha256, strict=False)),
+        "data": dict(zip(names, checksums, strict=True)),
     }
 
 

@@ -23,11 +23,19 @@ from uva_tf.data.pipeline import View, ordered_batches, training_batches
 from uva_tf.models.backbones import load_backbone_weights
 from uva_tf.models.shipped import load_shipped
 from uva_tf.models.student import Student, build_student, resolution
-from uva_tf.models.teachers import build_teacher
+from uva_tf.models.teachers import build_teacher, check_teacher
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.outputs import new_file
 from uva_tf.training import losses
-from uva_tf.training.devices import is_chief, open_strategy, precision, wait_for_all
+from uva_tf.training.devices import (
+    check_batch,
+    device_count,
+    is_chief,
+    open_strategy,
+    precision,
+    wait_for_all,
+)
 from uva_tf.training.loop import Task, fit
 from uva_tf.training.run import Run, data_folders
 from uva_tf.training.teacher_maps import check_maps, write_maps
@@ -77,8 +85,9 @@ def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] 
     resolution(config.student)  # refuses what there is not before anything is written
     if config.student.weights != "none":
         initial_student(config.student)
+    distinct_names(folders)  # refuses one that is given twice
     data = tuple(str(folder.resolve()) for folder in folders)
-    config = replace(config, data=data, data_weights=tuple(weights))
+    config = replace(config, data=data, data_weights=tuple(weights), data_sha256=())
     datasets = open_data(config)
     return replace(config, data_sha256=tuple(dataset.sha256 for dataset in datasets))
 
@@ -101,6 +110,50 @@ def open_data(config: Config) -> list[Dataset]:
     if config.data_sha256 and config.data_sha256 != tuple(d.sha256 for d in datasets):
         raise InputError("the data was prepared anew since the run began: start another run")
     return datasets
+
+
+def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
+    """Refuse what a run that is about to begin could not train, while it has no folder yet.
+
+    Args:
+        config: by `with_data`.
+
+    Raises InputError.
+    """
+    datasets = [open_dataset(Path(folder), verify=False) for folder in config.data]
+    if "joint" in stages and not config.joint.steps:
+        raise InputError("joint.steps 0: expected 1 or more, for stage joint makes the student")
+    if config.loop.keep == "best" and not any(map(_has_validation, datasets)):
+        raise InputError("loop.keep=best: no --data has a val split that anybody looks at")
+    for kind in _kinds_used(config, stages):
+        _check_external(config, kind, datasets)
+    wanted = kinds_to_teach(config, datasets) if "teach" in stages else []
+    if wanted:
+        if not config.teach.steps:
+            raise InputError(
+                "teach.steps 0: expected 1 or more, or "
+                + " ".join(f"teachers.{kind}=none" for kind in wanted)
+            )
+        check_teacher(config.teacher, datasets[0].size)
+    trained = [stage for stage in stages if stage != "teach" or wanted]
+    for stage in (getattr(config, name) for name in trained):
+        if stage.steps:
+            check_batch(stage.batch, device_count(config.loop))
+
+
+def _kinds_used(config: Config, stages: Sequence[str]) -> list[str]:
+    """The kinds of teacher whose maps some stages train the student on."""
+    distilled = config.student.paths if "distill" in stages and config.distill.steps else ()
+    joined = KINDS if "joint" in stages and config.teachers.joint_soft_weight else ()
+    return [kind for kind in KINDS if kind in distilled or kind in joined]
+
+
+def _check_external(config: Config, kind: str, datasets: Sequence[Dataset]) -> None:
+    wanted = getattr(config.teachers, kind) == "external"
+    if wanted and not any(kind in dataset.teachers for dataset in datasets):
+        raise InputError(
+            f"teachers.{kind}=external: no --data holds such maps, prepare it with --{kind}-maps"
+        )
 
 
 def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
@@ -257,11 +310,7 @@ def _teachers(
         choice = getattr(run.config.teachers, kind)
         if choice == "none":
             continue
-        if choice == "external" and not any(kind in dataset.teachers for dataset in datasets):
-            raise InputError(
-                f"teachers.{kind}=external: no --data holds such maps, prepare it with "
-                f"--{kind}-maps"
-            )
+        _check_external(run.config, kind, datasets)
         folders[kind] = [None] * len(datasets)
         for number, dataset in enumerate(datasets):
             if _wants_own(run.config, kind, dataset):
@@ -319,9 +368,15 @@ def _validation(datasets: list[Dataset], view: View, batch: int) -> tf.data.Data
             dataset, dataset.split("val"), view, batch=batch, every=VALIDATE_EVERY_FRAME
         )
         for dataset in datasets
-        if dataset.has("val")
+        if _has_validation(dataset)
     ]
     return functools.reduce(tf.data.Dataset.concatenate, parts).cache() if parts else None
+
+
+def _has_validation(dataset: Dataset) -> bool:
+    """Whether it has a val split in which somebody looks at something."""
+    shards = dataset.split("val") if dataset.has("val") else []
+    return any(shard.frames > shard.not_looked_at for shard in shards)
 
 
 def _restore(run: Run, stage: str, model: keras.Model) -> None:

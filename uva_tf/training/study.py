@@ -17,7 +17,7 @@ from uva_tf.runtime.children import python_script
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.interruption import hold, result
 from uva_tf.training.run import Run
-from uva_tf.training.stages import with_data
+from uva_tf.training.stages import check_new, with_data
 
 T = TypeVar("T")
 
@@ -69,27 +69,35 @@ def train_all(
     Returns:
         The seconds that each took just now, about 0 for one that was finished before.
 
-    Raises InputError if a run was begun otherwise, or a training fails.
+    Raises InputError if a run was begun otherwise or can't be trained, before the first is,
+    or a training fails.
     """
+    configs = {run: _config(run, preset, data) for run in runs}
+    for run, config in configs.items():
+        if not (out / run.name).exists():
+            check_new(config, run.stages)
     seconds = {}
     first = [run for run in runs[:1] if run.row == TEACHERS]
     for batch, share in ((first, 1), (runs[len(first) :], jobs)):
         if not batch:
             continue
         for run in batch:
-            _begin(run, first, preset, data, out)
+            _begin(run, first, configs[run], out)
         children = Children(share)
         works = [functools.partial(_train, run, preset, data, out, children) for run in batch]
         seconds |= dict(zip(batch, children.finish(works, progress), strict=True))
     return seconds
 
 
-def _begin(
-    training: Training, first: Sequence[Training], preset: Config, data: Sequence[Path], out: Path
-) -> None:
+def _config(training: Training, preset: Config, data: Sequence[Path]) -> Config:
+    if any(change.partition("=")[0] == "seed" for change in training.changes):
+        raise InputError("seed is not set in a study: give --seeds")
+    return with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
+
+
+def _begin(training: Training, first: Sequence[Training], config: Config, out: Path) -> None:
     """Make a run's folder, with the teachers of the first, or check the one that there is."""
     folder = out / training.name
-    config = with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
     if not folder.exists():
         Run.create(folder, config)
     else:
@@ -112,7 +120,8 @@ def _train(
     command = python_script(TRAIN, "--preset", preset.name, "--run", str(run.folder))
     for folder in data:
         command += ["--data", str(folder)]
-    for change in training.changes:
+    # Of changes to one field the last holds, as in the configuration that the run has.
+    for change in {change.partition("=")[0]: change for change in training.changes}.values():
         command += ["--set", change]
     command += ["--seed", str(training.seed), "--stages", ",".join(training.stages), "--resume"]
     start = time.perf_counter()

@@ -1,5 +1,6 @@
 // From a video's frame to the model's, as uva_tf/runtime/frames.py does it: sampled
-// bilinearly at 256 pixels, from where on sides are halved.
+// bilinearly at 256 pixels, from where on sides are halved. A square of 128, 64, ... pixels
+// is on that way already, and is taken as it is.
 
 const SAMPLED = 256;
 
@@ -12,16 +13,20 @@ export class Shrinker {
     this.side = side;
     const canvas = new OffscreenCanvas(SAMPLED, SAMPLED);
     this.context = canvas.getContext('2d', {willReadFrequently: true});
-    this.context.imageSmoothingQuality = 'low'; // bilinear
   }
 
   // picture: a video or anything else that a canvas can draw.
   // Gives Uint8Array of side * side * 3, RGB.
   shrink(picture) {
-    this.context.drawImage(picture, 0, 0, SAMPLED, SAMPLED);
-    const {data} = this.context.getImageData(0, 0, SAMPLED, SAMPLED);
+    const width = picture.videoWidth ?? picture.width;
+    const kept = width === (picture.videoHeight ?? picture.height) && SAMPLED % width === 0;
+    const first = kept ? Math.max(width, this.side) : SAMPLED;
+    this.context.imageSmoothingEnabled = !kept; // pixels of a smaller square are repeated
+    this.context.imageSmoothingQuality = 'low'; // bilinear
+    this.context.drawImage(picture, 0, 0, first, first);
+    const {data} = this.context.getImageData(0, 0, first, first);
     let pixels = withoutAlpha(data);
-    for (let side = SAMPLED; side > this.side; side /= 2) pixels = halve(pixels, side);
+    for (let side = first; side > this.side; side /= 2) pixels = halve(pixels, side);
     return pixels;
   }
 }

@@ -1,0 +1,84 @@
+"""What the scripts' parser refuses."""
+
+import pytest
+
+from uva_tf.command import Parser, add_training_arguments
+from uva_tf.runtime.errors import InputError
+
+
+@pytest.fixture
+def parser():
+    parser = Parser()
+    parser.add_argument("video", nargs="?")
+    parser.add_argument("--overlay")
+    parser.add_argument("-n", "--count", type=int)
+    parser.add_argument("--seeds", nargs="+", default=[1])
+    parser.add_argument("--skip-bad", action="store_true")
+    parser.add_argument_group("more").add_argument("--csv")
+    parser.add_mutually_exclusive_group().add_argument("--json")
+    parser.add_argument("--model", action="append")
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("--csv a --csv b", "--csv"),
+        ("--csv a --csv a", "--csv"),
+        ("--csv=a --csv b", "--csv"),
+        ("--csv=a --csv=b", "--csv"),
+        ("--csv= --csv=", "--csv"),
+        ("--ov a --overlay b", "--overlay"),
+        ("--ov=a --over=b", "--overlay"),
+        ("-n 1 --count 2", "--count"),
+        ("-n1 -n2", "--count"),
+        ("--seeds 1 2 --seeds 3", "--seeds"),
+        ("--skip-bad clip.mp4 --skip-bad", "--skip-bad"),
+        ("--json a clip.mp4 --json b", "--json"),
+    ],
+)
+def test_an_option_given_twice_is_refused(parser, words, option):
+    with pytest.raises(InputError) as error:
+        parser.parse_args(words.split())
+    assert str(error.value) == f"{option} given twice: expected once (see --help)"
+
+
+def test_options_given_once_and_lists_are_taken(parser):
+    for _ in range(2):  # a parser may be used again
+        words = "--ov a --csv b -n 1 --model c --model=d clip.mp4"
+        args = parser.parse_args(words.split())
+        assert (args.overlay, args.csv, args.count, args.video) == ("a", "b", 1, "clip.mp4")
+        assert args.model == ["c", "d"]
+        assert args.seeds == [1]
+        assert not args.skip_bad
+
+
+def test_a_field_set_twice_is_refused():
+    given = ["--data", "here", "--preset", "smoke", "--set", "joint.steps=4"]
+    for last in ("joint.steps=5", "joint.steps=4"):
+        parser = Parser()
+        add_training_arguments(parser, ["smoke"])
+        with pytest.raises(InputError, match=r"^--set joint.steps given twice: expected once"):
+            parser.parse_args([*given, "--set", "joint.batch=4", "--set", last])
+    assert parser.parse_args([*given, "--set", "seed=4"]).changes == ["joint.steps=4", "seed=4"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("tflite/predict.py", "clip.mp4 --csv a --csv b"),
+        ("tflite/predict.py", "clip.mp4 --model a --model b"),
+        ("tflite/convert.py", "--run a --recipe fp32 --out b --out=c"),
+        ("tflite/benchmark.py", "--model a --threads 1 --threads 2"),
+        ("pipelines/prepare.py", "--layout gaze --root a --out b --root c"),
+        ("pipelines/train.py", "--data a --preset smoke --run b --seed 1 --seed 2"),
+        ("pipelines/ablate.py", "--data a --preset smoke --out b --rows x --rows y"),
+        ("pipelines/evaluate.py", "--maps a --data b --json c --json d"),
+    ],
+)
+def test_the_scripts_refuse_it_in_one_line(call, path, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(path, *words.split())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "given twice: expected once" in err
+    assert not list(tmp_path.iterdir())
