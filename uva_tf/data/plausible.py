@@ -66,7 +66,7 @@ def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: ob
                 remedy = f"{unit}? divide onset and duration by {factor:.0f}"
         raise InputError(
             f"{name}: {elsewhere} of {count} fixations lie outside its {length:.0f} ms, onsets "
-            f"are {onset.min():.12g} to {last:.12g}, expected milliseconds from the first frame: "
+            f"are {onset.min():.15g} to {last:.15g}, expected milliseconds from the first frame: "
             + remedy
         )
     # In seconds, all of a clip's gaze would be over within a thousandth of it.
@@ -86,7 +86,7 @@ def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: ob
     if 0 < median < SAMPLE and high > ALIKE * low:
         told, remedy = f"a median of {median:.3g}", "seconds? multiply them by 1000"
     elif median > ENOUGH * length and len(np.unique(duration)) >= ENOUGH / 2:
-        told, remedy = f"a median of {median:.12g}", "microseconds? divide them by 1000"
+        told, remedy = f"a median of {median:.15g}", "microseconds? divide them by 1000"
     else:
         return
     raise InputError(
