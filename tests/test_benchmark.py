@@ -15,6 +15,7 @@ from uva_tf.config import StudentConfig
 from uva_tf.models.student import build_student
 from uva_tf.models.variants import VARIANTS
 from uva_tf.runtime import benchmark as bench
+from uva_tf.runtime import profile as profiling
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.memory import measure_memory
@@ -22,7 +23,9 @@ from uva_tf.runtime.operators import read_operators
 from uva_tf.runtime.predictor import open_interpreter
 from uva_tf.runtime.profile import delegation, operators_of, profile, profile_table
 from uva_tf.runtime.timing import MatrixProduct, latency, time_in_turn
+from uva_tf.runtime.weights import FOLDER, shipped_model
 
+SHIPPED = sorted(path.stem for path in FOLDER.glob("*.tflite"))
 NEVER_WITHIN_XNNPACK = {"CAST", "LOCAL_RESPONSE_NORMALIZATION"}
 
 
@@ -187,6 +190,48 @@ def test_a_profile_shares_out_the_whole_time(files):
     text = profile_table(shares, top=3)
     assert len(text.splitlines()) == 5
     assert f"all {len(operators)} operators" in text
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_file_has_a_profile(name, monkeypatch):
+    monkeypatch.setattr(profiling, "ROUNDS", 1)
+    monkeypatch.setattr(profiling, "RUNS", 1)
+    operators = operators_of(shipped_model(name))
+    shares = profile(operators)
+    assert {share.operator for share in shares} == set(operators)
+    assert sum(share.share for share in shares) == pytest.approx(1)
+    unpacked = [share for share in shares if not share.microseconds]
+    # float16 constants are unpacked on loading: XNNPACK has nothing left to run of them.
+    assert {share.operator.name for share in unpacked} == (
+        {"DEQUANTIZE"} if "fp16" in name else set()
+    )
+    assert bool(unpacked) == ("fp16" in name)
+    *_, told = profile_table(shares, top=3).splitlines()
+    if unpacked:
+        assert told.startswith("not timed, for XNNPACK unpacks constants once on loading: ")
+        assert told.endswith(f": {len(unpacked)} DEQUANTIZE")
+    else:
+        assert f"all {len(operators)} operators" in told
+
+
+def test_an_operator_that_does_not_run_alone_is_listed_with_the_reason(files, monkeypatch):
+    monkeypatch.setattr(profiling, "ROUNDS", 1)
+    operators = operators_of(files[0])[:4]
+    opened = profiling.open_interpreter
+    refused = {operators[1].alone(): (True,), operators[2].alone(): (True, False)}
+
+    def refuse(content, threads, *, delegate):
+        if delegate in refused.get(content, ()):
+            raise RuntimeError("Node number 1\nfailed")
+        return opened(content, threads, delegate=delegate)
+
+    monkeypatch.setattr(profiling, "open_interpreter", refuse)
+    shares = {share.operator: share for share in profile(operators)}
+    assert [bool(shares[one].microseconds) for one in operators] == [True, True, False, True]
+    text = profile_table(list(shares.values()), top=9)
+    assert "3 of 4 operators, each alone" in text
+    assert f"timed without XNNPACK (Node number 1 failed): 1 {operators[1].name}" in text
+    assert f"for it does not run alone (Node number 1 failed): 1 {operators[2].name}" in text
 
 
 def test_memory_holds_at_least_the_weights(files):
