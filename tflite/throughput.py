@@ -39,13 +39,15 @@ def main(argv: list[str] | None = None) -> None:
         speed = measure_video(model, args.video, rounds=args.rounds)
         print(
             f"{model.stem}, frames/s: decoding {speed.decoding:.0f}, with attention "
-            f"{speed.attention:.0f} ({speed.attention / speed.decoding:.2f} of it); decoding and "
+            f"{speed.attention:.0f} ({speed.predicted:.2f} of it); decoding and "
             f"encoding {speed.encoding:.0f}, with an overlay {speed.overlay:.0f} "
-            f"({speed.overlay / speed.encoding:.2f} of it)"
+            f"({speed.drawn:.2f} of it)"
         )
+        if speed.noise:
+            print(f"noisy: {model.stem}: {speed.noise}")
     print("ms from a decoded frame to its map, one thread:")
     for name, latency in measure_frame(args.model, args.video).items():
-        print(f"  {name} {latency.median:.3f}")
+        print(f"  {name} {latency.median:.3f}{latency.noise and f' (noisy: {latency.noise})'}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from uva_tf.evaluation.comparison import compared, interval, to_score
 from uva_tf.evaluation.evaluate import Settings, evaluate
 from uva_tf.evaluation.results import METRICS
 from uva_tf.evaluation.sources import open_source
-from uva_tf.runtime.benchmark import Timing, benchmark, machine
+from uva_tf.runtime.benchmark import Timing, benchmark, machine, noisy
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.outputs import new_file
@@ -210,4 +210,6 @@ def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
     about = ", ".join(f"{key} {value}" for key, value in machine().items())
     with new_file(out / FILE) as path:
         caption = f"`{command}`, {datetime.date.today()}, {about}."
-        path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n")
+        doubts = noisy([row.timing for row in rows])
+        parts = [caption, table(rows), *doubts, agreement_table(rows)]
+        path.write_text("\n\n".join(parts) + "\n")
