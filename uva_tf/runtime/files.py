@@ -23,9 +23,9 @@ def check_file(path: Path, what: str = "file") -> int:
     try:
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):
-            raise InputError(f"{path}: a folder, expected a {what}")
+            raise InputError(f"{path}: a folder in place of a {what}")
         if not stat.S_ISREG(state.st_mode):
-            raise InputError(f"{path}: a pipe or a device, expected a {what}")
+            raise InputError(f"{path}: a pipe or a device in place of a {what}")
         with path.open("rb"):
             return state.st_size
     except OSError as error:
@@ -50,7 +50,7 @@ def check_folder(path: Path, why: str = "") -> None:
         next(path.iterdir(), None)
     except OSError as error:
         if isinstance(error, NotADirectoryError) and path.exists():
-            raise InputError(f"{path}: a file, expected a folder") from None
+            raise InputError(f"{path}: a file in place of a folder") from None
         raise _refused(path, error, "folder", why) from None
 
 

@@ -24,6 +24,7 @@ from uva_tf.models.shipped import load_shipped
 from uva_tf.models.student import Student, build_student, resolution
 from uva_tf.models.teachers import build_teacher
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_file
 from uva_tf.runtime.outputs import new_file
 from uva_tf.training import losses
 from uva_tf.training.devices import is_chief, open_strategy, precision, wait_for_all
@@ -147,6 +148,7 @@ def load_teacher(run: Run, kind: str, size: int) -> keras.Model:
 
 
 def _load(model: keras.Model, path: Path) -> None:
+    check_file(path, "weights of this run")
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
