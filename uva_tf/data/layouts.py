@@ -199,7 +199,8 @@ def _with_table(
         else:
             recordings.append(make(name, files[name], tables[name], path))
     for name in set(tables) - set(files):
-        problem = f"{root / folder}: no file for {name!r} of {path.name}{_but(name, files)}"
+        hint = _but(name, files) or _other_format(root / folder, name, suffixes)
+        problem = f"{root / folder}: no file for {name!r} of {path.name}{hint}"
         recordings.append(unreadable(name, problem))
     for name in set(files) - set(tables):
         problem = f"{files[name]}: without a row in {path.name}{_but(name, tables)}"
@@ -215,6 +216,12 @@ def _but(name: str, others: Iterable[str]) -> str:
         return ""
     case = near[0].casefold() == name.casefold()
     return f", but {near[0]!r}: names " + ("must agree in case" if case else "go without extension")
+
+
+def _other_format(folder: Path, name: str, suffixes: tuple[str, ...]) -> str:
+    """A hint where the name is there in a format that is not read."""
+    found = [path.name for path in folder.iterdir() if path.stem == name and path.suffix]
+    return f", but {min(found)}: expected {', '.join(suffixes)}" if found else ""
 
 
 def _swapped(pairs: list[tuple[Path, Path]]) -> bool:
