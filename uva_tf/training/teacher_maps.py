@@ -69,7 +69,9 @@ def check_maps(folder: Path, weights: Path, dataset: Dataset, pairing: str) -> N
         found = json.loads(content)
         found = {key: found[key] for key in ("resolution", "shards", "teacher", "pairing")}
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{folder / STAMP}: not what made teacher's maps, {remedy}") from None
+        raise InputError(
+            f"{folder}: its {STAMP} says nothing of teacher's maps, {remedy}"
+        ) from None
     for key, now in _stamp(weights, dataset, pairing).items():
         if found[key] != now:
             raise InputError(f"{folder}: made from another {key} ({found[key]}), {remedy}")
