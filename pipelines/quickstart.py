@@ -144,7 +144,7 @@ def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None
         ),
         (
             "Size and speed",
-            f"Frames in turn on this machine, {report.machine_note()}.",
+            f"Frames in turn on this machine, {report.machine_note(timings)}.",
             report.timing_table(timings),
         ),
         report.cost_section(run.config.student),

@@ -204,7 +204,8 @@ BAD = {
         "cut avi": (CLIP, cut, "b.avi: stops after 2 of the 6 frames that it announces"),
         "cut mp4": (CLIP, cut_mp4, "b.mp4: no frame can be read"),
         "link to nowhere": (CLIP, link_to_nowhere, "b.avi"),
-        "nan": (CSV, add("b,3,0,9,nan,10"), f"{CSV} line 8: x is 'nan', expected a number"),
+        "letters": (CSV, add("b,3,0,9,ten,10"), f"{CSV} line 8: x is 'ten', expected a number"),
+        "nobody": (CSV, add("b,,0,9,10,10"), f"{CSV} line 8: observer is empty, expected a name"),
         "row without file": (CLIP, Path.unlink, f"videos: no file for 'b' of {CSV}"),
         "file without row": (CSV, drop_rows, f"b.avi: without a row in {CSV}"),
         "no maps": (MAPS, shutil.rmtree, f"{MAPS}: no such folder, expected a map of every"),
@@ -213,8 +214,12 @@ BAD = {
         "map empty": (f"{MAPS}/000003.png", put(0 * RAMP), f"{MAPS}/000003.png: an empty map"),
     },
     "images": {
-        "cut": ("images/b.png", cut, "images/b.png: not a picture that OpenCV can read"),
-        "huge": ("images/b.png", huge_png, "images/b.png: not a picture that OpenCV can read"),
+        "cut": ("images/b.png", cut, "images/b.png: the file ends before its picture does"),
+        "huge": (
+            "images/b.png",
+            huge_png,
+            "images/b.png: it announces 3600000000 pixels, too many",
+        ),
         "map surplus": (f"{MAPS}/000002.png", put(RAMP), "000002.png: b has no such frame"),
     },
     "dhf1k": {
@@ -228,7 +233,7 @@ BAD = {
             f"{VIDEO_MAPS}/0007.png: 002.AVI has 6 frames only",
         ),
         "one number twice": (VIDEO_MAP, double, "0002.png and 00002.png: one number for two"),
-        "empty file": (VIDEO_MAP, empty, f"{VIDEO_MAP}: not a picture that OpenCV can read"),
+        "empty file": (VIDEO_MAP, empty, f"{VIDEO_MAP}: the file is empty, expected a picture"),
         "16 bits": (VIDEO_MAP, put(GREY16), f"{VIDEO_MAP}: a map of 16 bits, expected 8-bit grey"),
         "transparency": (VIDEO_MAP, put(RGBA), f"{VIDEO_MAP}: a map with transparency (RGBA)"),
         "colour": (VIDEO_MAP, put(noise(HEIGHT, WIDTH, 9)), f"{VIDEO_MAP}: a map in colour"),

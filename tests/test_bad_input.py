@@ -75,8 +75,8 @@ BAD_RECORDINGS = {
     "no column x": (lambda r: change(r, ",x,y", ",ecks,y"), "no column 'x', expected video"),
     "short row": (lambda r: table(r, "one,1,0,200,5\n"), "line 2: fewer fields"),
     "letters": (lambda r: table(r, "one,1,0,200,ten,5\n"), "line 2: x is 'ten', expected a number"),
-    "empty": (lambda r: table(r, "one,1,,200,10,5\n"), "line 2: onset_ms is ''"),
-    "nan": (lambda r: table(r, "one,1,0,200,10,nan\n"), "line 2: y is 'nan'"),
+    "empty": (lambda r: table(r, "one,1,,200,10,5\n"), "no row of 'one' holds gaze (1 rows"),
+    "nan": (lambda r: table(r, "one,1,0,200,10,nan\n"), "no row of 'one' holds gaze (1 rows"),
     "infinity": (lambda r: table(r, "one,1,0,inf,10,5\n"), "line 2: duration_ms is 'inf'"),
     "points outside": (
         lambda r: change(r, ",10,10", ",1000,1000"),

@@ -15,14 +15,17 @@ from uva_tf.config import StudentConfig
 from uva_tf.models.student import build_student
 from uva_tf.models.variants import VARIANTS
 from uva_tf.runtime import benchmark as bench
+from uva_tf.runtime import profile as profiling
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.memory import measure_memory
 from uva_tf.runtime.operators import read_operators
 from uva_tf.runtime.predictor import open_interpreter
 from uva_tf.runtime.profile import delegation, operators_of, profile, profile_table
-from uva_tf.runtime.timing import MatrixProduct, latency, time_in_turn
+from uva_tf.runtime.timing import MatrixProduct, latency, time_in_turn, times
+from uva_tf.runtime.weights import FOLDER, shipped_model
 
+SHIPPED = sorted(path.stem for path in FOLDER.glob("*.tflite"))
 NEVER_WITHIN_XNNPACK = {"CAST", "LOCAL_RESPONSE_NORMALIZATION"}
 
 
@@ -55,10 +58,30 @@ def test_calls_are_timed_in_turn_each_warm():
 
 
 def test_figures_of_known_times():
-    taken = latency(0.5, [n / 1000 for n in range(101)])  # 0, 1, ..., 100 ms
+    taken = latency(0.5, [[n / 1000 for n in range(101)]])  # 0, 1, ..., 100 ms
     assert (taken.first, taken.median, taken.mean) == pytest.approx((500, 50, 50))
     assert (taken.p5, taken.p90, taken.p95, taken.p99) == pytest.approx((5, 90, 95, 99))
     assert taken.std == pytest.approx(np.sqrt((101**2 - 1) / 12))  # of a uniform distribution
+
+
+def test_ratios_are_of_turns_side_by_side():
+    # The machine is ten times slower in some turns, once between the two.
+    a, b = (
+        latency(0, [[factor * ms / 1000] * 4 for factor in factors])
+        for ms, factors in ((2, (1, 10, 1, 10, 10)), (3, (1, 10, 1, 10, 1)))
+    )
+    assert b.median / a.median == pytest.approx(3 / 20)
+    assert times(b, a) == pytest.approx(1.5)
+    assert a.rounds == pytest.approx((2, 20, 2, 20, 20))
+    with pytest.raises(ValueError, match="shorter"):
+        times(a, latency(0, [[1.0]]))
+
+
+def test_a_measurement_whose_spread_says_so_is_noise():
+    quiet = latency(0, [[0.0035] * 9 + [0.015]] * 3)
+    busy = latency(0, [[0.0035] * 4 + [0.015] * 6] * 3)
+    assert quiet.noise == ""
+    assert busy.noise == "p5 3.500, median 15.000: the machine was busy, run again"
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +123,27 @@ def test_a_timing_relates_a_file_to_the_first_and_to_the_peak(files, monkeypatch
     assert (step.frames_per_second, step.load) == pytest.approx((500, 250))
     assert step.kilobytes == files[0].stat().st_size / 1000
     assert step.gmacs == pytest.approx(step.multiply_adds / 0.002 / 1e9)
+    assert bench.noisy([step, pair]) == []
+    assert "rounds" not in bench.flat(step)
     # The product does 256^3 multiply-adds in 1 ms.
     assert step.of_peak == pytest.approx(step.multiply_adds / 0.002 / (256**3 / 0.001))
+
+
+def test_a_busy_machine_is_told_of_under_the_table(files, monkeypatch):
+    time = FakeTime()
+    monkeypatch.setattr(bench, "Call", FakeCall)
+    monkeypatch.setattr(FakeCall, "clock", time, raising=False)
+    ticks = iter(range(10**6))
+
+    def clock():  # which something else moves on, but for every fifth call
+        tick = next(ticks)
+        time.now += 0.012 * (tick % 2 and tick // 2 % 5 > 0)
+        return time.now
+
+    (step,) = bench.benchmark(files[:1], [1], rounds=3, runs=20, clock=clock)
+    assert step.median > 13
+    text = bench.table([step])
+    assert "noisy: step.tflite, 1 thread(s), XNNPACK on: p5 2.000, median 14.000: the" in text
 
 
 def test_operators_cost_what_is_counted_by_hand(files):
@@ -187,6 +229,48 @@ def test_a_profile_shares_out_the_whole_time(files):
     text = profile_table(shares, top=3)
     assert len(text.splitlines()) == 5
     assert f"all {len(operators)} operators" in text
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_file_has_a_profile(name, monkeypatch):
+    monkeypatch.setattr(profiling, "ROUNDS", 1)
+    monkeypatch.setattr(profiling, "RUNS", 1)
+    operators = operators_of(shipped_model(name))
+    shares = profile(operators)
+    assert {share.operator for share in shares} == set(operators)
+    assert sum(share.share for share in shares) == pytest.approx(1)
+    unpacked = [share for share in shares if not share.microseconds]
+    # float16 constants are unpacked on loading: XNNPACK has nothing left to run of them.
+    assert {share.operator.name for share in unpacked} == (
+        {"DEQUANTIZE"} if "fp16" in name else set()
+    )
+    assert bool(unpacked) == ("fp16" in name)
+    *_, told = profile_table(shares, top=3).splitlines()
+    if unpacked:
+        assert told.startswith("not timed, for XNNPACK unpacks constants once on loading: ")
+        assert told.endswith(f": {len(unpacked)} DEQUANTIZE")
+    else:
+        assert f"all {len(operators)} operators" in told
+
+
+def test_an_operator_that_does_not_run_alone_is_listed_with_the_reason(files, monkeypatch):
+    monkeypatch.setattr(profiling, "ROUNDS", 1)
+    operators = operators_of(files[0])[:4]
+    opened = profiling.open_interpreter
+    refused = {operators[1].alone(): (True,), operators[2].alone(): (True, False)}
+
+    def refuse(content, threads, *, delegate):
+        if delegate in refused.get(content, ()):
+            raise RuntimeError("Node number 1\nfailed")
+        return opened(content, threads, delegate=delegate)
+
+    monkeypatch.setattr(profiling, "open_interpreter", refuse)
+    shares = {share.operator: share for share in profile(operators)}
+    assert [bool(shares[one].microseconds) for one in operators] == [True, True, False, True]
+    text = profile_table(list(shares.values()), top=9)
+    assert "3 of 4 operators, each alone" in text
+    assert f"timed without XNNPACK (Node number 1 failed): 1 {operators[1].name}" in text
+    assert f"for it does not run alone (Node number 1 failed): 1 {operators[2].name}" in text
 
 
 def test_memory_holds_at_least_the_weights(files):

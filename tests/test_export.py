@@ -8,18 +8,22 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from conftest import noise
 from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.calibration import calibration_pairs, step_inputs
 from uva_tf.compression.export import _endpoint, convert, to_tflite
 from uva_tf.compression.lower import lower
 from uva_tf.compression.recipes import FLOAT
-from uva_tf.config import PRESETS
+from uva_tf.config import PRESETS, DataConfig
+from uva_tf.data.prepare import prepare
+from uva_tf.data.records import read_records
 from uva_tf.evaluation.sources import keras_source, student_source
 from uva_tf.models.student import build_student
 from uva_tf.runtime.errors import ExportError, InputError
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.video import VideoWriter
 from uva_tf.training.provenance import origin
 from uva_tf.training.run import Run
 
@@ -130,7 +134,7 @@ def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shar
     assert (manifest.resolution, manifest.pairing) == (32, "previous")
     assert manifest.state["scale"] > 0
     # On frames drawn apart from those that it was calibrated on.
-    assert manifest.metrics["frames"] == 50
+    assert manifest.metrics["with_float"]["mean_cc"] > 0.9
     assert manifest.metrics["with_float"]["mean_cc"] > 0.9
     assert manifest.metrics["with_reference_kernels"]["mean_cc"] > 0.95
     assert "uint8" in manifest.output
@@ -235,6 +239,51 @@ def test_calibration_draws_neighbouring_training_frames_by_seed(shards):
     other, _ = calibration_pairs([shards], seed=6)
     assert names == again != other
     assert all(one.shape == two.shape for one, two in pairs)
+
+
+def test_where_nothing_moves_calibration_moves_the_camera(photographs, shards):
+    names, pairs = calibration_pairs([photographs], seed=5)
+    again, repeated = calibration_pairs([photographs], seed=5)
+    assert names == again
+    assert {name.split("/")[1] for name in names} == {"a", "b", "c"}
+    for (one, two), same in zip(pairs, repeated, strict=True):
+        np.testing.assert_array_equal([one, two], same)
+        assert one.shape == two.shape == (64, 64, 3)
+        assert one.dtype == two.dtype == np.uint8
+    moved = np.mean([np.abs(one.astype(int) - two).mean() for one, two in pairs])
+    # Noise a few pixels further on is other noise, a third of the range away; photographs alike.
+    assert moved > 5
+    # Beside clips, photographs are what they were: shipped files were made so.
+    _, mixed = calibration_pairs([photographs, shards], seed=5)
+    own = {frame.tobytes(): frame for frame, other in mixed if np.array_equal(frame, other)}
+    stored = {record.frame.tobytes() for record in stored_frames(photographs)}
+    assert len(own.keys() & stored) == 3
+
+
+def stored_frames(dataset):
+    return [record for shard in dataset.shards for record in read_records(dataset, shard)]
+
+
+@pytest.mark.parametrize("form", ["step", pytest.param("pair", marks=pytest.mark.slow)])
+def test_photographs_alone_make_an_integer_file(tmp_path, photographs, form):
+    keras.utils.set_random_seed(1)
+    config = replace(SMOKE, data=(str(photographs.folder),))
+    run = Run.create(tmp_path / "run", config)
+    build_student(config.student).pair.save(run.student)
+    manifest = convert(run, "int8", form, tmp_path / "model.tflite")
+    assert manifest.metrics["with_float"]["mean_cc"] > 0.9
+    assert len(Predictor(tmp_path / "model.tflite").step(noise(48, 64, seed=1))) == 32
+
+
+def test_clips_of_one_frame_are_calibrated_as_photographs_are(clips_root, tmp_path):
+    root = clips_root([("clip", 1, 0, 40, 10, 10)], frames=1)
+    picture = np.random.default_rng(1).integers(0, 256, (36, 64, 3), dtype=np.uint8)
+    with VideoWriter(tmp_path / "noise.mp4", 25, 64, 36) as video:
+        video.write(picture)
+    (tmp_path / "noise.mp4").replace(root / "videos" / "clip.mp4")
+    dataset = prepare("gaze", root, tmp_path / "still", DataConfig(64))
+    _, pairs = calibration_pairs([dataset], seed=5, count=4)
+    assert all(not np.array_equal(one, two) for one, two in pairs)
 
 
 def test_calibration_takes_the_state_to_the_top_that_is_asked_for(student, noise_pairs):

@@ -306,6 +306,14 @@ def rescale(content, name, largest):
     return edit(content, change)
 
 
+def test_calibration_on_what_does_not_move_is_the_cause_named(student, noise_pairs):
+    still = [(frame, frame) for frame, _ in noise_pairs(4)]
+    content = to_tflite(student, "int8", "step", still)
+    words = r"\(layer (change|motion)\).*It sees the change .* clips in which something moves$"
+    with pytest.raises(ExportError, match=words):
+        check_file(content, "step", integer=True)
+
+
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

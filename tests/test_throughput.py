@@ -41,7 +41,18 @@ def test_a_rate_is_the_median_of_its_turns(clip, monkeypatch):
     ticks = iter([0, 1, 0, 1, 0, 1, 0, 1] + [0, 5] * 4 + [0, 2.5] * 4)  # seconds of three rounds
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(ticks))
     measured = throughput.measure_video(shipped_model(), clip, rounds=3)
-    assert dataclasses.astuple(measured) == (FRAMES / 2.5,) * 4
+    assert dataclasses.astuple(measured) == (*(FRAMES / 2.5,) * 4, 1, 1, 2.5)
+    assert "fastest turn was 2.5 times the median: the machine was busy" in measured.noise
+
+
+def test_shares_are_of_turns_side_by_side(clip, monkeypatch):
+    # Seconds of each work: the second turn is slow, the third from its second work on.
+    turns = [(1, 2, 1, 4), (2, 4, 2, 8), (1, 4, 2, 8)]
+    ticks = iter([tick for turn in turns for seconds in turn for tick in (0, seconds)])
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(ticks))
+    measured = throughput.measure_video(shipped_model(), clip, rounds=3)
+    assert (measured.predicted, measured.drawn) == (0.5, 0.25)
+    assert measured.attention / measured.decoding == 0.25
 
 
 def test_spectral_residual_is_timed_where_it_is_installed(clip, monkeypatch):

@@ -40,14 +40,17 @@ def main(argv: list[str] | None = None) -> None:
         speed = measure_video(model, args.video, rounds=args.rounds)
         line = (
             f"{model.stem}, frames/s: decoding {speed.decoding:.0f}, with attention "
-            f"{speed.attention:.0f} ({speed.attention / speed.decoding:.2f} of it); decoding and "
+            f"{speed.attention:.0f} ({speed.predicted:.2f} of it); decoding and "
             f"encoding {speed.encoding:.0f}, with an overlay {speed.overlay:.0f} "
-            f"({speed.overlay / speed.encoding:.2f} of it)"
+            f"({speed.drawn:.2f} of it)"
         )
         show(line, kept=False)
+        if speed.noise:
+            show(f"noisy: {model.stem}: {speed.noise}", kept=False)
     print("ms from a decoded frame to its map, one thread:")
     for name, latency in measure_frame(args.model, args.video).items():
-        show(f"  {name} {latency.median:.3f}", kept=False)
+        doubt = latency.noise and f" (noisy: {latency.noise})"
+        show(f"  {name} {latency.median:.3f}{doubt}", kept=False)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from uva_tf.compression.recipes import Calibration
+from uva_tf.config import AugmentConfig
+from uva_tf.data import augment
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.records import read_records
 from uva_tf.models.maps import normalise
@@ -23,6 +26,10 @@ def calibration_pairs(
     datasets: Sequence[Dataset], seed: int, count: int = CALIBRATION_PAIRS
 ) -> tuple[list[str], list[Pair]]:
     """Draw neighbouring frames from the train splits, the same ones for the same seed.
+
+    A photograph has no neighbour and is paired with itself. Where nothing moves in any pair, as
+    with photographs alone, the layer that sees changes would see zeros only: then each pair is
+    two views of its frame by a moving camera, as in training.
 
     Returns:
         Names `dataset/video/index` of the drawn frames, and the pairs.
@@ -41,7 +48,24 @@ def calibration_pairs(
             previous = record
         names.append(f"{dataset.folder.name}/{record.video}/{record.index}")
         pairs.append((record.frame, previous.frame))
+    # Not of photographs among clips: the files that were made of both would change.
+    if all(np.array_equal(frame, previous) for frame, previous in pairs):
+        pairs = [_moved(frame, rng) for frame, _ in pairs]
     return names, pairs
+
+
+def _moved(frame: np.ndarray, rng: np.random.Generator) -> Pair:
+    """Two views of a frame by a camera that moves and zooms a little."""
+    motion, size = AugmentConfig().camera_motion, len(frame)
+    draws = augment.Draws.of(tf.constant(rng.integers(2**31, size=2)), 1)
+    side = 1 - 2 * motion  # so that there is room to move
+    first = tf.concat([(1 - side) * draws.crop[:, :2], [[side]]], axis=1)
+    views = [
+        augment.crop_pictures(frame[None], crop, tf.constant([False]), size)[0]
+        for crop in (first, augment.move_camera(first, motion, draws.camera))
+    ]
+    one, two = (np.rint(view.numpy()).astype(np.uint8) for view in views)
+    return one, two
 
 
 def step_inputs(

@@ -27,6 +27,9 @@ from uva_tf.runtime.trial import failure
 
 LARGEST_REQUANTISATION = 256  # XNNPACK refuses scales from here on
 MOST_NAMED = 4
+# Layers of the student that see what changes between frames, and nothing where nothing does.
+CHANGES = ("(layer change)", "(layer motion)")
+MOVE = "It sees the change between frames: train and calibrate on clips in which something moves"
 
 TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
 FLOATS = {"FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16"}
@@ -214,12 +217,18 @@ def _check_requantisation(model: Any) -> None:
             scales = taken[0] * weights / given[0]
         refused = ~(scales < LARGEST_REQUANTISATION)
         if refused.any():
+            at = _at(model, operator)
+            cause = (
+                MOVE
+                if at.endswith(CHANGES)
+                else "As a rule its output is all but constant, such as a dead ReLU's in a "
+                "channel attention's bottleneck: train longer, with another seed or a lower "
+                "learning rate, or calibrate on frames that reach it"
+            )
             raise ExportError(
-                f"{_at(model, operator)} has a requantisation scale of {np.max(scales):.4g} in "
-                f"{refused.sum()} of {len(scales)} channels; XNNPACK refuses files with "
-                f"{LARGEST_REQUANTISATION} or more. As a rule its output is all but constant, "
-                f"such as a dead ReLU's in a channel attention's bottleneck: train longer, with "
-                f"another seed or a lower learning rate, or calibrate on frames that reach it"
+                f"{at} has a requantisation scale of {np.max(scales):.4g} in {refused.sum()} of "
+                f"{len(scales)} channels; XNNPACK refuses files with {LARGEST_REQUANTISATION} or "
+                f"more. {cause}"
             )
 
 
@@ -246,10 +255,12 @@ def _check_delegation(model: Any, content: bytes, integer: bool, left: Collectio
     within = sum(operator_name(model, one) in left for one in kept)
     most = 1 + unpacked + within
     if refused or not 1 <= taken.parts <= most:
-        told = _listed([_at(model, one) for one in refused]) or "none that it leaves alone too"
+        named = [_at(model, one) for one in refused]
+        still = integer and named and all(at.endswith(CHANGES) for at in named)
         raise ExportError(
             f"XNNPACK runs the model in {taken.parts} pieces, at most {most} expected; LiteRT's "
-            f"slower kernels run {told}: build the layer of operators that XNNPACK runs"
+            f"slower kernels run {_listed(named) or 'none that it leaves alone too'}"
+            + (f". {MOVE}" if still else ": build the layer of operators that XNNPACK runs")
         )
 
 

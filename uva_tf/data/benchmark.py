@@ -6,7 +6,9 @@ python -m uva_tf.data.benchmark --data SHARDS
 from __future__ import annotations
 
 import os
+from operator import truediv
 from pathlib import Path
+from statistics import median
 
 from uva_tf.command import Parser, command, number, progress, start
 
@@ -32,11 +34,12 @@ def main(argv: list[str] | None = None) -> None:
         f"examples/s, medians of {args.rounds} turns: batch {BATCH}, {VARIANT}, frames stored at "
         f"{datasets[0].size} px, {os.cpu_count()} processors"
     )
-    for name, rate in rates.items():
-        print(f"{name:44}{rate:8.0f}")
+    for name, turns in rates.items():
+        print(f"{name:44}{median(turns):8.0f}")
+    # Of turns side by side: what slows the machine for a while slows both.
     pipeline, decode, step = rates.values()
-    print(f"pipeline / training step {pipeline / step:.1f}")
-    print(f"pipeline / bare decode   {pipeline / decode:.2f}")
+    print(f"pipeline / training step {median(map(truediv, pipeline, step)):.1f}")
+    print(f"pipeline / bare decode   {median(map(truediv, pipeline, decode)):.2f}")
 
 
 if __name__ == "__main__":

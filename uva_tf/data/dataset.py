@@ -10,7 +10,10 @@ from pathlib import Path
 from uva_tf import __version__
 from uva_tf.config import DataConfig
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_file, check_folder, read_input
 from uva_tf.runtime.outputs import refuse_undecodable
+
+MOST_BYTES = 2**30  # of an index
 
 
 @dataclass(frozen=True)
@@ -96,19 +99,22 @@ def open_dataset(folder: Path, *, verify: bool = True) -> Dataset:
     Raises InputError if the folder is no prepared dataset or a shard has changed.
     """
     path = folder / "index.json"
-    if not path.is_file():
+    check_folder(folder)
+    if not path.exists():
         raise InputError(f"{folder}: no index.json, expected a folder written by prepare.py")
     refuse_undecodable(folder)
+    content = read_input(path, MOST_BYTES, "index")
     try:
-        dataset = _from_index(folder, json.loads(path.read_text()))
+        dataset = _from_index(folder, json.loads(content))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path}: not an index of this version ({error}), run prepare.py again"
         ) from None
     for shard in dataset.shards:
         file = folder / shard.file
-        if not file.is_file() or (verify and file_sha256(file) != shard.sha256):
-            raise InputError(f"{file} is missing or was changed since prepare.py wrote it")
+        check_file(file, "shard, remove the folder and run prepare.py again")
+        if verify and file_sha256(file) != shard.sha256:
+            raise InputError(f"{file}: changed since prepare.py wrote it, run prepare.py again")
     return dataset
 
 

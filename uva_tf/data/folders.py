@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_folder, is_hidden, listed
 
 
 def files_by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """Files by name without suffix, in sorted order."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, the layout needs it")
+    check_folder(folder, ", the layout needs it")
     files: dict[str, Path] = {}
     for path in listed(folder, suffixes):
         if path.stem in files:
@@ -19,22 +19,10 @@ def files_by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     return files
 
 
-def listed(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """A folder's files of some suffixes, sorted; those that systems hide are not listed."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    )
-
-
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, the layout needs it")
-    # Not those that archives and storage systems add.
-    hidden = (".", "__", "@")
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden))
+    check_folder(folder, ", the layout needs it")
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path))
 
 
 def numbered_files(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> dict[int, Path]:
@@ -42,8 +30,6 @@ def numbered_files(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> dict
 
     Raises InputError for a file of another clip and for two of one number.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
     by_number: dict[int, Path] = {}
     start = f"{prefix}_".replace("-", "_") if prefix else ""
     for path in listed(folder, suffixes):

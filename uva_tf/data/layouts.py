@@ -10,13 +10,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.data import readers, synthetic
-from uva_tf.data.folders import files_by_name, listed, subfolders
+from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
-from uva_tf.data.tables import SPLITS, FixationTable, read_fixations, some
+from uva_tf.data.tables import (
+    SPLITS,
+    FixationTable,
+    matched,
+    read_fixations,
+    some,
+    without_suffix,
+)
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import listed
 from uva_tf.runtime.pictures import IMAGE_SUFFIXES
 from uva_tf.runtime.video import VIDEO_SUFFIXES
 
@@ -177,6 +186,12 @@ def _with_table(
     path = root / "fixations.csv"
     tables, problems = read_fixations(path, columns[0], columns[1:])
     files = files_by_name(root / folder, suffixes)
+    meant = matched(tables, files)
+    if any(without_suffix(name) != name for name in meant):
+        note = f"names in {path.name} were taken without their extension"
+        tables = {name: replace(one, notes=(*one.notes, note)) for name, one in tables.items()}
+    tables = {meant.get(name, name): table for name, table in tables.items()}
+    problems = {meant.get(name, name): problem for name, problem in problems.items()}
     recordings = []
     for name in set(files) & set(tables):
         if name in problems:
@@ -184,7 +199,8 @@ def _with_table(
         else:
             recordings.append(make(name, files[name], tables[name], path))
     for name in set(tables) - set(files):
-        problem = f"{root / folder}: no file for {name!r} of {path.name}{_but(name, files)}"
+        hint = _but(name, files) or _other_format(root / folder, name, suffixes)
+        problem = f"{root / folder}: no file for {name!r} of {path.name}{hint}"
         recordings.append(unreadable(name, problem))
     for name in set(files) - set(tables):
         problem = f"{files[name]}: without a row in {path.name}{_but(name, tables)}"
@@ -193,9 +209,19 @@ def _with_table(
 
 
 def _but(name: str, others: Iterable[str]) -> str:
-    """A hint where the name is there in another case."""
-    near = sorted(other for other in others if other.casefold() == name.casefold())
-    return f", but {near[0]!r}: names must agree in case" if near else ""
+    """A hint where the name is there in another case, or with an extension."""
+    plain = without_suffix(name).casefold()
+    near = sorted(other for other in others if without_suffix(other).casefold() == plain)
+    if not near:
+        return ""
+    case = near[0].casefold() == name.casefold()
+    return f", but {near[0]!r}: names " + ("must agree in case" if case else "go without extension")
+
+
+def _other_format(folder: Path, name: str, suffixes: tuple[str, ...]) -> str:
+    """A hint where the name is there in a format that is not read."""
+    found = [path.name for path in folder.iterdir() if path.stem == name and path.suffix]
+    return f", but {min(found)}: expected {', '.join(suffixes)}" if found else ""
 
 
 def _swapped(pairs: list[tuple[Path, Path]]) -> bool:

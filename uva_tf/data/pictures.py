@@ -5,6 +5,7 @@ Untrusted: sizes are looked at before a file is unpacked.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ from scipy.io import loadmat, whosmat
 from uva_tf.data.gaze import Fixations
 from uva_tf.data.recordings import to_unit
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import read_input
+from uva_tf.runtime.kinds import kind_of
 from uva_tf.runtime.pictures import MOST_BYTES, MOST_PIXELS, decode
 
 # Maps of fixations: JPEG would add some of its own.
@@ -105,15 +108,16 @@ def _pairs(part: np.ndarray, path: Path) -> np.ndarray:
 
 def _read_mat(path: Path, name: str) -> np.ndarray:
     """One variable of a MATLAB file; nothing else of it is unpacked."""
+    content = read_input(path, MOST_BYTES, "map")
+    if not content:
+        raise InputError(f"{path}: the file is empty, expected a MATLAB file")
     try:
-        shapes = {variable: shape for variable, shape, _ in whosmat(str(path))}
+        shapes = {variable: shape for variable, shape, _ in whosmat(io.BytesIO(content))}
         if name not in shapes:
             raise InputError(f"{path}: no variable {name}, it has {', '.join(shapes) or 'none'}")
         if np.prod(shapes[name], dtype=float) > MOST_PIXELS:
             raise InputError(f"{path}: {name} is {shapes[name]}, larger than any picture")
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path}: larger than any map")
-        value = loadmat(str(path), variable_names=[name])[name]
+        value = loadmat(io.BytesIO(content), variable_names=[name])[name]
         if not isinstance(value, np.ndarray):
             raise InputError(f"{path}: {name} is sparse, save it with full()")
         return value
@@ -122,4 +126,6 @@ def _read_mat(path: Path, name: str) -> np.ndarray:
     except NotImplementedError:
         raise InputError(f"{path}: a MATLAB 7.3 file, save it with -v7") from None
     except Exception as error:  # whatever a broken file makes SciPy raise
-        raise InputError(f"{path}: not a MATLAB file that SciPy can read ({error})") from None
+        kind = kind_of(content)
+        told = f"it is {kind}" if kind and "MATLAB" not in kind else str(error).partition("\n")[0]
+        raise InputError(f"{path}: not a MATLAB file that SciPy can read ({told})") from None

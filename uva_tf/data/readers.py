@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from uva_tf.data.folders import check_joined, listed, numbered_files
+from uva_tf.data.folders import check_joined, numbered_files
 from uva_tf.data.gaze import Fixations
 from uva_tf.data.pictures import (
     FIXATION_SUFFIXES,
@@ -18,9 +18,11 @@ from uva_tf.data.pictures import (
     read_picture,
     read_salicon_gaze,
 )
-from uva_tf.data.recordings import NOWHERE, OUTSIDE, REPEATED, Recording, Sample, to_unit
+from uva_tf.data.plausible import SAMPLES, are_samples, check_pixels, check_times
+from uva_tf.data.recordings import NOWHERE, OUTSIDE, Recording, Sample, to_unit
 from uva_tf.data.tables import FixationTable
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import listed
 from uva_tf.runtime.pictures import IMAGE_SUFFIXES
 from uva_tf.runtime.video import VideoReader
 
@@ -29,15 +31,16 @@ NOBODY = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
 
 def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording:
     """A video whose fixations are rows of a table, in milliseconds and pixels."""
-    left_out = Counter({REPEATED: table.repeated})
+    left_out, notes = table.left_out.copy(), list(table.notes)
+    onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
+    if are_samples(duration):
+        notes.append(SAMPLES)
 
     def read() -> Iterator[Sample]:
         with VideoReader(path, threads=1) as video:
-            x, y = table.columns["x"], table.columns["y"]
-            points, inside = to_unit(x, y, video.width, video.height, path)
+            points, inside = _to_unit(table, video.width, video.height, path)
             left_out[OUTSIDE] = int((~inside).sum())
-            onset = table.columns["onset_ms"]
-            end = onset + table.columns["duration_ms"]
+            end = onset + duration
             seen = np.zeros_like(inside)
             for index, frame in _whole(video, path):
                 starts, ends = (index - 1) * 1000 / video.rate, index * 1000 / video.rate
@@ -45,24 +48,24 @@ def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording
                 active = inside & (onset < ends) & ((end > starts) | (onset >= starts))
                 seen |= active
                 yield Sample(index, frame, Fixations(points[active], table.observers[active]))
+            check_times(onset, duration, ends, path)
             left_out[NOWHERE] = int((inside & ~seen).sum())
 
-    return Recording(name, False, read, (path, source), left_out=left_out)
+    return Recording(name, False, read, (path, source), left_out=left_out, notes=notes)
 
 
 def photograph(name: str, path: Path, table: FixationTable, source: Path) -> Recording:
     """A photograph whose fixations are rows of a table, in pixels."""
-    left_out = Counter({REPEATED: table.repeated})
+    left_out, notes = table.left_out.copy(), list(table.notes)
 
     def read() -> Iterator[Sample]:
         picture = read_picture(path)
         height, width = picture.shape[:2]
-        x, y = table.columns["x"], table.columns["y"]
-        points, inside = to_unit(x, y, width, height, path)
+        points, inside = _to_unit(table, width, height, path)
         left_out[OUTSIDE] = int((~inside).sum())
         yield Sample(1, picture, Fixations(points[inside], table.observers[inside]))
 
-    return Recording(name, True, read, (path, source), left_out=left_out)
+    return Recording(name, True, read, (path, source), left_out=left_out, notes=notes)
 
 
 def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
@@ -141,6 +144,15 @@ def salicon_picture(name: str, path: Path, mat: Path, split: str) -> Recording:
         yield Sample(1, picture, fixations)
 
     return Recording(name, True, read, (path, mat), split=split, left_out=left_out)
+
+
+def _to_unit(
+    table: FixationTable, width: int, height: int, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """A table's places as shares of the frame, and which of them lie inside it."""
+    x, y = table.columns["x"], table.columns["y"]
+    check_pixels(x, y, width, height, path)
+    return to_unit(x, y, width, height, path)
 
 
 def _whole(video: VideoReader, path: Path) -> Iterator[tuple[int, np.ndarray]]:

@@ -19,6 +19,8 @@ MOST_OUTSIDE = 0.1
 OUTSIDE = "fixations outside the frame"
 NOWHERE = "fixations in no frame, such as after the last"
 REPEATED = "rows that repeat another"
+MISSING = "rows without gaze (a cell is empty, NaN or NA)"
+LOST = "rows at exactly 0,0, as of lost tracking"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,18 @@ def to_unit(
     outside = int((~inside).sum())
     if outside > MOST_OUTSIDE * len(x):
         raise InputError(
-            f"{name}: {outside} of {len(x)} fixations lie outside the {width}x{height} frame, "
-            "expected x and y in pixels of this file"
+            f"{name}: {outside} of {len(x)} fixations lie outside the {width}x{height} frame, x "
+            f"is {x.min():g} to {x.max():g} and y {y.min():g} to {y.max():g}, expected pixels of "
+            f"this file{_lost(x[~inside], y[~inside])}"
         )
     return np.stack([x / width, y / height], axis=1).astype(np.float32), inside
+
+
+def _lost(x: np.ndarray, y: np.ndarray) -> str:
+    """A hint where most places outside the frame are one and the same."""
+    places, counts = np.unique(np.stack([x, y]), axis=1, return_counts=True)
+    (column, row), most = places[:, counts.argmax()], int(counts.max())
+    if most < 2 or 2 * most < len(x):
+        return ""
+    told = f"{most} of them lie at exactly {column:g},{row:g}, as of lost tracking"
+    return f"; {told}: leave such rows out"

@@ -1,19 +1,37 @@
-"""Tables of fixations and splits: comma-separated values with a line of names."""
+"""Tables of fixations and splits: comma-separated values with a line of names.
+
+A table is read in steps: its text, what stands between cells, its rows, their numbers. What
+had to be guessed on the way is said in `notes`, and what was left out is counted.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from uva_tf.data.recordings import LOST, MISSING, REPEATED
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import read_input
+from uva_tf.runtime.pictures import IMAGE_SUFFIXES
+from uva_tf.runtime.video import VIDEO_SUFFIXES
 
 SPLITS = ("train", "val", "test")
+MOST_BYTES = 2**31  # of a table
+SEPARATORS = (",", ";", "\t", "|")
+# What trackers and spreadsheets write where there is no value, in lower case.
+NO_VALUE = {"", "-", "--", ".", "#n/a", "-nan", "<na>", "n/a", "na", "nan", "none", "null"}
+# One fixation may lie in the very corner; several at exactly 0,0 are a tracker that saw no eye.
+LEAST_LOST = 2
 
 
 @dataclass(frozen=True)
@@ -23,12 +41,14 @@ class FixationTable:
     Attributes:
         observers: `[n]` int32, numbered as they come in the file.
         columns: `[n]` float64 by the column's name.
-        repeated: rows left out because they are another row over again.
+        left_out: why and how many rows were left out.
+        notes: what was guessed to make sense of the file.
     """
 
     observers: np.ndarray
     columns: dict[str, np.ndarray]
-    repeated: int
+    left_out: Counter = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
 
 
 def read_fixations(
@@ -48,29 +68,57 @@ def read_fixations(
     values: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     observers: dict[str, list[int]] = defaultdict(list)
     seen: dict[str, set] = defaultdict(set)
-    repeated: dict[str, int] = defaultdict(int)
+    left_out: dict[str, Counter] = defaultdict(Counter)
     problems: dict[str, str] = {}
     numbering: dict[str, int] = {}
-    for line, row in _rows(path, (key, "observer", *numbers)):
-        name, whole = row[key], tuple(map(str, row.values()))
+    table = _open_table(path, (key, "observer", *numbers))
+    for line, row, whole in table.rows:
+        name, observer = row[key], row["observer"]
+        if not name:
+            raise InputError(f"{path} line {line}: no name in the column {key!r}")
         if whole in seen[name]:
-            repeated[name] += 1
+            left_out[name][REPEATED] += 1
             continue
         seen[name].add(whole)
+        cells = [(column, row[column]) for column in numbers]
+        if any(cell.lower() in NO_VALUE for _, cell in cells):
+            left_out[name][MISSING] += 1
+            continue
         try:
-            values[name].append(tuple(_number(row[c], c, path, line) for c in numbers))
+            if not observer:
+                raise InputError(f"{path} line {line}: observer is empty, expected a name")
+            values[name].append(tuple(_number(*cell, table, line) for cell in cells))
         except InputError as error:
             problems.setdefault(name, str(error))
             continue
-        observers[name].append(numbering.setdefault(row["observer"], len(numbering)))
+        observers[name].append(numbering.setdefault(observer, len(numbering)))
     if not seen:
         raise InputError(f"{path}: no fixation in it")
     tables = {}
+    lost = _lost(values, numbers)
     for name in seen:
-        rows = np.array(values[name], float).reshape(-1, len(numbers))
+        rows = np.array(values[name], float).reshape(-1, len(numbers))[~lost[name]]
+        left_out[name][LOST] += int(lost[name].sum())
+        if not len(rows) and name not in problems:
+            counts = ", ".join(f"{n} {why}" for why, n in left_out[name].items() if n)
+            problems[name] = f"{path}: no row of {name!r} holds gaze ({counts})"
         columns = dict(zip(numbers, rows.T, strict=True))
-        tables[name] = FixationTable(np.array(observers[name], np.int32), columns, repeated[name])
+        people = np.array(observers[name], np.int32)[~lost[name]]
+        tables[name] = FixationTable(people, columns, left_out[name], tuple(table.notes))
     return tables, problems
+
+
+def _lost(
+    values: dict[str, list[tuple[float, ...]]], numbers: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """By recording, which rows lie at exactly 0,0: none if that is a single one of the table."""
+    lost = {}
+    for name, rows in values.items():
+        places = [[row[numbers.index(axis)] for axis in ("x", "y")] for row in rows]
+        lost[name] = ~np.array(places, float).reshape(-1, 2).any(axis=1)
+    if sum(int(rows.sum()) for rows in lost.values()) < LEAST_LOST:
+        lost = {name: np.zeros_like(rows) for name, rows in lost.items()}
+    return defaultdict(lambda: np.zeros(0, bool), lost)
 
 
 def read_split(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:
@@ -79,13 +127,16 @@ def read_split(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -
     Raises InputError unless it gives each of `names` one split and names nothing else,
     but what is `optional`.
     """
+    rows = list(_open_table(path, ("name", "split")).rows)
+    meant = matched([row["name"] for _, row, _ in rows], {*names, *optional})
     split: dict[str, str] = {}
-    for line, row in _rows(path, ("name", "split")):
+    for line, row, _ in rows:
+        name = meant.get(row["name"], row["name"])
         if row["split"] not in SPLITS:
             raise InputError(
                 f"{path} line {line}: split {row['split']!r}, expected {', '.join(SPLITS)}"
             )
-        if split.setdefault(row["name"], row["split"]) != row["split"]:
+        if split.setdefault(name, row["split"]) != row["split"]:
             raise InputError(f"{path} line {line}: {row['name']!r} is in two splits")
     if missing := sorted(set(names) - set(split)):
         raise InputError(f"{path}: {some(missing)} of the dataset not listed, add a row for each")
@@ -94,43 +145,162 @@ def read_split(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -
     return split
 
 
+def matched(listed: Iterable[str], files: Collection[str]) -> dict[str, str]:
+    """Names of a table that are a file's but for their extension or the form of their accents.
+
+    Args:
+        files: names of files, without extension.
+
+    Returns:
+        The file's name by the table's; not of names that are a file's already, nor where two
+        of the table or two files would be one.
+    """
+    listed = set(listed)
+    forms: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        forms[_composed(file)].append(file)
+    meant = {name: forms.get(_composed(without_suffix(name)), []) for name in listed}
+    meant |= {name: forms[_composed(name)] for name in listed if _composed(name) in forms}
+    counts = Counter(name for found in meant.values() for name in found)
+    return {
+        name: found[0]
+        for name, found in meant.items()
+        if len(found) == 1 and counts[found[0]] == 1 and found[0] != name
+    }
+
+
+def without_suffix(name: str) -> str:
+    """A file's name without the extension of a video or a picture."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES else name
+
+
 def some(names: Sequence[object]) -> str:
     """A few names of a list that may be long."""
     shown = ", ".join(str(name) for name in names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table with their line numbers; InputError if a column is not there."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        try:
-            for column in columns:
-                if column not in (reader.fieldnames or ()):
-                    raise InputError(
-                        f"{path}: no column {column!r}, "
-                        f"expected {', '.join(columns)} in the first line"
-                    )
-            for row in reader:
-                if None in row or any(value is None for value in row.values()):
-                    number = "more" if None in row else "fewer"
-                    raise InputError(
-                        f"{path} line {reader.line_num}: {number} fields than the first"
-                    )
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise InputError(f"{path}: not a table of comma-separated values ({error})") from None
+class _Table(NamedTuple):
+    """A table's rows, each with its line number, its wanted cells by name, and all its cells."""
+
+    path: Path
+    separator: str
+    rows: Iterator[tuple[int, dict[str, str], tuple[str, ...]]]
+    notes: list[str]
 
 
-def _number(text: str, column: str, path: Path, line: int) -> float:
+def _open_table(path: Path, columns: tuple[str, ...]) -> _Table:
+    """Read a table; InputError if a column is not there. Rows are checked as they are taken."""
+    text, encoding = _text(path)
+    separator = _separator(text, columns)
+    guessed = [] if separator == "," else [f"with {separator!r} between cells"]
+    guessed += [f"as {encoding}"] if encoding != "utf-8" else []
+    notes = [f"{path.name} was read {' and '.join(guessed)}"] if guessed else []
+    return _Table(path, separator, _rows(path, text, separator, columns), notes)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """A table's text and its encoding: as its byte order mark says, UTF-8, or else cp1252."""
+    content = read_input(path, MOST_BYTES)
+    encoding = "utf-8"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif b"\0" in content[:2]:  # UTF-16 without its mark: of a Latin letter one byte is 0
+        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
     try:
-        value = float(text)
+        return content.decode(encoding).removeprefix("\ufeff"), encoding
+    except UnicodeDecodeError:
+        pass
+    try:
+        # What Windows writes. Letters of another code page come out wrong, but as different
+        # from each other as they are.
+        return content.decode("cp1252"), "cp1252"
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: neither UTF-8 nor cp1252, save it as UTF-8") from None
+
+
+def _separator(text: str, columns: tuple[str, ...]) -> str:
+    """What stands between cells: that with which the first line names most columns."""
+    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")[:10_000]
+    if told := _told_separator(first):
+        return told
+
+    def named(separator: str) -> int:
+        row = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
+        return len(set(columns) & set(_cells(row)))
+
+    return max(SEPARATORS, key=named)
+
+
+def _told_separator(line: str) -> str:
+    """The separator of Excel's line `sep=;`, or nothing."""
+    line = line.strip('"\r\n')
+    return line[4:5] if line[:4].lower() == "sep=" and len(line) == 5 else ""
+
+
+def _rows(
+    path: Path, text: str, separator: str, columns: tuple[str, ...]
+) -> Iterator[tuple[int, dict[str, str], tuple[str, ...]]]:
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    head: list[str] = []
+    try:
+        for row in reader:
+            cells = _cells(row)
+            if not any(cells):  # spreadsheets add rows of separators only
+                continue
+            if not head:
+                if len(cells) < 3 and cells[0].lower().startswith("sep="):  # Excel's
+                    continue
+                head = _head(path, cells, columns)
+                places = {column: head.index(column) for column in columns}
+                continue
+            if len(cells) < len(head) or any(cells[len(head) :]):
+                number = "fewer" if len(cells) < len(head) else "more"
+                raise InputError(f"{path} line {reader.line_num}: {number} fields than the first")
+            wanted = {column: cells[place] for column, place in places.items()}
+            yield reader.line_num, wanted, tuple(cells[: len(head)])
+    except csv.Error as error:
+        raise InputError(f"{path}: not a table of comma-separated values ({error})") from None
+    if not head:
+        _head(path, [], columns)
+
+
+def _head(path: Path, cells: list[str], columns: tuple[str, ...]) -> list[str]:
+    """The names of a table's columns, without empty ones behind."""
+    while cells and not cells[-1]:
+        cells = cells[:-1]
+    for column in columns:
+        if column not in cells:
+            found = ", ".join(map(repr, cells)) or "nothing"
+            raise InputError(
+                f"{path}: no column {column!r}, expected {', '.join(columns)} in the first line, "
+                f"found {found:.200}"
+            )
+        if cells.count(column) > 1:
+            raise InputError(f"{path}: {cells.count(column)} columns {column!r}, expected one")
+    return cells
+
+
+def _cells(row: Iterable[str]) -> list[str]:
+    """Cells without the blanks around them, and with one form of accented letters."""
+    return [_composed(cell.strip()) for cell in row]
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _number(column: str, text: str, table: _Table, line: int) -> float:
+    # Where commas do not stand between cells, they are decimal.
+    decimal = table.separator != "," and "." not in text and text.count(",") == 1
+    try:
+        value = float(text.replace(",", ".") if decimal else text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{path} line {line}: {column} is {text!r}, expected a number")
+        raise InputError(f"{table.path} line {line}: {column} is {text!r}, expected a number")
     if value < 0 and column == "duration_ms":
-        raise InputError(f"{path} line {line}: {column} is {text!r}, expected 0 or more")
+        raise InputError(f"{table.path} line {line}: {column} is {text!r}, expected 0 or more")
     return value

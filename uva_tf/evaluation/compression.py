@@ -20,7 +20,7 @@ from uva_tf.evaluation.evaluate import Settings, evaluate
 from uva_tf.evaluation.intervals import estimate, left_out
 from uva_tf.evaluation.results import METRICS
 from uva_tf.evaluation.sources import open_source
-from uva_tf.runtime.benchmark import Timing, benchmark, machine
+from uva_tf.runtime.benchmark import Timing, benchmark, machine, noisy
 from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.outputs import UTF8, new_file
@@ -211,6 +211,6 @@ def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
     about = ", ".join(f"{key} {value}" for key, value in machine().items())
     with new_file(out / FILE) as path:
         scores = {f"{row.variant} {row.recipe}": row.values for row in rows}
-        notes = left_out(scores, METRICS)
+        notes = [*left_out(scores, METRICS), *noisy([row.timing for row in rows])]
         caption = "\n".join([f"`{command}`, {datetime.date.today()}, {about}.", *notes])
         path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n", **UTF8)

@@ -17,8 +17,9 @@ from uva_tf.models.cost import Totals, layer_costs, totals
 from uva_tf.models.plain import PLAIN
 from uva_tf.models.student import build_student, resolution
 from uva_tf.models.variants import VARIANTS
-from uva_tf.runtime.benchmark import Timing, benchmark, machine
+from uva_tf.runtime.benchmark import Timing, benchmark, machine, noisy
 from uva_tf.runtime.outputs import UTF8, new_file
+from uva_tf.runtime.timing import times
 from uva_tf.training.ablation import NOBODY
 from uva_tf.training.study import Training, refuse_repeats
 
@@ -35,7 +36,7 @@ class Point:
     Attributes:
         form: in which it runs: a student as `step`, the plain network as `pair`, as released.
         line: its NSS; the ratio is to the plain network of its resolution.
-        speed: frames/s over those of the plain network of its resolution.
+        speed: frames/s over those of the plain network of its resolution, see `times`.
     """
 
     name: str
@@ -98,7 +99,7 @@ def measure(
             cost=cost,
             line=compared(name, scores.rows[name], scores.rows[yardstick(name)]),
             timing=timings[name],
-            speed=timings[yardstick(name)].median / timings[name].median,
+            speed=times(timings[yardstick(name)].latency, timings[name].latency),
         )
         for name, cost in zip(names, costs, strict=True)
     ]
@@ -149,7 +150,8 @@ def write_frontier(out: Path, points: Sequence[Point], scores: Scores, command: 
     seeds = ", ".join(map(str, scores.seeds))
     caption = f"`{command}`, seeds {seeds}, {datetime.date.today()}, {about}."
     with new_file(out / "frontier.md") as path:
-        text = "\n".join([caption, *scores.notes])
+        notes = [*scores.notes, *noisy([point.timing for point in points])]
+        text = "\n".join([caption, *notes])
         path.write_text(f"{text}\n\n{table(points)}\n", **UTF8)
     with new_file(out / "frontier.png") as path:
         plot(points, float(compared(CENTRE, scores.rows[CENTRE], None).means["NSS"]), path)

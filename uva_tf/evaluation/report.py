@@ -21,7 +21,7 @@ from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation
 from uva_tf.evaluation.sources import Source
 from uva_tf.models.cost import layer_costs, summary
 from uva_tf.models.student import build_student
-from uva_tf.runtime.benchmark import Timing, machine
+from uva_tf.runtime.benchmark import Timing, machine, noisy
 from uva_tf.runtime.outputs import UTF8
 
 STRIP_FRAMES = 4
@@ -99,9 +99,10 @@ def cost_section(config: StudentConfig) -> tuple[str, str, str]:
     return "Cost", note, f"<details><summary>layers</summary>{_table(head, cells)}</details>"
 
 
-def machine_note() -> str:
-    """Where the timings were taken."""
-    return ", ".join(f"{name}: {value}" for name, value in machine().items())
+def machine_note(timings: Sequence[Timing]) -> str:
+    """Where timings were taken, and which of them are noise."""
+    where = ", ".join(f"{name}: {value}" for name, value in machine().items())
+    return ". ".join([where, *noisy(timings)])
 
 
 def evaluation_sections(

@@ -15,6 +15,7 @@ from uva_tf.data.pictures import read_map
 from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_file, check_folder
 from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.predictor import Predictor, to_bytes
 from uva_tf.training.run import Run
@@ -41,10 +42,7 @@ def open_source(path: Path, size: int) -> Source:
     if path.suffix == ".tflite":
         predictor = Predictor(path)
         return lambda records: predictor.run(record.frame for record in records)
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such model, expected a run folder, a .keras or a .tflite file"
-        )
+    check_file(path, "model, expected a run folder, a .keras or a .tflite file")
     for folder in (path.parent, path.parent.parent):
         if path.suffix == ".keras" and (folder / "config.json").is_file():
             run = Run.open(folder)
@@ -77,8 +75,7 @@ def maps_source(folder: Path, *, skip_bad: bool = False) -> Source:
     Raises InputError if there is no such folder, and on giving a map that is missing, no 8-bit
     grey picture, or of another size than the clip's first.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of maps")
+    check_folder(folder, " of maps")
 
     def source(records: Iterable[Record]) -> Iterator[np.ndarray | None]:
         shape = None

@@ -10,6 +10,7 @@ import keras
 from uva_tf.config import TeacherConfig
 from uva_tf.models.blocks import Block, Tensor
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_file
 
 NAME = "backbone"  # of the encoder's layer in a teacher
 
@@ -95,8 +96,8 @@ def load_backbone_weights(teacher: keras.Model, config: TeacherConfig) -> None:
 def _pretrained(config: TeacherConfig, shape: tuple[int, int, int]) -> keras.Model:
     """The whole backbone with the weights of a configuration."""
     application, path = _APPLICATIONS[config.backbone], Path(config.weights)
-    if config.weights != "imagenet" and not path.is_file():
-        raise InputError(f"{path}: no such file, expected weights of {config.backbone}")
+    if config.weights != "imagenet":
+        check_file(path, f"file, expected weights of {config.backbone}")
     try:
         if config.weights == "imagenet":
             return application(include_top=False, weights="imagenet", input_shape=shape)

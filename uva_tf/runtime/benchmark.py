@@ -20,7 +20,7 @@ from uva_tf.runtime.memory import Memory, measure_memory
 from uva_tf.runtime.outputs import as_text
 from uva_tf.runtime.predictor import open_model
 from uva_tf.runtime.profile import Delegation, delegation, operators_of
-from uva_tf.runtime.timing import Call, Clock, Latency, MatrixProduct, time_in_turn
+from uva_tf.runtime.timing import Call, Clock, Latency, MatrixProduct, time_in_turn, times
 
 ROUNDS = 10
 RUNS = 40
@@ -39,7 +39,7 @@ class Timing:
         load: milliseconds from the file to an interpreter that is ready.
         latency: milliseconds of an inference.
         frames_per_second: 1000 / median.
-        ratio: median over that of the first file in the same setting.
+        ratio: its time over that of the first file in the same setting, see `times`.
         multiply_adds: of an inference.
         gmacs: 10^9 multiply-adds per second.
         of_peak: `gmacs` over those of a float32 matrix product on one thread, in the same run.
@@ -100,7 +100,6 @@ def benchmark(
             *latencies, peak = time_in_turn(
                 [*calls, product], rounds=rounds or ROUNDS, runs=runs or RUNS, clock=clock
             )
-            most = product.multiply_adds / peak.median / 1e6
             for call, latency in zip(calls, latencies, strict=True):
                 multiply_adds, taken = about[call.file]
                 gmacs = multiply_adds / latency.median / 1e6
@@ -118,10 +117,10 @@ def benchmark(
                         load=1000 * call.seconds_to_load,
                         latency=latency,
                         frames_per_second=1000 / latency.median,
-                        ratio=latency.median / latencies[0].median,
+                        ratio=times(latency, latencies[0]),
                         multiply_adds=multiply_adds,
                         gmacs=gmacs,
-                        of_peak=gmacs / most,
+                        of_peak=multiply_adds / product.multiply_adds / times(latency, peak),
                         memory=(
                             measure_memory(call.file, count, delegate=delegate) if memory else None
                         ),
@@ -186,12 +185,22 @@ def table(timings: Sequence[Timing]) -> str:
         )
     left = {t.file: " ".join(sorted(set(t.left))) for t in timings if t.left}
     left_out = [f"outside XNNPACK, {file}: {names}" for file, names in left.items()]
-    return "\n".join([*speed, SPEED, *left_out, "", *need, NEED])
+    return "\n".join([*speed, SPEED, *left_out, *noisy(timings), "", *need, NEED])
+
+
+def noisy(timings: Sequence[Timing]) -> list[str]:
+    """A line for each timing that is noise, by its spread."""
+    return [
+        f"noisy: {t.file}, {t.threads} thread(s), XNNPACK {'on' if t.delegate else 'off'}: "
+        f"{t.latency.noise}"
+        for t in timings
+        if t.latency.noise
+    ]
 
 
 SPEED = (
     "ms of an inference; XNNPACK: its share of the operators / into how many pieces the others "
-    "cut them;\nratio: of medians, to the first file in the same setting"
+    "cut them;\nratio: to the first file in the same setting, median over turns taken side by side"
 )
 NEED = (
     "load, first: ms; peak: share of a float32 matrix product's multiply-adds per second on one "
@@ -204,6 +213,7 @@ def flat(timing: Timing) -> dict[str, Any]:
     """A timing as plain values by name: latencies in ms, memory in MB."""
     values = asdict(timing)
     latency, memory = values.pop("latency"), values.pop("memory")
+    del latency["rounds"]
     names = [field.name for field in fields(Memory)]
     values["left"] = " ".join(values["left"])
     return values | latency | {f"memory_{name}": memory and memory[name] for name in names}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_file, read_input
 
 FORMS = ("pair", "step")
 PAIRINGS = ("next", "previous")
@@ -72,26 +73,22 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
     Raises InputError if either is missing or too large, or they do not belong together.
     """
     path = manifest_path(model)
-    if not model.is_file():
-        raise InputError(f"{model}: no such model file")
+    check_file(model, "model file")
     if model.suffix != ".tflite":
         raise InputError(f"{model}: expected a .tflite file, written by tflite/convert.py")
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{model}: its manifest {path.name} is missing, it must lie beside it")
     manifest = _parse(path)
-    if model.stat().st_size > MOST_BYTES:
-        raise InputError(f"{model}: {model.stat().st_size} bytes, expected {MOST_BYTES} at most")
-    content = model.read_bytes()
+    content = read_input(model, MOST_BYTES, "model file")
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
         raise InputError(f"{model}: sha256 differs from its manifest's, convert the model again")
     return manifest, content
 
 
 def _parse(path: Path) -> Manifest:
+    content = read_input(path, MOST_MANIFEST_BYTES, "manifest")
     try:
-        if path.stat().st_size > MOST_MANIFEST_BYTES:
-            raise ValueError(f"more than {MOST_MANIFEST_BYTES} bytes")
-        values = json.loads(path.read_bytes())
+        values = json.loads(content)
         known = {f.name: values[f.name] for f in fields(Manifest) if f.name in values}
         manifest = Manifest(**known)
     except (TypeError, ValueError, RecursionError) as error:

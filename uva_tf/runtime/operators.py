@@ -35,6 +35,7 @@ class Operator:
         shape: of its output.
         multiply_adds: of convolutions and matrix products; 0 for all others.
         alone: makes a .tflite file that holds this operator only.
+        beforehand: whether it unpacks a constant, which XNNPACK does once, on loading.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Operator:
     shape: tuple[int, ...]
     multiply_adds: int
     alone: Callable[[], bytes]
+    beforehand: bool = False
 
 
 def read_model(content: bytes) -> Any:
@@ -110,6 +112,7 @@ def _read(model: Any, operator: Any, unpacked: dict[int, Any]) -> Operator:
         shape=shape,
         multiply_adds=_multiply_adds(name, shapes, shape),
         alone=functools.partial(_alone, model, [*before, operator]),
+        beforehand=int(operator.outputs[0]) in unpacked,
     )
 
 

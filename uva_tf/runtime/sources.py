@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import is_hidden, listed
 from uva_tf.runtime.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.runtime.video import Frame, VideoReader
 
@@ -26,10 +28,14 @@ class PictureReader:
 
     def __init__(self, folder: Path, rate: float = RATE):
         self.name, self.rate = str(folder), rate
-        files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        files = listed(folder, IMAGE_SUFFIXES)
         self._files = sorted(files, key=lambda path: _in_order(path.name))
         if not self._files:
-            raise InputError(f"{folder}: no pictures, expected {', '.join(IMAGE_SUFFIXES)}")
+            counts = Counter(p.suffix or p.name for p in folder.iterdir() if not is_hidden(p))
+            found = ", ".join(f"{n} {suffix}" for suffix, n in counts.most_common(3)) or "nothing"
+            raise InputError(
+                f"{folder}: no pictures, expected {', '.join(IMAGE_SUFFIXES)}, found {found}"
+            )
         self.length = len(self._files)
         self.height, self.width = decode(self._files[0], cv2.IMREAD_COLOR).shape[:2]
 

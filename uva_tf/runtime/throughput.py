@@ -20,7 +20,7 @@ from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.overlay import heat
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, write_overlay
-from uva_tf.runtime.timing import Latency, time_in_turn
+from uva_tf.runtime.timing import NOISY, Latency, time_in_turn
 from uva_tf.runtime.video import VideoReader, VideoWriter, opencv_name
 
 ROUNDS = 5
@@ -32,12 +32,31 @@ SETTLED = 60.0  # seconds of video after which memory should grow no more
 
 @dataclass(frozen=True)
 class Throughput:
-    """Frames/s of a whole video, medians of turns: OpenCV alone, and with attention."""
+    """Frames/s of a whole video, medians of turns: OpenCV alone, and with attention.
+
+    Attributes:
+        predicted: share of decoding's frames/s with attention, median of the turns' own.
+        drawn: the same of encoding's with an overlay.
+        spread: the fastest turn over the median, of the work where that is most.
+    """
 
     decoding: float
     attention: float
     encoding: float
     overlay: float
+    predicted: float
+    drawn: float
+    spread: float
+
+    @property
+    def noise(self) -> str:
+        """What its spread says against it; nothing if it can be trusted."""
+        if self.spread <= NOISY:
+            return ""
+        return (
+            f"the fastest turn was {self.spread:.1f} times the median: the machine was busy, "
+            "run again"
+        )
 
 
 def measure_video(model: Path, video: Path, *, rounds: int = ROUNDS) -> Throughput:
@@ -59,7 +78,13 @@ def measure_video(model: Path, video: Path, *, rounds: int = ROUNDS) -> Throughp
                 rates[number].append(
                     _frames_per_second(work, Path(folder) / f"{turn}-{number}.mp4")
                 )
-    return Throughput(*(statistics.median(taken) for taken in rates))
+    medians = [statistics.median(taken) for taken in rates]
+    shares = (
+        statistics.median(with_it / alone for alone, with_it in zip(*pair, strict=True))
+        for pair in (rates[:2], rates[2:])
+    )
+    spread = max(max(taken) / median for taken, median in zip(rates, medians, strict=True))
+    return Throughput(*medians, *shares, spread)
 
 
 def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:

@@ -13,6 +13,9 @@ from uva_tf.runtime.predictor import open_model
 
 WARM_UP = 10
 PRODUCT_SIDE = 256  # takes about as long as a model
+# On a machine that does nothing else the median lies within a tenth of the 5th percentile. This
+# far above it, other programs had the core half the time.
+NOISY = 1.5
 
 Clock = Callable[[], float]
 
@@ -74,6 +77,9 @@ class Latency:
     """Milliseconds of one inference: the first after loading, and figures of all timed ones.
 
     Frames and maps are not copied in and out.
+
+    Attributes:
+        rounds: the median of each turn.
     """
 
     first: float
@@ -84,6 +90,24 @@ class Latency:
     p90: float
     p95: float
     p99: float
+    rounds: tuple[float, ...] = ()
+
+    @property
+    def noise(self) -> str:
+        """What its spread says against it; nothing if it can be trusted."""
+        if self.median <= NOISY * self.p5:
+            return ""
+        return f"p5 {self.p5:.3f}, median {self.median:.3f}: the machine was busy, run again"
+
+
+def times(one: Latency, other: Latency) -> float:
+    """How many times as long one takes as the other: the median over turns taken side by side.
+
+    What slows the machine for a while slows both, so that it is far steadier than the ratio of
+    two medians. Raises ValueError if they were not timed together.
+    """
+    pairs = list(zip(one.rounds, other.rounds, strict=True))
+    return float(np.median([mine / theirs for mine, theirs in pairs]))
 
 
 def time_in_turn(
@@ -102,20 +126,21 @@ def time_in_turn(
     for call in calls:
         for _ in range(WARM_UP):
             call()
-    taken: list[list[float]] = [[] for _ in calls]
+    taken: list[list[list[float]]] = [[] for _ in calls]
     for _ in range(rounds):
         for call, seconds in zip(calls, taken, strict=True):
             call()
-            seconds += [_seconds(call, clock) for _ in range(runs)]
+            seconds.append([_seconds(call, clock) for _ in range(runs)])
     return [latency(first, seconds) for first, seconds in zip(firsts, taken, strict=True)]
 
 
-def latency(first: float, seconds: Sequence[float]) -> Latency:
-    """Figures of some timed inferences, all in seconds; percentiles interpolate linearly."""
+def latency(first: float, seconds: Sequence[Sequence[float]]) -> Latency:
+    """Figures of inferences timed in turns, in seconds; percentiles interpolate linearly."""
     ms = 1000 * np.asarray(seconds, float)
+    rounds = tuple(np.median(ms, axis=1).tolist())
     p5, median, p90, p95, p99 = np.percentile(ms, [5, 50, 90, 95, 99]).tolist()
     mean, std = float(ms.mean()), float(ms.std())
-    return Latency(1000 * first, median, mean, std, p5, p90, p95, p99)
+    return Latency(1000 * first, median, mean, std, p5, p90, p95, p99, rounds)
 
 
 def _seconds(call: Callable[[], None], clock: Clock) -> float:

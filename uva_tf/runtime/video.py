@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_file
+from uva_tf.runtime.kinds import why_no_frame
 from uva_tf.runtime.pictures import MOST_PIXELS
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
@@ -65,8 +67,8 @@ class VideoReader:
     def __init__(self, source: Path | int, *, threads: int = 0):
         self.live = isinstance(source, int)
         self.name = f"camera {source}" if self.live else str(source)
-        if not self.live and not source.is_file():
-            raise InputError(f"{source}: no such video file")
+        if not self.live:
+            check_file(source, "video file")
         self._capture = (
             cv2.VideoCapture(source)
             if self.live
@@ -85,10 +87,10 @@ class VideoReader:
         self._start = time.monotonic()
         self._next = self._read() if self._capture.isOpened() else None
         if self._next is None:
-            raise InputError(
-                f"{self.name}: no frame can be read, expected a "
-                + ("camera" if self.live else "video that OpenCV decodes")
-            )
+            code = int(self._capture.get(cv2.CAP_PROP_FOURCC))  # 0 or -1 if it is not known
+            codec = code.to_bytes(4, "little").decode("latin-1").strip("\0 ") if code > 0 else ""
+            why = "is it in use or not there?" if self.live else why_no_frame(source, codec)
+            raise InputError(f"{self.name}: no frame can be read: {why}")
         self._first = self._next.seconds  # many containers do not begin at 0
         self.height, self.width = self._next.pixels.shape[:2]
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)

@@ -11,9 +11,12 @@ from typing import Any
 
 from uva_tf.config import Config
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_folder, read_input
 from uva_tf.runtime.outputs import locked, new_folder, refuse_undecodable, replace_file
 
 LOG = logging.getLogger(__name__)
+
+MOST_BYTES = 2**24  # of a config
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,11 @@ class Run:
         """Open an existing run; raises InputError if the folder is none."""
         _refuse_patterns(folder)
         path = folder / "config.json"
-        if not path.is_file():
+        check_folder(folder)
+        if not path.exists():
             raise InputError(f"{folder}: no config.json, expected a run folder made by train.py")
-        return cls(folder, Config.from_json(path.read_text("utf-8", errors="replace")))
+        content = read_input(path, MOST_BYTES, "config")
+        return cls(folder, Config.from_json(content.decode(errors="replace")))
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes from training the run within a block.

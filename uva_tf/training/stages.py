@@ -25,6 +25,7 @@ from uva_tf.models.shipped import load_shipped
 from uva_tf.models.student import Student, build_student, resolution
 from uva_tf.models.teachers import build_teacher, check_teacher
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import check_file
 from uva_tf.runtime.names import distinct_names
 from uva_tf.runtime.outputs import new_file
 from uva_tf.training import losses
@@ -203,6 +204,7 @@ def load_teacher(run: Run, kind: str, size: int) -> keras.Model:
 
 
 def _load(model: keras.Model, path: Path) -> None:
+    check_file(path, "weights of this run")
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

@@ -19,11 +19,13 @@ from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import map_record
 from uva_tf.models.maps import attention, normalise
 from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import read_input
 from uva_tf.runtime.interruption import hold
 from uva_tf.runtime.outputs import resumable_folder
 
 BATCH = 32
 STAMP = "made_from.json"
+MOST_BYTES = 2**20  # of it
 
 
 def write_maps(
@@ -72,11 +74,16 @@ def write_maps(
 def check_maps(folder: Path, weights: Path, dataset: Dataset, pairing: str) -> None:
     """Raise InputError unless maps were made by this teacher of this dataset as it is now."""
     remedy = "remove that folder and run the stage teach to make them anew"
+    if not (folder / STAMP).exists():
+        raise InputError(f"{folder}: no teacher's maps with a {STAMP}, {remedy}")
+    content = read_input(folder / STAMP, MOST_BYTES)
     try:
-        found = json.loads((folder / STAMP).read_text())
+        found = json.loads(content)
         found = {key: found[key] for key in ("resolution", "shards", "teacher", "pairing")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder}: no teacher's maps with a {STAMP}, {remedy}") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{folder}: its {STAMP} says nothing of teacher's maps, {remedy}"
+        ) from None
     for key, now in _stamp(weights, dataset, pairing).items():
         if found[key] != now:
             raise InputError(f"{folder}: made from another {key} ({found[key]}), {remedy}")

@@ -1,0 +1,249 @@
+"""A file that can't be used is refused with the cause that is, not with one sentence for all."""
+
+import ctypes
+import os
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import assert_refused, noise
+
+from uva_tf.data.dataset import open_dataset
+from uva_tf.data.pictures import read_fixation_map
+from uva_tf.data.tables import read_fixations
+from uva_tf.evaluation.sources import maps_source
+from uva_tf.runtime.errors import InputError
+from uva_tf.runtime.files import listed
+from uva_tf.runtime.kinds import kind_of
+from uva_tf.runtime.manifest import manifest_path, read_manifest
+from uva_tf.runtime.pictures import IMAGE_SUFFIXES, decode
+from uva_tf.runtime.sources import open_source
+from uva_tf.runtime.video import VideoReader, VideoWriter
+from uva_tf.training.run import Run
+
+
+def said(function, *args):
+    """The line with which something is refused."""
+    with pytest.raises(InputError) as caught:
+        function(*args)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def clip(path, frames=5):
+    with VideoWriter(path, 25, 64, 36) as video:
+        for number in range(frames):
+            video.write(noise(36, 64, seed=number))
+
+
+def without_index(path):
+    """As of a recording that was not ended, or a copy that broke off."""
+    clip(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"moov") - 100])
+
+
+def other_codec(path):
+    clip(path)
+    content = path.read_bytes()
+    assert b"mp4v" in content
+    path.write_bytes(content.replace(b"mp4v", b"zzz7").replace(b"esds", b"skip"))
+
+
+def web_page(path):
+    path.write_text("<!DOCTYPE html>\n<title>404 Not Found</title>\n")
+
+
+def web_picture(path):
+    path.write_bytes(b"RIFF\x40\0\0\0WEBPVP8X" + bytes(50))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "x.mp4: no such video file"),
+        (lambda path: path.symlink_to("gone.mp4"), "x.mp4: a link to gone.mp4, which is not there"),
+        (os.mkfifo, "x.mp4: a pipe or a device in place of a video file"),
+        (Path.touch, "x.mp4: no frame can be read: the file is empty"),
+        (lambda path: path.write_text("to do\n"), "it is text, expected a video"),
+        (lambda path: path.write_bytes(bytes(9999)), "it is nothing but zeros, expected a video"),
+        (lambda path: path.write_bytes(b"\x7fELF\1\1"), "it is of no format known here, expected"),
+        (web_page, "it is a web page, expected a video"),
+        (web_picture, "it is a WebP picture, expected a video"),
+        (without_index, "that was cut short: its index (moov) is missing, found ftyp"),
+        (other_codec, "its codec zzz7 is not built into this OpenCV, convert it: ffmpeg -i"),
+    ],
+)
+def test_a_video_that_gives_no_frame(tmp_path, make, words):
+    make(tmp_path / "x.mp4")
+    assert words in said(VideoReader, tmp_path / "x.mp4")
+
+
+def test_a_folder_as_a_video(tmp_path):
+    assert "a folder in place of a video file" in said(VideoReader, tmp_path)
+
+
+def png(path, size=(40, 60), share=1.0):
+    content = cv2.imencode(".png", noise(*size, seed=1))[1].tobytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def jpeg(path, share):
+    content = cv2.imencode(".jpg", noise(40, 60, seed=1))[1].tobytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def huge_png(path):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
+    content = struct.pack(">I", len(header) - 4) + header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "x.png: no such picture"),
+        (Path.mkdir, "x.png: a folder in place of a picture"),
+        (Path.touch, "x.png: the file is empty, expected a picture"),
+        (huge_png, "x.png: it announces 3600000000 pixels, too many to be read"),
+        (lambda path: png(path, share=0.5), "x.png: the file ends before its picture does"),
+        (lambda path: png(path, share=0.99), "x.png: the file ends before its picture does"),
+        (lambda path: jpeg(path, 0.1), "x.png: the file ends before its picture does"),
+        (lambda path: jpeg(path, 0.6), "x.png: the file ends before its picture does"),
+        (lambda path: path.write_text("to do\n"), "it is text, expected .bmp, .jpeg, .jpg, .png"),
+        (web_picture, "it is a WebP picture, expected .bmp"),
+        (lambda path: path.write_bytes(b"\0\0\0\x1cftypheic" + bytes(99)), "it is a HEIC picture"),
+        (lambda path: path.write_bytes(b"\0\0\0\x1cftypavif" + bytes(99)), "it is an AVIF picture"),
+        (lambda path: path.write_bytes(b"II*\0" + bytes(99)), "it is a TIFF picture"),
+        (lambda path: path.write_bytes(b"GIF89a" + bytes(99)), "it is a GIF picture"),
+        (lambda path: path.write_bytes(b"\xff\0\1junk"), "it is of no format known here"),
+    ],
+)
+def test_a_picture_that_can_not_be_read(tmp_path, make, words):
+    make(tmp_path / "x.png")
+    assert words in said(decode, tmp_path / "x.png", cv2.IMREAD_COLOR)
+
+
+def test_a_picture_under_another_name_is_read(tmp_path):
+    jpeg(tmp_path / "x.png", 1)
+    assert decode(tmp_path / "x.png", cv2.IMREAD_COLOR).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "x.mat: the file is empty, expected a MATLAB file"),
+        (b"to do\n" * 50, "x.mat: not a MATLAB file that SciPy can read (it is text)"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(500), "(it is a PNG picture)"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(500), "(it is an HDF5 file)"),
+    ],
+)
+def test_a_mat_file_that_can_not_be_read(tmp_path, content, words):
+    (tmp_path / "x.mat").write_bytes(content)
+    assert words in said(read_fixation_map, tmp_path / "x.mat")
+
+
+def test_a_folder_in_place_of_a_file_and_the_other_way_round(tmp_path):
+    (tmp_path / "file").write_text("a")
+    (tmp_path / "m.tflite").mkdir()
+    numbers = ("x", "y")
+    assert "a folder in place of a file" in said(read_fixations, tmp_path, "image", numbers)
+    assert "a folder in place of a model file" in said(read_manifest, tmp_path / "m.tflite")
+    for function in (open_dataset, Run.open, maps_source):
+        assert said(function, tmp_path / "file").endswith("file: a file in place of a folder")
+        assert "no such folder" in said(function, tmp_path / "absent")
+
+
+def test_a_folder_without_pictures_says_what_is_there(tmp_path):
+    for name in ("1.webp", "2.webp", "notes.txt", "._1.jpg", ".DS_Store"):
+        (tmp_path / name).touch()
+    words = "no pictures, expected .bmp, .jpeg, .jpg, .png, found 2 .webp, 1 .txt"
+    assert said(open_source, tmp_path).endswith(words)
+
+
+def test_every_listing_leaves_out_what_systems_hide(tmp_path):
+    """macOS writes `._1.png` beside `1.png` on other systems' disks: no picture."""
+    for name in ("10.png", "2.PNG", "._2.png", ".hidden.jpg", "Thumbs.db", "1.txt"):
+        png(tmp_path / name)
+    (tmp_path / "3.png").mkdir()
+    assert [path.name for path in listed(tmp_path, IMAGE_SUFFIXES)] == ["10.png", "2.PNG"]
+    frames = open_source(tmp_path)
+    assert frames.length == len(list(frames.timed())) == 2
+    assert [path.name for path in frames._files] == ["2.PNG", "10.png"]
+
+
+@pytest.fixture
+def unprivileged():
+    """No power over others' files, which root has: Linux keeps it for each thread."""
+    if os.geteuid():
+        yield
+        return
+    if sys.platform != "linux":
+        pytest.skip("the superuser may read everything")
+    libc = ctypes.CDLL(None, use_errno=True)
+    head = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this thread
+    held = (ctypes.c_uint32 * 6)()
+    assert libc.capget(head, held) == 0
+    less = (ctypes.c_uint32 * 6)(*held)
+    less[0] &= ~0b110  # effective: neither DAC_OVERRIDE nor DAC_READ_SEARCH
+    if libc.capset(head, less):
+        pytest.skip("the superuser's power can't be put aside here")
+    yield
+    assert libc.capset(head, held) == 0
+
+
+REFUSED = "no permission to read it, change that or copy it elsewhere"
+
+
+def test_no_permission_is_said_for_every_kind_of_file(tmp_path, unprivileged, step_model):
+    clip(tmp_path / "x.mp4")
+    png(tmp_path / "x.png")
+    for name in ("x.csv", "x.mat", "m/config.json", "m/index.json", "m.tflite", "m.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a,b")
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            path.chmod(0)
+    attempts = [
+        (VideoReader, "x.mp4"),
+        (lambda path: decode(path, cv2.IMREAD_COLOR), "x.png"),
+        (read_fixation_map, "x.mat"),
+        (lambda path: read_fixations(path, "image", ("x", "y")), "x.csv"),
+        (read_manifest, "m.tflite"),
+    ]
+    for function, name in attempts:
+        assert said(function, tmp_path / name).endswith(f"{name}: {REFUSED}")
+    assert said(Run.open, tmp_path / "m").endswith(f"config.json: {REFUSED}")
+    assert said(open_dataset, tmp_path / "m").endswith(f"index.json: {REFUSED}")
+    (tmp_path / "m").chmod(0)
+    for function in (Run.open, open_dataset, open_source):
+        assert said(function, tmp_path / "m").endswith(f"m: {REFUSED}")
+    (tmp_path / "m").chmod(0o700)
+    model = tmp_path / "n.tflite"
+    model.write_bytes(step_model.read_bytes())
+    manifest_path(model).write_text("{}")
+    manifest_path(model).chmod(0)
+    assert said(read_manifest, model).endswith(f"n.json: {REFUSED}")
+
+
+def test_no_permission_is_one_line_of_a_command(tmp_path, unprivileged, call):
+    clip(tmp_path / "x.mp4")
+    (tmp_path / "x.mp4").chmod(0)
+    out = tmp_path / "out.csv"
+    assert_refused(call("tflite/predict.py", tmp_path / "x.mp4", "--csv", out), f"x.mp4: {REFUSED}")
+    assert not out.exists()
+
+
+def test_kinds_are_known_by_their_first_bytes(tmp_path):
+    for suffix in (".png", ".jpg", ".bmp", ".webp", ".tiff"):
+        content = cv2.imencode(suffix, np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+        assert kind_of(content).endswith("picture"), suffix
+    clip(tmp_path / "x.mp4")
+    assert kind_of((tmp_path / "x.mp4").read_bytes()) == "an MP4 or QuickTime video"
+    assert kind_of("video,observer\nJ\xe4n".encode()) == "text"
+    assert kind_of(b"") == kind_of(b"\1\2\3") == ""

@@ -1,0 +1,329 @@
+"""Tables as trackers and spreadsheets write them: read and said, or refused with the cause."""
+
+import codecs
+import unicodedata
+
+import cv2
+import numpy as np
+import pytest
+
+from uva_tf.data.layouts import gaze, images
+from uva_tf.data.plausible import SAMPLES, check_pixels, check_times
+from uva_tf.data.recordings import LOST, MISSING, OUTSIDE
+from uva_tf.data.tables import read_fixations, read_split
+from uva_tf.runtime.errors import InputError
+
+HEAD = "video,observer,onset_ms,duration_ms,x,y"
+NUMBERS = ("onset_ms", "duration_ms", "x", "y")
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function that reads bytes or text as a table, and returns that of `a` and what is wrong."""
+
+    def read(content):
+        path = tmp_path / "fixations.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        tables, problems = read_fixations(path, "video", NUMBERS)
+        return tables.get("a"), problems
+
+    return read
+
+
+def places(table):
+    return list(zip(table.columns["x"].tolist(), table.columns["y"].tolist(), strict=True))
+
+
+PLAIN = f"{HEAD}\na,p1,0,400,80,60\na,p2,400,400,20.5,30\n"
+SPACED = (
+    " video , observer,onset_ms , duration_ms, x, y \n a , p1 ,0, 400 ,80,60\na,p2 ,400,400,20.5,30"
+)
+# How it comes, and what is said of it.
+READ = {
+    "as it should be": (PLAIN, ""),
+    "Windows line ends": (PLAIN.replace("\n", "\r\n"), ""),
+    "old Mac line ends": (PLAIN.replace("\n", "\r"), ""),
+    "no end of the last line": (PLAIN.rstrip("\n"), ""),
+    "UTF-8 with a mark": (codecs.BOM_UTF8 + PLAIN.encode(), ""),
+    "UTF-16": (PLAIN.encode("utf-16"), "as utf-16"),
+    "UTF-16, big end first": (codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"), "as utf-16"),
+    "UTF-16 without a mark": (PLAIN.encode("utf-16-le"), "as utf-16-le"),
+    "semicolons": (PLAIN.replace(",", ";"), "with ';' between cells"),
+    "tabs": (PLAIN.replace(",", "\t"), "with '\\t' between cells"),
+    "decimal commas": (PLAIN.replace(",", ";").replace("20.5", "20,5"), "with ';' between"),
+    "Excel's line": ("sep=;\n" + PLAIN.replace(",", ";"), "with ';' between cells"),
+    "Excel's line for commas": ("sep=,\r\n" + PLAIN, ""),
+    "Excel in UTF-16": (
+        ("sep=\t\r\n" + PLAIN.replace(",", "\t")).encode("utf-16"),
+        "with '\\t' between cells and as utf-16",
+    ),
+    "padded cells": (SPACED, ""),
+    "quotes": (PLAIN.replace("p1", '"p1"').replace("video", '"video"'), ""),
+    "empty columns behind": (PLAIN.replace("\n", ",,\n") + ",,,,,,,\n,,,,,,,\n", ""),
+    "empty columns behind, short rows": (PLAIN.replace("x,y", "x,y,,"), ""),
+    "blank rows": (PLAIN.replace("\n", "\n\n , , \n"), ""),
+    "more columns": (PLAIN.replace("\n", ",7\n").replace("y,7", "y,pupil"), ""),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_a_table_is_read_and_what_was_guessed_is_said(read, case):
+    content, said = READ[case]
+    table, problems = read(content)
+    assert problems == {}
+    assert places(table) == [(80, 60), (20.5, 30)]
+    assert table.columns["onset_ms"].tolist() == [0, 400]
+    assert table.observers.tolist() == [0, 1]
+    assert not any(table.left_out.values())
+    (note,) = table.notes or ("",)
+    assert said in note
+    assert bool(said) == bool(note)
+
+
+REFUSED = {
+    "a column twice": (PLAIN.replace("x,y", "x,y,x"), "2 columns 'x', expected one"),
+    "another case": (PLAIN.replace("x,y", "X,Y"), r"no column 'x'.* found 'video', .* 'X', 'Y'"),
+    "blanks between": (PLAIN.replace(",", " "), "found 'video observer onset_ms"),
+    "more cells": (PLAIN.replace("60", "60,1"), "line 2: more fields"),
+    "no name": (PLAIN + ",p1,0,1,2,3\n", "line 4: no name in the column 'video'"),
+    "pictures": (b"\x89PNG\r\n\x1a\n\x81\x8d\x90", "neither UTF-8 nor cp1252"),
+    "nothing": (b"", "no column 'video'.* found nothing"),
+    "head only": (HEAD + "\n,,,,,\n", "no fixation in it"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_table_is_refused_with_the_cause(read, case):
+    content, words = REFUSED[case]
+    with pytest.raises(InputError, match=words) as caught:
+        read(content)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('a,p1,0,9,"80,5",60', "line 4: x is '80,5'"),
+        ("a,p1,0,9,ten,60", "line 4: x is 'ten'"),
+        ("a,p1,0,-9,8,60", "line 4: duration_ms is '-9', expected 0 or more"),
+        ("a,p1,0,inf,8,60", "line 4: duration_ms is 'inf'"),
+        ("a,,0,9,8,60", "line 4: observer is empty"),
+    ],
+)
+def test_a_row_that_makes_no_sense_costs_its_recording_only(read, row, words):
+    _, problems = read(f"{PLAIN}{row}\nb,p1,0,9,8,60\n")
+    assert list(problems) == ["a"]
+    assert words in problems["a"]
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NaN", "nan", "-nan", "NA", "N/A", ".", "-", "null"])
+def test_rows_without_gaze_are_left_out_and_counted(read, cell):
+    table, problems = read(f"{PLAIN}a,p1,800,100,{cell},{cell}\na,p3,900,100,{cell},7\n")
+    assert problems == {}
+    assert len(places(table)) == 2
+    assert +table.left_out == {MISSING: 2}
+
+
+def test_a_recording_of_which_no_row_has_gaze_is_named(read):
+    _, problems = read(f"{PLAIN}b,p1,0,9,NaN,NaN\nb,p2,0,9,.,.\n")
+    assert list(problems) == ["b"]
+    assert "no row of 'b' holds gaze (2 rows without gaze" in problems["b"]
+
+
+def test_rows_at_exactly_0_0_are_lost_tracking_if_there_are_several(read):
+    table, _ = read(f"{PLAIN}a,p1,800,100,0,0\na,p1,900,100,0.0,0.00\nb,p1,0,9,0,5\n")
+    assert +table.left_out == {LOST: 2}
+    assert places(table) == [(80, 60), (20.5, 30)]
+    assert table.observers.tolist() == [0, 1]
+    table, _ = read(f"{PLAIN}a,p1,800,100,0,0\n")  # the corner may be looked at
+    assert places(table)[-1] == (0, 0)
+    _, problems = read(f"{PLAIN}b,p1,800,100,0,0\nb,p1,900,100,0,0\n")
+    assert "no row of 'b' holds gaze (2 rows at exactly 0,0" in problems["b"]
+
+
+UMLAUTS = ("J\xe4n", "J\xf6n", "J\xe4n")
+
+
+@pytest.mark.parametrize(
+    ("names", "encoding", "people"),
+    [
+        (("Participant 1", "Participant 1 ", "participant 1"), "utf-8", [0, 0, 1]),
+        (UMLAUTS, "utf-8", [0, 1, 0]),
+        (UMLAUTS, "cp1252", [0, 1, 0]),
+        (UMLAUTS, "utf-16", [0, 1, 0]),
+        ((unicodedata.normalize("NFD", "J\xe4n"), "J\xe4n", "Jan"), "utf-8", [0, 0, 1]),
+    ],
+)
+def test_observers_are_who_they_are(read, names, encoding, people):
+    rows = "".join(f"a,{name},{n},9,8,6\n" for n, name in enumerate(names))
+    table, _ = read(f"{HEAD}\n{rows}".encode(encoding))
+    assert table.observers.tolist() == people
+    assert bool(table.notes) == (encoding != "utf-8")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A function that writes pictures by name and a table of rows, and lists the recordings."""
+
+    def write(names, rows, *, side=32):
+        (tmp_path / "images").mkdir()
+        for name in names:
+            blank = cv2.imencode(".png", np.zeros((side, side, 3), np.uint8))[1]
+            (tmp_path / "images" / f"{name}.png").write_bytes(blank.tobytes())
+        text = "image,observer,x,y\n" + "".join(f"{row}\n" for row in rows)
+        (tmp_path / "fixations.csv").write_text(text)
+        return images(tmp_path)
+
+    return write
+
+
+COMPOSED, APART = (unicodedata.normalize(form, "caf\xe9") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("a", "a.png"), ("a", "a.MP4"), (APART, COMPOSED), (COMPOSED, f"{APART}.png"), ("a.1", "a.1")],
+)
+def test_a_name_is_that_of_its_file_with_an_extension_too(pictures, tmp_path, file, name):
+    (recording,) = pictures([file], [f"{name},p1,9,9"])
+    assert recording.name == file
+    assert len(next(recording.read()).fixations.points) == 1
+    assert bool(recording.notes) == (name[-4:].lower() in (".png", ".mp4"))
+    (tmp_path / "split.csv").write_text(f"name,split\n{name},val\n")
+    assert read_split(tmp_path / "split.csv", [file]) == {file: "val"}
+
+
+def test_two_names_of_one_file_are_not_joined(pictures):
+    a, other = pictures(["a"], ["a,p1,9,9", "a.png,p1,8,8"])
+    assert (a.name, a.problem) == ("a", "")
+    assert other.problem.endswith(
+        "no file for 'a.png' of fixations.csv, but 'a': names go without extension"
+    )
+
+
+def test_a_file_of_another_format_is_hinted_at(pictures, tmp_path):
+    pictures(["a"], ["a,p1,9,9", "b,p1,9,9"])
+    (tmp_path / "images" / "b.webp").touch()
+    _, b = images(tmp_path)
+    assert b.problem.endswith(
+        "for 'b' of fixations.csv, but b.webp: expected .bmp, .jpeg, .jpg, .png"
+    )
+
+
+def test_a_name_in_another_case_is_another_name(pictures):
+    found = {one.name: one.problem for one in pictures(["A"], ["a.png,p1,9,9"])}
+    assert "but 'a.png': names go without extension" in found["A"]
+
+
+def refusal(check, *args):
+    """What a check says of arrays and numbers, or nothing."""
+    try:
+        check(*(np.array(arg, float) if isinstance(arg, list) else arg for arg in args), "clip")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+CENTRED = [-0.5, -0.9, 0.3, 0.7, -0.2]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        ([0.5, 0.2, 0.91], [0.5, 0.3, 0.77], "multiply x by 160 and y by 120"),
+        ([0.5], [0.25], "lie between 0.25 and 0.5, expected pixels of the 160x120 frame"),
+        ([0.1 * n for n in range(1, 10)] + [1.3], [0.5] * 10, "multiply x by 160"),  # a slip
+        (CENTRED, CENTRED, "convert them, origin upper left"),
+        ([80, 20, 0.5], [60, 30, 0.5], ""),
+        ([0, 1, 0], [0, 0, 1], ""),  # whole pixels
+        ([0.5, 20], [0.5, 30], ""),
+        ([], [], ""),
+    ],
+)
+def test_shares_of_the_frame_are_no_pixels(x, y, words):
+    said = refusal(check_pixels, x, y, 160, 120)
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+FINE = np.arange(20) * 95.0  # ms in a clip of 2 s
+EPOCH = 1.7e12
+LENGTHS = [200.0 + 10 * n for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("onset", "duration", "words"),
+    [
+        (FINE, 80, ""),
+        (FINE / 1000, 0.08, "seconds? multiply onset and duration by 1000"),
+        (FINE / 1000, 80, "seconds? multiply onset and duration by 1000"),
+        (FINE[:3] / 1000, 0.08, "seconds?"),
+        ([0.0], 0.4, "seconds?"),
+        (FINE, [length / 1000 for length in LENGTHS], "durations have a median of 0.295"),
+        (FINE * 1000, 8e4, "19 of 20 fixations lie outside its 2000 ms, onsets are 0 to 1805000"),
+        (FINE * 1000, 8e4, "microseconds? divide onset and duration by 1000"),
+        (FINE * 1e6, 8e7, "nanoseconds? divide onset and duration by 1000000"),
+        (FINE, [1000 * length for length in LENGTHS], "microseconds? divide them by 1000"),
+        (FINE + EPOCH, 80, "onsets are 1700000000000 to 1700000001805, expected"),
+        (FINE + EPOCH, 80, "subtract when the clip began"),
+        ((FINE + EPOCH) * 1000, 8e4, "subtract when the clip began"),
+        ([9000.0], 80, "subtract when the clip began"),
+        (FINE - 9000, 80, "20 of 20 fixations lie outside its 2000 ms"),
+        ([0.0, 9000], 80, ""),  # half of them late
+        (np.zeros(20), 2000, ""),  # looked on from beginning to end
+        (np.zeros(20), 0, ""),
+        (FINE, 0, ""),  # samples
+        (FINE, 1.0, ""),
+        (FINE, [0.999 + 0.0001 * n for n in range(20)], ""),
+        (FINE, 99999, ""),  # to the end
+        (np.append(FINE, FINE[:5] + 2000), 80, ""),  # a fifth after the end
+        ([39.0], 1, ""),
+        ([], 0, ""),
+    ],
+)
+def test_times_of_another_unit_or_clock_are_refused(onset, duration, words):
+    onset = np.array(onset, float)
+    duration = np.broadcast_to(np.array(duration, float), onset.shape)
+    said = refusal(check_times, onset, duration, 2000.0)
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+def test_a_clip_says_that_its_rows_are_samples(clips_root):
+    rows = [("clip", 1, 4 * n, 4, 10 + n % 50, 10) for n in range(90)]
+    (recording,) = gaze(clips_root(rows))
+    assert sum(len(sample.fixations.points) for sample in recording.read()) == 90
+    assert recording.notes == [SAMPLES]
+
+
+def test_a_clip_refuses_what_can_not_be_its_pixels_or_times(clips_root):
+    rows = [("a", 1, 0, 40, 0.5, 0.25), ("b", 1, 0.0, 0.2, 10, 10), ("b", 1, 0.2, 0.1, 9, 9)]
+    wrong = [*rows, ("c", 1, EPOCH, 40, 10, 10)]
+    said = []
+    for recording in gaze(clips_root(wrong)):
+        with pytest.raises(InputError) as caught:
+            list(recording.read())
+        said.append(str(caught.value))
+    assert "multiply x by 64 and y by 36" in said[0]
+    assert "seconds?" in said[1]
+    assert "subtract when the clip began" in said[2]
+
+
+def test_places_outside_are_described(pictures):
+    rows = [f"a,p{n},{-1 if n % 2 else n},{-1 if n % 2 else 5}" for n in range(20)]
+    (recording,) = pictures(["a"], rows)
+    with pytest.raises(InputError) as caught:
+        next(recording.read())
+    assert "10 of 20 fixations lie outside the 32x32 frame, x is -1 to 18" in str(caught.value)
+    assert "10 of them lie at exactly -1,-1, as of lost tracking" in str(caught.value)
+    (recording,) = images_of(recording, pictures)
+    next(recording.read())
+    assert recording.left_out[OUTSIDE] == 1
+
+
+def images_of(recording, pictures):
+    """The same picture with one slip in twenty rows."""
+    root = recording.sources[0].parents[1]
+    rows = [f"a,p{n},{40 if n == 3 else n},5" for n in range(20)]
+    (root / "fixations.csv").write_text("image,observer,x,y\n" + "\n".join(rows))
+    return images(root)

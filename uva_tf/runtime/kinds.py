@@ -1,0 +1,115 @@
+"""What a file is by its first bytes, whatever its name says: so that an error names its cause."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+HEAD = 2**16  # bytes that are looked at
+# Where what stands in a file. The first that fits counts.
+MAGIC = (
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"\x89PNG\r\n", "a PNG picture"),
+    (0, b"BM", "a BMP picture"),
+    (0, b"GIF8", "a GIF picture"),
+    (8, b"WEBP", "a WebP picture"),
+    (0, b"II*\0", "a TIFF picture"),
+    (0, b"MM\0*", "a TIFF picture"),
+    (4, b"ftypavi", "an AVIF picture"),
+    (4, b"ftyphei", "a HEIC picture"),
+    (4, b"ftypmif1", "a HEIF picture"),
+    (4, b"JXL ", "a JPEG XL picture"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (4, b"jP  ", "a JPEG 2000 picture"),
+    (8, b"AVI ", "an AVI video"),
+    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
+    (4, b"ftyp", "an MP4 or QuickTime video"),
+    (4, b"moov", "an MP4 or QuickTime video"),
+    (4, b"mdat", "an MP4 or QuickTime video"),
+    (0, b"\0\0\1\xba", "an MPEG video"),
+    (0, b"OggS", "an Ogg video"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"PK\3\4", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"MATLAB 5.0", "a MATLAB file"),
+    (4, b"TFL3", "a TFLite model"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS in place of the file (git lfs pull)"),
+    (0, b"<!DOCTYPE html", "a web page"),
+    (0, b"<html", "a web page"),
+)
+# Codecs that every build of OpenCV's FFmpeg decodes.
+COMMON = (
+    *("avc1", "avc3", "divx", "dx50", "fmp4", "h264", "hev1", "hevc", "hvc1", "mjpg"),
+    *("mp4v", "mpg4", "vp8", "vp80", "vp9", "vp90", "xvid"),
+)
+# Those of sound, which may come before that of the video.
+SOUND = ("ac-3", "alac", "ec-3", "mp4a", "Opus", "samr", "sowt", "twos")
+VIDEO_TRACK = rb"stsd.{12}(....)|strh....vids(....)|V_([A-Z0-9/_]+)"
+
+
+def kind_of(content: bytes) -> str:
+    """What a file is by its first bytes, with an article; nothing if that is not known."""
+    for place, magic, kind in MAGIC:
+        if content[place : place + len(magic)] == magic:
+            return kind
+    start = content[:1000]
+    if start and not any(start):
+        return "nothing but zeros"
+    if start and not set(start) & set(range(9)):
+        return "text"
+    return ""
+
+
+def why_no_frame(path: Path, codec: str) -> str:
+    """Why a file that can be opened gives no frame of a video.
+
+    Args:
+        codec: as FFmpeg tells it, such as `av01`; empty if it does not.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        return "the file is empty"
+    kind = kind_of(head)
+    if not kind.endswith("video"):
+        return f"it is {kind or 'of no format known here'}, expected a video"
+    if "MP4" in kind and "moov" not in (boxes := list(_boxes(path))):
+        return f"{kind} that was cut short: its index (moov) is missing, found {', '.join(boxes)}"
+    codec = codec or _codec(path)
+    if codec and codec.lower() not in COMMON:
+        return (
+            f"its codec {codec} is not built into this OpenCV, convert it: "
+            "ffmpeg -i IN -c:v libx264 OUT.mp4"
+        )
+    return f"{kind}{codec and f' ({codec})'} that is damaged or holds no frame"
+
+
+def _boxes(path: Path) -> Iterator[str]:
+    """The names of an MP4's outermost boxes, as far as they are whole."""
+    place, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while place + 8 <= size:
+            file.seek(place)
+            length, name = struct.unpack(">I4s", file.read(8))
+            if length == 1:
+                length = int.from_bytes(file.read(8), "big")
+            if length and place + length > size:
+                break
+            yield name.decode("latin-1")
+            if length < 8:  # 0: up to the end
+                break
+            place += length
+
+
+def _codec(path: Path) -> str:
+    """The codec that a container names for its video, near its beginning or its end."""
+    with path.open("rb") as file:
+        parts = [file.read(HEAD)]
+        file.seek(max(0, path.stat().st_size - HEAD))
+        parts.append(file.read())
+    tracks = [m for part in parts for m in re.finditer(VIDEO_TRACK, part, re.DOTALL)]
+    names = [next(filter(None, m.groups()), b"").decode("latin-1") for m in tracks]
+    return next((n for n in names if n not in SOUND and n.replace("/", "").isalnum()), "")
