@@ -73,14 +73,18 @@ class TestSharedBatches:
         self.assert_alike(alone, tmp_path / "run")
 
     @pytest.mark.slow  # beside two devices, which share a batch in the same way
-    def test_on_two_machines_train_to_the_weights_of_one(self, alone, shards, tmp_path):
-        workers = [f"localhost:{port}" for port in free_ports(2)]
+    @pytest.mark.parametrize("kinds", [("worker", "worker"), ("chief", "worker")])
+    def test_on_two_machines_train_to_the_weights_of_one(self, alone, shards, tmp_path, kinds):
+        cluster = {}
+        for kind, port in zip(kinds, free_ports(2), strict=True):
+            cluster.setdefault(kind, []).append(f"localhost:{port}")
         processes = []
-        for index in range(2):
-            task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-            environment = {"UVA_TF_TEST_EXACT": "1", "TF_CONFIG": json.dumps(task)}
-            changes = (*self.CHANGES, "loop.strategy=multi-worker")
-            processes.append(start(tmp_path / "run", shards, "joint", *changes, **environment))
+        for kind, hosts in cluster.items():
+            for index in range(len(hosts)):
+                task = {"cluster": cluster, "task": {"type": kind, "index": index}}
+                environment = {"UVA_TF_TEST_EXACT": "1", "TF_CONFIG": json.dumps(task)}
+                changes = (*self.CHANGES, "loop.strategy=multi-worker")
+                processes.append(start(tmp_path / "run", shards, "joint", *changes, **environment))
         finish(*processes)
         self.assert_alike(alone, tmp_path / "run")
         # Written by the first machine alone.
@@ -99,6 +103,7 @@ def test_several_machines_without_a_list_of_them_are_refused(monkeypatch, config
         open_strategy(LoopConfig(strategy="multi-worker"))
 
 
+@pytest.mark.slow  # beside TestOneProcessAtATime, whose process only takes the lock
 def test_a_process_that_trains_a_run_keeps_others_out_until_it_is_killed(shards, tmp_path):
     process = start(tmp_path / "run", shards, "joint", "joint.steps=100000", *NOBODY)
     assert process.stdout.readline() == "step\n"

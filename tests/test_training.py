@@ -5,6 +5,8 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,6 +289,22 @@ class TestOneProcessAtATime:
         assert contents(run.folder) == before
         assert load_teacher(run, "spatial", 64)  # reading is nobody's business
 
+    def test_a_lock_ends_with_its_process(self, tmp_path):
+        run = new_run(tmp_path / "run")
+        program = (
+            "import sys, time; from pathlib import Path; from uva_tf.training.run import Run\n"
+            "with Run.open(Path(sys.argv[1])).locked():\n"
+            "    print('locked', flush=True); time.sleep(100)"
+        )
+        command = [sys.executable, "-c", program, run.folder]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "locked\n"
+            with pytest.raises(InputError, match="is being trained by another process"):
+                train(run)
+            process.kill()
+        with run.locked():
+            pass
+
     def test_a_lock_leaves_no_file_and_ends_with_its_block(self, run):
         before = contents(run.folder)
         for _ in range(2):
@@ -332,15 +350,14 @@ class TestDataThatMoved:
     def test_is_the_same_data_and_keeps_its_teachers_maps(self, moved, call, caplog):
         run, new = moved
         before = contents(run.folder)
-        arguments = ["--data", new, "--run", run.folder, *self.ARGUMENTS]
+        arguments = ["--data", new, "--run", run.folder, *self.ARGUMENTS, "--stages", "teach"]
         assert call("pipelines/train.py", *arguments)[0] == 0
         assert caplog.messages == [f"{run.folder}: its data moved, taken from {new} now"]
         assert Run.open(run.folder).config == replace(run.config, data=(str(new),))
-        after = contents(run.folder)
-        same = [p for p in before if before[p] == after[p]]
-        assert [p.name for p in before if p not in same] == ["config.json", "metrics.jsonl"]
-        assert (run.folder / "teachers" / "maps" / "0-old" / "spatial") in same
-        assert load_student(Run.open(run.folder))
+        after = contents(run.folder)  # nothing is taught or drawn anew
+        assert [p.name for p in after if after[p] != before.get(p)] == ["config.json"]
+        assert (run.folder / "teachers" / "maps" / "0-old" / "spatial").is_dir()
+        assert Run.open(run.folder).teacher_maps(0).name == "0-old"
 
     def test_other_data_there_is_refused_and_nothing_changes(self, moved, call, photographs):
         run, _ = moved
