@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from uva_tf.evaluation.comparison import FILES, score_runs, to_score, write_study
     from uva_tf.training.ablation import ROWS, trainings
-    from uva_tf.training.study import train_all
+    from uva_tf.training.study import check_trainings, train_all
 
     for name in FILES:
         refuse_existing(args.out / name)
@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     preset = PRESETS[args.preset]()
     runs = trainings(preset, args.rows or list(ROWS), args.seeds, args.changes)
     folder = args.out / "runs"
+    check_trainings(runs, preset, args.data, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with goes_on(SCRIPT, argv), locked(folder, args.out, "written"):
         seconds = train_all(

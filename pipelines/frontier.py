@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.evaluation import frontier
     from uva_tf.evaluation.comparison import score_runs, to_score
     from uva_tf.models.variants import VARIANTS
-    from uva_tf.training.study import train_all
+    from uva_tf.training.study import check_trainings, train_all
 
     for name in frontier.FILES:
         refuse_existing(args.out / name)
@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     preset = PRESETS[args.preset]()
     runs = frontier.frontier_trainings(names, args.seeds, args.changes, preset)
     folder = args.out / "runs"
+    check_trainings(runs, preset, args.data, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with goes_on(SCRIPT, argv), locked(folder, args.out, "written"):
         seconds = train_all(

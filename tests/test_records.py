@@ -106,13 +106,14 @@ class TestDataset:
         assert (tmp_path / "out" / "mine").read_text() == "kept"
 
     @pytest.mark.parametrize("jobs", [1, 2])
-    def test_leaves_nothing_when_it_fails_half_way(self, tmp_path, clips_root, jobs):
+    def test_leaves_finished_shards_alone_when_it_fails_half_way(self, tmp_path, clips_root, jobs):
         rows = [(name, 1, 0, 40, 10, 10) for name in "abd"] + [("c", 1, 0, 40, 999, 10)]
         recordings = gaze(clips_root(rows))
-        before = sorted(tmp_path.rglob("*"))
         with pytest.raises(InputError, match=r"c\.mp4"):
             write(recordings, tmp_path / "out", jobs)
-        assert sorted(tmp_path.rglob("*")) == before
+        assert not (tmp_path / "out").exists()
+        left = {path.suffix for path in (tmp_path / ".out.partial").iterdir()}
+        assert left == {".tfrecord", ".json"}
 
     def test_refuses_a_shard_that_has_changed(self, tmp_path, shards):
         folder = shutil.copytree(shards.folder, tmp_path / "copy")
@@ -184,7 +185,7 @@ class TestInvariants:
         self, images_root, tmp_path, call, width, height, fits
     ):
         pictures = {"a.png": noise(30, 40, seed=1), "long.png": noise(height, width, seed=2)}
-        looks = [(name, 7, 0.5, 0.5) for name in ("a", "long")]
+        looks = [("a", 7, 15.5, 12.5), ("long", 7, width / 2, height / 2)]
         root = images_root(pictures, looks, {"a": "train", "long": "val"})
         words = ["--layout", "images", "--root", root, "--out", tmp_path / "shards", "--size", 64]
         code, _, err = call("pipelines/prepare.py", *words)

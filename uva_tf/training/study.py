@@ -53,6 +53,16 @@ def refuse_repeats(*given: Sequence) -> None:
             raise InputError(f"{twice[0]} is named twice: name every row and seed once")
 
 
+def check_trainings(
+    runs: Sequence[Training], preset: Config, data: Sequence[Path], out: Path
+) -> None:
+    """Raise InputError if one of the runs below `out` that are not begun can't be trained."""
+    for run in runs:
+        config = _config(run, preset, data)
+        if not (out / run.name).exists():
+            check_new(config, run.stages)
+
+
 def train_all(
     runs: Sequence[Training],
     preset: Config,
@@ -69,20 +79,15 @@ def train_all(
     Returns:
         The seconds that each took just now, about 0 for one that was finished before.
 
-    Raises InputError if a run was begun otherwise or can't be trained, before the first is,
-    or a training fails.
+    Raises InputError if a run was begun otherwise, or a training fails.
     """
-    configs = {run: _config(run, preset, data) for run in runs}
-    for run, config in configs.items():
-        if not (out / run.name).exists():
-            check_new(config, run.stages)
     seconds = {}
     first = [run for run in runs[:1] if run.row == TEACHERS]
     for batch, share in ((first, 1), (runs[len(first) :], jobs)):
         if not batch:
             continue
         for run in batch:
-            _begin(run, first, configs[run], out)
+            _begin(run, first, _config(run, preset, data), out)
         children = Children(share)
         works = [functools.partial(_train, run, preset, data, out, children) for run in batch]
         seconds |= dict(zip(batch, children.finish(works, progress), strict=True))
