@@ -1,7 +1,7 @@
 """The study of what distillation brings: its runs, its figures, and how it goes on."""
 
 import csv
-import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +192,7 @@ class TestRuns:
         """The commands that were run; instead of training, each leaves what a training leaves."""
         commands = []
 
-        def run(command, **options):
+        def run(self, command, name):
             folder = Path(command[command.index("--run") + 1])
             commands.append(command)
             stages = command[command.index("--stages") + 1]
@@ -200,9 +200,8 @@ class TestRuns:
                 (folder / "teachers").mkdir(exist_ok=True)
             else:
                 (folder / "student.keras").touch()
-            return subprocess.CompletedProcess(command, 0, "", "")
 
-        monkeypatch.setattr(study.subprocess, "run", run)
+        monkeypatch.setattr(study.Children, "run", run)
         return commands
 
     def study(self, shards, out, rows=(BASELINE, "coupled"), seeds=(1,), changes=()):
@@ -245,10 +244,9 @@ class TestRuns:
             self.study(shards, tmp_path / "runs", changes=("joint.batch=2",))
 
     def test_that_fail_stop_the_study_with_their_last_word(self, shards, tmp_path, monkeypatch):
-        def run(command, **options):
-            return subprocess.CompletedProcess(command, 1, "", "some\nfailed: no space left\n")
-
-        monkeypatch.setattr(study.subprocess, "run", run)
+        program = "import sys; sys.exit('some\\nfailed: no space left')"
+        failing = [sys.executable, "-c", program]
+        monkeypatch.setattr(study, "python_script", lambda *given: failing.copy())
         with pytest.raises(InputError, match=r"^teachers-1: failed: no space left$"):
             self.study(shards, tmp_path / "runs")
 
