@@ -190,7 +190,7 @@ def test_training_never_overwrites_and_resumes_only_its_own(prepared, script, ca
     assert train([*arguments, *SMOKE]) == 2
     assert "exists already" in capsys.readouterr().err
     assert train([*arguments, "--preset", "quick", "--resume"]) == 2
-    assert "another preset" in capsys.readouterr().err
+    assert "with other settings" in capsys.readouterr().err
     assert train([*arguments, *SMOKE, "--resume"]) == 0
 
 

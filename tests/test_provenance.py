@@ -142,7 +142,7 @@ def test_a_run_says_if_other_code_went_on_with_it(run, monkeypatch):
 
 def test_datasets_of_one_name_are_all_told(run):
     config = replace(run.config, data=("/a/shards", "/b/shards"), data_sha256=("1", "2"))
-    assert provenance.origin(Run(run.folder, config))["data"] == {"0-shards": "1", "1-shards": "2"}
+    assert provenance.origin(Run(run.folder, config))["data"] == {"a/shards": "1", "b/shards": "2"}
     config = replace(config, data=("/a/shards", "/a/more"))
     assert provenance.origin(Run(run.folder, config))["data"] == {"shards": "1", "more": "2"}
 

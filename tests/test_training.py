@@ -314,9 +314,9 @@ class TestOneProcessAtATime:
     def test_a_study_that_is_being_written_is_refused(self, shards, tmp_path, call):
         (tmp_path / "runs").mkdir()
         arguments = ["--data", shards.folder, "--preset", "smoke", "--out", tmp_path]
-        for script in ("ablate", "frontier"):
+        for script, more in (("ablate", ["--rows", "coupled"]), ("frontier", [])):
             with locked(tmp_path / "runs", tmp_path, "written"):
-                result = call(f"pipelines/{script}.py", *arguments)
+                result = call(f"pipelines/{script}.py", *arguments, *more)
             assert_refused(result, f"{tmp_path} is being written by another process")
         assert not list((tmp_path / "runs").iterdir())
 

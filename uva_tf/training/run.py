@@ -35,10 +35,7 @@ class Run:
         """
         _refuse_patterns(folder)
         if (folder / "config.json").is_file():
-            raise InputError(
-                f"{folder} holds a training already, {cls.open(folder).progress}: --resume goes on "
-                "with it, or choose another path"
-            )
+            raise InputError(f"{folder} exists already, {cls.open(folder).progress}")
         run = cls(folder, config)
         with new_folder(folder) as partial:
             (partial / "config.json").write_text(config.to_json())
@@ -85,11 +82,12 @@ class Run:
 
     @property
     def progress(self) -> str:
-        """How far it is, in words."""
+        """How far its training is, and what to do, in words."""
         if self.student.is_file():
-            return "finished"
-        stages = [f"{stage} at step {step}" for stage, (step, _) in self.last_losses().items()]
-        return stages[-1] if stages else "just begun"
+            return "with a finished training: choose another path"
+        stages = [f" at step {step} of {stage}" for stage, (step, _) in self.last_losses().items()]
+        reached = stages[-1] if stages else ""
+        return f"with a training{reached}: --resume goes on with it, or choose another path"
 
     @property
     def metrics(self) -> Path:
