@@ -102,6 +102,32 @@ def test_a_folder_of_its_own_maps_is_a_source(predict, clip, tmp_path):
     assert f"{FRAMES} frames" in out
 
 
+@pytest.mark.parametrize("error", [None, OSError(errno.EIO, "Input/output error")])
+def test_a_picture_that_cant_be_read_is_no_failure_of_writing(
+    predict, tmp_path, monkeypatch, error
+):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(1, 10):
+        cv2.imwrite(str(pictures / f"{number}.png"), np.full((20, 30, 3), number, np.uint8))
+    bad = pictures / "8.png"
+    if error is None:
+        bad.write_text("not a picture")
+    else:
+        read = type(bad).read_bytes
+
+        def failing(path):
+            if path == bad:
+                raise error
+            return read(path)
+
+        monkeypatch.setattr(type(bad), "read_bytes", failing)
+    code, out, err = predict(pictures)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {bad}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

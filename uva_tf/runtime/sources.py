@@ -42,7 +42,11 @@ class PictureReader:
     def timed(self) -> Iterator[Frame]:
         """Every picture with its time, in seconds from the beginning."""
         for number, path in enumerate(self._files):
-            yield Frame(decode(path, cv2.IMREAD_COLOR), number / self.rate)
+            try:
+                picture = decode(path, cv2.IMREAD_COLOR)
+            except OSError as error:  # which would be taken for one of writing
+                raise InputError(f"{path}: can't be read: {error.strerror}") from None
+            yield Frame(picture, number / self.rate)
 
     def close(self) -> None:
         """Nothing is open between pictures."""
