@@ -100,7 +100,7 @@ def test_several_models_on_several_datasets_have_a_row_and_a_table_each(
     words = [f"--model={tmp_path}/{place}/run" for place in ("here", "there")]
     words += ["--model", f"{prepared}/step.tflite"]
     words += [f"--data={tmp_path}/{place}/shards" for place in ("here", "there")]
-    words += ["--every", "2", "--json", f"{tmp_path}/all.json", "--report", f"{tmp_path}/report"]
+    words += ["--every", "4", "--json", f"{tmp_path}/all.json", "--report", f"{tmp_path}/report"]
     assert evaluate(words) == 0
     printed = capsys.readouterr().out
     sets = ("here/shards", "there/shards")
@@ -119,7 +119,7 @@ def test_several_models_on_several_datasets_have_a_row_and_a_table_each(
         assert (pages / name / "frames.csv").is_file()
     assert figures[sets[0]]["means"] == figures[sets[1]]["means"]
     # A model beside others scores as alone.
-    alone = [*words[2:5], "--every", "2", "--json", f"{tmp_path}/alone.json"]
+    alone = [*words[2:5], "--every", "4", "--json", f"{tmp_path}/alone.json"]
     assert evaluate(alone) == 0
     means = json.loads((tmp_path / "alone.json").read_text())["means"]
     assert means["step.tflite"] == figures[sets[0]]["means"]["step.tflite"]
@@ -194,6 +194,21 @@ def test_training_never_overwrites_and_resumes_only_its_own(prepared, script, ca
     assert train([*arguments, *SMOKE, "--resume"]) == 0
 
 
+def test_prepare_reads_a_real_recording(recordings, call, tmp_path):
+    name, hevc = "BasketballPass", recordings / "hevc"
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / f"{name}.avi").symlink_to(hevc / "videos" / f"{name}.avi")
+    rows = (hevc / "fixations.csv").read_text().splitlines(keepends=True)
+    rows = [row for row in rows if row.startswith(("video,", f"{name},"))]
+    (tmp_path / "fixations.csv").write_text("".join(rows))
+    given = ["--layout", "gaze", "--root", tmp_path, "--out", tmp_path / "shards", "--size", "64"]
+    code, printed, err = call("pipelines/prepare.py", *given)
+    assert (code, err) == (0, "")
+    told = "train: 1 recordings, 500 frames, 15011 fixations (counted in every frame they last)"
+    assert told in printed
+
+
+@pytest.mark.slow
 def test_prepare_reads_real_recordings(recordings, script, tmp_path, capsys):
     arguments = [
         "--layout",

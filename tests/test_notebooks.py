@@ -10,9 +10,16 @@ from uva_tf.data import synthetic
 
 PICTURES = {"01_quickstart": 2, "02_train_on_your_gaze_data": 4, "03_compress_and_benchmark": 2}
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+SLOW = "01_quickstart"  # the README's first command, beside two shorter ones
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem == SLOW else [])
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs_and_shows_its_pictures(path, tmp_path, monkeypatch):
     monkeypatch.setenv("UVA_TF_PRESET", "smoke")
     monkeypatch.setenv("UVA_TF_FOLDER", str(tmp_path))
