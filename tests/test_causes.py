@@ -20,6 +20,7 @@ from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.files import listed
 from uva_tf.runtime.kinds import kind_of
 from uva_tf.runtime.manifest import manifest_path, read_manifest
+from uva_tf.runtime.outputs import new_file
 from uva_tf.runtime.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.runtime.sources import open_source
 from uva_tf.runtime.video import VideoReader, VideoWriter
@@ -247,3 +248,11 @@ def test_kinds_are_known_by_their_first_bytes(tmp_path):
     assert kind_of((tmp_path / "x.mp4").read_bytes()) == "an MP4 or QuickTime video"
     assert kind_of("video,observer\nJ\xe4n".encode()) == "text"
     assert kind_of(b"") == kind_of(b"\1\2\3") == ""
+
+
+def test_a_place_that_cant_be_written_is_named_itself():
+    with (
+        pytest.raises(InputError, match=r"^/proc/maps: can't be written in /proc \("),
+        new_file(Path("/proc/maps")),
+    ):
+        pass

@@ -1,8 +1,11 @@
-"""What the scripts' parser refuses."""
+"""What the scripts share: what their parser refuses, and the command that goes on."""
+
+import sys
 
 import pytest
 
-from uva_tf.command import Parser, add_training_arguments
+from uva_tf.command import Parser, add_training_arguments, goes_on
+from uva_tf.config import PRESETS
 from uva_tf.runtime.errors import InputError
 
 
@@ -82,3 +85,19 @@ def test_the_scripts_refuse_it_in_one_line(call, path, words, tmp_path, monkeypa
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "given twice: expected once" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_list_is_set_as_config_json_has_it_or_without_brackets():
+    preset = PRESETS["smoke"]()
+    for text in ("[24, 48, 96, 160]", "24,48,96,160"):
+        assert preset.changed(f"teacher.widths={text}").teacher.widths == (24, 48, 96, 160)
+    assert preset.changed('student.paths=["spatial"]').student.paths == ("spatial",)
+
+
+def test_the_command_that_goes_on_is_as_it_was_typed(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["../pipelines/train.py", "--run", "a b"])
+    with pytest.raises(KeyboardInterrupt) as stopped, goes_on("x.py", None, "--resume"):
+        raise KeyboardInterrupt
+    assert stopped.value.__notes__ == [
+        "go on with: python ../pipelines/train.py --run 'a b' --resume"
+    ]

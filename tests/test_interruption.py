@@ -287,7 +287,9 @@ def test_quickstart_at_twenty_moments(tmp_path):
         which = (signal.SIGINT, signal.SIGTERM)[number % 2]
         code, printed, err = interrupted(command(out), rng.uniform(0.15, whole), which)
         line = check_line(code, err)
-        outcomes[printed.rpartition("[")[2].partition(":")[0] or "before the first step"] += 1
+        step = printed.rpartition("[")[2].partition(":")[0] or "before the first step"
+        outcomes[step] += 1
+        print(f"{number + 1}: {which.name} in {step}: {code}", flush=True)
         if code and out.exists():
             seconds_of(check_told(line, "pipelines/quickstart.py"))
         if out.exists():

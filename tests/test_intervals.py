@@ -56,3 +56,8 @@ def test_clips_left_out_are_said_by_metrics():
     assert left_out(rows, METRICS) == [
         "clips without NSS, AUC-Judd, left out: 1 of 3; of human ceiling 2"
     ]
+
+
+def test_there_is_no_share_where_people_are_no_better_than_the_prior():
+    low, high = np.array([[4.0, 5.0]]), np.array([[0.0, 0.1]])
+    assert np.isnan(share(np.array([[1.0, 2.0]]), low, high))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from uva_tf.data.layouts import gaze, images
-from uva_tf.data.plausible import SAMPLES, check_pixels, check_times
+from uva_tf.data.plausible import SAMPLES, check_pixels, check_times, covered
 from uva_tf.data.recordings import LOST, MISSING, OUTSIDE
 from uva_tf.data.tables import read_fixations, read_split
 from uva_tf.runtime.errors import InputError
@@ -75,9 +75,22 @@ def test_a_table_is_read_and_what_was_guessed_is_said(read, case):
     assert table.columns["onset_ms"].tolist() == [0, 400]
     assert table.observers.tolist() == [0, 1]
     assert not any(table.left_out.values())
-    (note,) = table.notes or ("",)
-    assert said in note
-    assert bool(said) == bool(note)
+    notes = "; ".join(table.notes)
+    assert said in notes
+    assert bool(said) == bool(notes)
+    assert ("commas within its numbers are decimal" in notes) == (case == "decimal commas")
+
+
+@pytest.mark.parametrize(
+    ("x", "read_as"), [("1,020", None), ("1,020 5,5", [1.02, 5.5]), ("1024,500", [1024.5])]
+)
+def test_a_comma_that_may_stand_after_thousands_is_refused(read, x, read_as):
+    rows = [f"a;p1;{n};200;{cell};10" for n, cell in enumerate(x.split())]
+    table, problems = read("video;observer;onset_ms;duration_ms;x;y\n" + "\n".join(rows) + "\n")
+    if read_as:
+        assert table.columns["x"].tolist() == read_as
+    else:
+        assert "x is '1,020', of thousands or decimal? write numbers without" in problems["a"]
 
 
 REFUSED = {
@@ -294,6 +307,21 @@ def test_a_clip_says_that_its_rows_are_samples(clips_root):
     (recording,) = gaze(clips_root(rows))
     assert sum(len(sample.fixations.points) for sample in recording.read()) == 90
     assert recording.notes == [SAMPLES]
+
+
+def test_percent_of_a_large_frame_is_no_pixels():
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(5, 95, (2, 60))
+    with pytest.raises(InputError, match=r"percent\? multiply x by 12\.8 and y by 7\.2"):
+        check_pixels(x, y, 1280, 720, "a")
+    check_pixels(x, y, 160, 120, "a")  # it may be all of a small one
+    check_pixels(x[:20], y[:20], 1280, 720, "a")  # too few to say
+
+
+def test_a_clip_says_that_its_gaze_covers_a_small_part_of_it():
+    onset = np.linspace(0, 400, 20)
+    assert "between 0.00 and 0.45 s of 10.00 s" in covered(onset, np.full(20, 50.0), 10_000)
+    assert covered(onset, np.full(20, 50.0), 1000) == ""
 
 
 def test_a_clip_refuses_what_can_not_be_its_pixels_or_times(clips_root):

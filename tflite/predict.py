@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     if isinstance(cause, KeyboardInterrupt) and source.live:
         cause = None  # the way to end a recording
     if cause:
-        cause.add_note(f"{count} finished frames are in {', '.join(written) or 'no file'}")
+        frames = f"{count} finished frames are" if count > 1 else "1 finished frame is"
+        cause.add_note(f"{frames} in {', '.join(written) or 'no file'}")
         raise cause
     print(f"{count} frames at {count / seconds:.0f} frames/s, reading and writing included")
     for path in written:

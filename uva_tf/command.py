@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
-from tqdm import tqdm
-
 from uva_tf.runtime.errors import ExportError, InputError
 from uva_tf.runtime.interruption import handle_signals, ignore_signals, was_interrupted
 
@@ -157,7 +155,9 @@ def goes_on(script: str, argv: Sequence[str] | None, *more: str) -> Iterator[Non
     except (InputError, ExportError, FloatingPointError):
         raise  # which it would meet again
     except BaseException as error:
-        given = list(sys.argv[1:] if argv is None else argv)
+        if argv is None:  # as it was typed, from wherever
+            script, *argv = sys.argv
+        given = list(argv)
         command = ["python", script, *given, *(one for one in more if one not in given)]
         error.add_note(f"go on with: {shlex.join(command)}")
         raise
@@ -203,7 +203,8 @@ def number(low: int, high: int) -> Callable[[str], int]:
     """An argument's type: a whole number from `low` to `high`."""
 
     def parse(text: str) -> int:
-        if not (text.isdecimal() and len(text) < 10 and low <= int(text) <= high):
+        digits = text.isascii() and text.isdecimal() and len(text) < 10
+        if not (digits and low <= int(text) <= high):
             raise argparse.ArgumentTypeError(f"{text!r}: expected {low} to {high}")
         return int(text)
 
@@ -212,7 +213,13 @@ def number(low: int, high: int) -> Callable[[str], int]:
 
 def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]:
     """A progress bar on stderr that is off when that is no terminal."""
-    return lambda items, total: iter(tqdm(items, label, total, unit=unit, disable=None))
+
+    def wrap(items: Iterable[T], total: int) -> Iterator[T]:
+        from tqdm import tqdm  # not while a script is starting
+
+        return iter(tqdm(items, label, total, unit=unit, disable=None))
+
+    return wrap
 
 
 def show(text: str, *, kept: bool) -> None:

@@ -18,7 +18,8 @@ def read_field(change: str, text: str, old: Any) -> Any:
     Raises InputError for another type; `change` names the field in its message.
     """
     if isinstance(old, tuple):
-        items = [item for item in text.split(",") if item]
+        # As in config.json, or without its brackets and quotes.
+        items = [item.strip(' "') for item in text.strip("[] ").split(",") if item.strip()]
         return tuple(read_field(change, item, old[0] if old else item) for item in items)
     value: Any = text
     if not isinstance(old, str):

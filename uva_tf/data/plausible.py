@@ -21,6 +21,9 @@ SHORTEST = 20.0
 # No sample of a tracker is shorter than 0.5 ms, and those of one recording are alike.
 SAMPLE, ALIKE = 2.0, 1.5
 
+# Observers look at nearly all of a clip; a part as small as this is told.
+LEAST_COVERED = 0.15
+
 SAMPLES = f"rows last less than {SHORTEST:.0f} ms, as samples do and not fixations: each counts"
 
 
@@ -32,6 +35,7 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
         name: of the recording, for the message.
     """
     places = np.stack([x, y])
+    _check_percent(places, width, height, name)
     beyond = (np.abs(places) > 1).any(axis=0)
     # A real fixation may lie in the very corner, but not nearly all of them, at fractions of it.
     if beyond.sum() > MOST_OUTSIDE * len(x) or (places == np.rint(places)).all():
@@ -46,6 +50,19 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
         f"{name}: x and y of its fixations lie between {low:.3g} and {high:.3g}, expected pixels "
         f"of the {width}x{height} frame: {remedy}"
     )
+
+
+def _check_percent(places: np.ndarray, width: int, height: int, name: object) -> None:
+    """Raise InputError where nothing lies beyond 100 in a frame that is far larger."""
+    if places.shape[1] < 5 * ENOUGH or min(width, height) < 300:
+        return
+    low, high = places.min(), places.max(axis=1)
+    if low >= 0 and (high <= 100).all() and (high > 50).all():
+        raise InputError(
+            f"{name}: x and y of its fixations lie between {low:.3g} and {high.max():.3g}, "
+            f"expected pixels of the {width}x{height} frame: percent? multiply x by "
+            f"{width / 100:g} and y by {height / 100:g}"
+        )
 
 
 def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: object) -> None:
@@ -93,6 +110,17 @@ def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: ob
         f"{name}: its durations have {told} in a clip of {length:.0f} ms, expected "
         f"milliseconds: {remedy}"
     )
+
+
+def covered(onset: np.ndarray, duration: np.ndarray, length: float) -> str:
+    """A note if all gaze lies in a small part of a clip, `length` ms long; else nothing."""
+    if len(onset) < ENOUGH:
+        return ""
+    first, last = max(0.0, onset.min()), (onset + duration).max()
+    if last - first > LEAST_COVERED * length:
+        return ""
+    part = f"{first / 1000:.2f} and {last / 1000:.2f} s of {length / 1000:.2f} s"
+    return f"all gaze lies between {part}: are the times milliseconds?"
 
 
 def are_samples(duration: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ from uva_tf.data.pictures import (
     read_picture,
     read_salicon_gaze,
 )
-from uva_tf.data.plausible import SAMPLES, are_samples, check_pixels, check_times
+from uva_tf.data.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
 from uva_tf.data.recordings import NOWHERE, OUTSIDE, Recording, Sample, to_unit
 from uva_tf.data.tables import FixationTable
 from uva_tf.runtime.errors import InputError
@@ -49,6 +49,8 @@ def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording
                 seen |= active
                 yield Sample(index, frame, Fixations(points[active], table.observers[active]))
             check_times(onset, duration, ends, path)
+            if note := covered(onset, duration, ends):
+                notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())
 
     return Recording(name, False, read, (path, source), left_out=left_out, notes=notes)

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import math
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -32,6 +33,9 @@ SEPARATORS = (",", ";", "\t", "|")
 NO_VALUE = {"", "-", "--", ".", "#n/a", "-nan", "<na>", "n/a", "na", "nan", "none", "null"}
 # One fixation may lie in the very corner; several at exactly 0,0 are a tracker that saw no eye.
 LEAST_LOST = 2
+# A comma within a number that has not three digits behind it, or more than three before it.
+DECIMAL_COMMA = re.compile(r"(?<!\d)\d+,(?:\d{1,2}|\d{4,})(?!\d)|\d{4},\d")
+DECIMAL_COMMAS = "commas within its numbers are decimal"
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,7 @@ class _Table(NamedTuple):
     separator: str
     rows: Iterator[tuple[int, dict[str, str], tuple[str, ...]]]
     notes: list[str]
+    decimal: bool  # whether some comma within a number can't stand after thousands
 
 
 def _open_table(path: Path, columns: tuple[str, ...]) -> _Table:
@@ -197,7 +202,8 @@ def _open_table(path: Path, columns: tuple[str, ...]) -> _Table:
     guessed = [] if separator == "," else [f"with {separator!r} between cells"]
     guessed += [f"as {encoding}"] if encoding != "utf-8" else []
     notes = [f"{path.name} was read {' and '.join(guessed)}"] if guessed else []
-    return _Table(path, separator, _rows(path, text, separator, columns), notes)
+    decimal = separator != "," and bool(DECIMAL_COMMA.search(text))
+    return _Table(path, separator, _rows(path, text, separator, columns), notes, decimal)
 
 
 def _text(path: Path) -> tuple[str, str]:
@@ -295,6 +301,14 @@ def _composed(text: str) -> str:
 def _number(column: str, text: str, table: _Table, line: int) -> float:
     # Where commas do not stand between cells, they are decimal.
     decimal = table.separator != "," and "." not in text and text.count(",") == 1
+    if decimal:
+        if not table.decimal and text[-4:-3] == "," and not text.lstrip("-").startswith("0"):
+            raise InputError(
+                f"{table.path} line {line}: {column} is {text!r}, of thousands or decimal? write "
+                "numbers without commas"
+            )
+        if DECIMAL_COMMAS not in table.notes:
+            table.notes.append(DECIMAL_COMMAS)
     try:
         value = float(text.replace(",", ".") if decimal else text)
     except ValueError:

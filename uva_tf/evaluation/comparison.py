@@ -16,7 +16,7 @@ from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.evaluation.evaluate import Settings, evaluate
 from uva_tf.evaluation.intervals import NONE, estimate, left_out, mean, ratio
 from uva_tf.evaluation.intervals import share as share_of
-from uva_tf.evaluation.results import CEILING, CENTRE, METRICS
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, percent
 from uva_tf.evaluation.sources import Source, maps_source, student_source, teacher_source
 from uva_tf.runtime.benchmark import machine
 from uva_tf.runtime.errors import InputError
@@ -194,7 +194,7 @@ def table(lines: Sequence[Line], scores: Scores) -> tuple[list[str], list[list[s
                 f"{line.ratio:.3f}",
                 "{:.3f} to {:.3f}".format(*line.ratio_interval),
                 f"{to_best:.3f}",
-                f"{100 * share(line.row, scores):.1f} %",
+                percent(share(line.row, scores)),
                 *(f"{value:.3f}" for value in of_set),
                 *(f"{line.means[metric]:.3f}" for metric in shown),
             ]

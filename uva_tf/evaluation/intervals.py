@@ -48,12 +48,14 @@ def ratio(values: np.ndarray, baseline: np.ndarray) -> float:
 def share(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
     """How much of the way from `low` to `high` goes `values`; 1 is all of it.
 
+    NaN where `high` is not above `low`: there is no way to go.
+
     Args:
         values, low, high: `[seeds, clips]`; the clips count that all three have.
     """
     kept = scored(values, low, high)
     here, start, end = (mean(part[:, kept]) for part in (values, low, high))
-    return (here - start) / (end - start) if end != start else float("nan")
+    return (here - start) / (end - start) if end > start else float("nan")
 
 
 def estimate(values: np.ndarray, baseline: np.ndarray | None = None) -> Estimate:

@@ -17,7 +17,7 @@ from uva_tf.config import StudentConfig
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
 from uva_tf.data.records import Record, read_records
-from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation, percent
 from uva_tf.evaluation.sources import Source
 from uva_tf.models.cost import layer_costs, summary
 from uva_tf.models.student import build_student
@@ -56,7 +56,7 @@ def score_table(evaluation: Evaluation) -> str:
         [
             row,
             *(f"{evaluation.mean(row, metric):.3f}" for metric in METRICS),
-            f"{100 * evaluation.share(row, 'NSS'):.0f} %",
+            percent(evaluation.share(row, "NSS")),
         ]
         for row in evaluation.rows
     ]

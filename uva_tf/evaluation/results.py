@@ -89,12 +89,21 @@ class Evaluation:
 
         Only clips count that all three have a score of.
         """
-        return intervals.share(*(self._scores(name, metric) for name in (row, CENTRE, CEILING)))
+        better = -1 if metric == "KL" else 1  # of which less is better
+        scores = [better * self._scores(name, metric) for name in (row, CENTRE, CEILING)]
+        return intervals.share(*scores)
 
     @property
     def remarks(self) -> list[str]:
         """The notes, and how many clips were left out of what."""
-        return [*self.notes, *intervals.left_out(self._values, METRICS)]
+        notes = [*self.notes, *intervals.left_out(self._values, METRICS)]
+        low, high = self.mean(CENTRE, "NSS"), self.mean(CEILING, "NSS")
+        if high <= low:
+            notes.append(
+                f"no share: people predict each other (NSS {high:.3f}) no better than the centre "
+                f"prior does ({low:.3f}), as with few observers"
+            )
+        return notes
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but single frames as plain values; None stands for what can't be computed."""
@@ -148,13 +157,18 @@ def table(evaluation: Evaluation) -> str:
     for row in evaluation.rows:
         scores = " ".join(f"{evaluation.mean(row, metric):8.3f}" for metric in METRICS)
         low, high = evaluation.interval(row, "NSS")
-        share = f"{100 * evaluation.share(row, 'NSS'):5.1f}%"
+        share = percent(evaluation.share(row, "NSS"), 6)
         lines.append(f"{row:{width}} {scores} {share}  {low:.3f} to {high:.3f}")
     lines.append(
         f"share: of NSS, of the way from the centre prior ({evaluation.prior}) to the human "
         "ceiling; 95 %: bootstrap over clips; KL: less is better"
     )
     return "\n".join([*lines, *evaluation.remarks])
+
+
+def percent(share: float, width: int = 0) -> str:
+    """A share for a table, `-` where there is none."""
+    return f"{'-' if np.isnan(share) else f'{100 * share:.1f}%':>{width}}"
 
 
 def nanmean(values: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def refuse_undecodable(path: Path) -> None:
             remedy = "this locale can't spell it: set PYTHONUTF8=1"
         except UnicodeDecodeError:
             remedy = "it is not UTF-8: rename it, or the folder above that is not"
-        raise InputError(f"{path}: a path for TensorFlow, {remedy}") from None
+        raise InputError(f"{path}: TensorFlow can't take this path, {remedy}") from None
 
 
 @contextmanager
@@ -54,8 +54,14 @@ def new_file(path: Path) -> Iterator[Path]:
     `path` exists.
     """
     refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+    except (PermissionError, FileNotFoundError) as error:
+        raise InputError(
+            f"{path}: can't be written in {path.absolute().parent} ({error.strerror}), choose "
+            "another path"
+        ) from None
     partial = beside / path.name
     try:
         yield partial

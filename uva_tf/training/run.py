@@ -68,10 +68,11 @@ class Run:
         The same data in another place is taken from there from now on. Raises InputError for
         anything else that differs.
         """
-        if replace(self.config, data=config.data) != config:
+        mine, theirs = vars(replace(self.config, data=config.data)), vars(config)
+        if differing := [name for name in mine if mine[name] != theirs[name]]:
             raise InputError(
-                f"{self.folder} was begun with other settings or data: give those of its "
-                "config.json, or choose another folder"
+                f"{self.folder} was begun with other settings or data ({', '.join(differing)}): "
+                "give those of its config.json, or choose another folder"
             )
         if self.config.data == config.data:
             return self
