@@ -29,6 +29,18 @@ FRAMES = 1500
 LIMIT = 120  # seconds, after which a process is taken to hang
 
 
+@pytest.fixture(scope="module", autouse=True)
+def signals_are_not_ignored():
+    """As a shell lets its background jobs ignore Ctrl-C, of which tests may be one."""
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    for number in interruption.SIGNALS:
+        on_interrupt = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if on_interrupt else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def start(*command):
     return subprocess.Popen(
         [sys.executable, *map(str, command)],

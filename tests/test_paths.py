@@ -91,7 +91,7 @@ def test_times_are_taken_of_any_path(clip, step_model, tmp_path, script):
 
 
 class TestRefusedBeforeAnythingIsWritten:
-    WORDS = r"a path for TensorFlow, it is not UTF-8: rename it, or the folder above"
+    WORDS = r"TensorFlow can't take this path, it is not UTF-8: rename it, or the folder above"
 
     @pytest.mark.parametrize("out", [NAME, f"{NAME}/below"])
     def test_shards_and_runs_in_such_a_place(self, gaze_root, tmp_path, call, out):
