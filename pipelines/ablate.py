@@ -1,72 +1,7 @@
-"""Measure what distillation brings: rows of trainings that differ in one thing, over seeds.
+"""The command `uva-tf ablate` as a script."""
 
-python pipelines/ablate.py --data SHARDS --data MORE_SHARDS --preset quick --out STUDY
-"""
-
-from __future__ import annotations
-
-import shlex
-import sys
-from pathlib import Path
-
-from uva_tf.command import Parser, add_study_arguments, command, goes_on, progress, start
-from uva_tf.config import PRESETS
-from uva_tf.runtime.outputs import locked, refuse_existing, refuse_undecodable
-
-SCRIPT = "pipelines/ablate.py"
-
-
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse, train, score, write."""
-    args = _parser().parse_args(argv)
-    table = args.out / "table.md"
-    refuse_existing(table)
-    refuse_undecodable(args.out)
-
-    from uva_tf.evaluation.comparison import FILES, score_runs, to_score, write_study
-    from uva_tf.training.ablation import ROWS, trainings
-    from uva_tf.training.study import check_trainings, train_all
-
-    for name in FILES:
-        refuse_existing(args.out / name)
-    to_score(args.data)  # refuses before hours of training
-    preset = PRESETS[args.preset]()
-    runs = trainings(preset, args.rows or list(ROWS), args.seeds, args.changes)
-    folder = args.out / "runs"
-    check_trainings(runs, preset, args.data, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with goes_on(SCRIPT, argv), locked(folder, args.out, "written"):
-        seconds = train_all(
-            runs, preset, args.data, folder, jobs=args.jobs, progress=progress("train", "run")
-        )
-        for run, taken in seconds.items():
-            print(f"{run.name}: {taken:.0f} s")
-        scores = score_runs(
-            runs,
-            folder,
-            every=args.every,
-            external=args.external_maps,
-            progress=progress("evaluate", "clip"),
-        )
-        write_study(args.out, scores, shlex.join([SCRIPT, *(argv or sys.argv[1:])]))
-    print(table.read_text("utf-8"))
-
-
-def _parser() -> Parser:
-    parser = Parser(description="Measure what distillation brings, row by row, over seeds.")
-    add_study_arguments(parser, list(PRESETS))
-    parser.add_argument(
-        "--rows", metavar="ROW", nargs="+", help="default all, see training/ablation"
-    )
-    parser.add_argument(
-        "--external-maps",
-        metavar="DIR",
-        type=Path,
-        help="score the external teacher's maps too: DIR/SHARDS/CLIP/000001.png",
-    )
-    return parser
-
+from uva_tf.commands.ablate import main
+from uva_tf.commands.command import start
 
 if __name__ == "__main__":
     start(main)

@@ -1,65 +1,7 @@
-"""Compress trained runs by every recipe and set size and speed against accuracy.
+"""The command `uva-tf compress` as a script."""
 
-python pipelines/compress.py --run RUN --run OTHER_RUN --out STUDY
-"""
-
-from __future__ import annotations
-
-import shlex
-import sys
-from pathlib import Path
-
-from uva_tf.command import Parser, command, goes_on, number, progress, start, use_one_blas_thread
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.manifest import FORMS
-from uva_tf.runtime.outputs import locked, refuse_existing
-
-SCRIPT = "pipelines/compress.py"
-
-
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse, fine-tune, convert, score, time, write."""
-    args = _parser().parse_args(argv)
-    use_one_blas_thread()
-    from uva_tf.compression.recipes import RECIPES, TRAINED
-    from uva_tf.evaluation import compression
-    from uva_tf.training.run import Run
-    from uva_tf.training.study import fine_tune_all
-
-    refuse_existing(args.out / compression.FILE)
-    recipes = args.recipes or list(RECIPES)
-    if unknown := [name for name in recipes if name not in RECIPES]:
-        raise InputError(f"no recipe {unknown[0]!r}: choose from {', '.join(RECIPES)}")
-    recipes = list(dict.fromkeys([compression.BASELINE, *recipes]))
-    runs = [Run.open(folder) for folder in args.run]
-    compression.open_comparison(runs, args.out)
-    trained = [recipe for recipe in recipes if recipe in TRAINED]
-    bar = progress("score", "clip")
-    with goes_on(SCRIPT, argv), locked(args.out, args.out, "written"):
-        fine_tune_all(runs, trained, jobs=args.jobs, progress=progress("fine-tune", "run"))
-        files = compression.convert_all(runs, recipes, args.form, args.out)
-        scores = compression.score_files(files, every=args.every, progress=bar)
-        rows = compression.measure(files, scores)
-        line = shlex.join([SCRIPT, *(argv or sys.argv[1:])])
-        compression.write_table(args.out, rows, line)
-    print((args.out / compression.FILE).read_text("utf-8"))
-
-
-def _parser() -> Parser:
-    parser = Parser(description="Size, speed and accuracy of trained runs by every recipe.")
-    parser.add_argument(
-        "--run", metavar="DIR", type=Path, action="append", required=True, help="by train.py"
-    )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="goes on in it")
-    parser.add_argument("--recipes", metavar="NAME", nargs="+", help="beside fp32 (all)")
-    parser.add_argument("--form", choices=FORMS, default="step", help="(step)")
-    parser.add_argument(
-        "--every", type=number(1, 10**6), default=8, help="score every N-th frame (8)"
-    )
-    parser.add_argument("--jobs", type=number(1, 256), default=1, help="fine-tunings at a time (1)")
-    return parser
-
+from uva_tf.commands.command import start
+from uva_tf.commands.compress import main
 
 if __name__ == "__main__":
     start(main)

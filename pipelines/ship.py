@@ -1,41 +1,7 @@
-"""Put a trained student where the package keeps its weights.
+"""The command `uva-tf ship` as a script."""
 
-python pipelines/ship.py --run RUN --out uva_tf/weights
-"""
-
-from __future__ import annotations
-
-from pathlib import Path
-
-from uva_tf.command import Parser, command, start
-from uva_tf.runtime.outputs import new_file
-from uva_tf.runtime.weights import FOLDER
-
-RECIPES = ("int8", "fp16")
-
-
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse, convert, print."""
-    from uva_tf.compression.export import convert
-    from uva_tf.models.shipped import save_weights
-    from uva_tf.training.run import Run
-    from uva_tf.training.stages import load_student
-
-    parser = Parser(description="Put a trained student where the package keeps its weights.")
-    parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="by train.py")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=FOLDER, help=str(FOLDER))
-    args = parser.parse_args(argv)
-    run = Run.open(args.run)
-    variant = run.config.student.variant
-    for recipe in RECIPES:
-        file = args.out / f"{variant}-{recipe}-step.tflite"
-        convert(run, recipe, "step", file)
-        print(f"wrote {file}")
-    with new_file(args.out / f"{variant}.npy") as path:
-        save_weights(load_student(run), path)
-    print(f"wrote {args.out / variant}.npy")
-
+from uva_tf.commands.command import start
+from uva_tf.commands.ship import main
 
 if __name__ == "__main__":
     start(main)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from uva_tf.config import DataConfig, StudentConfig
+from uva_tf.core.video import VideoWriter
 from uva_tf.data import synthetic
 from uva_tf.runtime.manifest import Manifest, manifest_path
-from uva_tf.runtime.video import VideoWriter
 
 ROOT = Path(__file__).parent.parent
 

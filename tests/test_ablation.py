@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from uva_tf.config import PRESETS
-from uva_tf.evaluation.comparison import (
+from uva_tf.core.errors import InputError
+from uva_tf.evaluation.intervals import resampled_means
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS
+from uva_tf.studies import trainings as study
+from uva_tf.studies.ablation import BASELINE, ROWS, trainings
+from uva_tf.studies.comparison import (
     ITSELF,
     NSS,
     Scores,
@@ -16,13 +21,8 @@ from uva_tf.evaluation.comparison import (
     summarise,
     write_study,
 )
-from uva_tf.evaluation.intervals import resampled_means
-from uva_tf.evaluation.results import CEILING, CENTRE, METRICS
-from uva_tf.runtime.errors import InputError
-from uva_tf.training import study
-from uva_tf.training.ablation import BASELINE, ROWS, trainings
+from uva_tf.studies.trainings import train_all
 from uva_tf.training.run import Run
-from uva_tf.training.study import train_all
 
 
 def values(nss):

@@ -9,7 +9,7 @@ from uva_tf.compression.agreement import (
     check_agreement,
     check_contrast,
 )
-from uva_tf.runtime.errors import ExportError
+from uva_tf.core.errors import ExportError
 
 
 def maps(*values):

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from uva_tf.core.video import Frame
 from uva_tf.runtime.annotate import ahead, annotate
 from uva_tf.runtime.sinks import Sink, Stopped, write_maps, write_places
-from uva_tf.runtime.video import Frame
 
 
 class Echo:

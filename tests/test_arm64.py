@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.video import VideoWriter
 from uva_tf.data import synthetic
-from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.runtime.video import VideoWriter
-from uva_tf.runtime.weights import shipped_model
+from uva_tf.weights import shipped_model
 
 ARM64 = Path(__file__).parent.parent / "tflite" / "arm64"
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 from conftest import assert_refused, contents, noise, write_table
 from scipy.io import savemat
 
+from uva_tf.core.video import VideoWriter
 from uva_tf.data.records import FEATURES
-from uva_tf.runtime.video import VideoWriter
 
 WIDTH, HEIGHT, FRAMES = 64, 36, 6
 MARKED = np.zeros((HEIGHT, WIDTH), np.uint8)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conftest import contents
 
-from uva_tf.command import command
+from uva_tf.commands.command import command
+from uva_tf.core.video import VideoWriter
 from uva_tf.data.recordings import NOWHERE, OUTSIDE
 from uva_tf.runtime.manifest import manifest_path
-from uva_tf.runtime.video import VideoWriter
 
 ROOT = Path(__file__).parent.parent
 ROWS = [("one", 1, 0, 200, 10, 10), ("two", 1, 0, 200, 10, 10), ("two", 2, 40, 80, 30, 20)]

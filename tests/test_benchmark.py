@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from uva_tf.bench import model_files as bench
+from uva_tf.bench import profile as profiling
+from uva_tf.bench.memory import measure_memory
+from uva_tf.bench.profile import operators_of, profile, profile_table
+from uva_tf.bench.timing import MatrixProduct, latency, time_in_turn, times
+from uva_tf.bench.yardstick import write_yardsticks
 from uva_tf.compression.export import to_tflite, write_model
-from uva_tf.compression.yardstick import write_yardsticks
+from uva_tf.compression.operators import delegation, read_operators
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import InputError
 from uva_tf.models.student import build_student
 from uva_tf.models.variants import VARIANTS
-from uva_tf.runtime import benchmark as bench
-from uva_tf.runtime import profile as profiling
-from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
-from uva_tf.runtime.memory import measure_memory
-from uva_tf.runtime.operators import read_operators
 from uva_tf.runtime.predictor import open_interpreter
-from uva_tf.runtime.profile import delegation, operators_of, profile, profile_table
-from uva_tf.runtime.timing import MatrixProduct, latency, time_in_turn, times
-from uva_tf.runtime.weights import FOLDER, shipped_model
+from uva_tf.weights import FOLDER, shipped_model
 
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.tflite"))
 NEVER_WITHIN_XNNPACK = {"CAST", "LOCAL_RESPONSE_NORMALIZATION"}

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from conftest import assert_refused, noise
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import listed
+from uva_tf.core.kinds import kind_of
+from uva_tf.core.outputs import new_file
+from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
+from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.pictures import read_fixation_map
 from uva_tf.data.tables import read_fixations
 from uva_tf.evaluation.sources import maps_source
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import listed
-from uva_tf.runtime.kinds import kind_of
 from uva_tf.runtime.manifest import manifest_path, read_manifest
-from uva_tf.runtime.outputs import new_file
-from uva_tf.runtime.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.runtime.sources import open_source
-from uva_tf.runtime.video import VideoReader, VideoWriter
 from uva_tf.training.run import Run
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from uva_tf.runtime.children import python, python_script
-from uva_tf.runtime.memory import measure_memory
+from uva_tf.bench.memory import measure_memory
+from uva_tf.core.children import python, python_script
 from uva_tf.runtime.trial import check_model
-from uva_tf.runtime.weights import shipped_model
+from uva_tf.weights import shipped_model
 
 NAMES = """ai_edge_litert cv2 flatbuffers json multiprocessing numpy runpy sitecustomize
 subprocess tempfile tqdm usercustomize uva_tf zipfile"""
@@ -80,8 +80,8 @@ def test_a_package_that_is_found_by_the_parents_path_alone_is_the_childs_too(tmp
     (place / "beside.py").write_text("import sys\nVALUE = 'found'\n")
     program = (
         f"import sys; sys.path.insert(0, {str(place)!r})\n"
-        "import subprocess, uva_tf; from uva_tf.runtime.children import python\n"
-        "child = 'import beside, uva_tf.runtime.errors as e; print(beside.VALUE, e.__file__)'\n"
+        "import subprocess, uva_tf; from uva_tf.core.children import python\n"
+        "child = 'import beside, uva_tf.core.errors as e; print(beside.VALUE, e.__file__)'\n"
         "sys.exit(subprocess.run(python(child)).returncode)"
     )
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
@@ -101,14 +101,14 @@ def test_the_childs_arguments_are_what_was_given(tmp_path):
 
 
 def test_a_child_finds_the_models_of_the_package(tmp_path):
-    program = "from uva_tf.runtime.weights import shipped_model; print(shipped_model())"
+    program = "from uva_tf.weights import shipped_model; print(shipped_model())"
     done = subprocess.run(python(program), cwd=tmp_path, capture_output=True, text=True)
     assert Path(done.stdout.strip()) == shipped_model(), done.stderr
 
 
 @pytest.mark.slow  # four times TensorFlow; beside the probe, which is started in the same way
 def test_the_cost_of_preparing_is_measured_in_such_a_folder(trap, gaze_root, monkeypatch):
-    from uva_tf.data import prepare_benchmark
+    from uva_tf.bench import preparing as prepare_benchmark
 
     monkeypatch.chdir(trap)
     assert prepare_benchmark.main(["--layout", "gaze", "--root", str(gaze_root), "--rounds=1"]) == 0

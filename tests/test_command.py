@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from uva_tf.command import Parser, add_training_arguments, goes_on
+from uva_tf.commands.command import Parser, add_training_arguments, goes_on
 from uva_tf.config import PRESETS
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.errors import InputError
 
 
 @pytest.fixture

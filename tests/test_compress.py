@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from uva_tf.config import PRESETS
-from uva_tf.evaluation.compression import Row, agreement_table, table, zipped_size
 from uva_tf.evaluation.results import METRICS
 from uva_tf.runtime.predictor import Predictor
+from uva_tf.studies.recipes import Row, agreement_table, table, zipped_size
 from uva_tf.training.run import Run
 from uva_tf.training.stages import with_data
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from uva_tf.config import PRESETS, Config, DataConfig, StageConfig, TeacherConfig
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.errors import InputError
 from uva_tf.training.stages import check_new, with_data
 
 SMOKE = PRESETS["smoke"]()

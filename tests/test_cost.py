@@ -4,11 +4,11 @@ import csv
 
 import pytest
 
+from uva_tf.bench.cost import layer_costs, totals
 from uva_tf.compression.export import to_tflite
+from uva_tf.compression.operators import read_operators
 from uva_tf.config import StudentConfig
-from uva_tf.models.cost import layer_costs, totals
 from uva_tf.models.student import build_student
-from uva_tf.runtime.operators import read_operators
 
 
 @pytest.fixture(scope="module")

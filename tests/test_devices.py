@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from uva_tf.config import LoopConfig
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.errors import InputError
 from uva_tf.training.devices import is_chief, open_strategy
 from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student, train

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from uva_tf.command import Parser
+from uva_tf.commands.command import Parser
 
 ROOT = Path(__file__).parent.parent
 FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from uva_tf.core.video import VideoReader
 from uva_tf.data import synthetic
-from uva_tf.runtime.video import VideoReader
 
 SMOKE = ["--preset", "smoke", "--set", "student.variant=tiny", "--set", "teachers.temporal=none"]
 
@@ -171,7 +171,7 @@ def test_predict_writes_a_map_for_every_frame_in_the_clips_size(prepared, script
 
 
 def test_benchmark_compares_files(prepared, script, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("uva_tf.runtime.benchmark.RUNS", 2)
+    monkeypatch.setattr("uva_tf.bench.model_files.RUNS", 2)
     files = [f"{prepared}/{form}.tflite" for form in ("pair", "step")]
     report = tmp_path / "times.json"
     assert script("tflite/benchmark.py").main([*files, "--json", str(report)]) == 0

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from uva_tf.config import DataConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.resize import resize
 from uva_tf.data import synthetic
 from uva_tf.data.gaze import density_map
 from uva_tf.data.pipeline import View, ordered_batches
@@ -29,8 +31,6 @@ from uva_tf.evaluation.evaluate import NOT_LOOKED_AT, WITHOUT_A_MAP, Settings, e
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.sources import maps_source, paired
 from uva_tf.evaluation.truth import Truth
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.resize import resize
 
 
 def truth_source(shards):

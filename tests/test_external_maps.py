@@ -9,10 +9,10 @@ import tensorflow as tf
 from trees import CELLS, SIZE, facing, number_in, picture, spot, ucf_clip, write
 
 from uva_tf.config import AugmentConfig, DataConfig
+from uva_tf.core.errors import InputError
 from uva_tf.data.pipeline import View, training_batches
 from uva_tf.data.prepare import prepare, summary
 from uva_tf.data.records import map_record, read_records
-from uva_tf.runtime.errors import InputError
 
 PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0, time_reversal=0.0, camera_motion=0.0)
 CLIPS = {

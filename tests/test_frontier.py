@@ -5,9 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from uva_tf.bench.cost import Totals
+from uva_tf.bench.timing import latency
 from uva_tf.config import PRESETS, StudentConfig
-from uva_tf.evaluation.comparison import NSS, Scores, compared
-from uva_tf.evaluation.frontier import (
+from uva_tf.core.errors import InputError
+from uva_tf.evaluation.results import CENTRE, METRICS
+from uva_tf.studies.comparison import NSS, Scores, compared
+from uva_tf.studies.frontier import (
     Point,
     frontier_trainings,
     measure,
@@ -15,10 +19,6 @@ from uva_tf.evaluation.frontier import (
     table,
     write_frontier,
 )
-from uva_tf.evaluation.results import CENTRE, METRICS
-from uva_tf.models.cost import Totals
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.timing import latency
 
 
 def values(*nss):
@@ -88,7 +88,7 @@ def test_networks_are_timed_and_written(tmp_path, monkeypatch):
         medians = {"uva-32-s.tflite": 0.5, "plain-32.tflite": 2.0}
         return [timing(medians[file.name], file.name) for file in files]
 
-    monkeypatch.setattr("uva_tf.evaluation.frontier.benchmark", benchmark)
+    monkeypatch.setattr("uva_tf.studies.frontier.benchmark", benchmark)
     scores = Scores(
         (("faces", "a"), ("faces", "b")),
         {"uva-32-s": values(2, 4), "plain-32": values(1, 3), CENTRE: values(1, 1)},

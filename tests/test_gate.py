@@ -10,11 +10,16 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.export import to_tflite
 from uva_tf.compression.gate import check_file
+from uva_tf.compression.operators import (
+    Delegation,
+    delegation,
+    operator_name,
+    read_model,
+    read_operators,
+)
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import ExportError
 from uva_tf.models.student import build_student
-from uva_tf.runtime.errors import ExportError
-from uva_tf.runtime.operators import operator_name, read_model, read_operators
-from uva_tf.runtime.profile import Delegation, delegation
 
 SHAPE = (1, 8, 8, 3)
 

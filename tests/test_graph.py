@@ -7,10 +7,10 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.export import to_tflite
 from uva_tf.compression.graph import pair_of_step, share_state_scale
+from uva_tf.compression.operators import operator_name, read_model, read_operators
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import ExportError
 from uva_tf.models.student import build_student
-from uva_tf.runtime.errors import ExportError
-from uva_tf.runtime.operators import operator_name, read_model, read_operators
 from uva_tf.runtime.predictor import open_interpreter
 
 FRAMES = 500

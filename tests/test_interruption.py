@@ -19,11 +19,11 @@ import cv2
 import pytest
 from conftest import ROOT, noise
 
+from uva_tf.core import interruption
+from uva_tf.core.interruption import hold, result
+from uva_tf.core.outputs import new_file
+from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.data import synthetic
-from uva_tf.runtime import interruption
-from uva_tf.runtime.interruption import hold, result
-from uva_tf.runtime.outputs import new_file
-from uva_tf.runtime.video import VideoReader, VideoWriter
 
 FRAMES = 1500
 LIMIT = 120  # seconds, after which a process is taken to hang
@@ -346,7 +346,7 @@ time.sleep(60)
 
 
 def test_a_signal_ends_a_studys_trainings_once_each_with_their_own_ends(tmp_path):
-    from uva_tf.training.study import Children
+    from uva_tf.studies.trainings import Children
 
     children = Children(2)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import LAYOUTS, gaze, images
 from uva_tf.data.recordings import NOWHERE, OUTSIDE
 from uva_tf.data.tables import read_split
-from uva_tf.runtime.errors import InputError
 
 
 def frames_with_fixations(recording):

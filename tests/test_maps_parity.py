@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from uva_tf.config import DataConfig
+from uva_tf.core.resize import resize
+from uva_tf.core.video import VideoReader
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
 from uva_tf.runtime import predictor
 from uva_tf.runtime.overlay import enlarge
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.runtime.resize import resize
-from uva_tf.runtime.video import VideoReader
 
 # Rounding moves each level by a half at most. The maps here hold 32 to 255 equally often, with
 # a standard deviation of 64. Should every pixel conspire, that is 0.5 (2 + |NSS|) / 64 in NSS,

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from uva_tf.core.resize import resize
 from uva_tf.evaluation import metrics
-from uva_tf.runtime.resize import resize
 
 # Sums of some dozen float64 shares are off by less.
 TINY = 1e-12

@@ -6,13 +6,13 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import StudentConfig
+from uva_tf.core.resize import shrink
+from uva_tf.core.video import VideoReader
 from uva_tf.models.blocks import subpixel
 from uva_tf.models.maps import attention, log_density, normalise
 from uva_tf.models.plain import PLAIN
 from uva_tf.models.student import build_student, resolution
 from uva_tf.models.variants import VARIANTS
-from uva_tf.runtime.frames import shrink
-from uva_tf.runtime.video import VideoReader
 
 
 def trainable(model):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from mutations import mutated
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.runtime import predictor, trial
-from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import manifest_path, read_manifest
-from uva_tf.runtime.video import VideoReader, VideoWriter
 
 MANY = [pytest.param(range(300), marks=pytest.mark.slow, id="300")]
 SECONDS = 120  # for one file, of which a trial takes a few: a guard against hanging

@@ -11,7 +11,7 @@ import pytest
 
 from uva_tf.compression.export import to_tflite
 from uva_tf.compression.noise import LayerNoise, Ratio, layer_noise, noise_csv, noise_table
-from uva_tf.runtime.operators import read_operators
+from uva_tf.compression.operators import read_operators
 from uva_tf.runtime.predictor import open_interpreter
 
 SIDE = 8

@@ -11,12 +11,12 @@ import pytest
 from conftest import ROOT, contents, noise, write_table
 
 from uva_tf.config import PRESETS
+from uva_tf.core.errors import InputError
+from uva_tf.core.outputs import new_file
+from uva_tf.core.video import VideoReader
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.prepare import prepare
-from uva_tf.runtime.errors import InputError
 from uva_tf.runtime.manifest import manifest_path
-from uva_tf.runtime.outputs import new_file
-from uva_tf.runtime.video import VideoReader
 from uva_tf.training.run import Run
 
 NAME = os.fsdecode(b"latin1_\xe9")
@@ -119,7 +119,7 @@ class TestRefusedBeforeAnythingIsWritten:
         """Seen in a locale of ASCII; the file system's encoding is decided when Python starts."""
         program = (
             "import sys; from pathlib import Path\n"
-            "from uva_tf.runtime.outputs import refuse_undecodable\n"
+            "from uva_tf.core.outputs import refuse_undecodable\n"
             "refuse_undecodable(Path(sys.argv[1]))"
         )
         done = subprocess.run(

@@ -1,6 +1,6 @@
 """The speed of the pipeline, beside decoding alone and training."""
 
-from uva_tf.data import throughput
+from uva_tf.bench import batches as throughput
 
 
 def test_every_work_is_measured(shards, monkeypatch):

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.runtime import sinks
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.runtime.video import VideoReader, VideoWriter
 
 WIDTH, HEIGHT, FRAMES = 64, 36, 6
 

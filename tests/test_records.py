@@ -13,6 +13,8 @@ import tensorflow as tf
 from conftest import noise
 
 from uva_tf.config import DataConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.resize import shrink
 from uva_tf.data import records
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.gaze import Fixations
@@ -23,8 +25,6 @@ from uva_tf.data.recordings import NOWHERE
 from uva_tf.data.records import read_gaze, read_records
 from uva_tf.data.writer import write_dataset
 from uva_tf.evaluation.evaluate import evaluate
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
 
 SIZE = 64  # of the frames of `shards`
 

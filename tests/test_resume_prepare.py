@@ -19,10 +19,10 @@ import pytest
 from conftest import ROOT, noise
 
 from uva_tf.config import DataConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.outputs import resumable_folder
 from uva_tf.data import synthetic
 from uva_tf.data.prepare import prepare
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import resumable_folder
 
 CLIPS = 24  # enough that a kill lands in the writing
 EYE = 255 * np.eye(18, 32, dtype=np.uint8)

@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import EXACT_SIZES, shrink
-from uva_tf.runtime.names import distinct_names
-from uva_tf.runtime.outputs import new_file, new_folder
+from uva_tf.core.errors import InputError
+from uva_tf.core.names import distinct_names
+from uva_tf.core.outputs import new_file, new_folder
+from uva_tf.core.resize import EXACT_SIZES, resize, shrink
 from uva_tf.runtime.predictor import to_bytes
-from uva_tf.runtime.resize import resize
 
 
 class TestShrink:

@@ -77,7 +77,8 @@ def script(tmp_path, shell):
     def run(body, line='"$@"', **environment):
         path = tmp_path / "command.py"
         path.write_text(
-            "import sys\nfrom uva_tf.command import command, start\n@command\ndef main(argv):\n"
+            "import sys\nfrom uva_tf.commands.command import command, start\n"
+            "@command\ndef main(argv):\n"
             + textwrap.indent(body, "    ")
             + "\nstart(lambda: main([]))\n"
         )
@@ -88,7 +89,7 @@ def script(tmp_path, shell):
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_table_that_no_file_keeps_is_a_failure_where_it_cant_be_printed(script, kept):
-    body = f"from uva_tf.command import show; show('table', kept={kept}); print('more')"
+    body = f"from uva_tf.commands.command import show; show('table', kept={kept}); print('more')"
     done = script(body, line='"$@" >/dev/full')
     words = (
         "stdout: No space left on device, what was printed is lost\n"

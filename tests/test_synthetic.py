@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from uva_tf.core.video import VideoReader
 from uva_tf.data import synthetic
 from uva_tf.data.gaze import fixation_map
-from uva_tf.runtime.video import VideoReader
 
 SCENES = [synthetic.scene(number) for number in range(1, 13)]
 

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import gaze, images
 from uva_tf.data.plausible import SAMPLES, check_pixels, check_times, covered
 from uva_tf.data.recordings import LOST, MISSING, OUTSIDE
 from uva_tf.data.tables import read_fixations, read_split
-from uva_tf.runtime.errors import InputError
 
 HEAD = "video,observer,onset_ms,duration_ms,x,y"
 NUMBERS = ("onset_ms", "duration_ms", "x", "y")

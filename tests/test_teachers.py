@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import BACKBONES, KINDS, StudentConfig, TeacherConfig
+from uva_tf.core.errors import InputError
 from uva_tf.models import backbones
 from uva_tf.models.backbones import NAME, SCALES, build_backbone, load_backbone_weights
 from uva_tf.models.student import build_student
 from uva_tf.models.teachers import build_teacher
-from uva_tf.runtime.errors import InputError
 
 SIDE = 64
 SMALL = {"widths": (8, 8, 8, 8), "decoder": 8}

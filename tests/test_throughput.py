@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.runtime import throughput
-from uva_tf.runtime.errors import InputError
+from uva_tf.bench import videos as throughput
+from uva_tf.core.errors import InputError
+from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.runtime.video import VideoReader, VideoWriter
-from uva_tf.runtime.weights import shipped_model
+from uva_tf.weights import shipped_model
 
 FRAMES = 5
 

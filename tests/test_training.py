@@ -17,13 +17,13 @@ import tensorflow as tf
 from conftest import assert_refused, contents
 
 from uva_tf.config import PRESETS, Config, DataConfig, DistillConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.outputs import locked
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
 from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.outputs import locked
 from uva_tf.training import losses
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run

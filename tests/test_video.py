@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.runtime import video as video_module
-from uva_tf.runtime.errors import InputError
+from uva_tf.core import video as video_module
+from uva_tf.core.errors import InputError
+from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.runtime.sources import PictureReader, open_source
-from uva_tf.runtime.video import VideoReader, VideoWriter
 
 RED, GREEN, BLUE, GREY = (0, 0, 255), (0, 255, 0), (255, 0, 0), (128, 128, 128)
 # Chroma is stored coarsely by every codec.

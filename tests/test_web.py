@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+from uva_tf.core.resize import shrink
+from uva_tf.core.video import VideoReader
 from uva_tf.data import synthetic
-from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.runtime.video import VideoReader
-from uva_tf.runtime.weights import shipped_model
+from uva_tf.weights import shipped_model
 
 WEB = Path(__file__).parent.parent / "tflite" / "web"
 COUNT = 20

@@ -8,17 +8,17 @@ import pytest
 
 import uva_tf
 from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.resize import shrink
 from uva_tf.data import synthetic
 from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.shipped import BEST, load, load_shipped, save_weights, shipped
 from uva_tf.models.student import build_student
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.runtime.weights import FOLDER, shipped_model
 from uva_tf.training.stages import initial_student, with_data
+from uva_tf.weights import FOLDER, shipped_model
 
 MODELS = sorted(FOLDER.glob("*.tflite"))
 SCENES = range(1, 5)

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from uva_tf.fields import build_dataclass, check_types, choose, expect, read_field
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.errors import InputError
+from uva_tf.core.fields import build_dataclass, check_types, choose, expect, read_field
 
 STAGES = ("teach", "distill", "joint")
 KINDS = ("spatial", "temporal")  # of teachers, and of the student's paths

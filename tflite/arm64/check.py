@@ -15,11 +15,11 @@ import numpy as np
 from probe import KERNELS
 from root import arm_python, make_root
 
-from uva_tf.command import Parser, command, number
-from uva_tf.runtime.errors import ExportError, InputError
-from uva_tf.runtime.frames import shrink
+from uva_tf.commands.command import Parser, command, number
+from uva_tf.core.errors import ExportError, InputError
+from uva_tf.core.resize import shrink
+from uva_tf.core.video import VideoReader
 from uva_tf.runtime.manifest import read_manifest
-from uva_tf.runtime.video import VideoReader
 
 HERE = Path(__file__).parent
 LIBRARY = HERE.parents[1]

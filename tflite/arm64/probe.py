@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uva_tf.runtime.frames import shrink
+from uva_tf.core.resize import shrink
 from uva_tf.runtime.predictor import Predictor
 
 KERNELS = {"reference": True, "XNNPACK": False}

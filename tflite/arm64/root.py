@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.errors import InputError
 
 QEMU = "qemu-aarch64-static"
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

@@ -9,10 +9,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from uva_tf.compression.calibration import Pair
+from uva_tf.core.errors import ExportError
+from uva_tf.core.resize import shrink
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student
-from uva_tf.runtime.errors import ExportError
-from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.predictor import to_bytes
 
 CLOSE = 2  # steps of 255

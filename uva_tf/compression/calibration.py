@@ -10,11 +10,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from uva_tf.compression.recipes import Calibration
 from uva_tf.config import AugmentConfig
+from uva_tf.core.resize import shrink
 from uva_tf.data import augment
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.records import read_records
 from uva_tf.models.maps import normalise
-from uva_tf.runtime.frames import shrink
 
 CALIBRATION_PAIRS = 64
 

@@ -32,12 +32,12 @@ from uva_tf.compression.lower import Endpoint, exported, lower
 from uva_tf.compression.noise import LayerNoise, layer_noise
 from uva_tf.compression.recipes import FLOAT, INTEGER, TRAINED, int8
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import ExportError, InputError
+from uva_tf.core.interruption import hold
+from uva_tf.core.outputs import new_file, refuse_existing
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student, resolution
-from uva_tf.runtime.errors import ExportError, InputError
-from uva_tf.runtime.interruption import hold
 from uva_tf.runtime.manifest import Manifest, manifest_path
-from uva_tf.runtime.outputs import new_file, refuse_existing
 from uva_tf.runtime.predictor import open_interpreter
 from uva_tf.training.provenance import origin
 from uva_tf.training.run import Run

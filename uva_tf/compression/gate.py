@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from uva_tf.runtime.errors import ExportError
-from uva_tf.runtime.operators import (
+from uva_tf.compression.operators import (
     UNREADABLE,
+    delegation,
     operator_name,
     read_model,
     read_operators,
     unpacking,
 )
+from uva_tf.core.errors import ExportError
 from uva_tf.runtime.predictor import INPUTS, OUTPUTS
-from uva_tf.runtime.profile import delegation
 from uva_tf.runtime.trial import failure
 
 LARGEST_REQUANTISATION = 256  # XNNPACK refuses scales from here on

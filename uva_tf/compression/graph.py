@@ -14,8 +14,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from uva_tf.runtime.errors import ExportError
-from uva_tf.runtime.operators import operator_name
+from uva_tf.compression.operators import operator_name
+from uva_tf.core.errors import ExportError
 
 Graph = Any  # of LiteRT's schema, as are operators and tensors
 FRAME, STATE, ATTENTION, OTHER = "frame", "state", "attention", "other"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-from uva_tf.runtime.errors import ExportError
+from uva_tf.core.errors import ExportError
 
 Endpoint = Callable[..., dict[str, tf.Tensor]]
 Configure = Callable[[tf.lite.TFLiteConverter], None]

@@ -14,8 +14,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from uva_tf.compression.calibration import Pair
-from uva_tf.runtime.frames import shrink
-from uva_tf.runtime.operators import Operator, read_operators
+from uva_tf.compression.operators import Operator, read_operators
+from uva_tf.core.resize import shrink
 from uva_tf.runtime.predictor import open_interpreter
 
 # Operators that change how numbers are written, not what they are.

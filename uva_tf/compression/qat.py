@@ -27,12 +27,12 @@ from uva_tf.compression.calibration import Pair, calibration_pairs
 from uva_tf.compression.lower import lower
 from uva_tf.compression.recipes import PRUNED, TRAINED
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.outputs import new_file
+from uva_tf.core.resize import shrink
 from uva_tf.models.maps import normalise
 from uva_tf.models.student import Student, build_student
 from uva_tf.models.variants import VARIANTS
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
-from uva_tf.runtime.outputs import new_file
 from uva_tf.training.run import Run
 from uva_tf.training.stages import fit_pair, load_student, open_data
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from uva_tf import __version__
 from uva_tf.config import DataConfig
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import check_file, check_folder, read_input
-from uva_tf.runtime.outputs import refuse_undecodable
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_file, check_folder, read_input
+from uva_tf.core.outputs import refuse_undecodable
 
 MOST_BYTES = 2**30  # of an index
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.data.folders import numbered_files
 from uva_tf.data.pictures import read_map
 from uva_tf.data.recordings import Recording, Sample, unreadable
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.pictures import IMAGE_SUFFIXES
 
 
 def with_maps(recording: Recording, kind: str, root: Path) -> Recording:

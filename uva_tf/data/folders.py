@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import check_folder, is_hidden, listed
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_folder, is_hidden, listed
 
 
 def files_by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:

@@ -13,6 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import listed
+from uva_tf.core.pictures import IMAGE_SUFFIXES
+from uva_tf.core.video import VIDEO_SUFFIXES
 from uva_tf.data import readers, synthetic
 from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
@@ -24,10 +28,6 @@ from uva_tf.data.tables import (
     some,
     without_suffix,
 )
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import listed
-from uva_tf.runtime.pictures import IMAGE_SUFFIXES
-from uva_tf.runtime.video import VIDEO_SUFFIXES
 
 
 def gaze(root: Path) -> list[Recording]:

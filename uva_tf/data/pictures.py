@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from scipy.io import loadmat, whosmat
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import read_input
+from uva_tf.core.kinds import kind_of
+from uva_tf.core.pictures import MOST_BYTES, MOST_PIXELS, decode
 from uva_tf.data.gaze import Fixations
 from uva_tf.data.recordings import to_unit
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import read_input
-from uva_tf.runtime.kinds import kind_of
-from uva_tf.runtime.pictures import MOST_BYTES, MOST_PIXELS, decode
 
 # Maps of fixations: JPEG would add some of its own.
 FIXATION_SUFFIXES = (".bmp", ".mat", ".png")

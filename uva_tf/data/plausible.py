@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from uva_tf.core.errors import InputError
 from uva_tf.data.recordings import MOST_OUTSIDE
-from uva_tf.runtime.errors import InputError
 
 # More than this share of rows before a clip begins or after it ended: another clock.
 MOST_ELSEWHERE = 0.5

@@ -9,6 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import listed
+from uva_tf.core.pictures import IMAGE_SUFFIXES
+from uva_tf.core.video import VideoReader
 from uva_tf.data.folders import check_joined, numbered_files
 from uva_tf.data.gaze import Fixations
 from uva_tf.data.pictures import (
@@ -21,10 +25,6 @@ from uva_tf.data.pictures import (
 from uva_tf.data.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
 from uva_tf.data.recordings import NOWHERE, OUTSIDE, Recording, Sample, to_unit
 from uva_tf.data.tables import FixationTable
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import listed
-from uva_tf.runtime.pictures import IMAGE_SUFFIXES
-from uva_tf.runtime.video import VideoReader
 
 NOBODY = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from uva_tf.core.errors import InputError
 from uva_tf.data.gaze import Fixations
-from uva_tf.runtime.errors import InputError
 
 # A slip of the tracker puts a few fixations outside the frame; more than this share of a
 # recording means that its coordinates are not pixels of this frame.

@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from uva_tf.config import DataConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.gaze import Fixations
 from uva_tf.data.recordings import Sample
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
 
 # Changes with what `frame_record` writes, so that a killed preparation is not mixed with another.
 FORMAT = 3

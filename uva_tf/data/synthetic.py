@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from uva_tf.core.outputs import new_folder
+from uva_tf.core.video import VideoWriter
 from uva_tf.data.gaze import density_map
-from uva_tf.runtime.outputs import new_folder
-from uva_tf.runtime.video import VideoWriter
 
 WIDTH, HEIGHT, RATE = 256, 144, 25
 OBSERVERS = 16

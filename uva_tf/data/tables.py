@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import read_input
+from uva_tf.core.pictures import IMAGE_SUFFIXES
+from uva_tf.core.video import VIDEO_SUFFIXES
 from uva_tf.data.recordings import LOST, MISSING, REPEATED
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import read_input
-from uva_tf.runtime.pictures import IMAGE_SUFFIXES
-from uva_tf.runtime.video import VIDEO_SUFFIXES
 
 SPLITS = ("train", "val", "test")
 MOST_BYTES = 2**31  # of a table

@@ -18,12 +18,12 @@ import tensorflow as tf
 
 from uva_tf import __version__
 from uva_tf.config import DataConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.interruption import hold, result
+from uva_tf.core.outputs import resumable_folder
 from uva_tf.data.dataset import Dataset, Shard, file_sha256, shard_from_dict, write_index
 from uva_tf.data.recordings import Recording
 from uva_tf.data.records import FORMAT, frame_record
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.interruption import hold, result
-from uva_tf.runtime.outputs import resumable_folder
 
 STILLS_PER_SHARD = 64
 

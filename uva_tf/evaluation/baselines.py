@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 
+from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import Record
 from uva_tf.evaluation.sources import Source
-from uva_tf.runtime.frames import shrink
 
 PRIOR_SIZE = 64
 SMALL = 64  # side of the simple maps

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.resize import resize
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.records import Record, read_gaze, read_records
 from uva_tf.evaluation.baselines import BASELINES, centre_prior, observer_halves
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, Evaluation
 from uva_tf.evaluation.sources import Source
 from uva_tf.evaluation.truth import WIDTH, Truth
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.resize import resize
 
 # Splits of the observers for the human ceiling; a clip's frames take them in turn.
 HALVES = 10

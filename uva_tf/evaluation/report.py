@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from uva_tf.bench.cost import layer_costs, summary
+from uva_tf.bench.model_files import Timing, machine, noisy
 from uva_tf.config import StudentConfig
+from uva_tf.core.outputs import UTF8
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
 from uva_tf.data.records import Record, read_records
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation, percent
 from uva_tf.evaluation.sources import Source
-from uva_tf.models.cost import layer_costs, summary
 from uva_tf.models.student import build_student
-from uva_tf.runtime.benchmark import Timing, machine, noisy
-from uva_tf.runtime.outputs import UTF8
 
 STRIP_FRAMES = 4
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from uva_tf.core.outputs import UTF8
 from uva_tf.evaluation import intervals
-from uva_tf.runtime.outputs import UTF8
 
 CENTRE, CEILING = "centre prior", "human ceiling"
 METRICS = ("NSS", "CC", "SIM", "KL", "IG", "AUC-Judd", "sAUC")

@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from uva_tf.config import KINDS
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_file, check_folder
+from uva_tf.core.resize import shrink
 from uva_tf.data.pictures import read_map
 from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import check_file, check_folder
-from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.predictor import Predictor, to_bytes
 from uva_tf.training.run import Run
 from uva_tf.training.stages import load_student, load_teacher

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uva_tf.core.resize import resize
 from uva_tf.data.gaze import density_map, fixation_map
 from uva_tf.data.records import Record
 from uva_tf.evaluation import metrics
-from uva_tf.runtime.resize import resize
 
 WIDTH = 640  # of the grid, as of DHF1K's videos
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 
 from uva_tf.config import TeacherConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_file
 from uva_tf.models.blocks import Block, Tensor
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import check_file
 
 NAME = "backbone"  # of the encoder's layer in a teacher
 

@@ -19,8 +19,7 @@ from __future__ import annotations
 import functools
 from types import ModuleType
 
-from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, chain
-from uva_tf.models.parts import Head, Parts, Path
+from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, Head, Parts, Path, chain
 
 TRUNK, PATH, HEAD = (16, 16, 32, 64), (64, 128), (32, 32, 32, 16, 8)
 

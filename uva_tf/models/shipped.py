@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import InputError
 from uva_tf.models.student import Student, build_student
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.weights import FOLDER
+from uva_tf.weights import FOLDER
 
 # By the side of its frames, which of the shipped students is the one to use.
 BEST = {"uva-64": "uva-64-s", "uva-32": "uva-32-s"}

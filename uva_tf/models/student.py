@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import InputError
 from uva_tf.models.plain import PLAIN, plain_parts
 from uva_tf.models.variants import VARIANTS, variant_parts
-from uva_tf.runtime.errors import InputError
 
 Model = Any
 

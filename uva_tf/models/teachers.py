@@ -14,9 +14,9 @@ from pathlib import Path
 import keras
 
 from uva_tf.config import KINDS, TeacherConfig
+from uva_tf.core.errors import InputError
 from uva_tf.models.backbones import SCALES, build_backbone
 from uva_tf.models.blocks import Block, Tensor, conv_unit
-from uva_tf.runtime.errors import InputError
 
 
 def build_teacher(kind: str, config: TeacherConfig, size: int) -> keras.Model:

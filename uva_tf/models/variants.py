@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from uva_tf.config import StudentConfig
-from uva_tf.models.blocks import ENLARGE, Block, ca_res, chain, conv_unit
-from uva_tf.models.parts import Head, Parts, Path
+from uva_tf.models.blocks import ENLARGE, Block, Head, Parts, Path, ca_res, chain, conv_unit
 
 
 @dataclass(frozen=True)

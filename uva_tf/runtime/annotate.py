@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, TypeVar
 
-from uva_tf.runtime.interruption import Stop
+from uva_tf.core.interruption import Stop
+from uva_tf.core.video import Frame
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, Stopped
 from uva_tf.runtime.sources import Source
-from uva_tf.runtime.video import Frame
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import check_file, read_input
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_file, read_input
 
 FORMS = ("pair", "step")
 PAIRINGS = ("next", "previous")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from uva_tf.core.resize import resize
 from uva_tf.runtime.arrays import check_frame, check_map, check_size
-from uva_tf.runtime.resize import resize
 
 # How much of a heat map is seen where attention is highest.
 OPACITY = 0.7

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.resize import shrink
 from uva_tf.runtime.arrays import check_frame
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.frames import shrink
 from uva_tf.runtime.manifest import Manifest, read_manifest
-from uva_tf.runtime.weights import shipped_model
+from uva_tf.weights import shipped_model
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
 OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}

@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, NamedTuple
 import cv2
 import numpy as np
 
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.errors import InputError
+from uva_tf.core.video import Frame
 from uva_tf.runtime.overlay import Style, enlarge
 from uva_tf.runtime.places import centroid, peak
-from uva_tf.runtime.video import Frame
 
 COLUMNS = ("frame", "seconds", "peak_x", "peak_y", "centroid_x", "centroid_y")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cv2
 
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import is_hidden, listed
-from uva_tf.runtime.pictures import IMAGE_SUFFIXES, decode
-from uva_tf.runtime.video import Frame, VideoReader
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import is_hidden, listed
+from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
+from uva_tf.core.video import Frame, VideoReader
 
 RATE = 25.0  # of a folder of pictures
 

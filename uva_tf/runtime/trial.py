@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from uva_tf.runtime.children import python
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.children import python
+from uva_tf.core.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
-from uva_tf.runtime.weights import is_shipped
+from uva_tf.weights import is_shipped
 
 SECONDS = 60
 MOST_MEMORY = 4 * 2**30  # of addresses, most of which the libraries reserve and never use

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from uva_tf.config import LoopConfig
-from uva_tf.runtime.errors import InputError
+from uva_tf.core.errors import InputError
 
 
 def open_strategy(loop: LoopConfig) -> tf.distribute.Strategy:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from uva_tf.config import LoopConfig, StageConfig
-from uva_tf.runtime.interruption import hold
+from uva_tf.core.interruption import hold
 from uva_tf.training.checkpoints import Checkpoints
 from uva_tf.training.devices import check_batch, is_chief, wait_for_all
 from uva_tf.training.journal import Journal

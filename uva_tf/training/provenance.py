@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from uva_tf.runtime.names import distinct_names
-from uva_tf.runtime.outputs import replace_file
+from uva_tf.core.names import distinct_names
+from uva_tf.core.outputs import replace_file
 from uva_tf.training.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,17 +22,9 @@ OURS = ("setup.cfg", "pipelines/train.py", "uva_tf/__init__.py")  # what a check
 NAME = "name = uva_tf"  # a line of its setup.cfg
 
 
-def provenance(script: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What one needs to run a command again.
-
-    Args:
-        script: path of the script in the repository.
-        arguments: that it was given.
-    """
-    return {
-        "command": f"python {script} {shlex.join(arguments)}",
-        **_here_and_now(),
-    }
+def provenance(command: str) -> dict[str, Any]:
+    """What one needs to run a command line again."""
+    return {"command": command, **_here_and_now()}
 
 
 def note_resumed(run: Run) -> None:

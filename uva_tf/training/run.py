@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from uva_tf.config import Config
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import check_folder, read_input
-from uva_tf.runtime.outputs import locked, new_folder, refuse_undecodable, replace_file
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_folder, read_input
+from uva_tf.core.outputs import locked, new_folder, refuse_undecodable, replace_file
 
 LOG = logging.getLogger(__name__)
 

@@ -18,16 +18,16 @@ import keras
 import tensorflow as tf
 
 from uva_tf.config import KINDS, STAGES, Config, StageConfig, StudentConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_file
+from uva_tf.core.names import distinct_names
+from uva_tf.core.outputs import new_file
 from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
 from uva_tf.models.backbones import load_backbone_weights
 from uva_tf.models.shipped import load_shipped
 from uva_tf.models.student import Student, build_student, resolution
 from uva_tf.models.teachers import build_teacher, check_teacher
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import check_file
-from uva_tf.runtime.names import distinct_names
-from uva_tf.runtime.outputs import new_file
 from uva_tf.training import losses
 from uva_tf.training.devices import (
     check_batch,

@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import read_input
+from uva_tf.core.interruption import hold
+from uva_tf.core.outputs import resumable_folder
 from uva_tf.data.dataset import Dataset, file_sha256
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import map_record
 from uva_tf.models.maps import attention, normalise
-from uva_tf.runtime.errors import InputError
-from uva_tf.runtime.files import read_input
-from uva_tf.runtime.interruption import hold
-from uva_tf.runtime.outputs import resumable_folder
 
 BATCH = 32
 STAMP = "made_from.json"

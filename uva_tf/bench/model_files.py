@@ -1,0 +1,272 @@
+"""How fast and how large model files are, side by side on this machine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import ai_edge_litert
+
+from uva_tf.bench.memory import Memory, measure_memory
+from uva_tf.bench.profile import operators_of
+from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_turn, times
+from uva_tf.compression.operators import Delegation, delegation
+from uva_tf.core.errors import InputError
+from uva_tf.core.outputs import as_text
+from uva_tf.runtime.manifest import read_manifest
+from uva_tf.runtime.predictor import open_model
+
+ROUNDS = 10
+RUNS = 40
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One file at one number of threads.
+
+    Attributes:
+        kilobytes: of the file, 1000 bytes each.
+        delegate: whether XNNPACK might run it.
+        delegated: the share of its operators that XNNPACK runs, 0 to 1.
+        parts: into how many pieces the others cut it.
+        left: the operators that XNNPACK leaves to LiteRT's own kernels.
+        load: milliseconds from the file to an interpreter that is ready.
+        latency: milliseconds of an inference.
+        frames_per_second: 1000 / median.
+        ratio: its time over that of the first file in the same setting, see `times`.
+        multiply_adds: of an inference.
+        gmacs: 10^9 multiply-adds per second.
+        of_peak: `gmacs` over those of a float32 matrix product on one thread, in the same run.
+        memory: of a fresh process, or None if it was not measured.
+    """
+
+    file: str
+    recipe: str
+    form: str
+    kilobytes: float
+    threads: int
+    delegate: bool
+    delegated: float
+    parts: int
+    left: tuple[str, ...]
+    load: float
+    latency: Latency
+    frames_per_second: float
+    ratio: float
+    multiply_adds: int
+    gmacs: float
+    of_peak: float
+    memory: Memory | None
+
+    @property
+    def median(self) -> float:
+        """Milliseconds of an inference."""
+        return self.latency.median
+
+
+def benchmark(
+    files: Sequence[Path],
+    threads: Sequence[int] = (1,),
+    *,
+    delegates: Sequence[bool] = (True,),
+    rounds: int | None = None,
+    runs: int | None = None,
+    memory: bool = False,
+    clock: Clock = time.perf_counter,
+) -> list[Timing]:
+    """Time files side by side, in every setting of threads and delegates.
+
+    A matrix product is timed with them. It is the peak of one core only if numpy's threads
+    are limited to one before it is imported, such as by OPENBLAS_NUM_THREADS=1.
+
+    Args:
+        rounds, runs: `rounds` turns of `runs` inferences each (10 and 40).
+        memory: measure each file's memory too, in fresh processes.
+
+    Raises InputError for a file that can't be used.
+    """
+    timings = []
+    about = {file: _about(file) for file in files}
+    for count in threads:
+        for delegate in delegates:
+            calls = [Call(file, count, delegate=delegate, clock=clock) for file in files]
+            product = MatrixProduct()
+            *latencies, peak = time_in_turn(
+                [*calls, product], rounds=rounds or ROUNDS, runs=runs or RUNS, clock=clock
+            )
+            for call, latency in zip(calls, latencies, strict=True):
+                multiply_adds, taken = about[call.file]
+                gmacs = multiply_adds / latency.median / 1e6
+                timings.append(
+                    Timing(
+                        file=as_text(call.file.name),
+                        recipe=call.manifest.recipe,
+                        form=call.manifest.form,
+                        kilobytes=call.file.stat().st_size / 1000,
+                        threads=count,
+                        delegate=delegate,
+                        delegated=taken.share if delegate else 0.0,
+                        parts=taken.parts if delegate else 0,
+                        left=taken.left if delegate else (),
+                        load=1000 * call.seconds_to_load,
+                        latency=latency,
+                        frames_per_second=1000 / latency.median,
+                        ratio=times(latency, latencies[0]),
+                        multiply_adds=multiply_adds,
+                        gmacs=gmacs,
+                        of_peak=multiply_adds / product.multiply_adds / times(latency, peak),
+                        memory=(
+                            measure_memory(call.file, count, delegate=delegate) if memory else None
+                        ),
+                    )
+                )
+    return timings
+
+
+def _about(file: Path) -> tuple[int, Delegation]:
+    """A file's multiply-adds, and what XNNPACK takes of it."""
+    open_model(file)  # which says what is wrong with a file that can't be run
+    operators = operators_of(file)
+    _, content = read_manifest(file)
+    try:
+        taken = delegation(content, operators)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{file}: {str(error).splitlines()[0]}") from None
+    return sum(operator.multiply_adds for operator in operators), taken
+
+
+def machine() -> dict[str, str]:
+    """The processor and the versions that a timing depends on."""
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in _lines("/proc/cpuinfo")
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "ai-edge-litert": getattr(ai_edge_litert, "__version__", "unknown"),
+    }
+
+
+def table(timings: Sequence[Timing]) -> str:
+    """The timings as two aligned text tables: speed, and what the files are and need."""
+    width = max([len(timing.file) for timing in timings], default=4)
+    setting = f"{'file':{width}} {'threads':>7} {'XNNPACK':>8}"
+    percentiles = "".join(f" {name:>7}" for name in ("p5", "p90", "p95", "p99"))
+    speed = [
+        f"{setting} {'median':>7} {'mean':>7} {'std':>6}{percentiles} {'frames/s':>8} {'ratio':>6}"
+    ]
+    need = [
+        f"{setting} {'recipe':>8} {'kB':>6} {'load':>6} {'first':>6} {'MMAC':>6} {'GMAC/s':>6} "
+        f"{'peak':>5} {'MB':>5} {'malloc':>6} {'process':>7}"
+    ]
+    for t in timings:
+        taken = f"{100 * t.delegated:.0f} %/{t.parts}" if t.delegate else "off"
+        setting, one = f"{t.file:{width}} {t.threads:7d} {taken:>8}", t.latency
+        speed.append(
+            f"{setting} {one.median:7.3f} {one.mean:7.3f} {one.std:6.3f} {one.p5:7.3f} "
+            f"{one.p90:7.3f} {one.p95:7.3f} {one.p99:7.3f} {t.frames_per_second:8.0f} "
+            f"{t.ratio:6.2f}"
+        )
+        memory = [getattr(t.memory, name, None) for name in ("peak", "malloc", "process")]
+        peak, malloc, process = ("-" if value is None else f"{value:.1f}" for value in memory)
+        need.append(
+            f"{setting} {t.recipe:>8} {t.kilobytes:6.0f} {t.load:6.1f} {one.first:6.2f} "
+            f"{t.multiply_adds / 1e6:6.1f} {t.gmacs:6.1f} {100 * t.of_peak:3.0f} % "
+            f"{peak:>5} {malloc:>6} {process:>7}"
+        )
+    left = {t.file: " ".join(sorted(set(t.left))) for t in timings if t.left}
+    left_out = [f"outside XNNPACK, {file}: {names}" for file, names in left.items()]
+    return "\n".join([*speed, SPEED, *left_out, *noisy(timings), "", *need, NEED])
+
+
+def noisy(timings: Sequence[Timing]) -> list[str]:
+    """A line for each timing that is noise, by its spread."""
+    return [
+        f"noisy: {t.file}, {t.threads} thread(s), XNNPACK {'on' if t.delegate else 'off'}: "
+        f"{t.latency.noise}"
+        for t in timings
+        if t.latency.noise
+    ]
+
+
+SPEED = (
+    "ms of an inference; XNNPACK: its share of the operators / into how many pieces the others "
+    "cut them;\nratio: to the first file in the same setting, median over turns taken side by side"
+)
+NEED = (
+    "load, first: ms; peak: share of a float32 matrix product's multiply-adds per second on one "
+    "core;\nMB: growth of the largest resident set, malloc: of what it gave, process: of the set "
+    "over an empty Python's"
+)
+
+
+def flat(timing: Timing) -> dict[str, Any]:
+    """A timing as plain values by name: latencies in ms, memory in MB."""
+    values = asdict(timing)
+    latency, memory = values.pop("latency"), values.pop("memory")
+    del latency["rounds"]
+    names = [field.name for field in fields(Memory)]
+    values["left"] = " ".join(values["left"])
+    return values | latency | {f"memory_{name}": memory and memory[name] for name in names}
+
+
+def to_csv(timings: Sequence[Timing]) -> str:
+    """The timings with a head line."""
+    rows = [flat(timing) for timing in timings]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_json(timings: Sequence[Timing]) -> dict[str, Any]:
+    """Machine and timings as plain values."""
+    return {"machine": machine(), "timings": [flat(timing) for timing in timings]}
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def plot_timings(timings: Sequence[Timing], path: Path) -> None:
+    """A bar for each timing's median, with whiskers from the 5th to the 95th percentile.
+
+    Raises ImportError without matplotlib.
+    """
+    from matplotlib.figure import Figure
+
+    shown = list(timings)[::-1]
+    figure = Figure(figsize=(8, 0.4 * len(shown) + 1), layout="constrained")
+    axes = figure.add_subplot()
+    medians = [timing.median for timing in shown]
+    reach = [
+        [timing.median - timing.latency.p5 for timing in shown],
+        [timing.latency.p95 - timing.median for timing in shown],
+    ]
+    bars = axes.barh(range(len(shown)), medians, xerr=reach, color="tab:blue", capsize=3)
+    labels = [f"{timing.frames_per_second:,.0f} frames/s" for timing in shown]
+    axes.bar_label(bars, labels, padding=6)
+    axes.set_yticks(range(len(shown)), [_bar_name(timing) for timing in shown])
+    axes.set_xlim(0, 1.25 * max(timing.latency.p95 for timing in shown))
+    axes.set_xlabel("ms of an inference: median, 5th to 95th percentile")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _bar_name(timing: Timing) -> str:
+    threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
+    return f"{timing.file}, {threads}{'' if timing.delegate else ', XNNPACK off'}"

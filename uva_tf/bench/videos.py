@@ -1,0 +1,191 @@
+"""How fast whole videos go, beside decoding and encoding them alone; and one frame's way."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from uva_tf.bench.memory import MB, largest_set
+from uva_tf.bench.timing import NOISY, Latency, time_in_turn
+from uva_tf.core.errors import InputError
+from uva_tf.core.names import distinct_names
+from uva_tf.core.resize import shrink
+from uva_tf.core.video import VideoReader, VideoWriter, opencv_name
+from uva_tf.runtime.annotate import annotate
+from uva_tf.runtime.overlay import heat
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.sinks import Sink, write_overlay
+
+ROUNDS = 5
+# Frames that the way to a map is timed on: more than a core's caches hold.
+FRAMES = 32
+FRAME_ROUNDS = 10
+SETTLED = 60.0  # seconds of video after which memory should grow no more
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Frames/s of a whole video, medians of turns: OpenCV alone, and with attention.
+
+    Attributes:
+        predicted: share of decoding's frames/s with attention, median of the turns' own.
+        drawn: the same of encoding's with an overlay.
+        spread: the fastest turn over the median, of the work where that is most.
+    """
+
+    decoding: float
+    attention: float
+    encoding: float
+    overlay: float
+    predicted: float
+    drawn: float
+    spread: float
+
+    @property
+    def noise(self) -> str:
+        """What its spread says against it; nothing if it can be trusted."""
+        if self.spread <= NOISY:
+            return ""
+        return (
+            f"the fastest turn was {self.spread:.1f} times the median: the machine was busy, "
+            "run again"
+        )
+
+
+def measure_video(model: Path, video: Path, *, rounds: int = ROUNDS) -> Throughput:
+    """Time a video in turn: decoded; with its attention; decoded and encoded; with its overlay.
+
+    Raises InputError for a model or a video that can't be used.
+    """
+    predictor = Predictor(model, channels="bgr")
+    with tempfile.TemporaryDirectory() as folder:
+        works = (
+            lambda out: _decode(video),
+            lambda out: _predict(video, predictor),
+            lambda out: _encode(video, out),
+            lambda out: _draw(video, predictor, out),
+        )
+        rates: list[list[float]] = [[] for _ in works]
+        for turn in range(rounds):
+            for number, work in enumerate(works):
+                rates[number].append(
+                    _frames_per_second(work, Path(folder) / f"{turn}-{number}.mp4")
+                )
+    medians = [statistics.median(taken) for taken in rates]
+    shares = (
+        statistics.median(with_it / alone for alone, with_it in zip(*pair, strict=True))
+        for pair in (rates[:2], rates[2:])
+    )
+    spread = max(max(taken) / median for taken, median in zip(rates, medians, strict=True))
+    return Throughput(*medians, *shares, spread)
+
+
+def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:
+    """Time the way from a decoded frame to its map, on one thread, in turn.
+
+    Returns:
+        Latencies of making the frame small, of each model (making it small included), and of
+        OpenCV's spectral residual where its contributed modules are installed.
+    """
+    with VideoReader(video) as reader:
+        frames = [frame for frame, _ in zip(reader, range(FRAMES), strict=False)]
+    names = [name.removesuffix(".tflite") for name in distinct_names(models)]
+    predictors = {
+        name: Predictor(model, channels="bgr") for name, model in zip(names, models, strict=True)
+    }
+    side = next(iter(predictors.values())).manifest.resolution
+    works: dict[str, Callable[[np.ndarray], object]] = {
+        "making it small": lambda frame: shrink(frame, side),
+        **{name: predictor.step for name, predictor in predictors.items()},
+    }
+    if hasattr(cv2, "saliency"):
+        residual = cv2.saliency.StaticSaliencySpectralResidual_create()
+        works["OpenCV's spectral residual"] = residual.computeSaliency
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        calls = [_over(frames, work) for work in works.values()]
+        taken = time_in_turn(calls, rounds=FRAME_ROUNDS, runs=len(frames))
+    finally:
+        cv2.setNumThreads(threads)
+    return dict(zip(works, taken, strict=True))
+
+
+def measure_growth(model: Path, video: Path) -> float:
+    """MB by which this process's largest resident set grows after a video's first minute.
+
+    Raises InputError for a video that is no longer than that.
+    """
+    settled: list[int] = []
+
+    def note(seconds: float) -> None:
+        if seconds >= SETTLED and not settled:
+            settled.append(largest_set() or 0)
+
+    with VideoReader(video) as reader:
+        watch = Sink(lambda frame, attention: frame.seconds, note)
+        annotate(reader, Predictor(model, channels="bgr"), [watch])
+    if not settled:
+        raise InputError(f"{video}: expected more than {SETTLED:.0f} seconds to see memory grow")
+    return ((largest_set() or 0) - settled[0]) / MB
+
+
+def _over(frames: Sequence[np.ndarray], work: Callable[[np.ndarray], object]) -> Callable[[], None]:
+    """A call that works on one frame after the other."""
+    number = 0
+
+    def call() -> None:
+        nonlocal number
+        work(frames[number])
+        number = (number + 1) % len(frames)
+
+    return call
+
+
+def _frames_per_second(work: Callable[[Path], int], out: Path) -> float:
+    start = time.perf_counter()
+    count = work(out)
+    seconds = time.perf_counter() - start
+    out.unlink(missing_ok=True)
+    return count / seconds
+
+
+def _decode(video: Path) -> int:
+    capture, count = cv2.VideoCapture(opencv_name(video)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def _encode(video: Path, out: Path) -> int:
+    with VideoReader(video) as reader:
+        size = reader.width, reader.height
+        writer = cv2.VideoWriter(
+            opencv_name(out), cv2.VideoWriter_fourcc(*"mp4v"), reader.rate, size
+        )
+        count = 0
+        for frame in reader:
+            writer.write(frame)
+            count += 1
+        writer.release()
+    return count
+
+
+def _predict(video: Path, predictor: Predictor) -> int:
+    with VideoReader(video) as reader:
+        return annotate(reader, predictor, [])[0]
+
+
+def _draw(video: Path, predictor: Predictor, out: Path) -> int:
+    with (
+        VideoReader(video) as reader,
+        VideoWriter(out, reader.rate, reader.width, reader.height) as writer,
+    ):
+        return annotate(reader, predictor, [write_overlay(writer.write, heat)])[0]

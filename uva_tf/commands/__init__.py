@@ -1,0 +1,8 @@
+"""The commands, one `main` each: `uva-tf NAME`, and the scripts of pipelines/ and tflite/."""
+
+# In the order in which one meets them.
+COMMANDS = (
+    *("quickstart", "predict", "prepare", "train", "evaluate", "convert", "benchmark"),
+    *("throughput", "qat", "cost", "ablate", "frontier", "compress", "ship"),
+    *("time-batches", "time-preparing"),
+)

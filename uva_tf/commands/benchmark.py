@@ -1,0 +1,87 @@
+"""Time .tflite files side by side on this machine's CPU.
+
+uva-tf benchmark A.tflite B.tflite --yardstick --threads 1 2
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from uva_tf.commands.command import Parser, command, number, show, use_one_blas_thread
+from uva_tf.core.outputs import UTF8, new_file, refuse_existing
+
+DELEGATES = {"on": True, "off": False}
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, time, print."""
+    args = _parser().parse_args(argv)
+    for path in (args.json, args.csv, args.plot):
+        if path:
+            refuse_existing(path)
+    use_one_blas_thread()
+    from uva_tf.bench.model_files import benchmark, machine, plot_timings, table, to_csv, to_json
+    from uva_tf.bench.profile import operators_of, profile, profile_table
+    from uva_tf.runtime.manifest import read_manifest
+    from uva_tf.runtime.trial import check_model
+
+    if args.plot:  # first: it may not be installed
+        import matplotlib  # noqa: F401
+    for file in args.files:
+        check_model(file)
+    sides = [read_manifest(file)[0].resolution for file in args.files]
+    with tempfile.TemporaryDirectory() as folder:
+        files = list(args.files)
+        if args.yardstick:
+            from uva_tf.bench.yardstick import write_yardsticks
+
+            files += write_yardsticks(sides, Path(folder))
+        timings = benchmark(
+            files,
+            args.threads,
+            delegates=[DELEGATES[name] for name in args.delegate],
+            rounds=args.rounds,
+            memory=True,
+        )
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    show(table(timings), kept=bool(args.json or args.csv))
+    if args.json:
+        with new_file(args.json) as path:
+            path.write_text(json.dumps(to_json(timings), indent=1) + "\n")
+    if args.csv:
+        with new_file(args.csv) as path:
+            path.write_text(to_csv(timings), **UTF8)
+    if args.plot:
+        with new_file(args.plot) as path:
+            plot_timings(timings, path)
+    for file in args.files if args.profile else ():
+        print(f"\n{file.name}, operators on {args.threads[0]} thread(s)")
+        print(profile_table(profile(operators_of(file), args.threads[0]), args.profile))
+
+
+def _parser() -> Parser:
+    parser = Parser("benchmark", __doc__)
+    parser.add_argument("files", metavar="FILE.tflite", nargs="+", type=Path)
+    parser.add_argument("--threads", metavar="N", nargs="+", type=number(1, 256), default=[1])
+    parser.add_argument(
+        "--delegate", nargs="+", choices=list(DELEGATES), default=["on"], help="XNNPACK (on)"
+    )
+    parser.add_argument(
+        "--yardstick", action="store_true", help="add the plain network at each resolution"
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="N",
+        type=number(1, 1000),
+        help="each file's N longest operators, with XNNPACK",
+    )
+    parser.add_argument(
+        "--rounds", metavar="N", type=number(1, 10**6), help="turns of 40 inferences (10)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="write them as bars (PNG)")
+    return parser

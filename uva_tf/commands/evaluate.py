@@ -1,0 +1,154 @@
+"""Score models, or any models' maps, beside baselines and people.
+
+uva-tf evaluate --model RUN|FILE.keras|FILE.tflite --data SHARDS --split val
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from uva_tf.commands.command import Parser, command, number, progress, show, use_one_blas_thread
+from uva_tf.core.errors import InputError
+from uva_tf.core.names import distinct_names
+from uva_tf.core.outputs import new_file, new_folder, refuse_existing
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, score, print."""
+    args = _parser().parse_args(argv)
+    if not (args.model or args.maps):
+        raise InputError("nothing to score: give --model or --maps (see --help)")
+    for path in (args.json, args.report):
+        if path:
+            refuse_existing(path)
+
+    use_one_blas_thread()
+    from uva_tf.data.dataset import open_dataset
+    from uva_tf.evaluation.evaluate import Settings, evaluate
+    from uva_tf.evaluation.report import cost_section, evaluation_sections, write_report
+    from uva_tf.evaluation.results import Evaluation, table
+    from uva_tf.training.run import Run
+
+    names = distinct_names(args.data)
+    datasets = dict(zip(names, map(open_dataset, args.data), strict=True))
+    for dataset in datasets.values():
+        dataset.split(args.split)  # refuses before the first is scored
+    sources = {name: _sources(args, dataset.size) for name, dataset in datasets.items()}
+    settings = Settings(args.smooth, args.seed, args.skip_bad, args.every)
+    evaluations: dict[str, Evaluation] = {}
+    for name, dataset in datasets.items():
+        bar = progress("evaluate" if len(datasets) == 1 else f"evaluate {name}", "clip")
+        scored = evaluate(sources[name], dataset, args.split, settings, progress=bar)
+        evaluations[name] = replace(scored, dataset=name)
+        text = "\n" * (len(evaluations) > 1) + table(evaluations[name])
+        show(text, kept=bool(args.json or args.report))
+    figures = {name: scored.to_dict() for name, scored in evaluations.items()}
+    if args.json:
+        with new_file(args.json) as path:
+            path.write_text(_as_json(figures if len(figures) > 1 else figures[names[0]]))
+    if not args.report:
+        return
+    with new_folder(args.report) as folder:
+        for name, scored in evaluations.items():
+            page = folder / name if len(datasets) > 1 else folder
+            page.mkdir(parents=True, exist_ok=True)
+            (page / "scores.json").write_text(_as_json(figures[name]))
+            scored.write_frames(page / "frames.csv")
+            title = f"{name}, split {args.split}"
+            sections = evaluation_sections(scored, datasets[name], sources[name])
+            runs = [model for model in args.model if model.is_dir()]
+            students = dict.fromkeys(Run.open(run).config.student for run in runs)
+            sections += map(cost_section, students)
+            write_report(page / "report.html", title, sections)
+    inside = "report.html, frames.csv, scores.json"
+    print(f"wrote {args.report}: {inside}{' of each --data' if len(datasets) > 1 else ''}")
+
+
+def _as_json(figures: dict) -> str:
+    return json.dumps(figures, indent=1) + "\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser("evaluate", __doc__)
+    parser.add_argument(
+        "--model",
+        type=Path,
+        action="append",
+        default=[],
+        help="a run folder (teachers too), its .keras files, or a .tflite; of several a row each",
+    )
+    parser.add_argument(
+        "--maps",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="DIR/RECORDING/000001.png, 8-bit; of several a row each",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help="by prepare.py; of several a table each",
+    )
+    parser.add_argument("--split", metavar="NAME", default="val", help="default val")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures, by clip too")
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        help="write a page with pictures and a table of frames; of several --data in DIR/NAME",
+    )
+    parser.add_argument(
+        "--smooth",
+        metavar="SIGMA",
+        type=_sigma,
+        default=0.0,
+        help="Gaussian over the maps, in image widths; choose it on validation clips (none)",
+    )
+    parser.add_argument("--seed", type=number(0, 10**9 - 1), default=0, help="of all draws (0)")
+    parser.add_argument(
+        "--every", metavar="N", type=number(1, 10**6), default=1, help="score every Nth frame (1)"
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out frames without a usable map, and count"
+    )
+    return parser
+
+
+def _sigma(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to 1 image widths")
+    return value
+
+
+def _sources(args: argparse.Namespace, size: int) -> dict:
+    """The sources by their rows' names, which tell models of the same name apart."""
+    from uva_tf.evaluation.baselines import BASELINES
+    from uva_tf.evaluation.results import CEILING, CENTRE
+    from uva_tf.evaluation.sources import maps_source, open_source, teachers_of
+    from uva_tf.runtime.trial import check_model
+
+    sources = {}
+    models = distinct_names([m.resolve() for m in args.model], taken=(*BASELINES, CENTRE, CEILING))
+    for name, model in zip(models, args.model, strict=True):
+        if model.suffix == ".tflite":
+            check_model(model)
+        for row, teacher in teachers_of(model, size).items():
+            sources[row if len(models) == 1 else f"{name}, {row}"] = teacher
+        sources[name] = open_source(model, size)
+    for name, folder in zip(
+        distinct_names([m.resolve() for m in args.maps]), args.maps, strict=True
+    ):
+        sources[f"maps {name}"] = maps_source(folder, skip_bad=args.skip_bad)
+    return sources

@@ -1,0 +1,126 @@
+"""Predict where people look in a video, with a .tflite model.
+
+uva-tf predict VIDEO --overlay OUT.mp4 --maps DIR --csv OUT.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.core.errors import InputError
+from uva_tf.core.interruption import hold
+from uva_tf.core.outputs import new_file, new_folder
+
+if TYPE_CHECKING:
+    from uva_tf.runtime.sinks import Sink
+    from uva_tf.runtime.sources import Source
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, predict, print."""
+    from uva_tf.runtime.annotate import annotate
+    from uva_tf.runtime.predictor import Predictor
+    from uva_tf.runtime.sources import open_source
+    from uva_tf.runtime.trial import check_model
+
+    args = _parse(argv)
+    if args.model:
+        check_model(args.model)
+    predictor = Predictor(args.model, threads=args.threads, channels="bgr")
+    with hold() as stop:
+        with contextlib.ExitStack() as stack:
+            source = open_source(args.video if args.camera is None else args.camera)
+            stack.callback(source.close)
+            sinks = _sinks(args, source, stack)
+            bar = progress("predict", "frame")
+            begun = time.perf_counter()
+            count, cause = annotate(
+                source, predictor, sinks, lambda items: bar(items, source.length), stop
+            )
+            seconds = time.perf_counter() - begun
+        stop.asked()  # too late to stop anything: all is written
+    written = [str(path) for path in (args.overlay, args.maps, args.csv) if path]
+    if isinstance(cause, KeyboardInterrupt) and source.live:
+        cause = None  # the way to end a recording
+    if cause:
+        frames = f"{count} finished frames are" if count > 1 else "1 finished frame is"
+        cause.add_note(f"{frames} in {', '.join(written) or 'no file'}")
+        raise cause
+    print(f"{count} frames at {count / seconds:.0f} frames/s, reading and writing included")
+    for path in written:
+        print(f"wrote {path}")
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    from uva_tf.runtime.overlay import STYLES
+
+    parser = Parser("predict", __doc__)
+    parser.add_argument(
+        "video", metavar="VIDEO", nargs="?", type=Path, help="a video file, or a folder of pictures"
+    )
+    parser.add_argument(
+        "--camera", metavar="N", type=number(0, 99), help="camera N, until Ctrl-C or q"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="FILE.tflite",
+        type=Path,
+        help="manifest beside it (default: the 64 px int8 student that comes with the package)",
+    )
+    parser.add_argument(
+        "--overlay", metavar="OUT.mp4", type=Path, help="write the video with attention drawn in"
+    )
+    parser.add_argument("--style", choices=STYLES, default="heat", help="of overlay and window")
+    parser.add_argument(
+        "--maps", metavar="DIR", type=Path, help="write every frame's map, 000001.png on"
+    )
+    parser.add_argument(
+        "--csv", metavar="OUT.csv", type=Path, help="write every frame's peak and centroid, pixels"
+    )
+    parser.add_argument(
+        "--threads", type=number(1, 256), default=1, help="of the model (default 1)"
+    )
+    args = parser.parse_args(argv)
+    if (args.video is None) == (args.camera is None):
+        raise InputError("expected one source: either VIDEO or --camera N")
+    outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv}
+    for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
+        if _overlap(outputs[one], outputs[other]):
+            raise InputError(f"--{one} and --{other} overlap: choose paths beside each other")
+    if args.overlay and args.overlay.suffix.lower() != ".mp4":
+        raise InputError(f"{args.overlay}: an overlay is MPEG-4, use a name that ends in .mp4")
+    return args
+
+
+def _sinks(args: argparse.Namespace, source: Source, stack: contextlib.ExitStack) -> list[Sink]:
+    """Open what the arguments ask for; the stack completes it."""
+    from uva_tf.core.video import VideoWriter
+    from uva_tf.runtime.overlay import STYLES
+    from uva_tf.runtime.sinks import show, write_maps, write_overlay, write_places
+
+    sinks, style = [], STYLES[args.style]
+    if args.maps:
+        sinks.append(write_maps(stack.enter_context(new_folder(args.maps))))
+    if args.csv:
+        path = stack.enter_context(new_file(args.csv))
+        sinks.append(write_places(stack.enter_context(path.open("wb", buffering=0))))
+    if args.overlay:
+        path = stack.enter_context(new_file(args.overlay))
+        width = 2 * source.width if args.style == "beside" else source.width
+        writer = VideoWriter(path, source.rate, width, source.height)
+        sinks.append(write_overlay(stack.enter_context(writer).write, style))
+    if source.live and not sinks:
+        sinks.append(show(f"{source.name}: q to quit", style))
+    return sinks
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    one, other = one.resolve(), other.resolve()
+    return one == other or one in other.parents or other in one.parents

@@ -1,0 +1,42 @@
+"""Does the pipeline keep up with training?
+
+uva-tf time-batches --data SHARDS
+"""
+
+from __future__ import annotations
+
+import os
+from operator import truediv
+from pathlib import Path
+from statistics import median
+
+from uva_tf.commands.command import Parser, command, number, progress
+
+ROUNDS = 7
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, measure in turn, print."""
+    parser = Parser("time-batches", __doc__)
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
+    )
+    parser.add_argument("--rounds", type=number(1, 1000), default=ROUNDS)
+    args = parser.parse_args(argv)
+
+    from uva_tf.bench.batches import BATCH, VARIANT, measure
+    from uva_tf.data.dataset import open_dataset
+
+    datasets = [open_dataset(folder) for folder in args.data]
+    rates = measure(datasets, rounds=args.rounds, progress=progress("measure", "round"))
+    print(
+        f"examples/s, medians of {args.rounds} turns: batch {BATCH}, {VARIANT}, frames stored at "
+        f"{datasets[0].size} px, {os.cpu_count()} processors"
+    )
+    for name, turns in rates.items():
+        print(f"{name:44}{median(turns):8.0f}")
+    # Of turns side by side: what slows the machine for a while slows both.
+    pipeline, decode, step = rates.values()
+    print(f"pipeline / training step {median(map(truediv, pipeline, step)):.1f}")
+    print(f"pipeline / bare decode   {median(map(truediv, pipeline, decode)):.2f}")

@@ -1,0 +1,78 @@
+"""Train the teachers and distil them into a student.
+
+uva-tf train --data SHARDS --data MORE_SHARDS --preset quick --run RUN
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from uva_tf.commands.command import (
+    Parser,
+    add_training_arguments,
+    as_typed,
+    command,
+    goes_on,
+    number,
+)
+from uva_tf.config import PRESETS, STAGES
+from uva_tf.core.errors import InputError
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, train, print."""
+    parser = Parser("train", __doc__)
+    add_training_arguments(parser, list(PRESETS))
+    parser.add_argument(
+        "--weight",
+        type=float,
+        action="append",
+        default=[],
+        help="how often a --data is drawn, one for each in their order (default: equally often)",
+    )
+    parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="the run folder")
+    parser.add_argument("--stages", default=",".join(STAGES), help=f"default {','.join(STAGES)}")
+    parser.add_argument("--seed", type=number(0, 10**6), help="of everything that is random")
+    parser.add_argument("--resume", action="store_true", help="go on with an existing run")
+    args = parser.parse_args(argv)
+    stages = args.stages.split(",")
+    if unknown := set(stages) - set(STAGES):
+        raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
+
+    from uva_tf.training.devices import is_chief
+    from uva_tf.training.provenance import note_resumed, provenance
+    from uva_tf.training.run import Run
+    from uva_tf.training.stages import check_new, kinds_to_teach, open_data, train, with_data
+
+    if args.seed is not None and any(change.startswith("seed=") for change in args.changes):
+        raise InputError("--seed and --set seed: give one of them")
+    config = PRESETS[args.preset]().changed(*args.changes)
+    if args.seed is not None:
+        config = replace(config, seed=args.seed)
+    config = with_data(config, args.data, args.weight)
+    if not is_chief(config.loop):
+        train(Run(args.run, config), stages)  # which the first machine begins and writes
+        return
+    if args.resume and args.run.exists():
+        run = Run.open(args.run).continued(config)
+        note_resumed(run)
+    elif (
+        "teach" not in stages
+        and ("distill" in stages or config.teachers.joint_soft_weight)
+        and (missing := kinds_to_teach(config, open_data(config)))
+    ):
+        raise InputError(
+            f"--stages {args.stages} needs teachers: add teach, --resume a run with them, or "
+            + " ".join(f"--set teachers.{kind}=none" for kind in missing)
+        )
+    else:
+        check_new(config, stages)
+        origin = provenance(as_typed("train", argv))
+        run = Run.create(args.run, config, origin)
+    with goes_on("train", argv, "--resume"):
+        train(run, stages)
+    for stage, (step, loss) in run.last_losses().items():
+        print(f"{stage}: loss {loss:.3f} after {step} steps")
+    print(f"wrote {run.folder}")

@@ -1,0 +1,1 @@
+"""What everyone shares: errors, whole outputs, untrusted inputs, sizes of pictures, videos."""

@@ -1,0 +1,161 @@
+"""Files and folders that appear only when they are complete."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from uva_tf.core.errors import InputError
+from uva_tf.core.interruption import hold
+
+LOG = logging.getLogger(__name__)
+# For text with names of files in it, which may be no text.
+UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}
+
+
+def as_text(name: str) -> str:
+    """A file's name for tables and pictures, with what is no text in it escaped."""
+    return name.encode(**UTF8).decode()
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise InputError if an output path is taken or lies below something that is no folder."""
+    if path.exists():
+        raise InputError(f"{path} exists already: choose another path or remove it first")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"{above} is not a folder, so {path.name} can't be written below it")
+
+
+def refuse_undecodable(path: Path) -> None:
+    """Raise InputError for a path that is not UTF-8, which TensorFlow takes no other than."""
+    where = str(path.resolve())
+    try:
+        where.encode()
+    except UnicodeEncodeError:
+        try:
+            os.fsencode(where).decode()
+            remedy = "this locale can't spell it: set PYTHONUTF8=1"
+        except UnicodeDecodeError:
+            remedy = "it is not UTF-8: rename it, or the folder above that is not"
+        raise InputError(f"{path}: TensorFlow can't take this path, {remedy}") from None
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` when the block succeeds, else goes.
+
+    It has the same name, in a folder of its own beside `path`. Raises InputError if
+    `path` exists.
+    """
+    refuse_existing(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+    except (PermissionError, FileNotFoundError) as error:
+        raise InputError(
+            f"{path}: can't be written in {path.absolute().parent} ({error.strerror}), choose "
+            "another path"
+        ) from None
+    partial = beside / path.name
+    try:
+        yield partial
+        with hold():
+            refuse_existing(path)
+            partial.replace(path)
+            beside.rmdir()
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file anew, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `path` when the block succeeds, else goes.
+
+    Raises InputError if `path` exists.
+    """
+    with new_file(path) as partial:
+        partial.mkdir()
+        yield partial
+
+
+@contextmanager
+def resumable_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `path` when the block succeeds.
+
+    Whatever else ends the block leaves it as `.NAME.partial` beside `path`, unless it is empty,
+    and the next block for `path` gets it with all that is in it. Raises InputError if `path`
+    exists or another process is at it.
+    """
+    refuse_existing(path)
+    partial = path.with_name(f".{path.name[:99]}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    with locked(partial, path, "written"):
+        try:
+            yield partial
+            refuse_existing(path)
+        except BaseException:
+            if not any(partial.iterdir()):
+                partial.rmdir()
+            raise
+        partial.replace(path)
+
+
+@contextmanager
+def locked(place: Path, path: Path, use: str) -> Iterator[None]:
+    """Keep other processes that lock the same `place`, a file or a folder, out of the block.
+
+    The system ends the lock with the process, whatever ends that. Where a file system has no locks,
+    and on Windows, one line on stderr says that nothing is kept out.
+
+    Args:
+        path, use: for the messages, such as RUN and "trained".
+
+    Raises InputError if another process is at it.
+    """
+    try:
+        handle = os.open(place, os.O_RDONLY if place.is_dir() else os.O_RDWR)
+    except PermissionError:  # a folder on Windows
+        handle = None
+    try:
+        if handle is None or not _lock(handle, f"{path} is being {use} by another process"):
+            LOG.warning("%s can't be locked: see that no other process starts on it", path)
+        elif not _is_at(handle, place):  # between opening and locking
+            raise InputError(f"{path} was being {use} by another process until now")
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(handle: int, refusal: str) -> bool:
+    """Lock an open file or folder, or return False if that can't be done here."""
+    try:
+        import fcntl  # not on Windows
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(refusal) from None
+    except (ImportError, OSError):  # such as ENOLCK, of a network's file system
+        return False
+    return True
+
+
+def _is_at(handle: int, place: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), place.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,30 @@
+"""The trained models that come with the package."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from uva_tf.core.errors import InputError
+
+FOLDER = Path(__file__).parent
+DEFAULT = "uva-64-s-int8-step"
+
+
+def shipped_model(name: str = DEFAULT) -> Path:
+    """The `.tflite` file of a name such as `uva-64-s-int8-step`, its manifest beside it.
+
+    Raises InputError for one that the package does not bring.
+    """
+    path = FOLDER / f"{name}.tflite"
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.tflite"))) or "none"
+        raise InputError(f"no model {name!r} comes with the package, expected one of {names}")
+    return path
+
+
+def is_shipped(sha256: str) -> bool:
+    """Whether a checksum is that of a model which comes with the package."""
+    return any(
+        hashlib.sha256(file.read_bytes()).hexdigest() == sha256 for file in FOLDER.glob("*.tflite")
+    )
