@@ -65,7 +65,7 @@ def test_the_rows_change_who_teaches_and_what_is_left_out():
     found = {}
     for row, changes in ROWS.items():
         changed = config.changed(*changes)
-        found[row] = (changed.teachers.spatial, changed.teachers.temporal)
+        found[row] = (changed.soft_targets.spatial, changed.soft_targets.temporal)
     assert found[BASELINE] == ("none", "none")
     assert found["spatial teacher"] == ("own", "none")
     assert found["temporal teacher"] == ("none", "own")
@@ -214,7 +214,7 @@ class TestRuns:
         assert [command[-2] for command in trained] == ["teach", "joint", "distill,joint"]
         (command,) = (c for c in trained if c[c.index("--run") + 1].endswith("/coupled-1"))
         assert command[command.index("--seed") + 1] == "1"
-        assert command.count("teachers.spatial=own") == 1
+        assert command.count("soft_targets.spatial=own") == 1
         teachers = (tmp_path / "runs" / "coupled-1" / "teachers").resolve()
         assert teachers == (tmp_path / "runs" / "teachers-1" / "teachers").resolve()
         config = Run.open(tmp_path / "runs" / "no-teacher-1").config
@@ -246,7 +246,7 @@ class TestRuns:
     def test_that_fail_stop_the_study_with_their_last_word(self, shards, tmp_path, monkeypatch):
         program = "import sys; sys.exit('some\\nfailed: no space left')"
         failing = [sys.executable, "-c", program]
-        monkeypatch.setattr(study, "python_script", lambda *given: failing.copy())
+        monkeypatch.setattr(study, "uva_tf", lambda *given: failing.copy())
         with pytest.raises(InputError, match=r"^teachers-1: failed: no space left$"):
             self.study(shards, tmp_path / "runs")
 

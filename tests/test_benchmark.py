@@ -89,7 +89,7 @@ def test_a_measurement_whose_spread_says_so_is_noise():
 def files(tmp_path_factory):
     """Two small files, of one student."""
     folder = tmp_path_factory.mktemp("files")
-    config = StudentConfig("uva-32-s")
+    config = StudentConfig("uva-32")
     student = build_student(config)
     found = []
     for form in ("step", "pair"):

@@ -106,7 +106,7 @@ def test_a_very_long_picture_is_prepared_and_evaluated_or_refused(prepare, tmp_p
     if code:
         assert_refused((code, printed, err), "p, frame 1 of 2560x4: ")
         return
-    model = Path(__file__).parents[1] / "uva_tf/weights/uva-32-s-int8-step.tflite"
+    model = Path(__file__).parents[1] / "uva_tf/weights/uva-32-int8-step.tflite"
     out = tmp_path / "out"
     args = ("--model", model, "--data", out, "--split", "train")
     code, _, err = call("pipelines/evaluate.py", *args)

@@ -21,9 +21,9 @@ from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.pictures import read_fixation_map
 from uva_tf.data.tables import read_fixations
-from uva_tf.evaluation.sources import maps_source
+from uva_tf.evaluation.map_sources import maps_source
 from uva_tf.runtime.manifest import manifest_path, read_manifest
-from uva_tf.runtime.sources import open_source
+from uva_tf.runtime.streams import open_stream
 from uva_tf.training.run import Run
 
 
@@ -164,7 +164,7 @@ def test_a_folder_without_pictures_says_what_is_there(tmp_path):
     for name in ("1.webp", "2.webp", "notes.txt", "._1.jpg", ".DS_Store"):
         (tmp_path / name).touch()
     words = "no pictures, expected .bmp, .jpeg, .jpg, .png, found 2 .webp, 1 .txt"
-    assert said(open_source, tmp_path).endswith(words)
+    assert said(open_stream, tmp_path).endswith(words)
 
 
 def test_every_listing_leaves_out_what_systems_hide(tmp_path):
@@ -173,7 +173,7 @@ def test_every_listing_leaves_out_what_systems_hide(tmp_path):
         png(tmp_path / name)
     (tmp_path / "3.png").mkdir()
     assert [path.name for path in listed(tmp_path, IMAGE_SUFFIXES)] == ["10.png", "2.PNG"]
-    frames = open_source(tmp_path)
+    frames = open_stream(tmp_path)
     assert frames.length == len(list(frames.timed())) == 2
     assert [path.name for path in frames._files] == ["2.PNG", "10.png"]
 
@@ -222,7 +222,7 @@ def test_no_permission_is_said_for_every_kind_of_file(tmp_path, unprivileged, st
     assert said(Run.open, tmp_path / "m").endswith(f"config.json: {REFUSED}")
     assert said(open_dataset, tmp_path / "m").endswith(f"index.json: {REFUSED}")
     (tmp_path / "m").chmod(0)
-    for function in (Run.open, open_dataset, open_source):
+    for function in (Run.open, open_dataset, open_stream):
         assert said(function, tmp_path / "m").endswith(f"m: {REFUSED}")
     (tmp_path / "m").chmod(0o700)
     model = tmp_path / "n.tflite"

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from uva_tf.bench.memory import measure_memory
-from uva_tf.core.children import python, python_script
+from uva_tf.core.children import python, uva_tf
 from uva_tf.runtime.trial import check_model
 from uva_tf.weights import shipped_model
 
@@ -65,17 +65,16 @@ def test_scripts_started_in_such_a_folder_work(
     assert places["out"].is_file()
 
 
-def test_a_script_of_the_package_is_run_so_too(trap):
-    command = python_script(ROOT / "pipelines" / "cost.py", "--help")
-    done = subprocess.run(command, cwd=trap, capture_output=True, text=True)
-    assert done.stdout.startswith("usage: cost.py"), done.stderr
+def test_a_command_of_the_package_is_run_so_too(trap):
+    done = subprocess.run(uva_tf("cost", "--help"), cwd=trap, capture_output=True, text=True)
+    assert done.stdout.startswith("usage: uva-tf cost"), done.stderr
 
 
 def test_a_package_that_is_found_by_the_parents_path_alone_is_the_childs_too(tmp_path):
     """As in a checkout that is not installed, or by PYTHONPATH; also by a path of any spelling."""
     place = tmp_path / "with, \xe9: and 'quotes'"
     (place / "uva_tf").mkdir(parents=True)
-    for part in ("__init__.py", "runtime"):
+    for part in ("__init__.py", "core"):
         (place / "uva_tf" / part).symlink_to(ROOT / "uva_tf" / part)
     (place / "beside.py").write_text("import sys\nVALUE = 'found'\n")
     program = (
@@ -89,7 +88,7 @@ def test_a_package_that_is_found_by_the_parents_path_alone_is_the_childs_too(tmp
         [sys.executable, "-c", program], cwd="/", env=environment, capture_output=True
     )
     assert done.returncode == 0, done.stderr
-    where = place / "uva_tf" / "runtime" / "errors.py"
+    where = place / "uva_tf" / "core" / "errors.py"
     assert done.stdout.decode() == f"found {where}\n"
 
 
@@ -108,7 +107,7 @@ def test_a_child_finds_the_models_of_the_package(tmp_path):
 
 @pytest.mark.slow  # four times TensorFlow; beside the probe, which is started in the same way
 def test_the_cost_of_preparing_is_measured_in_such_a_folder(trap, gaze_root, monkeypatch):
-    from uva_tf.bench import preparing as prepare_benchmark
+    from uva_tf.commands import time_preparing
 
     monkeypatch.chdir(trap)
-    assert prepare_benchmark.main(["--layout", "gaze", "--root", str(gaze_root), "--rounds=1"]) == 0
+    assert time_preparing.main(["--layout", "gaze", "--root", str(gaze_root), "--rounds=1"]) == 0

@@ -11,7 +11,7 @@ from uva_tf.core.errors import InputError
 
 @pytest.fixture
 def parser():
-    parser = Parser()
+    parser = Parser("try", "What it does.")
     parser.add_argument("video", nargs="?")
     parser.add_argument("--overlay")
     parser.add_argument("-n", "--count", type=int)
@@ -59,7 +59,7 @@ def test_options_given_once_and_lists_are_taken(parser):
 def test_a_field_set_twice_is_refused():
     given = ["--data", "here", "--preset", "smoke", "--set", "joint.steps=4"]
     for last in ("joint.steps=5", "joint.steps=4"):
-        parser = Parser()
+        parser = Parser("try", "What it does.")
         add_training_arguments(parser, ["smoke"])
         with pytest.raises(InputError, match=r"^--set joint.steps given twice: expected once"):
             parser.parse_args([*given, "--set", "joint.batch=4", "--set", last])
@@ -96,7 +96,7 @@ def test_a_list_is_set_as_config_json_has_it_or_without_brackets():
 
 def test_the_command_that_goes_on_is_as_it_was_typed(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["../pipelines/train.py", "--run", "a b"])
-    with pytest.raises(KeyboardInterrupt) as stopped, goes_on("x.py", None, "--resume"):
+    with pytest.raises(KeyboardInterrupt) as stopped, goes_on("train", None, "--resume"):
         raise KeyboardInterrupt
     assert stopped.value.__notes__ == [
         "go on with: python ../pipelines/train.py --run 'a b' --resume"

@@ -12,14 +12,14 @@ from uva_tf.config import PRESETS
 from uva_tf.evaluation.results import METRICS
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.studies.recipes import Row, agreement_table, table, zipped_size
+from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
-from uva_tf.training.stages import with_data
 
 
 @pytest.fixture(scope="module")
 def run(shards, student, tmp_path_factory):
     """A run whose student is not trained, but there."""
-    changes = ("student.variant=tiny", "teachers.spatial=none", "teachers.temporal=none")
+    changes = ("student.variant=tiny", "soft_targets.spatial=none", "soft_targets.temporal=none")
     config = with_data(PRESETS["smoke"]().changed(*changes), [shards.folder])
     run = Run.create(tmp_path_factory.mktemp("compress") / "run", config)
     student.pair.save(run.student)
@@ -107,14 +107,14 @@ def test_the_table_relates_recipes_to_float():
     timing = SimpleNamespace(kilobytes=194.4, median=0.25, ratio=0.5, memory=None)
     agreement = {"mean_cc": 0.9992, "worst_cc": 0.9973, "close": 0.92}
     metrics = {"frames": 50, "with_float": agreement, "with_reference_kernels": agreement}
-    row = Row("uva-64-s", "int8", values, baseline, timing, 128_700, metrics)
+    row = Row("uva-64", "int8", values, baseline, timing, 128_700, metrics)
     line = table([row]).splitlines()[2]
     assert line.startswith(
-        "| uva-64-s | int8 | 194 | 129 | 0.250 | 0.50 | - | 1.980 | 1.98 to 1.98 | 0.9900 "
+        "| uva-64 | int8 | 194 | 129 | 0.250 | 0.50 | - | 1.980 | 1.98 to 1.98 | 0.9900 "
         "| 0.990 to 0.990 | 0.500 | 0.50 to 0.50 |"
     )
     assert agreement_table([row]).splitlines()[2] == (
-        "| uva-64-s | int8 | 50 | 0.9992 | 0.9973 | 0.9200 | 0.9992 | 0.9973 | 0.9200 |"
+        "| uva-64 | int8 | 50 | 0.9992 | 0.9973 | 0.9200 | 0.9992 | 0.9973 | 0.9200 |"
     )
 
 

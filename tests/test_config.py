@@ -8,7 +8,8 @@ import pytest
 
 from uva_tf.config import PRESETS, Config, DataConfig, StageConfig, TeacherConfig
 from uva_tf.core.errors import InputError
-from uva_tf.training.stages import check_new, with_data
+from uva_tf.training.checks import check_new
+from uva_tf.training.examples import with_data
 
 SMOKE = PRESETS["smoke"]()
 
@@ -45,7 +46,7 @@ def test_presets_come_back_from_json(preset):
         ("joint.loss=kl+kl", "joint.loss 'kl\\+kl': expected each distance once"),
         ("loop.clip_norm=Infinity", "loop.clip_norm inf: expected a finite number"),
         ("loop.average=1", "loop.average 1.0: expected 0 to below 1"),
-        ("teachers.temperature=NaN", "teachers.temperature nan: expected a finite number"),
+        ("soft_targets.temperature=NaN", "soft_targets.temperature nan: expected a finite number"),
         ("compression.qat.steps=0", "compression.qat.steps 0: expected 1 or more"),
         ("compression.sparsity=NaN", "compression.sparsity nan"),
         ("data=here", "data comes by --data and --weight"),
@@ -119,15 +120,18 @@ def test_code_gets_no_further_either(make, words):
         make()
 
 
-NOBODY = ("teachers.spatial=none", "teachers.temporal=none")
+NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none")
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         (("joint.steps=0",), "joint.steps 0: expected 1 or more, for stage joint makes"),
-        (("teach.steps=0",), "teach.steps 0: expected 1 or more, or teachers.spatial=none"),
-        (("teachers.temporal=external",), "no --data holds such maps, prepare it with --temporal"),
+        (("teach.steps=0",), "teach.steps 0: expected 1 or more, or soft_targets.spatial=none"),
+        (
+            ("soft_targets.temporal=external",),
+            "no --data holds such maps, prepare it with --temporal",
+        ),
         (("teacher.widths=8,8,8,8,8,8,8",), "frames of 64 px for a plain teacher: .* of 128"),
         (
             ("teacher.backbone=vgg16", "teacher.weights=absent.h5"),
@@ -153,7 +157,7 @@ def test_a_study_is_refused_before_its_first_training(call, shards, tmp_path):
     given = ["--preset", "smoke", "--data", shards.folder, "--out", tmp_path / "out", "--rows"]
     code, _, err = call("pipelines/ablate.py", *given, "coupled", "external teacher alone")
     assert code == 2
-    assert "teachers.temporal=external: no --data holds such maps" in err
+    assert "soft_targets.temporal=external: no --data holds such maps" in err
     code, _, err = call("pipelines/ablate.py", *given, "coupled", "--set", "seed=4")
     assert code == 2
     assert "seed is not set in a study: give --seeds" in err
@@ -190,7 +194,7 @@ def test_what_can_be_trained_is_not_refused(shards):
     for changes in ((), NOBODY, ("distill.steps=0",), ("seed=2147483647",)):
         check_new(with_data(SMOKE.changed(*changes), [shards.folder]))
     # What a stage does not use does not matter to the others.
-    config = SMOKE.changed("teachers.temporal=external", "teachers.joint_soft_weight=0")
+    config = SMOKE.changed("soft_targets.temporal=external", "soft_targets.joint_weight=0")
     check_new(with_data(config, [shards.folder]), ["joint"])
     config = SMOKE.changed("teach.steps=0", *NOBODY)
     check_new(with_data(config, [shards.folder]))

@@ -13,7 +13,7 @@ from uva_tf.models.student import build_student
 
 @pytest.fixture(scope="module")
 def student():
-    return build_student(StudentConfig("uva-32"))
+    return build_student(StudentConfig("paper-32"))
 
 
 def test_layers_cost_what_is_counted_by_hand(student):
@@ -45,7 +45,7 @@ def test_pair_runs_the_trunk_twice(student):
     assert pair.multiply_adds - step.multiply_adds == totals(trunk).multiply_adds
 
 
-@pytest.mark.parametrize(("variant", "most"), [("uva-32", 0.68e6), ("uva-64", 2.73e6)])
+@pytest.mark.parametrize(("variant", "most"), [("paper-32", 0.68e6), ("paper-64", 2.73e6)])
 def test_the_papers_memory_count_is_within_the_papers_figure(variant, most):
     """By hand at one pixel: trunk 50 twice, paths 40, their concatenation 16, head 8."""
     built = build_student(StudentConfig(variant))
@@ -59,8 +59,8 @@ def test_the_papers_memory_count_is_within_the_papers_figure(variant, most):
     [
         ("tiny", "pair"),
         ("plain-32", "pair"),
-        pytest.param("uva-32", "pair", marks=pytest.mark.slow),
-        pytest.param("uva-32-s", "step", marks=pytest.mark.slow),
+        pytest.param("paper-32", "pair", marks=pytest.mark.slow),
+        pytest.param("uva-32", "step", marks=pytest.mark.slow),
     ],
 )
 def test_the_converted_file_multiplies_as_often(variant, form):
@@ -73,11 +73,11 @@ def test_the_converted_file_multiplies_as_often(variant, form):
 def test_the_script_prints_and_writes_the_table(script, tmp_path, capsys):
     out = tmp_path / "cost.csv"
     cost = script("pipelines/cost.py").main
-    assert cost(["--variant", "uva-32-s", "--form", "step", "--csv", str(out)]) == 0
+    assert cost(["--variant", "uva-32", "--form", "step", "--csv", str(out)]) == 0
     assert "108,968 parameters" in capsys.readouterr().out
     rows = list(csv.DictReader(out.open()))
     assert sum(int(row["parameters"]) for row in rows) == 108_968
-    assert cost(["--variant", "uva-32-s", "--csv", str(out)]) == 2
+    assert cost(["--variant", "uva-32", "--csv", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert cost(["--variant", "uva-65"]) == 2
     assert "uva-65" in capsys.readouterr().err

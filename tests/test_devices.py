@@ -16,10 +16,11 @@ from uva_tf.config import LoopConfig
 from uva_tf.core.errors import InputError
 from uva_tf.training.devices import is_chief, open_strategy
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student, train
+from uva_tf.training.stages import train
+from uva_tf.training.weights import load_student
 
 PROGRAM = Path(__file__).parent / "train_in_process.py"
-NOBODY = ("teachers.spatial=none", "teachers.temporal=none")
+NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none")
 
 
 def start(folder, shards, stages, *changes, **environment):

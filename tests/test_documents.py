@@ -1,6 +1,7 @@
 """What the documents say is so: commands parse, links resolve, tables name their commands."""
 
 import ast
+import importlib
 import re
 import shlex
 import subprocess
@@ -8,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from uva_tf.commands import COMMANDS
 from uva_tf.commands.command import Parser
 
 ROOT = Path(__file__).parent.parent
 FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
 DOCUMENTS = [ROOT / name for name in FILES if name.endswith(".md")]
-SCRIPTS = [ROOT / n for n in FILES if re.fullmatch(r"(pipelines|tflite|tflite/arm64)/\w+\.py", n)]
-COMMAND = re.compile(r"python ((?:pipelines|tflite)/\S+\.py)([^&#\n]*)")
+MODULES = [ROOT / f"uva_tf/commands/{name.replace('-', '_')}.py" for name in COMMANDS]
+COMMAND = re.compile(r"uva-tf ([a-z][\w-]*)([^&#\n]*)")
 
 
 class Parsed(BaseException):
-    """Carries a script's parser out of it, past what a command catches."""
+    """Carries a command's parser out of it, past what a command catches."""
 
 
 def blocks(document):
@@ -27,29 +29,30 @@ def blocks(document):
 
 
 def commands():
-    """Every command line of a script in the documents and in the scripts' own first lines."""
+    """Every command line in the documents and in the commands' own first lines."""
     texts = [(document, block) for document in DOCUMENTS for block in blocks(document)]
     for document in DOCUMENTS:
         texts += [
-            (document, span) for span in re.findall(r"`(python [^`]+)`", document.read_text())
+            (document, span) for span in re.findall(r"`(uva-tf [^`]+)`", document.read_text())
         ]
     texts += [
-        (script, ast.get_docstring(ast.parse(script.read_text())) or "") for script in SCRIPTS
+        (script, ast.get_docstring(ast.parse(script.read_text())) or "") for script in MODULES
     ]
     for source, text in texts:
-        for path, arguments in COMMAND.findall(text.replace("\\\n", " ")):
-            yield source.relative_to(ROOT), path, arguments.strip()
+        for name, arguments in COMMAND.findall(text.replace("\\\n", " ")):
+            if name != "NAME":
+                yield source.relative_to(ROOT), name, arguments.strip()
 
 
 @pytest.fixture
-def parser_of(script, monkeypatch):
-    """A function that gives the parser of a script."""
+def parser_of(monkeypatch):
+    """A function that gives the parser of a command."""
 
-    def give(path):
+    def give(name):
         with monkeypatch.context() as patch:
             patch.setattr(Parser, "parse_args", lambda self, _: (_ for _ in ()).throw(Parsed(self)))
             with pytest.raises(Parsed) as caught:
-                script(path).main([])
+                importlib.import_module(f"uva_tf.commands.{name.replace('-', '_')}").main([])
         return caught.value.args[0]
 
     return give
@@ -58,25 +61,22 @@ def parser_of(script, monkeypatch):
 def test_every_command_in_the_documents_parses(parser_of):
     found = sorted(set(commands()))
     assert len(found) > 30
-    for source, path, arguments in found:
-        if path == "tflite/arm64/check.py" or path == "tflite/arm64/probe.py":
-            continue  # imports its neighbours; its own test knows it
+    for source, name, arguments in found:
+        assert name in COMMANDS, f"{source}: {name}"
         words = shlex.split(re.sub(r"[\[\]]", " ", arguments))
-        parser = parser_of(path)
+        parser = parser_of(name)
         if "..." in words:  # what is left out may be required: only the options can be checked
             options = {word for word in words if word.startswith("--")}
-            assert options <= set(parser._option_string_actions), f"{source}: {path} {arguments}"
+            assert options <= set(parser._option_string_actions), f"{source}: {name} {arguments}"
             continue
         try:
             parser.parse_args(words)
         except ValueError as error:
-            raise AssertionError(f"{source}: {path} {arguments}: {error}") from None
+            raise AssertionError(f"{source}: {name} {arguments}: {error}") from None
 
 
-def test_every_script_is_in_a_document():
-    named = {path for source, path, _ in commands() if source.suffix == ".md"}
-    scripts = {str(script.relative_to(ROOT)) for script in SCRIPTS}
-    assert scripts - named <= {"tflite/arm64/probe.py", "tflite/arm64/root.py"}
+def test_every_command_is_in_a_document():
+    assert {name for source, name, _ in commands() if source.suffix == ".md"} >= set(COMMANDS)
 
 
 def anchors(document):
@@ -108,7 +108,9 @@ def test_every_table_of_results_names_its_command_and_day():
     ):
         if re.search(r"^\|.*\d\.\d", section, re.MULTILINE):
             title = section.partition("\n")[0]
-            assert re.search(r"^ *(python|node) ", section, re.MULTILINE), f"{title}: no command"
+            assert re.search(r"^ *(uva-tf|python|node) ", section, re.MULTILINE), (
+                f"{title}: no command"
+            )
             assert re.search(r"20\d\d-\d\d-\d\d", section), f"{title}: no day"
 
 

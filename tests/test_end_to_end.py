@@ -10,7 +10,14 @@ import pytest
 from uva_tf.core.video import VideoReader
 from uva_tf.data import synthetic
 
-SMOKE = ["--preset", "smoke", "--set", "student.variant=tiny", "--set", "teachers.temporal=none"]
+SMOKE = [
+    "--preset",
+    "smoke",
+    "--set",
+    "student.variant=tiny",
+    "--set",
+    "soft_targets.temporal=none",
+]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,7 @@ def test_quickstart_leaves_model_overlay_and_report(small_clips, script, tmp_pat
     out = tmp_path / "quickstart"
     assert script("pipelines/quickstart.py").main(["--out", str(out), "--preset", "smoke"]) == 0
     assert str(out / "report.html") in capsys.readouterr().out
-    manifest = json.loads((out / "uva-32-s-int8-step.json").read_text())
+    manifest = json.loads((out / "uva-32-int8-step.json").read_text())
     assert (manifest["recipe"], manifest["form"]) == ("int8", "step")
     page = (out / "report.html").read_text()
     for row in ("spatial teacher", "temporal teacher", "student, float", "student, int8"):

@@ -28,8 +28,8 @@ from uva_tf.evaluation.baselines import (
     spectral_residual,
 )
 from uva_tf.evaluation.evaluate import NOT_LOOKED_AT, WITHOUT_A_MAP, Settings, evaluate
+from uva_tf.evaluation.map_sources import maps_source, paired
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
-from uva_tf.evaluation.sources import maps_source, paired
 from uva_tf.evaluation.truth import Truth
 
 

@@ -20,7 +20,7 @@ from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.video import VideoWriter
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
-from uva_tf.evaluation.sources import keras_source, student_source
+from uva_tf.evaluation.map_sources import keras_source, student_source
 from uva_tf.models.student import build_student
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.predictor import Predictor

@@ -48,26 +48,26 @@ def point(name, ms, nss, plain_ms=5.0, plain_nss=2.0):
 
 def test_every_variant_and_its_yardstick_train_alike():
     config = PRESETS["smoke"]()
-    runs = frontier_trainings(["uva-32-s", "uva-32"], [1, 2], ["joint.batch=2"], config)
-    assert [run.row for run in runs] == 2 * ["uva-32-s", "uva-32", "plain-32"]
+    runs = frontier_trainings(["uva-32", "paper-32"], [1, 2], ["joint.batch=2"], config)
+    assert [run.row for run in runs] == 2 * ["uva-32", "paper-32", "plain-32"]
     for run in runs:
         changed = config.changed(*run.changes)
         assert changed.student.variant == run.row
         assert run.stages == ("joint",)
         assert (changed.joint.steps, changed.joint.batch) == (6, 2)
-        assert {changed.teachers.spatial, changed.teachers.temporal} == {"none"}
+        assert {changed.soft_targets.spatial, changed.soft_targets.temporal} == {"none"}
 
 
 def test_a_variant_named_twice_is_refused():
-    with pytest.raises(InputError, match="uva-32 is named twice"):
-        frontier_trainings(["uva-32", "uva-32"], [1], [], PRESETS["smoke"]())
+    with pytest.raises(InputError, match="paper-32 is named twice"):
+        frontier_trainings(["paper-32", "paper-32"], [1], [], PRESETS["smoke"]())
 
 
 @pytest.mark.parametrize(
     ("ms", "nss", "met"), [(1.0, 2.0, True), (1.01, 2.0, False), (1.0, 1.99, False)]
 )
 def test_the_target_is_five_times_the_speed_at_no_less_accuracy(ms, nss, met):
-    assert point("uva-32", ms, nss).meets_target == met
+    assert point("paper-32", ms, nss).meets_target == met
 
 
 def test_the_frontier_is_what_nothing_beats_in_both():
@@ -77,26 +77,26 @@ def test_the_frontier_is_what_nothing_beats_in_both():
 
 
 def test_the_table_says_what_meets_the_target():
-    rows = table([point("uva-32-s", 1.0, 2.2), point("uva-32", 2.0, 2.4)]).splitlines()
-    assert "| uva-32-s | step | 1 | 0.0 | 0.00 | 1.000 | 5.00 | 50 % | 2.200 |" in rows[2]
+    rows = table([point("uva-32", 1.0, 2.2), point("paper-32", 2.0, 2.4)]).splitlines()
+    assert "| uva-32 | step | 1 | 0.0 | 0.00 | 1.000 | 5.00 | 50 % | 2.200 |" in rows[2]
     assert rows[2].endswith("| yes | met |")
     assert rows[3].endswith("| yes |  |")
 
 
 def test_networks_are_timed_and_written(tmp_path, monkeypatch):
     def benchmark(files, **options):
-        medians = {"uva-32-s.tflite": 0.5, "plain-32.tflite": 2.0}
+        medians = {"uva-32.tflite": 0.5, "plain-32.tflite": 2.0}
         return [timing(medians[file.name], file.name) for file in files]
 
     monkeypatch.setattr("uva_tf.studies.frontier.benchmark", benchmark)
     scores = Scores(
         (("faces", "a"), ("faces", "b")),
-        {"uva-32-s": values(2, 4), "plain-32": values(1, 3), CENTRE: values(1, 1)},
+        {"uva-32": values(2, 4), "plain-32": values(1, 3), CENTRE: values(1, 1)},
         (7,),
     )
     points = measure(scores, tmp_path, StudentConfig(channel_attention=False), rounds=1)
     student, plain = points
-    assert (student.name, student.form, plain.form) == ("uva-32-s", "step", "pair")
+    assert (student.name, student.form, plain.form) == ("uva-32", "step", "pair")
     assert student.cost.parameters < 108_968
     assert student.line.ratio == pytest.approx(1.5)
     assert student.speed == pytest.approx(4)
@@ -124,7 +124,7 @@ def test_a_variant_that_there_is_not_is_refused(script, shards, tmp_path, capsys
 def test_a_study_from_command_to_table(script, shards, tmp_path, capsys):
     frontier = script("pipelines/frontier.py").main
     given = ["--data", str(shards.folder), "--preset", "smoke", "--out", str(tmp_path / "out")]
-    assert frontier([*given, "--variants", "uva-32-s", "--seeds", "1", "--every", "4"]) == 0
+    assert frontier([*given, "--variants", "uva-32", "--seeds", "1", "--every", "4"]) == 0
     printed = capsys.readouterr().out
-    assert "| uva-32-s | step |" in printed
+    assert "| uva-32 | step |" in printed
     assert "| plain-32 | pair |" in printed

@@ -79,7 +79,7 @@ def test_a_pair_of_a_step_shares_its_weights(files):
 
 @pytest.mark.parametrize(
     "variant",
-    ["uva-32-s", *(pytest.param(name, marks=pytest.mark.slow) for name in ("uva-32", "uva-32-m"))],
+    ["uva-32", *(pytest.param(name, marks=pytest.mark.slow) for name in ("paper-32", "uva-32-m"))],
 )
 def test_the_state_has_one_scale_that_xnnpack_accepts(variant, noise_pairs):
     # Of -m and -s, poolings behind the state must keep its scale: XNNPACK refuses others.

@@ -317,7 +317,7 @@ def test_an_interrupted_training_keeps_the_step_it_reached_and_says_how_it_goes_
 ):
     run = tmp_path / "run"
     command = train(shards.folder, run, "--stages", "joint", joint=100_000)
-    command += ["--set", "teachers.joint_soft_weight=0"]
+    command += ["--set", "soft_targets.joint_weight=0"]
     process = start(*command, "--seed", "3")
     while not (run / "metrics.jsonl").is_file() or not (run / "metrics.jsonl").read_text():
         assert process.poll() is None, process.stderr.read()
@@ -368,7 +368,7 @@ def test_a_signal_ends_a_studys_trainings_once_each_with_their_own_ends(tmp_path
 
 @pytest.mark.slow
 def test_an_interrupted_study_goes_on(shards, tmp_path):
-    out, one = tmp_path / "study", ["--set", "student.variant=uva-32-s", "--seeds", "1"]
+    out, one = tmp_path / "study", ["--set", "student.variant=uva-32", "--seeds", "1"]
     command = ["pipelines/ablate.py", "--data", shards.folder, "--preset", "smoke", "--out", out]
     command += ["--rows", "no teacher", "coupled", *one, "--jobs", "2"]
     code, _, err = interrupted(command, 3, signal.SIGINT, after=out / "runs" / "coupled-1")

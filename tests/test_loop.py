@@ -44,9 +44,9 @@ def broken_at(step):
 
     def breaking(given, training):
         broken = tf.where(passed.assign_add(1) == step, np.nan, 0.0)
-        return task.losses(given, training) | {"broken": broken}
+        return task.loss(given, training) | {"broken": broken}
 
-    return replace(task, losses=breaking)
+    return replace(task, loss=breaking)
 
 
 def new_run(folder, *changes):
@@ -96,10 +96,10 @@ def test_a_gradient_that_is_not_finite_stops_too(tmp_path):
     kernel = task.model.layers[-1].kernel
 
     def steep(given, training):  # the root's slope is infinite at 0
-        return task.losses(given, training) | {"root": tf.sqrt(0.0 * tf.reduce_sum(kernel**2))}
+        return task.loss(given, training) | {"root": tf.sqrt(0.0 * tf.reduce_sum(kernel**2))}
 
     with pytest.raises(FloatingPointError, match="step 1"):
-        fit(replace(task, losses=steep), StageConfig(steps=5), new_run(tmp_path / "run"))
+        fit(replace(task, loss=steep), StageConfig(steps=5), new_run(tmp_path / "run"))
 
 
 def validated(losses_of_steps):
@@ -109,11 +109,11 @@ def validated(losses_of_steps):
 
     def loss(given, training):
         if training:
-            return task.losses(given, training)
+            return task.loss(given, training)
         return {"error": plan[number.assign_add(1) - 1]}
 
     examples = {"frame": tf.zeros([1, 4]), "density": tf.zeros([1, 3])}
-    return replace(task, losses=loss, validation=tf.data.Dataset.from_tensors(examples))
+    return replace(task, loss=loss, validation=tf.data.Dataset.from_tensors(examples))
 
 
 def test_the_best_on_validation_is_kept_beside_the_last(tmp_path):

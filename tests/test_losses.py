@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from uva_tf.config import StudentConfig
+from uva_tf.config import SoftTargets, StudentConfig
 from uva_tf.models.student import build_student
 from uva_tf.training import losses
 
@@ -29,7 +29,23 @@ def batch(count=2, side=32):
 @pytest.fixture(scope="module")
 def student():
     keras.utils.set_random_seed(0)
-    return build_student(StudentConfig("uva-32"))
+    return build_student(StudentConfig("paper-32"))
+
+
+def hard(student, batch, distances, training=False):
+    logits = student.pair(losses.frames(batch), training=training)
+    return losses.ground_truth(logits, batch, distances)
+
+
+def coupled(student, batch, weight, temperature=1.0, training=False):
+    logits = student.paths(losses.frames(batch), training=training)
+    soft_targets = SoftTargets(weight=weight, temperature=temperature)
+    return losses.coupled(logits, batch, "kl", soft_targets)
+
+
+def joined(student, batch, weight):
+    logits = student.pair(losses.frames(batch), training=False)
+    return losses.joint(logits, batch, "kl", SoftTargets(joint_weight=weight))
 
 
 def row(*values):
@@ -90,10 +106,10 @@ class TestDistances:
 
 def test_several_distances_are_terms_of_their_own(student):
     given = batch()
-    both = losses.ground_truth(student.pair, "kl+cc")(given, False)
+    both = hard(student, given, "kl+cc")
     assert set(both) == {"hard_kl", "hard_cc"}
     for name in ("kl", "cc"):
-        alone = losses.ground_truth(student.pair, name)(given, False)
+        alone = hard(student, given, name)
         assert float(alone[f"hard_{name}"]) == pytest.approx(float(both[f"hard_{name}"]))
 
 
@@ -102,10 +118,9 @@ class TestDistill:
     def test_each_path_learns_from_its_own_teacher_only(self, student, kind, other):
         # The released scripts of the paper load the temporal teacher and then use the spatial
         # one for both paths.
-        loss = losses.distill(student.paths, "kl", 0.5)
         given = batch()
-        before = loss(given, False)
-        after = loss(given | {f"teacher_{kind}": density(2, 32, 9)}, False)
+        before = coupled(student, given, 0.5)
+        after = coupled(student, given | {f"teacher_{kind}": density(2, 32, 9)}, 0.5)
         assert float(after[f"{kind}_soft_kl"]) != float(before[f"{kind}_soft_kl"])
         for untouched in (f"{other}_soft_kl", f"{other}_hard_kl", f"{kind}_hard_kl"):
             # The share of a teacher is its map's sum, 1 to float32.
@@ -114,7 +129,7 @@ class TestDistill:
     @pytest.mark.parametrize(("kind", "other"), [("spatial", "temporal"), ("temporal", "spatial")])
     def test_a_teachers_gradient_reaches_its_own_path_and_the_trunk(self, student, kind, other):
         with tf.GradientTape() as tape:
-            term = losses.distill(student.paths, "kl", 0.5)(batch(), True)[f"{kind}_soft_kl"]
+            term = coupled(student, batch(), 0.5, training=True)[f"{kind}_soft_kl"]
         weights = student.paths.trainable_variables
         reached = {
             weight.path.split("/")[0]
@@ -127,15 +142,15 @@ class TestDistill:
 
     def test_soft_and_hard_terms_are_weighted(self, student):
         given = batch()
-        even, soft = (losses.distill(student.paths, "kl", w)(given, False) for w in (0.5, 0.8))
+        even, soft = (coupled(student, given, w) for w in (0.5, 0.8))
         for name, ratio in (("spatial_soft_kl", 1.6), ("spatial_hard_kl", 0.4)):
             assert float(soft[name]) == pytest.approx(ratio * float(even[name]), rel=1e-5)
 
     def test_frames_without_a_teachers_map_learn_from_ground_truth_alone(self, student):
         given = batch()
         taught = given["teacher_spatial"] * np.array([1, 0], np.float32).reshape(2, 1, 1, 1)
-        terms = losses.distill(student.paths, "kl", 0.8)(given | {"teacher_spatial": taught}, False)
-        drawn = student.paths({k: losses.normalise(given[k]) for k in ("frame", "other")})
+        terms = coupled(student, given | {"teacher_spatial": taught}, 0.8)
+        drawn = student.paths(losses.frames(given))
         hard = losses.divergence(given["density"], drawn["spatial"]).numpy()
         soft = losses.divergence(given["teacher_spatial"], drawn["spatial"]).numpy()
         expected = {"hard": (0.2 * hard[0] + hard[1]) / 2, "soft": 0.8 * soft[0] / 2}
@@ -144,25 +159,25 @@ class TestDistill:
 
     def test_validation_without_teachers_has_the_hard_terms_in_full(self, student):
         given = {key: batch()[key] for key in ("frame", "other", "density")}
-        terms = losses.distill(student.paths, "kl", 0.5)(given, False)
+        terms = coupled(student, given, 0.5)
         assert set(terms) == {"spatial_hard_kl", "temporal_hard_kl"}
-        full = losses.distill(student.paths, "kl", 0.0)(batch(), False)
+        full = coupled(student, batch(), 0.0)
         assert float(terms["spatial_hard_kl"]) == float(full["spatial_hard_kl"])
 
     def test_temperature_takes_a_root_of_the_teachers_map(self, student):
         given, warm = batch(), batch()
         root = given["teacher_spatial"] ** 0.5
         warm["teacher_spatial"] = root / tf.reduce_sum(root, axis=[1, 2, 3], keepdims=True)
-        expected = losses.distill(student.paths, "kl", 0.5)(warm, False)["spatial_soft_kl"]
-        found = losses.distill(student.paths, "kl", 0.5, 2.0)(given, False)["spatial_soft_kl"]
+        expected = coupled(student, warm, 0.5)["spatial_soft_kl"]
+        found = coupled(student, given, 0.5, temperature=2.0)["spatial_soft_kl"]
         assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
 class TestJoint:
     def test_the_fused_map_follows_ground_truth_and_the_teachers_mean(self, student):
         given = batch()
-        terms = losses.joint(student.pair, "kl", 0.3)(given, False)
-        drawn = student.pair({k: losses.normalise(given[k]) for k in ("frame", "other")})
+        terms = joined(student, given, 0.3)
+        drawn = student.pair(losses.frames(given))
         mean = (given["teacher_spatial"] + given["teacher_temporal"]) / 2
         hard = losses.divergence(given["density"], drawn).numpy().mean()
         soft = losses.divergence(mean, drawn).numpy().mean()
@@ -173,11 +188,11 @@ class TestJoint:
         given = batch()
         silent = given | {"teacher_spatial": tf.zeros([2, 32, 32, 1])}
         alone = {key: value for key, value in given.items() if key != "teacher_spatial"}
-        loss = losses.joint(student.pair, "kl", 0.3)
-        for name, value in loss(alone, False).items():
-            assert float(loss(silent, False)[name]) == pytest.approx(float(value), rel=1e-5)
+        without = joined(student, silent, 0.3)
+        for name, value in joined(student, alone, 0.3).items():
+            assert float(without[name]) == pytest.approx(float(value), rel=1e-5)
 
     def test_without_soft_weight_is_ground_truth_alone(self, student):
-        terms = losses.joint(student.pair, "kl", 0.0)(batch(), False)
-        plain = losses.ground_truth(student.pair, "kl")(batch(), False)
+        terms = joined(student, batch(), 0.0)
+        plain = hard(student, batch(), "kl")
         assert {k: float(v) for k, v in terms.items()} == {k: float(v) for k, v in plain.items()}

@@ -1,5 +1,7 @@
 """Student and teachers: sizes, shapes, and the two compositions of one set of weights."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -26,19 +28,18 @@ def frames(count, side, seed=0):
 @pytest.fixture(scope="module")
 def student():
     keras.utils.set_random_seed(0)
-    return build_student(StudentConfig("uva-32"))
+    return build_student(StudentConfig("paper-32"))
 
 
-WEIGHTS = {"": 140_121, "m": 142_628, "s": 108_968}
+WEIGHTS = {"paper": 140_121, "uva-m": 142_628, "uva": 108_968}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_keeps_the_size_of_the_table(variant):
     built = build_student(StudentConfig(variant))
-    _, side, layout = f"{variant}-".split("-")[:3]
+    name, side = re.sub(r"-(\d+)", "", variant), int(re.search(r"\d+", variant)[0])
     # Widths do not depend on the resolution; the paper's bound is 160,000.
-    assert trainable(built.pair) == trainable(built.step) == WEIGHTS[layout] <= 160_000
-    side = int(side)
+    assert trainable(built.pair) == trainable(built.step) == WEIGHTS[name] <= 160_000
     assert built.pair.output_shape == (None, side, side, 1)
     assert built.trunk.output_shape[1:3] == (side // 4, side // 4)
 
@@ -52,7 +53,7 @@ def test_the_plain_network_has_the_weights_of_the_released_one(variant):
     assert any(layer.name == "lrn" for layer in built.trunk.layers) == lrn
 
 
-@pytest.mark.parametrize("variant", ["uva-32-m", "uva-32-s", "plain-32-lrn"])
+@pytest.mark.parametrize("variant", ["uva-32-m", "uva-32", "plain-32-lrn"])
 def test_a_saved_student_is_loaded_by_its_config(variant, tmp_path):
     keras.utils.set_random_seed(1)
     saved, loaded = (build_student(StudentConfig(variant)) for _ in range(2))
@@ -65,9 +66,9 @@ def test_a_saved_student_is_loaded_by_its_config(variant, tmp_path):
 @pytest.mark.parametrize(
     ("config", "weights"),
     [
-        (StudentConfig("uva-32", paths=("spatial",)), 78_081),
-        (StudentConfig("uva-32", paths=("temporal",)), 86_529),
-        (StudentConfig("uva-32", channel_attention=False), 126_689),
+        (StudentConfig("paper-32", paths=("spatial",)), 78_081),
+        (StudentConfig("paper-32", paths=("temporal",)), 86_529),
+        (StudentConfig("paper-32", channel_attention=False), 126_689),
     ],
 )
 def test_a_student_for_comparison_lacks_a_part(config, weights):
@@ -86,7 +87,7 @@ def test_an_unknown_variant_is_named():
 
 @pytest.mark.parametrize(
     ("variant", "pairing"),
-    [("uva-32", "next"), *((variant, "previous") for variant in [*VARIANTS, *PLAIN])],
+    [("paper-32", "next"), *((variant, "previous") for variant in [*VARIANTS, *PLAIN])],
 )
 def test_step_and_pair_and_head_draw_the_same_maps(variant, pairing):
     built = build_student(StudentConfig(variant, pairing))
@@ -132,9 +133,9 @@ def test_step_and_pair_draw_the_same_maps_of_a_real_clip(student, recordings):
         np.testing.assert_allclose(attention(drawn["attention"])[0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("layout", ["", "-m", "-s"])
-def test_features_are_bounded(layout):
-    built = build_student(StudentConfig(f"uva-32{layout}"))
+@pytest.mark.parametrize("variant", ["uva-32", "uva-32-m", "paper-32"])
+def test_features_are_bounded(variant):
+    built = build_student(StudentConfig(variant))
     features = built.trunk(100 * frames(2, 32)).numpy()
     assert features.min() >= 0
     assert features.max() <= 6

@@ -11,7 +11,7 @@ from uva_tf.data import pipeline
 from uva_tf.data.gaze import Fixations, density_map
 from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, Worker, ordered_batches, training_batches
-from uva_tf.data.recordings import Recording, Sample
+from uva_tf.data.recordings import GazeFrame, Recording
 from uva_tf.data.records import map_record, read_records
 from uva_tf.data.writer import write_dataset
 
@@ -89,7 +89,7 @@ class TestPairing:
         rng = np.random.default_rng(0)
         nobody = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
         samples = [
-            Sample(index, rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8), nobody)
+            GazeFrame(index, rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8), nobody)
             for _, index in places
         ]
         recordings = [

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom."""
+"""The rules of the house: what docs/architecture.md says is so."""
 
 import ast
 import re
@@ -8,35 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from uva_tf.commands import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 LIBRARY = sorted((ROOT / "uva_tf").rglob("*.py"))
 SCRIPTS = sorted([*(ROOT / "pipelines").glob("*.py"), *(ROOT / "tflite").glob("*.py")])
 
-# Layers from the bottom up: a module imports from its own layer and those below it.
-LAYERS = (
-    "runtime",
-    "data.gaze",
-    "fields",
-    "config",
-    "data",
-    "models",
-    "training",
-    "compression",
-    "evaluation",
-    "data.throughput",
-    "command",
-    "data.benchmark",
-    "data.prepare_benchmark",
-)
-
-
-CODE = [
-    ROOT / name
-    for name in subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.split()
-    if name.endswith((".css", ".html", ".js", ".kt", ".py"))
-]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 
 def imports(path):
@@ -49,22 +27,38 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def layer(module):
-    """Number of the innermost layer that a module of the library belongs to, or None."""
-    name = module.removeprefix("uva_tf.")
-    fits = [n for n, prefix in enumerate(LAYERS) if f"{name}.".startswith(f"{prefix}.")]
-    return max(fits, key=lambda n: len(LAYERS[n])) if fits else None
+def rooms():
+    """From the table of docs/architecture.md: each room of the library and those it may import."""
+    rows = re.findall(r"^\| `(\w+)/?` \|[^|]*\| ([^|]*) \|$", ARCHITECTURE, re.MULTILINE)
+    found = {}
+    for room, may in rows:
+        named = set(re.findall(r"`(\w+)`", may))
+        found[room] = set(found) if may.startswith("all above") else named
+    return found
+
+
+def room_of(name):
+    """The room of a module's dotted name; none of the package itself."""
+    return name.split(".")[1] if name.startswith("uva_tf.") else ""
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_down_the_layers(path):
-    if path == ROOT / "uva_tf" / "__init__.py":
-        return  # names what users reach for, and imports it late
-    own = layer(".".join(path.relative_to(ROOT).with_suffix("").parts))
+def test_rooms_import_what_the_architecture_says(path):
+    own = path.relative_to(ROOT / "uva_tf").parts[0].removesuffix(".py")
+    if own.startswith("__"):  # the package's face and its command line
+        return
+    allowed = rooms()[own] | {own, "", "__version__"}
     for module in imports(path):
-        if module.startswith("uva_tf.") and layer(module) is not None:
-            # `command` serves scripts only; it needs nothing but the runtime's errors.
-            assert layer(module) <= own, f"{path.name} imports {module}"
+        assert not module.startswith("uva_tf") or room_of(module) in allowed, module
+
+
+def test_the_architecture_names_every_room_and_no_other():
+    inside = {path.name.removesuffix(".py") for path in (ROOT / "uva_tf").glob("[a-z]*")}
+    assert set(rooms()) == inside
+    below = set()
+    for room, may in rooms().items():  # from the bottom up: nothing flows back
+        assert may <= below, room
+        below.add(room)
 
 
 def test_the_runtime_imports_without_tensorflow_or_keras():
@@ -74,7 +68,7 @@ def test_the_runtime_imports_without_tensorflow_or_keras():
         "    importlib.import_module(m.name)\n"
         "print([n for n in ('tensorflow', 'keras', 'tf_keras', 'matplotlib') if n in sys.modules],"
         " sorted(n for n in sys.modules if n.startswith('uva_tf.')"
-        " and not n.startswith('uva_tf.runtime')))"
+        " and not n.startswith(('uva_tf.core', 'uva_tf.runtime', 'uva_tf.weights'))))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout.strip() == "[] []", result.stderr
@@ -97,30 +91,36 @@ def test_one_module_knows_tf_keras_and_tfmot():
     assert users == {"qat.py"}
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_script_imports_what_takes_time_or_may_be_missing_once_its_command_runs(path):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_imports_what_takes_time_or_may_be_missing_once_it_runs(name):
     program = (
-        "import runpy, sys; runpy.run_path(sys.argv[1], run_name='script');"
+        f"import sys, uva_tf.commands.{name.replace('-', '_')};"
         "print([n for n in ('cv2', 'numpy', 'tensorflow', 'ai_edge_litert') if n in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout == "[]\n", result.stderr
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_script_has_help_and_ends_with_0(path):
+def test_a_script_is_a_command_of_the_same_name(path):
     result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
     assert result.returncode == 0
-    assert result.stdout.startswith("usage:")
+    assert result.stdout.startswith(f"usage: {path.name} ")
+    assert f"uva-tf {path.stem}" in result.stdout
+    assert len(path.read_text().splitlines()) < 10
 
 
-def test_the_readmes_tree_is_what_is_there():
-    tree = (ROOT / "README.md").read_text().split("```\nuva_tf/\n")[1].split("```")[0]
-    named = set(re.findall(r"([\w-]+)/", tree)) | {"uva_tf"}
-    folders = {path.relative_to(ROOT).parts[0] for path in CODE if path.parent != ROOT}
-    inside = {path.name for path in (ROOT / "uva_tf").iterdir() if path.is_dir()}
-    assert named >= (folders | inside) - {"__pycache__"}
-    for folder in ("pipelines", "tflite"):
-        line = next(line for line in tree.splitlines() if line.startswith(f"{folder}/"))
-        scripts = {path.stem for path in (ROOT / folder).glob("*.py")}
-        assert scripts <= set(re.findall(r"\w+", line)), line
+def test_the_glossarys_terms_are_the_codes():
+    rows = re.findall(r"^\| [\w ]+ \| `(\w+)` \|", ARCHITECTURE, re.MULTILINE)
+    assert len(rows) > 30
+    written = {
+        name
+        for path in LIBRARY
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            getattr(node, "name", None),
+            getattr(node, "id", None),
+            getattr(node, "attr", None),
+        )
+    }
+    assert set(rows) <= written

@@ -28,7 +28,7 @@ def frames(seed):
 @pytest.mark.parametrize("kind", KINDS)
 def test_plain_teachers_are_several_times_the_students_size(kind):
     teacher = build_teacher(kind, TeacherConfig(), 128)
-    assert trainable(teacher) > 4 * trainable(build_student(StudentConfig("uva-32")).pair)
+    assert trainable(teacher) > 4 * trainable(build_student(StudentConfig("paper-32")).pair)
     assert teacher.output_shape == (None, 64, 64, 1)
 
 
@@ -173,7 +173,7 @@ def test_logits_are_in_full_precision_where_the_rest_is_not():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         teacher = build_teacher("spatial", TeacherConfig(**SMALL), SIDE)
-        pair = build_student(StudentConfig("uva-32")).pair
+        pair = build_student(StudentConfig("paper-32")).pair
     finally:
         keras.config.set_dtype_policy(policy)
     assert teacher({"frame": frames(1), "other": frames(2)}).dtype == tf.float32

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from conftest import assert_refused, contents
 
-from uva_tf.config import PRESETS, Config, DataConfig, DistillConfig
+from uva_tf.config import PRESETS, Config, DataConfig, SoftTargets
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import locked
 from uva_tf.data.pipeline import View, ordered_batches
@@ -25,9 +25,11 @@ from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
 from uva_tf.training import losses
+from uva_tf.training.examples import open_data, with_data
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student, load_teacher, open_data, train, with_data
+from uva_tf.training.stages import train
+from uva_tf.training.weights import load_student, load_teacher
 
 SMOKE = PRESETS["smoke"]().changed("student.variant=tiny")
 
@@ -45,7 +47,7 @@ def test_a_configuration_survives_json_and_refuses_what_it_does_not_know():
 
 
 def test_a_stage_that_comes_too_late_is_refused(tmp_path, shards):
-    nobody = DistillConfig(spatial="none", temporal="none")
+    nobody = SoftTargets(spatial="none", temporal="none")
     run = new_run(tmp_path / "run", data=(str(shards.folder),), teachers=nobody)
     saved = tf.train.CheckpointManager(tf.train.Checkpoint(), run.checkpoints("joint"), 1)
     saved.save(checkpoint_number=run.config.joint.steps)
@@ -136,7 +138,7 @@ def test_every_stage_runs_and_leaves_a_student(distilled, tmp_path):
 @pytest.mark.parametrize("freeze", [True, False])
 def test_frozen_paths_stay_as_step_1_left_them(distilled, tmp_path, freeze):
     run = copied(distilled, tmp_path)
-    run = replace(run, config=run.config.changed(f"teachers.freeze={str(freeze).lower()}"))
+    run = replace(run, config=run.config.changed(f"freeze_paths={str(freeze).lower()}"))
     student = build_student(run.config.student)
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints("distill")))
     tf.train.Checkpoint(model=student.paths).restore(checkpoint).expect_partial()
@@ -190,7 +192,7 @@ class TestTeachersMaps:
 
 
 def test_nobody_teaches_where_nobody_should(tmp_path, shards):
-    config = SMOKE.changed("teachers.spatial=none", "teachers.temporal=none")
+    config = SMOKE.changed("soft_targets.spatial=none", "soft_targets.temporal=none")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     train(run, ["teach", "joint"])
     assert not (run.folder / "teachers").exists()
@@ -199,7 +201,7 @@ def test_nobody_teaches_where_nobody_should(tmp_path, shards):
 
 
 def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
-    config = SMOKE.changed("teachers.spatial=none", "teachers.temporal=external")
+    config = SMOKE.changed("soft_targets.spatial=none", "soft_targets.temporal=external")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     with pytest.raises(InputError, match="no --data holds such maps, prepare it with --temporal"):
         train(run)
@@ -210,8 +212,8 @@ def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
     [
         ("seeds=3", "no such field"),
         ("teachers=3", "no such field"),
-        ("teachers.soft_weight=lots", "expected a value like 0.5"),
-        ("teachers.soft_weight=7", "teachers.soft_weight 7.0: expected 0 to 1"),
+        ("soft_targets.weight=lots", "expected a value like 0.5"),
+        ("soft_targets.weight=7", "soft_targets.weight 7.0: expected 0 to 1"),
         ("joint.steps=1.5", "expected a value like 3"),
         ("joint.loss=l2", "expected one of kl, cc, mse"),
         ("loop.strategy=many", "expected one of one, mirrored, multi-worker"),
@@ -227,12 +229,12 @@ def test_a_change_that_makes_no_sense_is_refused(change, words):
 
 def test_changes_reach_their_fields_and_no_others():
     config = PRESETS["quick"]()
-    changed = config.changed("teachers.soft_weight=1", "student.paths=spatial", "joint.loss=kl+cc")
-    assert changed.teachers.soft_weight == 1.0
+    changed = config.changed("soft_targets.weight=1", "student.paths=spatial", "joint.loss=kl+cc")
+    assert changed.soft_targets.weight == 1.0
     assert changed.student.paths == ("spatial",)
     assert changed.joint.loss == "kl+cc"
     assert changed.changed(
-        "teachers.soft_weight=0.5", "student.paths=spatial,temporal", "joint.loss=kl"
+        "soft_targets.weight=0.5", "student.paths=spatial,temporal", "joint.loss=kl"
     ) == replace(config)
 
 
@@ -241,7 +243,11 @@ def overfitted(frames, others, densities, steps):
     keras.utils.set_random_seed(0)
     pair = build_student(SMOKE.student).pair
     batch = {"frame": frames, "other": others, "density": densities}
-    task = Task("joint", pair, losses.ground_truth(pair, "kl"), lambda start: None, None)
+
+    def loss(batch, training):
+        return losses.ground_truth(pair(losses.frames(batch), training=training), batch, "kl")
+
+    task = Task("joint", pair, loss, lambda start: None, None)
     step, _ = make_steps(task, keras.optimizers.Adam(3e-3))
     for _ in range(steps):
         step(batch)

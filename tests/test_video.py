@@ -11,7 +11,7 @@ import pytest
 from uva_tf.core import video as video_module
 from uva_tf.core.errors import InputError
 from uva_tf.core.video import VideoReader, VideoWriter
-from uva_tf.runtime.sources import PictureReader, open_source
+from uva_tf.runtime.streams import PictureReader, open_stream
 
 RED, GREEN, BLUE, GREY = (0, 0, 255), (0, 255, 0), (255, 0, 0), (128, 128, 128)
 # Chroma is stored coarsely by every codec.
@@ -116,7 +116,7 @@ class TestVideoReader:
 
 class TestCamera:
     def test_unplugged_says_so_after_its_frames(self, camera):
-        source = open_source(0)
+        source = open_stream(0)
         assert (source.live, source.rate, source.width) == (True, 30, 64)
         times = []
         with pytest.raises(OSError, match="camera 0 gives no more frames, was it unplugged"):
@@ -128,7 +128,7 @@ class TestCamera:
     def test_that_is_not_there_is_refused(self, camera, monkeypatch):
         monkeypatch.setattr(camera, "isOpened", lambda self: False)
         with pytest.raises(InputError, match="camera 7: no frame can be read"):
-            open_source(7)
+            open_stream(7)
 
 
 class TestPictureReader:
@@ -136,7 +136,7 @@ class TestPictureReader:
         for number, colour in ((10, BLUE), (2, GREEN), (1, RED)):
             cv2.imwrite(str(tmp_path / f"frame{number}.png"), plain(colour))
         (tmp_path / "notes.txt").write_text("not a frame")
-        source = open_source(tmp_path)
+        source = open_stream(tmp_path)
         assert (source.width, source.height, source.length, source.live) == (64, 48, 3, False)
         frames = list(source.timed())
         np.testing.assert_array_equal([f.pixels[0, 0] for f in frames], [RED, GREEN, BLUE])

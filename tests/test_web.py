@@ -74,7 +74,7 @@ def look(browser, model, folder, frames=(), shots=None):
 
 @pytest.mark.parametrize("recipe", ["int8", "fp16"])
 def test_the_page_draws_the_maps_that_python_draws(browser, tmp_path, recipe):
-    model = shipped_model(f"uva-64-s-{recipe}-step")
+    model = shipped_model(f"uva-64-{recipe}-step")
     predictor = Predictor(model)
     side = predictor.manifest.resolution
     frames = [shrink(frame, side) for frame in clip_frames()]

@@ -17,7 +17,8 @@ from uva_tf.models.shipped import BEST, load, load_shipped, save_weights, shippe
 from uva_tf.models.student import build_student
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.training.stages import initial_student, with_data
+from uva_tf.training.examples import with_data
+from uva_tf.training.weights import initial_student
 from uva_tf.weights import FOLDER, shipped_model
 
 MODELS = sorted(FOLDER.glob("*.tflite"))
@@ -72,12 +73,26 @@ def test_maps_follow_what_moves_against_the_camera():
     assert np.mean(found) > 0.6
 
 
-def test_load_knows_the_best_by_resolution_and_refuses_others():
+def test_load_knows_what_the_package_brings_and_refuses_others():
     assert load("uva-64").output_shape == (None, 64, 64, 1)
-    with pytest.raises(InputError, match="no weights 'uva-128': expected one of uva-64, uva-32"):
-        load("uva-128")
-    with pytest.raises(InputError, match="expected one of uva-32-s-fp16-step"):
+    with pytest.raises(InputError, match="no weights 'paper-64': expected one of uva-32, uva-64"):
+        load("paper-64")
+    with pytest.raises(InputError, match="expected one of uva-32-fp16-step"):
         shipped_model("uva-128-int8-step")
+
+
+def test_what_is_shipped_is_found_by_its_older_name():
+    older = FOLDER / "uva-64-s-int8-step.tflite"
+    assert Predictor(older).manifest == Predictor(FOLDER / "uva-64-int8-step.tflite").manifest
+    assert shipped_model("uva-32-s-fp16-step") == FOLDER / "uva-32-fp16-step.tflite"
+    for one, other in zip(load("uva-32-s").weights, load("uva-32").weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_older_names_serve_nothing_else(tmp_path):
+    (tmp_path / "uva-64-int8-step.tflite").write_bytes(b"")
+    with pytest.raises(InputError, match=r"uva-64-s-int8-step\.tflite: no such"):
+        Predictor(tmp_path / "uva-64-s-int8-step.tflite")
 
 
 def test_weights_survive_saving_to_half_precision(student, tmp_path, monkeypatch):
@@ -88,13 +103,13 @@ def test_weights_survive_saving_to_half_precision(student, tmp_path, monkeypatch
     for one, other in zip(again.pair.get_weights(), student.pair.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=2**-11, atol=1e-7)  # of 11 bits
     with pytest.raises(InputError, match="weights, the student has"):
-        (tmp_path / "uva-32-s.npy").write_bytes((tmp_path / "tiny.npy").read_bytes())
-        load_shipped(build_student(StudentConfig("uva-32-s")), "uva-32-s")
+        (tmp_path / "uva-32.npy").write_bytes((tmp_path / "tiny.npy").read_bytes())
+        load_shipped(build_student(StudentConfig("uva-32")), "uva-32")
 
 
 class TestBeginningWithWeights:
     def test_of_the_package(self):
-        config = StudentConfig("uva-64-s", weights="shipped")
+        config = StudentConfig("uva-64", weights="shipped")
         begun, best = initial_student(config).pair, load("uva-64")
         for one, other in zip(begun.get_weights(), best.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -108,7 +123,9 @@ class TestBeginningWithWeights:
 
     @pytest.mark.parametrize("weights", ["shipped", "absent.keras"])
     def test_that_there_are_not_is_refused_before_a_run_is_made(self, shards, weights):
-        config = PRESETS["smoke"]().changed("student.variant=uva-32", f"student.weights={weights}")
+        config = PRESETS["smoke"]().changed(
+            "student.variant=paper-32", f"student.weights={weights}"
+        )
         with pytest.raises(InputError):
             with_data(config, [shards.folder])
 

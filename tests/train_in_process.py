@@ -18,8 +18,9 @@ from uva_tf.config import PRESETS
 from uva_tf.models.variants import VARIANTS
 from uva_tf.training import loop
 from uva_tf.training.devices import is_chief
+from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
-from uva_tf.training.stages import train, with_data
+from uva_tf.training.stages import train
 
 
 def main():

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.fields import build_dataclass, check_types, choose, expect, read_field
+from uva_tf.core.names import OLDER, current
 
 STAGES = ("teach", "distill", "joint")
 KINDS = ("spatial", "temporal")  # of teachers, and of the student's paths
@@ -16,6 +17,17 @@ DISTANCES = ("kl", "cc", "mse")
 TEACH_LOSS = "kl+cc"
 # Width of the Gaussian in DHF1K's published density maps: 12.74 px (FWHM 30 px) at 640 px.
 DHF1K_SIGMA = 12.74 / 640
+
+
+# By their names up to version 0.1.0, what fields of a configuration are called now.
+OLDER_FIELDS = {
+    "teachers.spatial": "soft_targets.spatial",
+    "teachers.temporal": "soft_targets.temporal",
+    "teachers.soft_weight": "soft_targets.weight",
+    "teachers.joint_soft_weight": "soft_targets.joint_weight",
+    "teachers.temperature": "soft_targets.temperature",
+    "teachers.freeze": "freeze_paths",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class StudentConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        object.__setattr__(self, "variant", current(self.variant))
         choose("pairing", self.pairing, ("next", "previous"))
         if self.paths not in (("spatial", "temporal"), ("spatial",), ("temporal",)):
             raise InputError(
@@ -154,32 +167,30 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
-class DistillConfig:
-    """Who teaches the student, and how much.
+class SoftTargets:
+    """Whose maps the student learns from beside ground truth, and how much.
 
     Attributes:
         spatial, temporal: whose maps teach that path: `own` teachers', `external` ones that
             came with the shards (frames without learn from ground truth alone), `any` for
             external ones where there are and own ones elsewhere, or `none`.
-        soft_weight: share of the teacher's map in step 1's loss; the rest is ground truth's.
-        joint_soft_weight: share of the mean of the teachers' maps in step 2's loss; in the
+        weight: of the teacher's map in the loss of stage distill; the rest is ground truth's.
+        joint_weight: of the mean of the teachers' maps in the loss of stage joint; in the
             paper 0.
         temperature: teachers' maps are raised to the power of 1 / temperature.
-        freeze: keep trunk and paths in step 2 as step 1 left them, as in the paper.
     """
 
     spatial: str = "any"
     temporal: str = "any"
-    soft_weight: float = 0.5
-    joint_soft_weight: float = 0.5
+    weight: float = 0.5
+    joint_weight: float = 0.5
     temperature: float = 1.0
-    freeze: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)
         for kind in KINDS:
             choose(f"{kind} teacher", getattr(self, kind), ("own", "external", "any", "none"))
-        for name in ("soft_weight", "joint_soft_weight"):
+        for name in ("weight", "joint_weight"):
             expect(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
         expect(0.1 <= self.temperature <= 10, "temperature", self.temperature, "0.1 to 10")
 
@@ -249,10 +260,12 @@ class Config:
     """Everything that decides a run's result, beside the data.
 
     Attributes:
-        teach: one stage for each of the two teachers.
-        distill: step 1, each path under its own head against its own teacher.
-        joint: step 2, both paths under the fused head.
-        teachers: who teaches in both, and how much.
+        teach: how each of the two teachers is trained.
+        distill: how each path is trained under a head of its own, against its own teacher.
+        joint: how both paths are trained under the fused head.
+        teacher: what the own teachers are built of.
+        soft_targets: whose maps the student learns from in distill and joint, and how much.
+        freeze_paths: whether joint leaves trunk and paths as distill left them, as in the paper.
         data: folders of the prepared datasets that the run trains on.
         data_weights: how often each is drawn, in proportion; empty for equally often.
         data_sha256: checksums of their indexes.
@@ -264,7 +277,8 @@ class Config:
     distill: StageConfig
     joint: StageConfig
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    teachers: DistillConfig = field(default_factory=DistillConfig)
+    soft_targets: SoftTargets = field(default_factory=SoftTargets)
+    freeze_paths: bool = False
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     compression: CompressionConfig = field(default_factory=CompressionConfig)
@@ -293,14 +307,14 @@ class Config:
     def from_json(text: str) -> Config:
         """Read what `to_json` wrote; raises InputError for anything else."""
         try:
-            return build_dataclass(Config, json.loads(text))
+            return build_dataclass(Config, _in_todays_names(json.loads(text)))
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise InputError(
                 f"config.json is not a configuration of this version: {error}"
             ) from None
 
     def changed(self, *changes: str) -> Config:
-        """The configuration with some fields changed, such as `teachers.soft_weight=0.7`.
+        """The configuration with some fields changed, such as `soft_targets.weight=0.7`.
 
         A value is read as JSON, or as a plain word; of several, as `a,b`. Raises InputError
         for a field that there is not, one that says which data it is, or a value of another type.
@@ -308,6 +322,7 @@ class Config:
         values = asdict(self)
         for change in changes:
             path, _, text = change.partition("=")
+            path = OLDER_FIELDS.get(path, path)
             if path in ("data", "data_weights", "data_sha256"):
                 raise InputError(f"{change!r}: data comes by --data and --weight")
             *parents, name = path.split(".")
@@ -320,6 +335,22 @@ class Config:
         return build_dataclass(Config, values)
 
 
+def _in_todays_names(values: Any) -> Any:
+    """What `to_json` wrote, also up to version 0.1.0."""
+    if not isinstance(values, dict) or "teachers" not in values:
+        return values
+    older = values.pop("teachers")
+    values["soft_targets"] = {}
+    for path, now in OLDER_FIELDS.items():
+        *parents, name = now.split(".")
+        (values[parents[0]] if parents else values)[name] = older[path.partition(".")[2]]
+    for holder, key in ((values, "name"), (values["student"], "variant")):
+        name = holder[key]
+        paper = name in ("uva-64", "uva-32")  # which are other students now
+        holder[key] = name.replace("uva", "paper") if paper else OLDER.get(name, name)
+    return values
+
+
 def smoke() -> Config:
     """A few steps of everything, for tests.
 
@@ -329,7 +360,7 @@ def smoke() -> Config:
     gentle = replace(short, learning_rate=1e-5)
     return Config(
         name="smoke",
-        student=StudentConfig("uva-32-s"),
+        student=StudentConfig("uva-32"),
         teach=replace(short, loss=TEACH_LOSS),
         distill=short,
         joint=short,
@@ -346,7 +377,7 @@ def quickstart() -> Config:
     """
     return Config(
         name="quickstart",
-        student=StudentConfig("uva-32"),
+        student=StudentConfig("paper-32"),
         teach=StageConfig(steps=120, batch=16, loss=TEACH_LOSS),
         distill=StageConfig(steps=200),
         joint=StageConfig(steps=400),
@@ -363,52 +394,52 @@ def quick() -> Config:
     """
     return Config(
         name="quick",
-        student=StudentConfig("uva-64"),
+        student=StudentConfig("paper-64"),
         teach=StageConfig(steps=600, batch=16, loss=TEACH_LOSS),
         distill=StageConfig(steps=350),
         joint=StageConfig(steps=900),
     )
 
 
-def uva_64() -> Config:
+def paper_64() -> Config:
     """The 64 px student, trained for the paper's 6,000 steps of batch 64.
 
-    `train.py --preset uva-64`: hours, by the pace of `quick` about 10 on 2 cores; its score
+    `train.py --preset paper-64`: hours, by the pace of `quick` about 10 on 2 cores; its score
     has not been measured.
     """
     return Config(
-        name="uva-64",
-        student=StudentConfig("uva-64"),
+        name="paper-64",
+        student=StudentConfig("paper-64"),
         teach=StageConfig(steps=6000, loss=TEACH_LOSS),
         distill=StageConfig(steps=6000, batch=64),
         joint=StageConfig(steps=6000, batch=64),
     )
 
 
-def uva_32() -> Config:
-    """The 32 px student, trained like `uva-64`; its score has not been measured."""
-    return replace(uva_64(), name="uva-32", student=StudentConfig("uva-32"))
+def paper_32() -> Config:
+    """The 32 px student, trained like `paper-64`; its score has not been measured."""
+    return replace(paper_64(), name="paper-32", student=StudentConfig("paper-32"))
 
 
-def uva_64_s() -> Config:
+def uva_64() -> Config:
     """The fast 64 px student as it comes with the package: ground truth alone, long.
 
-    `train.py --preset uva-64-s` on the recordings of docs/model-card.md: 30 minutes on 2 cores.
+    `train.py --preset uva-64` on the recordings of docs/model-card.md: 30 minutes on 2 cores.
     """
     return Config(
-        name="uva-64-s",
-        student=StudentConfig("uva-64-s"),
+        name="uva-64",
+        student=StudentConfig("uva-64"),
         teach=StageConfig(steps=0),
         distill=StageConfig(steps=0),
         joint=StageConfig(steps=3000),
-        teachers=DistillConfig(spatial="none", temporal="none"),
+        soft_targets=SoftTargets(spatial="none", temporal="none"),
         loop=LoopConfig(average=0.998),
     )
 
 
-def uva_32_s() -> Config:
+def uva_32() -> Config:
     """The fast 32 px student as it comes with the package: 10 minutes on 2 cores."""
-    return replace(uva_64_s(), name="uva-32-s", student=StudentConfig("uva-32-s"))
+    return replace(uva_64(), name="uva-32", student=StudentConfig("uva-32"))
 
 
 def fine_tune() -> Config:
@@ -417,9 +448,9 @@ def fine_tune() -> Config:
     `train.py --preset fine-tune`: some minutes on 2 cores.
     """
     return replace(
-        uva_64_s(),
+        uva_64(),
         name="fine-tune",
-        student=StudentConfig("uva-64-s", weights="shipped"),
+        student=StudentConfig("uva-64", weights="shipped"),
         joint=StageConfig(steps=300, learning_rate=5e-4),
     )
 
@@ -427,10 +458,10 @@ def fine_tune() -> Config:
 PRESETS = {
     "smoke": smoke,
     "quickstart": quickstart,
-    "quick": quick,
+    "fine-tune": fine_tune,
     "uva-64": uva_64,
     "uva-32": uva_32,
-    "uva-64-s": uva_64_s,
-    "uva-32-s": uva_32_s,
-    "fine-tune": fine_tune,
+    "quick": quick,
+    "paper-64": paper_64,
+    "paper-32": paper_32,
 }

@@ -6,7 +6,7 @@ import {fileURLToPath} from 'node:url';
 import * as esbuild from 'esbuild';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const shipped = join(here, '../../uva_tf/weights/uva-64-s-int8-step.tflite');
+const shipped = join(here, '../../uva_tf/weights/uva-64-int8-step.tflite');
 const wasm = join(here, 'node_modules/@litertjs/core/wasm');
 // One for browsers with relaxed SIMD, one for the others; no threads, which need special headers.
 const RUNTIMES = ['litert_wasm_internal', 'litert_wasm_compat_internal'];

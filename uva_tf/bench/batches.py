@@ -17,7 +17,7 @@ from uva_tf.training import losses
 from uva_tf.training.loop import Task, make_steps, tensors
 
 BATCH = 64
-VARIANT = "uva-64"
+VARIANT = "paper-64"
 # A turn takes about a second of each.
 PIPELINE_BATCHES, DECODE_BATCHES, STEPS = 30, 60, 3
 # Stored frames to decode again and again.
@@ -98,7 +98,11 @@ def _train(batch: dict) -> Work:
     student = build_student(StudentConfig(VARIANT))
     optimizer = keras.optimizers.Adam()
     optimizer.build(student.pair.trainable_variables)
-    loss = losses.ground_truth(student.pair, "kl")
+
+    def loss(batch, training):
+        logits = student.pair(losses.frames(batch), training=training)  # (B, R, R, 1)
+        return losses.ground_truth(logits, batch, "kl")
+
     task = Task("joint", student.pair, loss, lambda start: None, None)
     step, _ = make_steps(task, optimizer)
     inputs = tensors(batch)

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
+from uva_tf.core.names import current
 
 T = TypeVar("T")
 
@@ -197,7 +198,7 @@ def add_training_arguments(parser: Parser, presets: Sequence[str]) -> None:
     parser.add_argument(
         "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
     )
-    parser.add_argument("--preset", choices=presets, required=True)
+    parser.add_argument("--preset", type=current, choices=presets, required=True)
     parser.add_argument(
         "--set",
         metavar="FIELD=VALUE",

@@ -1,6 +1,6 @@
 """What a student costs layer by layer: shapes, parameters, multiply-adds, memory.
 
-uva-tf cost --variant uva-64-s --form step --csv COST.csv
+uva-tf cost --variant uva-64 --form step --csv COST.csv
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uva_tf.runtime.manifest import FORMS
 def main(argv: list[str] | None = None) -> None:
     """Parse, build, print."""
     parser = Parser("cost", __doc__)
-    parser.add_argument("--variant", required=True, help="such as uva-64 or plain-32")
+    parser.add_argument("--variant", required=True, help="such as paper-64 or plain-32")
     parser.add_argument("--form", choices=FORMS, default="pair", help="two frames, or a stream")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the layers")
     args = parser.parse_args(argv)

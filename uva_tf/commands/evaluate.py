@@ -135,8 +135,8 @@ def _sigma(text: str) -> float:
 def _sources(args: argparse.Namespace, size: int) -> dict:
     """The sources by their rows' names, which tell models of the same name apart."""
     from uva_tf.evaluation.baselines import BASELINES
+    from uva_tf.evaluation.map_sources import maps_source, open_map_source, teachers_of
     from uva_tf.evaluation.results import CEILING, CENTRE
-    from uva_tf.evaluation.sources import maps_source, open_source, teachers_of
     from uva_tf.runtime.trial import check_model
 
     sources = {}
@@ -146,7 +146,7 @@ def _sources(args: argparse.Namespace, size: int) -> dict:
             check_model(model)
         for row, teacher in teachers_of(model, size).items():
             sources[row if len(models) == 1 else f"{name}, {row}"] = teacher
-        sources[name] = open_source(model, size)
+        sources[name] = open_map_source(model, size)
     for name, folder in zip(
         distinct_names([m.resolve() for m in args.maps]), args.maps, strict=True
     ):

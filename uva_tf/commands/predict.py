@@ -19,7 +19,7 @@ from uva_tf.core.outputs import new_file, new_folder
 
 if TYPE_CHECKING:
     from uva_tf.runtime.sinks import Sink
-    from uva_tf.runtime.sources import Source
+    from uva_tf.runtime.streams import Stream
 
 
 @command
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
     from uva_tf.runtime.annotate import annotate
     from uva_tf.runtime.predictor import Predictor
-    from uva_tf.runtime.sources import open_source
+    from uva_tf.runtime.streams import open_stream
     from uva_tf.runtime.trial import check_model
 
     args = _parse(argv)
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     predictor = Predictor(args.model, threads=args.threads, channels="bgr")
     with hold() as stop:
         with contextlib.ExitStack() as stack:
-            source = open_source(args.video if args.camera is None else args.camera)
+            source = open_stream(args.video if args.camera is None else args.camera)
             stack.callback(source.close)
             sinks = _sinks(args, source, stack)
             bar = progress("predict", "frame")
@@ -99,7 +99,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def _sinks(args: argparse.Namespace, source: Source, stack: contextlib.ExitStack) -> list[Sink]:
+def _sinks(args: argparse.Namespace, source: Stream, stack: contextlib.ExitStack) -> list[Sink]:
     """Open what the arguments ask for; the stack completes it."""
     from uva_tf.core.video import VideoWriter
     from uva_tf.runtime.overlay import STYLES

@@ -38,8 +38,9 @@ def _run(out: Path, preset: Config) -> None:
     from uva_tf.data.dataset import open_dataset
     from uva_tf.data.prepare import prepare
     from uva_tf.evaluation.evaluate import Settings, evaluate
+    from uva_tf.training.examples import with_data
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import train, with_data
+    from uva_tf.training.stages import train
 
     _say("prepare", "draw synthetic clips, write shards")
     shards = out / "shards"
@@ -89,13 +90,13 @@ def _say(step: str, what: str) -> None:
 
 
 def _sources(run, int8: Path, size: int) -> dict:
-    from uva_tf.evaluation import sources
+    from uva_tf.evaluation import map_sources as sources
 
     return {
         "spatial teacher": sources.teacher_source(run, "spatial", size),
         "temporal teacher": sources.teacher_source(run, "temporal", size),
         "student, float": sources.student_source(run),
-        "student, int8": sources.open_source(int8, size),
+        "student, int8": sources.open_map_source(int8, size),
     }
 
 

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.compression.export import convert
     from uva_tf.models.shipped import save_weights
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import load_student
+    from uva_tf.training.weights import load_student
 
     parser = Parser("ship", __doc__)
     parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="by train.py")

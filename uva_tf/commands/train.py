@@ -41,10 +41,12 @@ def main(argv: list[str] | None = None) -> None:
     if unknown := set(stages) - set(STAGES):
         raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
 
+    from uva_tf.training.checks import check_new
     from uva_tf.training.devices import is_chief
+    from uva_tf.training.examples import kinds_to_teach, open_data, with_data
     from uva_tf.training.provenance import note_resumed, provenance
     from uva_tf.training.run import Run
-    from uva_tf.training.stages import check_new, kinds_to_teach, open_data, train, with_data
+    from uva_tf.training.stages import train
 
     if args.seed is not None and any(change.startswith("seed=") for change in args.changes):
         raise InputError("--seed and --set seed: give one of them")
@@ -60,12 +62,12 @@ def main(argv: list[str] | None = None) -> None:
         note_resumed(run)
     elif (
         "teach" not in stages
-        and ("distill" in stages or config.teachers.joint_soft_weight)
+        and ("distill" in stages or config.soft_targets.joint_weight)
         and (missing := kinds_to_teach(config, open_data(config)))
     ):
         raise InputError(
             f"--stages {args.stages} needs teachers: add teach, --resume a run with them, or "
-            + " ".join(f"--set teachers.{kind}=none" for kind in missing)
+            + " ".join(f"--set soft_targets.{kind}=none" for kind in missing)
         )
     else:
         check_new(config, stages)

@@ -39,9 +39,10 @@ from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import Student, resolution
 from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.predictor import open_interpreter
+from uva_tf.training.examples import open_data
 from uva_tf.training.provenance import origin
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student, open_data
+from uva_tf.training.weights import load_student
 
 INTEGER_OUTPUT = "attention, uint8 [1, R, R, 1], 0 to 255 at the most looked-at place"
 

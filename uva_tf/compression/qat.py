@@ -33,8 +33,10 @@ from uva_tf.core.resize import shrink
 from uva_tf.models.maps import normalise
 from uva_tf.models.student import Student, build_student
 from uva_tf.models.variants import VARIANTS
+from uva_tf.training.examples import open_data
 from uva_tf.training.run import Run
-from uva_tf.training.stages import fit_pair, load_student, open_data
+from uva_tf.training.stages import fit_joint
+from uva_tf.training.weights import load_student
 
 Compose = Callable[..., tf.Tensor]
 quantization = tfmot.quantization.keras
@@ -87,11 +89,11 @@ def _fine_tune(run: Run, recipe: str) -> Path:
     if recipe == PRUNED:
         model = prunable(step, compression.sparsity, compression.prune.steps)
         compose = as_pair(model, pairing)
-        fit_pair(run, datasets, "prune", compression.prune, model, compose, tf_keras)
+        fit_joint(run, datasets, "prune", compression.prune, model, compose, tf_keras)
         model.predict_on_batch(_stack(pairs[:1], step))  # applies the masks a last time
     model = quantised(step, keep_zeros=recipe == PRUNED)
     settle(model, pairs)
-    fit_pair(run, datasets, recipe, compression.qat, model, as_pair(model, pairing), tf_keras)
+    fit_joint(run, datasets, recipe, compression.qat, model, as_pair(model, pairing), tf_keras)
     bound(model)
     content = lower_quantised(model, recipe)
     with new_file(out) as path:

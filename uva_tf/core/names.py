@@ -1,4 +1,4 @@
-"""Names that tell files and folders apart."""
+"""Names: those that tell paths apart, and older ones of what has another now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from pathlib import Path
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import as_text
+
+# Of students, presets and shipped files up to version 0.1.0. `uva-64` and `uva-32` are what
+# `paper-64` and `paper-32` are now.
+OLDER = {"uva-64-s": "uva-64", "uva-32-s": "uva-32"}
+
+
+def current(name: str) -> str:
+    """Today's name of what a name, or one that begins with it, meant in an earlier version."""
+    for older, now in OLDER.items():
+        if name == older or name.startswith((f"{older}-", f"{older}.")):
+            return now + name.removeprefix(older)
+    return name
 
 
 def distinct_names(paths: Sequence[Path], taken: Sequence[str] = ()) -> list[str]:

@@ -10,7 +10,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.data.folders import numbered_files
 from uva_tf.data.pictures import read_map
-from uva_tf.data.recordings import Recording, Sample, unreadable
+from uva_tf.data.recordings import GazeFrame, Recording, unreadable
 
 
 def with_maps(recording: Recording, kind: str, root: Path) -> Recording:
@@ -26,7 +26,7 @@ def with_maps(recording: Recording, kind: str, root: Path) -> Recording:
     except InputError as error:
         return unreadable(recording.name, f"{error}, expected a map of every frame")
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         surplus = dict(maps)
         for sample in recording.read():
             path = surplus.pop(sample.index, None)
@@ -40,4 +40,4 @@ def with_maps(recording: Recording, kind: str, root: Path) -> Recording:
         if surplus:
             raise InputError(f"{next(iter(surplus.values()))}: {recording.name} has no such frame")
 
-    return replace(recording, read=read, sources=(*recording.sources, folder))
+    return replace(recording, read=read, paths=(*recording.paths, folder))

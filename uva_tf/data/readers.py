@@ -23,7 +23,7 @@ from uva_tf.data.pictures import (
     read_salicon_gaze,
 )
 from uva_tf.data.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
-from uva_tf.data.recordings import NOWHERE, OUTSIDE, Recording, Sample, to_unit
+from uva_tf.data.recordings import NOWHERE, OUTSIDE, GazeFrame, Recording, to_unit
 from uva_tf.data.tables import FixationTable
 
 NOBODY = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
@@ -36,7 +36,7 @@ def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording
     if are_samples(duration):
         notes.append(SAMPLES)
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         with VideoReader(path, threads=1) as video:
             points, inside = _to_unit(table, video.width, video.height, path)
             left_out[OUTSIDE] = int((~inside).sum())
@@ -47,7 +47,7 @@ def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording
                 # A fixation of no length belongs to the frame that it falls into.
                 active = inside & (onset < ends) & ((end > starts) | (onset >= starts))
                 seen |= active
-                yield Sample(index, frame, Fixations(points[active], table.observers[active]))
+                yield GazeFrame(index, frame, Fixations(points[active], table.observers[active]))
             check_times(onset, duration, ends, path)
             if note := covered(onset, duration, ends):
                 notes.append(note)
@@ -60,12 +60,12 @@ def photograph(name: str, path: Path, table: FixationTable, source: Path) -> Rec
     """A photograph whose fixations are rows of a table, in pixels."""
     left_out, notes = table.left_out.copy(), list(table.notes)
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         picture = read_picture(path)
         height, width = picture.shape[:2]
         points, inside = _to_unit(table, width, height, path)
         left_out[OUTSIDE] = int((~inside).sum())
-        yield Sample(1, picture, Fixations(points[inside], table.observers[inside]))
+        yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))
 
     return Recording(name, True, read, (path, source), left_out=left_out, notes=notes)
 
@@ -75,13 +75,13 @@ def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
     maps = numbered_files(_fixation_folder(folder), "", FIXATION_SUFFIXES)
     _check_same(maps, folder / "maps", "")
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         count = 0
         with VideoReader(video, threads=1) as frames:
             for index, frame in _whole(frames, video):
                 if index not in maps:
                     raise InputError(f"{folder}: no fixation map of frame {index} of {video.name}")
-                yield Sample(index, frame, _fixations_on(frame, maps[index]))
+                yield GazeFrame(index, frame, _fixations_on(frame, maps[index]))
                 count = index
         if surplus := sorted(set(maps) - set(range(1, count + 1))):
             raise InputError(f"{maps[surplus[0]]}: {video.name} has {count} frames only")
@@ -96,12 +96,12 @@ def density_clip(name: str, frames: Path, ground: Path, split: str, notes: list[
     check_joined(pictures, maps, frames, ground)
     first = min(pictures)
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         for number, path in pictures.items():
             frame, density = read_picture(path), read_map(maps[number])
             _check_shape(frame, density.shape, maps[number])
             looked_at = density if density.any() else None
-            yield Sample(number - first + 1, frame, NOBODY, looked_at)
+            yield GazeFrame(number - first + 1, frame, NOBODY, looked_at)
 
     notes = [*notes, *_gaps(pictures)]
     return Recording(name, False, read, (frames, ground), split=split, notes=notes)
@@ -126,10 +126,10 @@ def mapped_frames(name: str, folder: Path, prefix: str, split: str) -> Recording
     _check_same(pictures, folder / "maps", prefix)
     first = min(pictures)
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         for number, path in pictures.items():
             frame = read_picture(path)
-            yield Sample(number - first + 1, frame, _fixations_on(frame, maps[number]))
+            yield GazeFrame(number - first + 1, frame, _fixations_on(frame, maps[number]))
 
     sources = (folder / "images", fixations)
     return Recording(name, False, read, sources, split=split, notes=_gaps(pictures))
@@ -139,11 +139,11 @@ def salicon_picture(name: str, path: Path, mat: Path, split: str) -> Recording:
     """A photograph with the gaze of its observers in a MATLAB file."""
     left_out: Counter = Counter()
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         fixations, shape, left_out[OUTSIDE] = read_salicon_gaze(mat)
         picture = read_picture(path)
         _check_shape(picture, shape, mat)
-        yield Sample(1, picture, fixations)
+        yield GazeFrame(1, picture, fixations)
 
     return Recording(name, True, read, (path, mat), split=split, left_out=left_out)
 

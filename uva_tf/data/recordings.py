@@ -24,7 +24,7 @@ LOST = "rows at exactly 0,0, as of lost tracking"
 
 
 @dataclass(frozen=True)
-class Sample:
+class GazeFrame:
     """One frame and where people looked in it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Recording:
         still: whether it is a photograph.
         read: starts decoding; yields the samples in order. Raises InputError for what
             can't be read or does not fit.
-        sources: the files and folders it is read from; should one change, so has the recording.
+        paths: the files and folders it is read from; should one change, so has the recording.
         split: `train`, `val` or `test`, where the dataset itself says so.
         problem: why it can't be read, where the folder's listing shows it already.
         withheld: whether its publisher keeps the gaze back.
@@ -60,8 +60,8 @@ class Recording:
 
     name: str
     still: bool
-    read: Callable[[], Iterator[Sample]]
-    sources: tuple[Path, ...] = ()
+    read: Callable[[], Iterator[GazeFrame]]
+    paths: tuple[Path, ...] = ()
     split: str | None = None
     problem: str = ""
     withheld: bool = False
@@ -72,7 +72,7 @@ class Recording:
 def unreadable(name: str, problem: str) -> Recording:
     """A recording of which is known already that it can't be read."""
 
-    def read() -> Iterator[Sample]:
+    def read() -> Iterator[GazeFrame]:
         raise InputError(problem)
 
     return Recording(name, False, read, problem=problem)

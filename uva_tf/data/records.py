@@ -22,7 +22,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.gaze import Fixations
-from uva_tf.data.recordings import Sample
+from uva_tf.data.recordings import GazeFrame
 
 # Changes with what `frame_record` writes, so that a killed preparation is not mixed with another.
 FORMAT = 3
@@ -99,7 +99,7 @@ def check(aspect: float, fixations: Fixations, density: np.ndarray | None = None
         raise InputError("an empty density map, expected none where nobody looks")
 
 
-def frame_record(video: str, sample: Sample, config: DataConfig, *, lossless: bool) -> bytes:
+def frame_record(video: str, sample: GazeFrame, config: DataConfig, *, lossless: bool) -> bytes:
     """Serialize a sample, its frame and maps made small; the frame as PNG if lossless.
 
     Raises InputError, which names the frame, for what `check` refuses.

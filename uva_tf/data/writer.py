@@ -226,7 +226,7 @@ def _stamp(group: Group, job: Job) -> str:
     sources = [
         (recording.name, *_state(path))
         for recording in group.recordings
-        for source in recording.sources
+        for source in recording.paths
         for path in ([source, *sorted(source.iterdir())] if source.is_dir() else [source])
     ]
     how = [__version__, FORMAT, job.layout, asdict(job.config), job.teachers, group.split]

@@ -12,7 +12,7 @@ from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import Record
-from uva_tf.evaluation.sources import Source
+from uva_tf.evaluation.map_sources import MapSource
 
 PRIOR_SIZE = 64
 SMALL = 64  # side of the simple maps
@@ -67,7 +67,7 @@ def motion_energy(records: Iterable[Record]) -> Iterator[np.ndarray]:
         last = grey
 
 
-BASELINES: dict[str, Source] = {
+BASELINES: dict[str, MapSource] = {
     "uniform": uniform,
     "spectral residual": spectral_residual,
     "motion energy": motion_energy,

@@ -22,8 +22,8 @@ from uva_tf.core.resize import resize
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.records import Record, read_gaze, read_records
 from uva_tf.evaluation.baselines import BASELINES, centre_prior, observer_halves
+from uva_tf.evaluation.map_sources import MapSource
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, Evaluation
-from uva_tf.evaluation.sources import Source
 from uva_tf.evaluation.truth import WIDTH, Truth
 
 # Splits of the observers for the human ceiling; a clip's frames take them in turn.
@@ -66,7 +66,7 @@ class Survey:
 
 
 def evaluate(
-    sources: Mapping[str, Source],
+    sources: Mapping[str, MapSource],
     dataset: Dataset,
     split: str,
     settings: Settings = Settings(),
@@ -86,7 +86,7 @@ def evaluate(
     """
     shards = dataset.split(split)
     prior, prior_from = centre_prior(dataset)
-    rows: dict[str, Source] = {CENTRE: lambda records: (prior for _ in records)}
+    rows: dict[str, MapSource] = {CENTRE: lambda records: (prior for _ in records)}
     if baselines:
         rows = BASELINES | rows
     scorer = _Scorer(rows, sources, prior, _survey(dataset, shards), dataset.sigma, settings)
@@ -129,8 +129,8 @@ def evaluate(
 class _Scorer:
     """Everything that is the same for all clips."""
 
-    rows: Mapping[str, Source]
-    sources: Mapping[str, Source]
+    rows: Mapping[str, MapSource]
+    sources: Mapping[str, MapSource]
     prior: np.ndarray
     surveys: Mapping[str, Survey]
     sigma: float

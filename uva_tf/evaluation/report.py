@@ -20,8 +20,8 @@ from uva_tf.core.outputs import UTF8
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.gaze import density_map
 from uva_tf.data.records import Record, read_records
+from uva_tf.evaluation.map_sources import MapSource
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation, percent
-from uva_tf.evaluation.sources import Source
 from uva_tf.models.student import build_student
 
 STRIP_FRAMES = 4
@@ -106,7 +106,7 @@ def machine_note(timings: Sequence[Timing]) -> str:
 
 
 def evaluation_sections(
-    evaluation: Evaluation, dataset: Dataset, sources: Mapping[str, Source]
+    evaluation: Evaluation, dataset: Dataset, sources: Mapping[str, MapSource]
 ) -> list[tuple[str, str, str]]:
     """The sections of an evaluation's page: scores, bars, NSS over time, frames."""
     row = list(sources)[-1]
@@ -169,7 +169,7 @@ def nss_over_time(evaluation: Evaluation, row: str) -> str:
 
 
 def telling_frames(
-    evaluation: Evaluation, dataset: Dataset, sources: Mapping[str, Source], row: str
+    evaluation: Evaluation, dataset: Dataset, sources: Mapping[str, MapSource], row: str
 ) -> str:
     """Strips of the frames where a row has its best, median and worst NSS."""
     nss, place = METRICS.index("NSS"), evaluation.rows.index(row)
@@ -223,7 +223,7 @@ def loss_curves(history: Sequence[Mapping[str, Any]]) -> str:
 
 def strip(
     records: Sequence[Record],
-    sources: Mapping[str, Source],
+    sources: Mapping[str, MapSource],
     sigma: float,
     chosen: Sequence[int] | None = None,
 ) -> str:

@@ -10,18 +10,16 @@ import numpy as np
 
 from uva_tf.config import StudentConfig
 from uva_tf.core.errors import InputError
+from uva_tf.core.names import current
 from uva_tf.models.student import Student, build_student
 from uva_tf.weights import FOLDER
-
-# By the side of its frames, which of the shipped students is the one to use.
-BEST = {"uva-64": "uva-64-s", "uva-32": "uva-32-s"}
 
 
 def load(name: str = "uva-64") -> keras.Model:
     """A trained student, to go on training or to build upon.
 
     Args:
-        name: `uva-64` or `uva-32`, the best one of that resolution, or a shipped variant.
+        name: of its variant, `uva-64` or `uva-32`.
 
     Returns:
         Model from `{"frame", "other"}`, `[B, R, R, 3]` float32 in -1..1 (bytes / 127.5 - 1; `other`
@@ -30,9 +28,9 @@ def load(name: str = "uva-64") -> keras.Model:
 
     Raises InputError for a name that the package does not bring.
     """
-    variant = BEST.get(name, name)
+    variant = current(name)
     if variant not in shipped():
-        raise InputError(f"no weights {name!r}: expected one of {', '.join([*BEST, *shipped()])}")
+        raise InputError(f"no weights {name!r}: expected one of {', '.join(shipped())}")
     student = build_student(StudentConfig(variant))
     load_shipped(student, variant)
     return student.pair

@@ -43,19 +43,19 @@ class Variant:
     noise: float = 0.05
 
 
-# uva:   the plain network's widths (arXiv 1904.04449, released network), CA-Res blocks.
-# -s:    five times the plain network's speed: plain convolutions where the frame is large,
-#        paths at an eighth of its size, and a convolution in place of the deconvolutions.
-# -m:    the same with more of the frame's detail, which helps where it is small.
+# paper:  the paper's architecture: CA-Res blocks of the plain network's widths.
+# uva:    five times the plain network's speed: plain convolutions where the frame is large,
+#         paths at an eighth of its size, and a convolution in place of the deconvolutions.
+# uva-m:  the same with more of the frame's detail, which helps where it is small.
 # docs/results.md has what each costs and gives.
-_UVA = Variant(
+_PAPER = Variant(
     resolution=64,
     trunk="conv16 res16 | res32 | res64",
     path="res64 res128",
     head="res32 res16",
     decoder="deconv8 deconv1",
 )
-_MEDIUM = Variant(
+_DETAILED = Variant(
     resolution=64,
     trunk="conv16 conv16 | conv24 | conv48",
     path="conv48 conv64",
@@ -64,7 +64,7 @@ _MEDIUM = Variant(
     decoder="sub8 sub1",
     noise=0.02,
 )
-_SMALL = Variant(
+_FAST = Variant(
     resolution=64,
     trunk="conv16 | conv16 conv32 | conv48",
     path="res64 res48",
@@ -74,11 +74,11 @@ _SMALL = Variant(
     noise=0.02,
 )
 VARIANTS: dict[str, Variant] = {
-    "uva-64": _UVA,
-    "uva-64-s": _SMALL,
-    "uva-32": replace(_UVA, resolution=32),
-    "uva-32-m": replace(_MEDIUM, resolution=32),
-    "uva-32-s": replace(_SMALL, resolution=32),
+    "uva-64": _FAST,
+    "uva-32": replace(_FAST, resolution=32),
+    "uva-32-m": replace(_DETAILED, resolution=32),
+    "paper-64": _PAPER,
+    "paper-32": replace(_PAPER, resolution=32),
 }
 ENTRY = 32  # filters of a head's first convolution
 

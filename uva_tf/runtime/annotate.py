@@ -13,7 +13,7 @@ from uva_tf.core.interruption import Stop
 from uva_tf.core.video import Frame
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, Stopped
-from uva_tf.runtime.sources import Source
+from uva_tf.runtime.streams import Stream
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ END = object()
 
 
 def annotate(
-    source: Source,
+    source: Stream,
     predictor: Predictor,
     sinks: Iterable[Sink],
     progress: Callable[[Iterator[T]], Iterator[T]] = iter,

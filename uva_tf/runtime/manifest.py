@@ -12,6 +12,7 @@ from typing import Any
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
+from uva_tf.weights import located
 
 FORMS = ("pair", "step")
 PAIRINGS = ("next", "previous")
@@ -72,10 +73,11 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
 
     Raises InputError if either is missing or too large, or they do not belong together.
     """
+    model = located(model)
     path = manifest_path(model)
     check_file(model, "model file")
     if model.suffix != ".tflite":
-        raise InputError(f"{model}: expected a .tflite file, written by tflite/convert.py")
+        raise InputError(f"{model}: expected a .tflite file, written by uva-tf convert")
     if not path.exists():
         raise InputError(f"{model}: its manifest {path.name} is missing, it must lie beside it")
     manifest = _parse(path)

@@ -13,18 +13,18 @@ from uva_tf.core.errors import InputError
 from uva_tf.studies.trainings import TEACHERS, Training, refuse_repeats
 
 BASELINE = "no teacher"
-NOBODY = ("teachers.spatial=none", "teachers.temporal=none")
-COUPLED = ("teachers.spatial=own", "teachers.temporal=own")
+NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none")
+COUPLED = ("soft_targets.spatial=own", "soft_targets.temporal=own")
 # By the row's name, what it changes.
 ROWS: dict[str, tuple[str, ...]] = {
     BASELINE: NOBODY,  # in stage joint alone, which takes the steps of both
-    "no teacher, in two steps": NOBODY,
-    "spatial teacher": ("teachers.spatial=own", "teachers.temporal=none"),
-    "temporal teacher": ("teachers.spatial=none", "teachers.temporal=own"),
+    "no teacher, in two stages": NOBODY,
+    "spatial teacher": ("soft_targets.spatial=own", "soft_targets.temporal=none"),
+    "temporal teacher": ("soft_targets.spatial=none", "soft_targets.temporal=own"),
     "coupled": COUPLED,
-    "coupled, step 2 on ground truth alone": (*COUPLED, "teachers.joint_soft_weight=0"),
-    "coupled, external temporal teacher": ("teachers.spatial=own", "teachers.temporal=any"),
-    "external teacher alone": ("teachers.spatial=none", "teachers.temporal=external"),
+    "coupled, joint on ground truth alone": (*COUPLED, "soft_targets.joint_weight=0"),
+    "coupled, external temporal teacher": ("soft_targets.spatial=own", "soft_targets.temporal=any"),
+    "external teacher alone": ("soft_targets.spatial=none", "soft_targets.temporal=external"),
     "coupled, no channel attention": (*COUPLED, "student.channel_attention=false"),
     "coupled, no temporal path": (*COUPLED, "student.paths=spatial"),
     "coupled, no spatial path": (*COUPLED, "student.paths=temporal"),

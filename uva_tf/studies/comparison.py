@@ -20,8 +20,8 @@ from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.evaluation.evaluate import Settings, evaluate
 from uva_tf.evaluation.intervals import NONE, estimate, left_out, mean, ratio
 from uva_tf.evaluation.intervals import share as share_of
+from uva_tf.evaluation.map_sources import MapSource, maps_source, student_source, teacher_source
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, percent
-from uva_tf.evaluation.sources import Source, maps_source, student_source, teacher_source
 from uva_tf.studies.ablation import BASELINE
 from uva_tf.studies.trainings import TEACHERS, Training
 from uva_tf.training.run import Run, data_folders
@@ -130,7 +130,7 @@ def score_runs(
 
 def _sources(
     opened: Mapping[Training, Run], dataset: Dataset, external: Path | None
-) -> dict[str, Source]:
+) -> dict[str, MapSource]:
     sources = {}
     for training, run in opened.items():
         if training.row == TEACHERS:

@@ -20,8 +20,8 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import UTF8, new_file
 from uva_tf.evaluation.evaluate import Settings, evaluate
 from uva_tf.evaluation.intervals import estimate, left_out
+from uva_tf.evaluation.map_sources import open_map_source
 from uva_tf.evaluation.results import METRICS
-from uva_tf.evaluation.sources import open_source
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.studies.comparison import compared, to_score
 from uva_tf.training.run import Run, data_folders
@@ -109,7 +109,7 @@ def score_files(
     run = next(iter(files))[0]
     found: dict[tuple[Run, str], list[np.ndarray]] = {key: [] for key in files}
     for dataset in to_score(data_folders(run.config)):
-        sources = {path.name: open_source(path, dataset.size) for path in files.values()}
+        sources = {path.name: open_map_source(path, dataset.size) for path in files.values()}
         settings = Settings(every=every)
         scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
         means = np.stack([clip.means for clip in scored.clips.values()])  # (clips, rows, metrics)

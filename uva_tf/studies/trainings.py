@@ -16,8 +16,9 @@ from uva_tf.config import Config
 from uva_tf.core.children import uva_tf
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold, result
+from uva_tf.training.checks import check_new
+from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
-from uva_tf.training.stages import check_new, with_data
 
 T = TypeVar("T")
 

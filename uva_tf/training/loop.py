@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import keras
@@ -16,12 +17,12 @@ from tqdm import tqdm
 
 from uva_tf.config import LoopConfig, StageConfig
 from uva_tf.core.interruption import hold
-from uva_tf.training.checkpoints import Checkpoints
 from uva_tf.training.devices import check_batch, is_chief, wait_for_all
-from uva_tf.training.journal import Journal
-from uva_tf.training.losses import Losses
-from uva_tf.training.run import Run
+from uva_tf.training.losses import Terms
+from uva_tf.training.run import Journal, Run
 
+# From a batch and whether it is for training to the loss's named terms.
+Loss = Callable[[dict[str, tf.Tensor], bool], Terms]
 # From what `tensors` makes of a batch to the loss's named terms.
 Step = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
@@ -37,7 +38,7 @@ class Task:
     Attributes:
         name: names the stage's checkpoints and metrics.
         model: its trainable weights are trained.
-        losses: from a batch and whether it is for training to the loss's named terms.
+        loss: from a batch and whether it is for training to the loss's named terms.
         batches: from a step number to the endless batches from there on.
         validation: batches whose mean losses are logged too, or None.
         namespace: the Keras that the model is built with.
@@ -45,7 +46,7 @@ class Task:
 
     name: str
     model: keras.Model
-    losses: Losses
+    loss: Loss
     batches: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset | None
     namespace: ModuleType = keras
@@ -106,9 +107,9 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
                 with _averaged(optimizer, task.model):
                     means = _validate(task.validation, validation_step)
                     loss = sum(means.values())
-                    journal.log(step, val_loss=loss, **means)
-                    if journal.is_best(loss):
+                    if loss < journal.best:
                         checkpoints.save_best(step)
+                    journal.log(step, val_loss=loss, **means)
             if last:
                 optimizer.finalize_variable_values(task.model.trainable_variables)
                 wait_for_all()  # the best is on its way to the disk
@@ -154,7 +155,7 @@ def make_steps(
 
     def train_on_part(batch):
         with tf.GradientTape() as tape:
-            terms = task.losses(batch, True)
+            terms = task.loss(batch, True)
             loss = tf.add_n(list(terms.values())) / devices
         gradients = tape.gradient(loss, variables)
         if devices > 1:
@@ -175,7 +176,7 @@ def make_steps(
 
     @tf.function(autograph=False, reduce_retracing=True)  # a dataset's last batch is smaller
     def validation_step(batch):
-        return task.losses(batch, False)
+        return task.loss(batch, False)
 
     return train_step, validation_step
 
@@ -224,3 +225,50 @@ def _videos(batches: tf.data.Dataset) -> str:
     """Names of the recordings in the first batch."""
     names = next(iter(batches))["video"].numpy()
     return ", ".join(sorted({name.decode() for name in names}))
+
+
+class Checkpoints:
+    """Saves and restores a stage's model, optimizer and random generators.
+
+    Args:
+        folder: of the last checkpoint; the best one lies in `best` below it.
+        writes: False saves nothing, on all machines but the first.
+    """
+
+    def __init__(
+        self, folder: Path, model: keras.Model, optimizer: keras.Optimizer, *, writes: bool
+    ) -> None:
+        everything = tf.train.Checkpoint(model=model, optimizer=optimizer, seeds=_seeds(model))
+        self._optimizer, self._model, self._writes = optimizer, model, writes
+        self._last = tf.train.CheckpointManager(everything, str(folder), max_to_keep=1)
+        best = tf.train.Checkpoint(model=model)
+        self._best = tf.train.CheckpointManager(best, str(folder / "best"), max_to_keep=1)
+        for checkpoint in (everything, best):
+            _ = checkpoint.save_counter  # made on first use, by all machines or none
+
+    def restore(self) -> int:
+        """Go on from the last checkpoint, if there is one; returns its step, or 0."""
+        self._last.restore_or_initialize()
+        return int(self._optimizer.iterations.numpy())
+
+    def save(self, step: int) -> None:
+        """Save everything."""
+        if self._writes:
+            self._last.save(step)
+
+    def save_best(self, step: int) -> None:
+        """Save the model as the best so far."""
+        if self._writes:
+            self._best.save(step)
+
+    def restore_best(self) -> None:
+        """Give the model its best weights, if any were saved."""
+        best = tf.train.latest_checkpoint(self._best.directory)  # by whichever machine
+        if best:
+            tf.train.Checkpoint(model=self._model).restore(best).expect_partial()
+
+
+def _seeds(model: keras.Model) -> list[tf.Variable]:
+    """The states of dropout's and noise's generators, which a model's own checkpoint leaves out."""
+    weights = {id(variable) for variable in model.weights}
+    return [variable.value for variable in model.variables if id(variable) not in weights]

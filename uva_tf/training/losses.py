@@ -1,4 +1,4 @@
-"""The losses, each a function that returns named terms; their sum is minimised.
+"""The losses: from maps and a batch to named terms, whose sum is minimised.
 
 A loss compares finished maps with targets by one or more distances, named in a configuration
 as `kl`, `cc`, `mse`, or several joined by `+`. Each distance gives one number for each
@@ -8,15 +8,15 @@ among devices has the same loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
-import keras
 import tensorflow as tf
 
+from uva_tf.config import SoftTargets
 from uva_tf.models.maps import attention, log_density, normalise
 
+Batch = Mapping[str, tf.Tensor]
 Terms = dict[str, tf.Tensor]
-Losses = Callable[[dict[str, tf.Tensor], bool], Terms]
 
 
 def divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -60,56 +60,53 @@ def squared_error(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 DISTANCES = {"kl": divergence, "cc": decorrelation, "mse": squared_error}
 
 
-def ground_truth(model: keras.Model, distances: str) -> Losses:
-    """A single map against ground truth: a teacher, or the student without any."""
+def ground_truth(logits: tf.Tensor, batch: Batch, distances: str) -> Terms:
+    """One map against ground truth: `hard_kl` and the like.
 
-    def losses(batch: dict[str, tf.Tensor], training: bool) -> Terms:
-        logits = model(_inputs(batch), training=training)
-        return _terms("hard", distances, batch["density"], logits, 1.0)
+    Args:
+        logits: `[B, H, W, 1]`.
+        distances: joined by `+`, such as `kl+cc`.
+    """
+    return _terms("hard", distances, batch["density"], logits, 1.0)
 
-    return losses
 
-
-def distill(
-    paths: keras.Model, distances: str, soft_weight: float, temperature: float = 1.0
-) -> Losses:
-    """Step 1: each path against its own teacher's map and ground truth.
+def coupled(
+    logits: Mapping[str, tf.Tensor], batch: Batch, distances: str, soft_targets: SoftTargets
+) -> Terms:
+    """Each path's map against its own teacher's and ground truth: `spatial_soft_kl` and so on.
 
     Frames that a path's teacher says nothing of (no map, or 0 everywhere, as in validation)
     are left to ground truth.
-    """
-
-    def losses(batch: dict[str, tf.Tensor], training: bool) -> Terms:
-        logits = paths(_inputs(batch), training=training)
-        terms = {}
-        for kind, drawn in logits.items():
-            teachers = [batch[key] for key in (f"teacher_{kind}",) if key in batch]
-            soft = _agreed(teachers, temperature)
-            terms |= _mixed(f"{kind}_", distances, batch["density"], soft, drawn, soft_weight)
-        return terms
-
-    return losses
-
-
-def joint(
-    pair: Callable[..., tf.Tensor], distances: str, soft_weight: float, temperature: float = 1.0
-) -> Losses:
-    """Step 2: the fused map against ground truth and the mean of the teachers' maps.
 
     Args:
-        pair: a model, or any function, `{"frame", "other"}, training -> logits`.
+        logits: by path, `[B, H, W, 1]` each.
     """
+    terms = {}
+    for kind, drawn in logits.items():
+        teachers = [batch[key] for key in (f"teacher_{kind}",) if key in batch]
+        soft = _mean(teachers, soft_targets.temperature)
+        weight = soft_targets.weight
+        terms |= _mixed(f"{kind}_", distances, batch["density"], soft, drawn, weight)
+    return terms
 
-    def losses(batch: dict[str, tf.Tensor], training: bool) -> Terms:
-        logits = pair(_inputs(batch), training=training)
-        teachers = [value for key, value in batch.items() if key.startswith("teacher_")]
-        soft = _agreed(teachers, temperature)
-        return _mixed("", distances, batch["density"], soft, logits, soft_weight)
 
-    return losses
+def joint(logits: tf.Tensor, batch: Batch, distances: str, soft_targets: SoftTargets) -> Terms:
+    """The fused map against ground truth and the mean of the teachers' maps.
+
+    Args:
+        logits: `[B, H, W, 1]`.
+    """
+    teachers = [value for key, value in batch.items() if key.startswith("teacher_")]
+    soft = _mean(teachers, soft_targets.temperature)
+    return _mixed("", distances, batch["density"], soft, logits, soft_targets.joint_weight)
 
 
-def _agreed(teachers: Sequence[tf.Tensor], temperature: float) -> tf.Tensor | None:
+def frames(batch: Batch) -> Batch:
+    """A batch's two frames as a model takes them, `[B, R, R, 3]` float32 in -1..1."""
+    return {key: normalise(batch[key]) for key in ("frame", "other")}
+
+
+def _mean(teachers: Sequence[tf.Tensor], temperature: float) -> tf.Tensor | None:
     """Mean of the teachers that say something, `[B, H, W, 1]`; None without teachers."""
     if not teachers:
         return None
@@ -143,10 +140,6 @@ def _terms(
         f"{name}_{distance}": tf.reduce_mean(weight * DISTANCES[distance](target, logits))
         for distance in distances.split("+")
     }
-
-
-def _inputs(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {key: normalise(batch[key]) for key in ("frame", "other")}
 
 
 def _flat(maps: tf.Tensor) -> tf.Tensor:

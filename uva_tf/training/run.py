@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -146,6 +147,46 @@ class Run:
         """Drop a stage's metrics after a step: they are about to be made again."""
         kept = [e for e in self.history() if e["stage"] != stage or e["step"] <= step]
         replace_file(self.metrics, "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+class Journal:
+    """Writes a stage's metrics into its run: lines of `metrics.jsonl`, and TensorBoard's files.
+
+    Args:
+        start: the step that the stage goes on from; what was written of later ones is dropped.
+        writes: False writes nothing, on all machines but the first.
+
+    Attributes:
+        best: the stage's least validation loss so far.
+    """
+
+    def __init__(self, run: Run, stage: str, start: int, *, writes: bool) -> None:
+        self._run, self._stage, self._writes = run, stage, writes
+        self._board = None
+        self.best = math.inf
+        if not writes:
+            return
+        run.forget(stage, start)
+        if run.config.loop.tensorboard:
+            import tensorflow as tf
+
+            self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard" / stage))
+        past = [e["val_loss"] for e in run.history() if e["stage"] == stage and "val_loss" in e]
+        self.best = min(past, default=math.inf)
+
+    def log(self, step: int, **values: float) -> None:
+        """Write some values of a step; `val_loss` is the validation loss."""
+        self.best = min(self.best, values.get("val_loss", math.inf))
+        if not self._writes:
+            return
+        self._run.log(stage=self._stage, step=step, **values)
+        if self._board is not None:
+            import tensorflow as tf
+
+            with self._board.as_default(step=step):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            self._board.flush()
 
 
 def data_folders(config: Config) -> list[Path]:

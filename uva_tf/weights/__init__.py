@@ -6,21 +6,28 @@ import hashlib
 from pathlib import Path
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.names import current
 
 FOLDER = Path(__file__).parent
-DEFAULT = "uva-64-s-int8-step"
+DEFAULT = "uva-64-int8-step"
 
 
 def shipped_model(name: str = DEFAULT) -> Path:
-    """The `.tflite` file of a name such as `uva-64-s-int8-step`, its manifest beside it.
+    """The `.tflite` file of a name such as `uva-64-int8-step`, its manifest beside it.
 
     Raises InputError for one that the package does not bring.
     """
-    path = FOLDER / f"{name}.tflite"
+    path = FOLDER / f"{current(name)}.tflite"
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.tflite"))) or "none"
         raise InputError(f"no model {name!r} comes with the package, expected one of {names}")
     return path
+
+
+def located(model: Path) -> Path:
+    """Where a model file lies: one that the package brings may be given by its older name."""
+    shipped = not model.exists() and model.resolve().parent == FOLDER.resolve()
+    return model.with_name(current(model.name)) if shipped else model
 
 
 def is_shipped(sha256: str) -> bool:

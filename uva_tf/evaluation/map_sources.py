@@ -19,15 +19,15 @@ from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
 from uva_tf.runtime.predictor import Predictor, to_bytes
 from uva_tf.training.run import Run
-from uva_tf.training.stages import load_student, load_teacher
+from uva_tf.training.weights import load_student, load_teacher
 
 # From a clip's records in order to their maps, [h, w] uint8; None where there is none.
-Source = Callable[[Iterable[Record]], Iterator[np.ndarray | None]]
+MapSource = Callable[[Iterable[Record]], Iterator[np.ndarray | None]]
 
 BATCH = 32
 
 
-def open_source(path: Path, size: int) -> Source:
+def open_map_source(path: Path, size: int) -> MapSource:
     """Open whatever can be evaluated.
 
     Args:
@@ -54,7 +54,7 @@ def open_source(path: Path, size: int) -> Source:
     raise InputError(f"{path}: expected a .tflite file, or a .keras file inside its run folder")
 
 
-def teachers_of(path: Path, size: int) -> dict[str, Source]:
+def teachers_of(path: Path, size: int) -> dict[str, MapSource]:
     """The teachers that a run folder holds, by the names of their rows; none of anything else."""
     if not (path / "config.json").is_file():
         return {}
@@ -66,7 +66,7 @@ def teachers_of(path: Path, size: int) -> dict[str, Source]:
     }
 
 
-def maps_source(folder: Path, *, skip_bad: bool = False) -> Source:
+def maps_source(folder: Path, *, skip_bad: bool = False) -> MapSource:
     """Maps that any model wrote: `folder/RECORDING/000001.png`, 8-bit grey, one for each frame.
 
     Args:
@@ -100,17 +100,17 @@ def maps_source(folder: Path, *, skip_bad: bool = False) -> Source:
     return source
 
 
-def student_source(run: Run) -> Source:
+def student_source(run: Run) -> MapSource:
     """A run's float student."""
     return keras_source(load_student(run).pair, run.config.student.pairing)
 
 
-def teacher_source(run: Run, kind: str, size: int) -> Source:
+def teacher_source(run: Run, kind: str, size: int) -> MapSource:
     """A run's spatial or temporal teacher."""
     return keras_source(load_teacher(run, kind, size), run.config.student.pairing)
 
 
-def keras_source(model: keras.Model, pairing: str) -> Source:
+def keras_source(model: keras.Model, pairing: str) -> MapSource:
     """A Keras model from `{"frame", "other"}` to logits."""
     side = model.inputs[0].shape[1]
     frames = tf.TensorSpec([None, side, side, 3], tf.uint8)

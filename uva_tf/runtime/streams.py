@@ -52,10 +52,10 @@ class PictureReader:
         """Nothing is open between pictures."""
 
 
-Source = VideoReader | PictureReader
+Stream = VideoReader | PictureReader
 
 
-def open_source(source: Path | int) -> Source:
+def open_stream(source: Path | int) -> Stream:
     """Open a video file, a folder of pictures, or a camera by its number."""
     if isinstance(source, Path) and source.is_dir():
         return PictureReader(source)

@@ -1,0 +1,68 @@
+"""What a run could not train: refused before it has a folder, or before a stage is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from uva_tf.config import KINDS, STAGES, Config
+from uva_tf.core.errors import InputError
+from uva_tf.data.dataset import open_dataset
+from uva_tf.models.teachers import check_teacher
+from uva_tf.training.devices import check_batch, device_count
+from uva_tf.training.examples import check_external, has_validation, kinds_to_teach
+from uva_tf.training.run import Run
+
+
+def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
+    """Refuse what a run that is about to begin could not train, while it has no folder yet.
+
+    Args:
+        config: by `with_data`.
+
+    Raises InputError.
+    """
+    datasets = [open_dataset(Path(folder), verify=False) for folder in config.data]
+    if "joint" in stages and not config.joint.steps:
+        raise InputError("joint.steps 0: expected 1 or more, for stage joint makes the student")
+    if config.loop.keep == "best" and not any(map(has_validation, datasets)):
+        raise InputError("loop.keep=best: no --data has a val split that anybody looks at")
+    for kind in _kinds_used(config, stages):
+        check_external(config, kind, datasets)
+    wanted = kinds_to_teach(config, datasets) if "teach" in stages else []
+    if wanted:
+        if not config.teach.steps:
+            raise InputError(
+                "teach.steps 0: expected 1 or more, or "
+                + " ".join(f"soft_targets.{kind}=none" for kind in wanted)
+            )
+        check_teacher(config.teacher, datasets[0].size)
+    trained = [stage for stage in stages if stage != "teach" or wanted]
+    for stage in (getattr(config, name) for name in trained):
+        if stage.steps:
+            check_batch(stage.batch, device_count(config.loop))
+
+
+def _kinds_used(config: Config, stages: Sequence[str]) -> list[str]:
+    """The kinds of teacher whose maps some stages train the student on."""
+    distilled = config.student.paths if "distill" in stages and config.distill.steps else ()
+    joined = KINDS if "joint" in stages and config.soft_targets.joint_weight else ()
+    return [kind for kind in KINDS if kind in distilled or kind in joined]
+
+
+def check_order(run: Run, stages: Sequence[str]) -> None:
+    """Refuse what would quietly leave out a stage."""
+    distilled = _last_step(run, "distill")
+    if "distill" in stages:
+        if _last_step(run, "joint") and distilled < run.config.distill.steps:
+            raise InputError(f"{run.folder}: joint was trained before distill, start another run")
+    elif "joint" in stages and 0 < distilled < run.config.distill.steps:
+        raise InputError(f"{run.folder}: distill is unfinished, add it to --stages")
+
+
+def _last_step(run: Run, stage: str) -> int:
+    """The step of a stage's last checkpoint, 0 without any."""
+    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints(stage)))
+    return int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0

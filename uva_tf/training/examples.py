@@ -1,0 +1,163 @@
+"""What a run trains on: its datasets, the teachers' maps beside them, and batches of both."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from uva_tf.config import KINDS, Config, StageConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.names import distinct_names
+from uva_tf.data.dataset import Dataset, open_dataset
+from uva_tf.data.pipeline import View, ordered_batches, training_batches
+from uva_tf.models.student import resolution
+from uva_tf.training.run import Run, data_folders
+from uva_tf.training.teacher_maps import check_maps
+from uva_tf.training.weights import initial_student
+
+# Of a clip's validation frames one in so many is enough for a loss curve.
+VALIDATE_EVERY_FRAME = 16
+
+# By kind of teacher, where each dataset's maps of it are; None for in the records themselves.
+MapFolders = Mapping[str, Sequence[Path | None]]
+
+
+def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] = ()) -> Config:
+    """A configuration that trains on some prepared datasets, as they are now.
+
+    Args:
+        weights: how often each is drawn, in proportion; by default equally often.
+
+    Raises InputError if one can't be trained on, or for a variant that there is not.
+    """
+    resolution(config.student)  # refuses what there is not before anything is written
+    if config.student.weights != "none":
+        initial_student(config.student)
+    distinct_names(folders)  # refuses one that is given twice
+    data = tuple(str(folder.resolve()) for folder in folders)
+    config = replace(config, data=data, data_weights=tuple(weights), data_sha256=())
+    datasets = open_data(config)
+    return replace(config, data_sha256=tuple(dataset.sha256 for dataset in datasets))
+
+
+def open_data(config: Config) -> list[Dataset]:
+    """Open a configuration's datasets.
+
+    Raises InputError if one is none, has nothing to train on, or was not prepared like the others.
+    """
+    datasets = [open_dataset(folder) for folder in data_folders(config)]
+    for dataset in datasets[1:]:
+        if (dataset.size, dataset.sigma) != (datasets[0].size, datasets[0].sigma):
+            raise InputError(
+                f"{dataset.folder} and {datasets[0].folder} were prepared with different "
+                "sizes or sigmas: prepare them alike"
+            )
+    for dataset in datasets:
+        if all(shard.frames == shard.not_looked_at for shard in dataset.split("train")):
+            raise InputError(f"{dataset.folder}: nobody looks at anything in its train split")
+    if config.data_sha256 and config.data_sha256 != tuple(d.sha256 for d in datasets):
+        raise InputError("the data was prepared anew since the run began: start another run")
+    return datasets
+
+
+def training_examples(
+    run: Run,
+    datasets: Sequence[Dataset],
+    view: View,
+    stage: StageConfig,
+    seed: int,
+    teachers: MapFolders | None = None,
+) -> Callable[[int], tf.data.Dataset]:
+    """From a step's number to the endless batches of the train splits from there on."""
+
+    def batches(start: int) -> tf.data.Dataset:
+        keras.utils.set_random_seed(seed)  # shuffles depend on the global seed too
+        return training_batches(
+            datasets,
+            view,
+            batch=stage.batch,
+            seed=seed,
+            augment=run.config.augment,
+            weights=run.config.data_weights,
+            start=start,
+            teachers=teachers,
+        )
+
+    return batches
+
+
+def validation_examples(
+    datasets: Sequence[Dataset], view: View, batch: int
+) -> tf.data.Dataset | None:
+    """Batches of the val splits, once and in order; None if nobody looks at anything in them."""
+    parts = [
+        ordered_batches(
+            dataset, dataset.split("val"), view, batch=batch, every=VALIDATE_EVERY_FRAME
+        )
+        for dataset in datasets
+        if has_validation(dataset)
+    ]
+    return functools.reduce(tf.data.Dataset.concatenate, parts).cache() if parts else None
+
+
+def has_validation(dataset: Dataset) -> bool:
+    """Whether it has a val split in which somebody looks at something."""
+    shards = dataset.split("val") if dataset.has("val") else []
+    return any(shard.frames > shard.not_looked_at for shard in shards)
+
+
+def student_view(config: Config) -> View:
+    """What the student sees of a frame."""
+    side = resolution(config.student)
+    return View(side, side, config.student.pairing)
+
+
+def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
+    """The kinds of own teacher that the configuration wants maps of, for some dataset."""
+    return [kind for kind in KINDS if any(wants_own(config, kind, d) for d in datasets)]
+
+
+def wants_own(config: Config, kind: str, dataset: Dataset) -> bool:
+    """Whether the student learns from an own teacher's maps of a dataset."""
+    choice = getattr(config.soft_targets, kind)
+    return choice == "own" or (choice == "any" and kind not in dataset.teachers)
+
+
+def teacher_maps(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) -> MapFolders:
+    """Where the maps lie that some kinds of teacher made of the datasets.
+
+    Raises InputError for maps that are not there, or were made from something else.
+    """
+    folders: dict[str, list[Path | None]] = {}
+    for kind in kinds:
+        choice = getattr(run.config.soft_targets, kind)
+        if choice == "none":
+            continue
+        check_external(run.config, kind, datasets)
+        folders[kind] = [None] * len(datasets)
+        for number, dataset in enumerate(datasets):
+            if wants_own(run.config, kind, dataset):
+                folder = run.teacher_maps(number) / kind
+                if not (folder.is_dir() and run.teacher(kind).is_file()):
+                    raise InputError(
+                        f"{folder} is not there: run the stage teach first, or set "
+                        f"soft_targets.{kind}=none"
+                    )
+                check_maps(folder, run.teacher(kind), dataset, run.config.student.pairing)
+                folders[kind][number] = folder
+    return folders
+
+
+def check_external(config: Config, kind: str, datasets: Sequence[Dataset]) -> None:
+    """Raise InputError if external maps are asked for that no dataset holds."""
+    wanted = getattr(config.soft_targets, kind) == "external"
+    if wanted and not any(kind in dataset.teachers for dataset in datasets):
+        raise InputError(
+            f"soft_targets.{kind}=external: no --data holds such maps, "
+            f"prepare it with --{kind}-maps"
+        )

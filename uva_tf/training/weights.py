@@ -1,0 +1,78 @@
+"""A run's weights: those that it begins with, those that it was trained to."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from uva_tf.config import StudentConfig
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_file
+from uva_tf.core.outputs import new_file
+from uva_tf.models.shipped import load_shipped
+from uva_tf.models.student import Student, build_student
+from uva_tf.models.teachers import build_teacher
+from uva_tf.training.devices import is_chief
+from uva_tf.training.run import Run
+
+
+def initial_student(config: StudentConfig) -> Student:
+    """Build a student with the weights that it begins with.
+
+    Raises InputError for a variant or weights that there are not, or that do not fit.
+    """
+    student = build_student(config)
+    if config.weights == "shipped":
+        load_shipped(student, config.variant)
+    elif config.weights != "none":
+        load_weights(student.pair, Path(config.weights))
+    return student
+
+
+def load_student(run: Run) -> Student:
+    """The trained student of a run; raises InputError if it is not trained yet."""
+    if not run.student.is_file():
+        raise InputError(f"{run.folder}: no student.keras yet, finish its training with --resume")
+    student = build_student(run.config.student)
+    load_weights(student.pair, run.student)
+    return student
+
+
+def load_teacher(run: Run, kind: str, size: int) -> keras.Model:
+    """A trained teacher of a run; raises InputError if it is not trained yet.
+
+    Args:
+        size: side of its frames in pixels, that of the run's datasets.
+    """
+    path = run.teacher(kind)
+    if not path.is_file():
+        raise InputError(f"{path} is not there: run the stage teach first")
+    model = build_teacher(kind, run.config.teacher, size)
+    load_weights(model, path)
+    return model
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Give a model the weights of a file; raises InputError if they do not fit it."""
+    check_file(path, "weights of this run")
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not this run's weights ({error})".splitlines()[0]) from None
+
+
+def save_model(run: Run, model: keras.Model, path: Path) -> None:
+    """Write a model into its run, on the machine that writes it."""
+    if is_chief(run.config.loop):
+        with new_file(path) as partial:
+            model.save(partial)
+
+
+def restore_stage(run: Run, stage: str, model: keras.Model) -> None:
+    """Take a finished or unfinished stage's weights, if the run has any."""
+    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints(stage)))
+    if checkpoint:
+        tf.train.Checkpoint(model=model).restore(checkpoint).expect_partial()
