@@ -21,7 +21,7 @@ def main() -> NoReturn:
 
 @command
 def _other(name: str) -> None:
-    """What is no command: a question, or a mistake."""
+    """Answer --help and --version; raise InputError for anything else."""
     if name == "--version":
         print(f"uva_tf {__version__}")
     elif name in ("--help", "-h"):
@@ -33,9 +33,9 @@ def _other(name: str) -> None:
 
 
 def _listed() -> str:
-    """Each command and what it does, a line each."""
+    """A line for each command: its name and what it does."""
     lines = [f"  {name:16}{_module(name).__doc__.splitlines()[0]}" for name in COMMANDS]
-    more = "uva-tf NAME --help tells more; uva-tf --version, which version this is"
+    more = "uva-tf NAME --help explains a command; uva-tf --version prints the version"
     return "\n".join([*lines, "", more])
 
 
