@@ -1,4 +1,4 @@
-"""Compare the recipes of compression by size, speed and accuracy.
+"""Compare compression recipes by size, speed and accuracy.
 
 uva-tf compress --run RUN --run OTHER_RUN --out STUDY
 """
