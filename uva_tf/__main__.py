@@ -21,7 +21,7 @@ def main() -> NoReturn:
 
 @command
 def _other(name: str) -> None:
-    """Answer --help and --version; raise InputError for anything else."""
+    """What is no command: a question, or a mistake."""
     if name == "--version":
         print(f"uva_tf {__version__}")
     elif name in ("--help", "-h"):
@@ -33,9 +33,9 @@ def _other(name: str) -> None:
 
 
 def _listed() -> str:
-    """A line for each command: its name and what it does."""
+    """Each command and what it does, a line each."""
     lines = [f"  {name:16}{_module(name).__doc__.splitlines()[0]}" for name in COMMANDS]
-    more = "uva-tf NAME --help explains a command; uva-tf --version prints the version"
+    more = "uva-tf NAME --help tells more; uva-tf --version, which version this is"
     return "\n".join([*lines, "", more])
 
 

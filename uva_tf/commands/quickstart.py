@@ -12,7 +12,7 @@ from uva_tf.config import PRESETS, Config
 from uva_tf.core.errors import InputError
 
 TITLE = "uva_tf quickstart: a trained, quantised student looks at a video"
-EVERY = 4  # every fourth frame is scored: neighbours are much alike
+EVERY = 4  # of a clip's frames, which are much alike, one in so many is scored
 STEPS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "report")
 
 
@@ -67,7 +67,7 @@ def _run(out: Path, preset: Config) -> None:
     folder = out / "run"
     run = Run.open(folder) if folder.exists() else Run.create(folder, config)
     if run.config != config:
-        raise InputError(f"{out} was begun with another --preset: choose that one or another --out")
+        raise InputError(f"{out} was begun with another --preset, choose another --out")
     train(run)
 
     _say("convert", "the student to TFLite, float and int8")

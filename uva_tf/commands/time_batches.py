@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="N",
         type=number(1, 1000),
         default=ROUNDS,
-        help="rounds to take medians over (default: %(default)s)",
+        help="turns to take medians over (default: %(default)s)",
     )
     args = parser.parse_args(argv)
 
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     datasets = [open_dataset(folder) for folder in args.data]
     rates = measure(datasets, rounds=args.rounds, progress=progress("measure", "round"))
     print(
-        f"examples/s, medians of {args.rounds} rounds: batch {BATCH}, {VARIANT}, frames stored at "
+        f"examples/s, medians of {args.rounds} turns: batch {BATCH}, {VARIANT}, frames stored at "
         f"{datasets[0].size} px, {os.cpu_count()} processors"
     )
     for name, turns in rates.items():

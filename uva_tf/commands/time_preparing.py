@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="N",
         type=number(1, 100),
         default=ROUNDS,
-        help="rounds to take medians over (default: %(default)s)",
+        help="turns to take medians over (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     if not args.root.is_dir():
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     for _ in progress("measure", "round")(range(args.rounds), args.rounds):
         for copies, jobs in CASES:
             costs[copies, jobs].append(prepare_in_a_process(args.layout, args.root, copies, jobs))
-    print(f"medians of {args.rounds} rounds, a fresh process each")
+    print(f"medians of {args.rounds} turns, a fresh process each")
     print(
         f"{'recordings':>10} {'workers':>8} {'frames':>8} {'s':>8} {'frames/s':>9} {'peak MB':>8}"
     )
