@@ -1,4 +1,4 @@
-"""Compress trained runs by every recipe and set size and speed against accuracy.
+"""Compress trained runs by every recipe and compare size, speed and accuracy.
 
 uva-tf compress --run RUN --run OTHER_RUN --out STUDY
 """
@@ -27,39 +27,53 @@ def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     use_one_blas_thread()
     from uva_tf.compression.recipes import RECIPES, TRAINED
-    from uva_tf.studies import recipes as compression
+    from uva_tf.studies import recipes as study
     from uva_tf.studies.trainings import fine_tune_all
     from uva_tf.training.run import Run
 
-    refuse_existing(args.out / compression.FILE)
+    refuse_existing(args.out / study.FILE)
     recipes = args.recipes or list(RECIPES)
     if unknown := [name for name in recipes if name not in RECIPES]:
         raise InputError(f"no recipe {unknown[0]!r}: choose from {', '.join(RECIPES)}")
-    recipes = list(dict.fromkeys([compression.BASELINE, *recipes]))
+    recipes = list(dict.fromkeys([study.BASELINE, *recipes]))
     runs = [Run.open(folder) for folder in args.run]
-    compression.open_comparison(runs, args.out)
+    study.open_comparison(runs, args.out)
     trained = [recipe for recipe in recipes if recipe in TRAINED]
-    bar = progress("score", "clip")
     with goes_on("compress", argv), locked(args.out, args.out, "written"):
         fine_tune_all(runs, trained, jobs=args.jobs, progress=progress("fine-tune", "run"))
-        files = compression.convert_all(runs, recipes, args.form, args.out)
-        scores = compression.score_files(files, every=args.every, progress=bar)
-        rows = compression.measure(files, scores)
-        line = as_typed("compress", argv)
-        compression.write_table(args.out, rows, line)
-    print((args.out / compression.FILE).read_text("utf-8"))
+        files = study.convert_all(runs, recipes, args.form, args.out)
+        scores = study.score_files(files, every=args.every, progress=progress("score", "clip"))
+        study.write_study(args.out, study.measure(files, scores), as_typed("compress", argv))
+    print((args.out / study.FILE).read_text("utf-8"))
 
 
 def _parser() -> Parser:
     parser = Parser("compress", __doc__)
     parser.add_argument(
-        "--run", metavar="DIR", type=Path, action="append", required=True, help="by train.py"
+        "--run",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help="run folder (made by uva-tf train); give it once for each run",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="goes on in it")
-    parser.add_argument("--recipes", metavar="NAME", nargs="+", help="beside fp32 (all)")
-    parser.add_argument("--form", choices=FORMS, default="step", help="(step)")
     parser.add_argument(
-        "--every", type=number(1, 10**6), default=8, help="score every N-th frame (8)"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder for the files and the table; an interrupted study continues in it",
     )
-    parser.add_argument("--jobs", type=number(1, 256), default=1, help="fine-tunings at a time (1)")
+    parser.add_argument("--recipes", metavar="NAME", nargs="+", help="recipes beside fp32 (all)")
+    parser.add_argument("--form", choices=FORMS, default="step", help="form of the files (step)")
+    parser.add_argument(
+        "--every",
+        metavar="N",
+        type=number(1, 10**6),
+        default=8,
+        help="score every Nth frame (8)",
+    )
+    parser.add_argument(
+        "--jobs", metavar="N", type=number(1, 256), default=1, help="fine-tunings at a time (1)"
+    )
     return parser
