@@ -84,19 +84,19 @@ def test_runs_that_do_not_compare_are_refused_at_once(run, script, tmp_path, cap
     shutil.copytree(run.folder, other)
     command = ["--out", str(tmp_path / "out"), "--run", str(run.folder)]
     assert compress([*command, "--run", str(other)]) == 2
-    assert "run: another run is of the same variant and seed" in capsys.readouterr().err
+    assert "run: another run has the same variant and seed" in capsys.readouterr().err
 
     config = (other / "config.json").read_text()
     config = config.replace(run.config.data_sha256[0], "0" * 64).replace('"seed": 1', '"seed": 2')
     (other / "config.json").write_text(config)
     assert compress([*command, "--run", str(other)]) == 2
-    assert "other was trained on other data than" in capsys.readouterr().err
+    assert "other was not trained on the data of" in capsys.readouterr().err
 
     assert not (tmp_path / "out").exists()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "runs.json").write_text("{}")
     assert compress(command) == 2
-    assert "was begun with other runs" in capsys.readouterr().err
+    assert "compares other runs: choose another --out" in capsys.readouterr().err
 
 
 def test_the_table_relates_recipes_to_float():

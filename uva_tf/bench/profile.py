@@ -63,7 +63,7 @@ def profile(operators: Sequence[Operator], threads: int = 1) -> list[Share]:
 
 
 def profile_table(shares: Sequence[Share], top: int) -> str:
-    """The longest operators, then the time by kind, as an aligned text table."""
+    """The slowest operators in aligned columns, then the time by kind."""
     timed = [share for share in shares if share.microseconds]
     cells = [
         [

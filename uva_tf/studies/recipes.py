@@ -58,11 +58,16 @@ def open_comparison(runs: Sequence[Run], folder: Path) -> None:
     names = [_name(run) for run in runs]
     for run, name in zip(runs, names, strict=True):
         if names.count(name) > 1:
-            raise InputError(f"{run.folder}: another run is of the same variant and seed")
+            raise InputError(f"{run.folder}: another run has the same variant and seed")
         if run.config.data_sha256 != runs[0].config.data_sha256:
-            raise InputError(f"{run.folder} was trained on other data than {runs[0].folder}")
+            raise InputError(
+                f"{run.folder} was not trained on the data of {runs[0].folder}: give runs with the "
+                "same --data"
+            )
         if not run.student.is_file():
-            raise InputError(f"{run.folder}: no student.keras yet, finish its training")
+            raise InputError(
+                f"{run.folder}: no student.keras yet, finish its training by uva-tf train"
+            )
     datasets_to_score(data_folders(runs[0].config))
     checksums = [hashlib.sha256(run.student.read_bytes()).hexdigest() for run in runs]
     text = json.dumps(dict(zip(names, checksums, strict=True)), indent=1) + "\n"
@@ -70,7 +75,7 @@ def open_comparison(runs: Sequence[Run], folder: Path) -> None:
         with new_file(folder / RUNS) as path:
             path.write_text(text)
     elif (folder / RUNS).read_text() != text:
-        raise InputError(f"{folder} was begun with other runs: choose another --out")
+        raise InputError(f"{folder} compares other runs: choose another --out")
 
 
 def convert_all(

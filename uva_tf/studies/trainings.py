@@ -88,12 +88,12 @@ def train_all(
     """
     seconds = {}
     first = [run for run in runs[:1] if run.row == TEACHERS]
-    for batch, share in ((first, 1), (runs[len(first) :], jobs)):
+    for batch, at_a_time in ((first, 1), (runs[len(first) :], jobs)):
         if not batch:
             continue
         for run in batch:
             _begin(run, first, _config(run, preset, data), out)
-        children = Children(share)
+        children = Children(at_a_time)
         works = [functools.partial(_train, run, preset, data, out, children) for run in batch]
         seconds |= dict(zip(batch, children.finish(works, progress), strict=True))
     return seconds
