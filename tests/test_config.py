@@ -161,7 +161,7 @@ def test_a_study_is_refused_before_its_first_training(call, shards, tmp_path):
     assert "soft_targets.temporal=external: no --data holds such maps" in err
     code, _, err = call("pipelines/ablate.py", *given, "coupled", "--set", "seed=4")
     assert code == 2
-    assert "seed is not set in a study: give --seeds" in err
+    assert "seed can't be set by --set in a study: give --seeds" in err
     assert not list(tmp_path.iterdir())
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
+from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.models.student import Student
 
 FLOAT = 4  # bytes
@@ -89,16 +88,19 @@ def totals(rows: Sequence[LayerCost]) -> Totals:
 
 def table(rows: Sequence[LayerCost]) -> str:
     """The rows and their sums as an aligned text table."""
-    width = max(len(row.layer) for row in rows)
-    lines = [
-        f"{'layer':{width}} {'kind':24} {'output':>12} {'parameters':>10} {'MMAC':>8} {'kB':>8}"
-    ]
-    lines += [
-        f"{row.layer:{width}} {row.kind:24} {row.output:>12} {row.parameters:10,} "
-        f"{row.multiply_adds / 1e6:8.3f} {row.activation_bytes / 1e3:8.1f}"
+    cells = [
+        [
+            row.layer,
+            row.kind,
+            row.output,
+            f"{row.parameters:,}",
+            f"{row.multiply_adds / 1e6:.3f}",
+            f"{row.activation_bytes / 1e3:.1f}",
+        ]
         for row in rows
     ]
-    return "\n".join([*lines, summary(rows)])
+    head = ["layer", "kind", "output", "parameters", "MMAC", "kB"]
+    return f"{aligned([head, *cells], left=2)}\n{summary(rows)}"
 
 
 def summary(rows: Sequence[LayerCost]) -> str:
@@ -113,11 +115,7 @@ def summary(rows: Sequence[LayerCost]) -> str:
 
 def to_csv(rows: Sequence[LayerCost]) -> str:
     """The rows with a head line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(LayerCost)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, rows))
-    return text.getvalue()
+    return csv_text([[field.name for field in fields(LayerCost)], *map(astuple, rows)])
 
 
 def _cost(layer: Any) -> LayerCost:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import platform
 import time
@@ -20,6 +18,7 @@ from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_tur
 from uva_tf.compression.operators import Delegation, delegation
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import as_text
+from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.predictor import open_model
 
@@ -159,34 +158,33 @@ def machine() -> dict[str, str]:
 
 def table(timings: Sequence[Timing]) -> str:
     """The timings as two aligned text tables: speed, and what the files are and need."""
-    width = max([len(timing.file) for timing in timings], default=4)
-    setting = f"{'file':{width}} {'threads':>7} {'XNNPACK':>8}"
-    percentiles = "".join(f" {name:>7}" for name in ("p5", "p90", "p95", "p99"))
-    speed = [
-        f"{setting} {'median':>7} {'mean':>7} {'std':>6}{percentiles} {'frames/s':>8} {'ratio':>6}"
-    ]
-    need = [
-        f"{setting} {'recipe':>8} {'kB':>6} {'load':>6} {'first':>6} {'MMAC':>6} {'GMAC/s':>6} "
-        f"{'peak':>5} {'MB':>5} {'malloc':>6} {'process':>7}"
-    ]
+    setting = ["file", "threads", "XNNPACK"]
+    milliseconds = ["median", "mean", "std", "p5", "p90", "p95", "p99"]
+    speed = [[*setting, *milliseconds, "frames/s", "ratio"]]
+    size = ["recipe", "kB", "load", "first", "MMAC", "GMAC/s", "peak"]
+    need = [[*setting, *size, "MB", "malloc", "process"]]
     for t in timings:
         taken = f"{100 * t.delegated:.0f} %/{t.parts}" if t.delegate else "off"
-        setting, one = f"{t.file:{width}} {t.threads:7d} {taken:>8}", t.latency
-        speed.append(
-            f"{setting} {one.median:7.3f} {one.mean:7.3f} {one.std:6.3f} {one.p5:7.3f} "
-            f"{one.p90:7.3f} {one.p95:7.3f} {one.p99:7.3f} {t.frames_per_second:8.0f} "
-            f"{t.ratio:6.2f}"
-        )
+        setting = [t.file, str(t.threads), taken]
+        latency = [f"{getattr(t.latency, name):.3f}" for name in milliseconds]
+        speed.append([*setting, *latency, f"{t.frames_per_second:.0f}", f"{t.ratio:.2f}"])
         memory = [getattr(t.memory, name, None) for name in ("peak", "malloc", "process")]
-        peak, malloc, process = ("-" if value is None else f"{value:.1f}" for value in memory)
         need.append(
-            f"{setting} {t.recipe:>8} {t.kilobytes:6.0f} {t.load:6.1f} {one.first:6.2f} "
-            f"{t.multiply_adds / 1e6:6.1f} {t.gmacs:6.1f} {100 * t.of_peak:3.0f} % "
-            f"{peak:>5} {malloc:>6} {process:>7}"
+            [
+                *setting,
+                t.recipe,
+                f"{t.kilobytes:.0f}",
+                f"{t.load:.1f}",
+                f"{t.latency.first:.2f}",
+                f"{t.multiply_adds / 1e6:.1f}",
+                f"{t.gmacs:.1f}",
+                f"{100 * t.of_peak:.0f} %",
+                *("-" if value is None else f"{value:.1f}" for value in memory),
+            ]
         )
     left = {t.file: " ".join(sorted(set(t.left))) for t in timings if t.left}
     left_out = [f"outside XNNPACK, {file}: {names}" for file, names in left.items()]
-    return "\n".join([*speed, SPEED, *left_out, *noisy(timings), "", *need, NEED])
+    return "\n".join([aligned(speed), SPEED, *left_out, *noisy(timings), "", aligned(need), NEED])
 
 
 def noisy(timings: Sequence[Timing]) -> list[str]:
@@ -223,11 +221,7 @@ def flat(timing: Timing) -> dict[str, Any]:
 def to_csv(timings: Sequence[Timing]) -> str:
     """The timings with a head line."""
     rows = [flat(timing) for timing in timings]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([rows[0], *(row.values() for row in rows)])
 
 
 def to_json(timings: Sequence[Timing]) -> dict[str, Any]:

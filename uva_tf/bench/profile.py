@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from uva_tf.bench.timing import time_in_turn
 from uva_tf.compression.operators import Operator, read_operators
 from uva_tf.core.errors import InputError
+from uva_tf.core.text_tables import aligned
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.predictor import open_interpreter
 
@@ -62,14 +63,19 @@ def profile(operators: Sequence[Operator], threads: int = 1) -> list[Share]:
 
 
 def profile_table(shares: Sequence[Share], top: int) -> str:
-    """The longest operators, then the time by kind, as an aligned text table."""
+    """The slowest operators in aligned columns, then the time by kind."""
     timed = [share for share in shares if share.microseconds]
-    lines = [f"{'operator':20} {'output':>16} {'MMAC':>7} {'us':>8} {'share':>7}"]
-    lines += [
-        f"{s.operator.name:20} {'x'.join(map(str, s.operator.shape[1:])):>16} "
-        f"{s.operator.multiply_adds / 1e6:7.2f} {s.microseconds:8.1f} {100 * s.share:5.1f} %"
+    cells = [
+        [
+            s.operator.name,
+            "x".join(map(str, s.operator.shape[1:])),
+            f"{s.operator.multiply_adds / 1e6:.2f}",
+            f"{s.microseconds:.1f}",
+            f"{100 * s.share:.1f} %",
+        ]
         for s in timed[:top]
     ]
+    lines = [aligned([["operator", "output", "MMAC", "us", "share"], *cells])]
     totals: Counter = Counter()
     for share in timed:
         totals[share.operator.name] += share.share

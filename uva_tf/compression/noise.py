@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -16,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from uva_tf.compression.calibration import Pair
 from uva_tf.compression.operators import Operator, read_operators
 from uva_tf.core.resize import shrink
+from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.runtime.predictor import open_interpreter
 
 # Operators that change how numbers are written, not what they are.
@@ -117,28 +116,32 @@ def layer_noise(
 
 def noise_table(layers: Sequence[LayerNoise], top: int) -> str:
     """The operators that add most noise, then the map, as an aligned text table."""
-    wide = max(len(layer.name) for layer in layers)
-    head = f"{'layer':{wide}} {'operator':18} {'output':>13}"
-    lines = [f"{head} {'own dB':>7} {'inputs':>7} {'snr':>7} {'span':>6} {'levels':>7}"]
     worst = sorted(layers, key=lambda layer: layer.own)[:top]
-    for layer in [*worst, *(layer for layer in layers if layer.name == "attention")]:
-        lines.append(
-            f"{layer.name:{wide}} {layer.operator:18} {_by(layer.shape[1:]):>13} "
-            f"{layer.own:7.1f} {layer.inputs:7.1f} {layer.snr:7.1f} "
-            f"{100 * layer.span:4.0f} % {layer.levels:7.1f}"
-        )
-    return "\n".join(lines)
+    cells = [
+        [
+            layer.name,
+            layer.operator,
+            _by(layer.shape[1:]),
+            *(f"{value:.1f}" for value in (layer.own, layer.inputs, layer.snr)),
+            f"{100 * layer.span:.0f} %",
+            f"{layer.levels:.1f}",
+        ]
+        for layer in [*worst, *(layer for layer in layers if layer.name == "attention")]
+    ]
+    head = ["layer", "operator", "output", "own dB", "inputs", "snr", "span", "levels"]
+    return aligned([head, *cells], left=2)
 
 
 def noise_csv(layers: Sequence[LayerNoise]) -> str:
     """All operators as they run, below a line of column names."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(field.name for field in fields(LayerNoise))
-    for layer in layers:
-        cells = (f"{cell:.6g}" if isinstance(cell, float) else cell for cell in astuple(layer))
-        writer.writerow(_by(cell) if isinstance(cell, tuple) else cell for cell in cells)
-    return file.getvalue()
+
+    def text(cell: Any) -> str:
+        if isinstance(cell, tuple):
+            return _by(cell)
+        return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
+
+    head = [field.name for field in fields(LayerNoise)]
+    return csv_text([head, *(map(text, astuple(layer)) for layer in layers)])
 
 
 class _Graph:

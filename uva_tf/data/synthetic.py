@@ -8,7 +8,6 @@ fixate one disc after another by those weights and now and then the centre.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from uva_tf.core.outputs import new_folder
+from uva_tf.core.text_tables import write_csv
 from uva_tf.core.video import VideoWriter
 from uva_tf.data.gaze import density_map
 
@@ -143,8 +143,7 @@ def write_dataset(
             table += [(name, *row) for row in fixations(clip)]
         split = [("name", "split"), *names.items()]
         for file, rows in (("fixations.csv", table), ("split.csv", split)):
-            with (folder / file).open("w", newline="") as stream:
-                csv.writer(stream, lineterminator="\n").writerows(rows)
+            write_csv(folder / file, rows)
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 import sys
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.text_tables import csv_text
 from uva_tf.core.video import Frame
 from uva_tf.runtime.overlay import Style, enlarge
 from uva_tf.runtime.places import centroid, peak
@@ -95,9 +94,7 @@ def show(title: str, style: Style) -> Sink:
 
 def _write_row(stream: BinaryIO, values: Iterable[object]) -> None:
     """Write a row, or if that fails nothing of it."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    row, before = text.getvalue().encode(), stream.tell()
+    row, before = csv_text([values]).encode(), stream.tell()
     try:
         written = 0
         while written < len(row):
