@@ -214,7 +214,11 @@ BAD = {
         "map empty": (f"{MAPS}/000003.png", put(0 * RAMP), f"{MAPS}/000003.png: an empty map"),
     },
     "images": {
-        "cut": ("images/b.png", cut, "images/b.png: the file ends before its picture does"),
+        "cut": (
+            "images/b.png",
+            cut,
+            "images/b.png: the file was cut short: it ends within the picture",
+        ),
         "huge": (
             "images/b.png",
             huge_png,
@@ -256,7 +260,7 @@ BAD = {
             put(MARKED),
             "Run-Side_003_002.png: expected a name such as Run_Side_002_00001.png",
         ),
-        "text for a frame": (FRAME, text, f"{FRAME}: not a picture that OpenCV can read"),
+        "text for a frame": (FRAME, text, f"{FRAME}: OpenCV can't read it as a picture"),
         "junk": (CLIP_MAP, junk_mat, "002_002.mat: not a MATLAB file that SciPy can read"),
         "no I": (CLIP_MAP, put_mat(J=MARKED), "002_002.mat: no variable I, it has J"),
         "nan": (CLIP_MAP, put_mat(I=MARKED * np.nan), "002_002.mat: the map holds NaN"),

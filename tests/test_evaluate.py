@@ -185,7 +185,7 @@ class TestMaps:
             (lambda p: p.rename(p.with_name("2.png")), "000002.png: no such map"),
             (lambda p: cv2.imwrite(str(p), np.ones((9, 9), np.uint8)), "9x9 pixels, the clip"),
             (lambda p: cv2.imwrite(str(p), np.ones((64, 64), np.uint16)), "a map of 16 bits"),
-            (lambda p: p.write_text("no picture"), "not a picture"),
+            (lambda p: p.write_text("no picture"), "as a picture"),
         ],
     )
     def test_that_are_bad_are_refused_by_name_or_left_out(self, folder, shards, spoil, words):
