@@ -69,14 +69,14 @@ BAD_RECORDINGS = {
     "root not there": (shutil.rmtree, "fixations.csv: no such file"),
     "no table": (lambda r: (r / "fixations.csv").unlink(), "fixations.csv: no such file"),
     "empty table": (lambda r: (r / "fixations.csv").write_text(""), "no column 'video'"),
-    "table without rows": (lambda r: table(r, ""), "no fixation in it"),
+    "table without rows": (lambda r: table(r, ""), "no fixations in it"),
     "table that is no text": (flat_file, "fixations.csv"),
     "a very long field": (lambda r: table(r, f"one,1,0,9,{'1' * 140_000},5\n"), "fixations.csv"),
     "no column x": (lambda r: change(r, ",x,y", ",ecks,y"), "no column 'x', expected video"),
-    "short row": (lambda r: table(r, "one,1,0,200,5\n"), "line 2: fewer fields"),
+    "short row": (lambda r: table(r, "one,1,0,200,5\n"), "line 2: fewer cells"),
     "letters": (lambda r: table(r, "one,1,0,200,ten,5\n"), "line 2: x is 'ten', expected a number"),
-    "empty": (lambda r: table(r, "one,1,,200,10,5\n"), "no row of 'one' holds gaze (1 rows"),
-    "nan": (lambda r: table(r, "one,1,0,200,10,nan\n"), "no row of 'one' holds gaze (1 rows"),
+    "empty": (lambda r: table(r, "one,1,,200,10,5\n"), "no row of 'one' has gaze (1 rows"),
+    "nan": (lambda r: table(r, "one,1,0,200,10,nan\n"), "no row of 'one' has gaze (1 rows"),
     "infinity": (lambda r: table(r, "one,1,0,inf,10,5\n"), "line 2: duration_ms is 'inf'"),
     "points outside": (
         lambda r: change(r, ",10,10", ",1000,1000"),
@@ -84,11 +84,11 @@ BAD_RECORDINGS = {
     ),
     "row for no video": (
         lambda r: change(r, "one,", "three,"),
-        "one.mp4: without a row in fixations.csv; bad too: three",
+        "one.mp4: no rows in fixations.csv; also bad: three",
     ),
     "video for no row": (
         lambda r: table(r, "one,1,0,200,10,10\n"),
-        "two.mp4: without a row in fixations.csv",
+        "two.mp4: no rows in fixations.csv",
     ),
     "no videos": (lambda r: shutil.rmtree(r / "videos"), "videos: no such folder"),
     "text called mp4": (text_for_a_clip, "one.mp4: no frame can be read"),
@@ -97,10 +97,10 @@ BAD_RECORDINGS = {
         "one.mp4: no frame can be read",
     ),
     "unknown split": (lambda r: split(r, "one,train\ntwo,practice\n"), "line 3: split 'practice'"),
-    "name not in the split": (lambda r: split(r, "one,train\n"), "two of the dataset not listed"),
+    "name not in the split": (lambda r: split(r, "one,train\n"), "no row for two of the dataset"),
     "name only in the split": (
         lambda r: split(r, "one,train\ntwo,val\nten,val\n"),
-        "ten listed but not in the dataset",
+        "ten not in the dataset",
     ),
 }
 

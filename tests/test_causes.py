@@ -145,7 +145,7 @@ def test_a_picture_under_another_name_is_read(tmp_path):
     ("content", "words"),
     [
         (b"", "x.mat: the file is empty, expected a MATLAB file"),
-        (b"to do\n" * 50, "x.mat: not a MATLAB file that SciPy can read (it is text)"),
+        (b"to do\n" * 50, "x.mat: SciPy can't read it as a MATLAB file (it is text)"),
         (b"\x89PNG\r\n\x1a\n" + bytes(500), "(it is a PNG picture)"),
         (b"\x89HDF\r\n\x1a\n" + bytes(500), "(it is an HDF5 file)"),
     ],

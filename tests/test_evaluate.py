@@ -16,7 +16,7 @@ from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.resize import resize
 from uva_tf.data import synthetic
-from uva_tf.data.gaze import density_map
+from uva_tf.data.fixations import density_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
@@ -268,7 +268,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
     monkeypatch.setattr("uva_tf.evaluation.evaluate.AT_A_TIME", 6)
     peaks = []
     for length in (12, 36):
-        synthetic.write_dataset(tmp_path / f"{length}", train=0, val=1, length=length)
+        synthetic.write_recordings(tmp_path / f"{length}", train=0, val=1, length=length)
         dataset = prepare("gaze", tmp_path / f"{length}", tmp_path / f"{length}s", DataConfig(64))
         tracemalloc.start()
         evaluate({}, dataset, "val", baselines=False)

@@ -183,7 +183,7 @@ def test_a_signal_leaves_whole_files_of_finished_frames(film, tmp_path, kind):
 def root(tmp_path_factory):
     """Synthetic recordings of some short clips."""
     folder = tmp_path_factory.mktemp("interrupted") / "root"
-    synthetic.write_dataset(folder, train=22, val=2, length=24)
+    synthetic.write_recordings(folder, train=22, val=2, length=24)
     return folder
 
 
