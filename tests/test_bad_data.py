@@ -222,7 +222,7 @@ BAD = {
         "huge": (
             "images/b.png",
             huge_png,
-            "images/b.png: it announces 3600000000 pixels, too many",
+            "images/b.png: 3600000000 pixels, expected at most",
         ),
         "map surplus": (f"{MAPS}/000002.png", put(RAMP), "000002.png: b has no such frame"),
     },

@@ -142,7 +142,7 @@ def test_a_recording_of_such_a_name_is_told_and_can_be_skipped(tmp_path):
     before = contents(root)
     with pytest.raises(InputError, match=r"latin1_.*: the name of this recording") as error:
         prepare("images", root, tmp_path / "out")
-    assert "--skip-bad leaves it out" in str(error.value)
+    assert "--skip-bad leaves them out" in str(error.value)
     assert contents(root) == before
     assert not (tmp_path / "out").exists()
     dataset = prepare("images", root, tmp_path / "out", skip_bad=True)

@@ -206,12 +206,12 @@ class TestInvariants:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"aspect": 0.04}, "height 0.04 times the width, expected sides of 20 to 1"),
+            ({"aspect": 0.04}, "height 0.04 times the width, expected sides of at most 20 to 1"),
             ({"aspect": float("nan")}, "height nan times"),
             ({"points": [[0.5, 1.5]]}, "a fixation at 0.5, 1.5 of the frame, expected 0 to 1"),
             ({"points": [[-0.1, 0.5]]}, "a fixation at -0.1, 0.5"),
             ({"points": [[0.1, np.nan]]}, "a fixation at 0.1, nan"),
-            ({"observers": [1, 2]}, r"2 observers of \(1, 2\) fixations"),
+            ({"observers": [1, 2]}, r"2 observers for \(1, 2\) fixations"),
             ({"density": np.zeros((4, 4), np.uint8)}, "an empty density map"),
         ],
     )
