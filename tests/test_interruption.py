@@ -216,7 +216,7 @@ def test_prepare_at_twenty_moments(root, tmp_path):
         code, _, err = interrupted(command("out"), seconds, which, after=after)
         line = check_line(code, err)
         kept = len(list(partial.glob("*.tfrecord"))) if partial.exists() else 0
-        told = f"{kept} of 24 shards are kept: the same command goes on from them"
+        told = f"{kept} of 24 shards are kept: the same command continues from them"
         assert code == 0 or (told in line if kept else line == "interrupted\n")
         outcomes["all shards" if code == 0 else "some shards" if kept else "no shard yet"] += 1
         if code:
