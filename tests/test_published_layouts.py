@@ -379,5 +379,5 @@ def test_numbers_missing_between_frames_are_noted_and_not_paired_across(root, ou
     dataset = prepared("ucf-sports", root, out)
     check(dataset, frames)
     assert [number_in(example["other"]) for example in ordered(dataset)] == [1, 1, 3, 3]
-    note = "note: the numbers of its frames have gaps (Diving-Side-001)"
+    note = "note: frame numbers have gaps (Diving-Side-001)"
     assert note in summary(dataset)

@@ -292,7 +292,9 @@ def test_a_bad_recording_costs_no_finished_shard(
     error = capfd.readouterr().err
     assert error.count("\n") == 1
     assert f"clip{CLIPS}.mp4: " in error
-    assert f"; {CLIPS - 1} of {CLIPS} shards are kept: the same command continues from them" in error
+    assert (
+        f"; {CLIPS - 1} of {CLIPS} shards are kept: the same command continues from them" in error
+    )
     kept = inodes(partial)
     assert len(kept) == CLIPS - 1
     if mended:

@@ -78,7 +78,7 @@ def test_a_table_is_read_and_what_was_guessed_is_said(read, case):
     notes = "; ".join(table.notes)
     assert said in notes
     assert bool(said) == bool(notes)
-    assert ("commas within its numbers are decimal" in notes) == (case == "decimal commas")
+    assert ("commas in the table's numbers are decimal" in notes) == (case == "decimal commas")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Stop:
         elif self._holds:
             self._first, self._unanswered = now, True
         elif _is_importing(frame):
-            # A half-imported module would fail in ways of its own.
+            # A half-imported module would fail later, in other ways.
             later = threading.Timer(POLL, _raise_in, [threading.get_ident(), number])
             later.daemon = True
             later.start()

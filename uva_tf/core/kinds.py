@@ -36,7 +36,7 @@ MAGIC = (
     (0, b"\x89HDF", "an HDF5 file"),
     (0, b"MATLAB 5.0", "a MATLAB file"),
     (4, b"TFL3", "a TFLite model"),
-    (0, b"version https://git-lfs", "a pointer of Git LFS in place of the file (git lfs pull)"),
+    (0, b"version https://git-lfs", "a Git LFS pointer instead of the file (git lfs pull)"),
     (0, b"<!DOCTYPE html", "a web page"),
     (0, b"<html", "a web page"),
 )

@@ -226,7 +226,7 @@ def _other_format(folder: Path, name: str, suffixes: tuple[str, ...]) -> str:
 def _swapped(pairs: list[tuple[Path, Path]]) -> bool:
     """Whether the pairs of folders are swapped: maps in grey come first, frames in colour second.
 
-    The first pair of which exactly one folder is in colour decides.
+    The first pair with exactly one folder in colour decides.
     """
     for frames, ground in pairs:
         one, other = readers.coloured(frames), readers.coloured(ground)

@@ -12,8 +12,8 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.data.recordings import MOST_OUTSIDE
 
-# If more than this fraction of the rows is before the clip's begin or after its end, the times
-# are of another clock.
+# If more than this fraction of the rows is outside the time of the clip, the times are of another
+# clock.
 MOST_OUTSIDE_CLIP = 0.5
 # Rows that it takes to judge an order of magnitude.
 ENOUGH = 10
@@ -27,8 +27,8 @@ SAMPLE, ALIKE = 2.0, 1.5
 LEAST_COVERED = 0.15
 
 SAMPLES = (
-    f"its rows are shorter than {SHORTEST:.0f} ms, so they are samples of a tracker rather than "
-    "fixations: each counts as a fixation"
+    f"rows are shorter than {SHORTEST:.0f} ms, like samples of a tracker rather than fixations: "
+    "each counts as a fixation"
 )
 
 

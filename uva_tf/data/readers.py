@@ -227,7 +227,7 @@ def _check_aspect(frame: np.ndarray, shape: tuple[int, ...], path: Path) -> None
 def _gaps(frames: dict[int, Path]) -> list[str]:
     """A note if the numbers of a clip's frames are not consecutive, else none."""
     consecutive = len(frames) == max(frames) - min(frames) + 1
-    return [] if consecutive else ["the numbers of its frames have gaps"]
+    return [] if consecutive else ["frame numbers have gaps"]
 
 
 def _fixation_folder(folder: Path) -> Path:

@@ -36,7 +36,7 @@ LEAST_LOST = 2
 # A comma in a number that can't separate thousands: it has not exactly three digits behind it,
 # or more than three before it.
 DECIMAL_COMMA = re.compile(r"(?<!\d)\d+,(?:\d{1,2}|\d{4,})(?!\d)|\d{4},\d")
-DECIMAL_COMMAS = "commas within its numbers are decimal"
+DECIMAL_COMMAS = "commas in the table's numbers are decimal"
 
 
 @dataclass(frozen=True)
