@@ -16,7 +16,7 @@ from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.resize import resize
 from uva_tf.data import synthetic
-from uva_tf.data.gaze import density_map
+from uva_tf.data.fixations import density_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
@@ -185,7 +185,7 @@ class TestMaps:
             (lambda p: p.rename(p.with_name("2.png")), "000002.png: no such map"),
             (lambda p: cv2.imwrite(str(p), np.ones((9, 9), np.uint8)), "9x9 pixels, the clip"),
             (lambda p: cv2.imwrite(str(p), np.ones((64, 64), np.uint16)), "a map of 16 bits"),
-            (lambda p: p.write_text("no picture"), "not a picture"),
+            (lambda p: p.write_text("no picture"), "as a picture"),
         ],
     )
     def test_that_are_bad_are_refused_by_name_or_left_out(self, folder, shards, spoil, words):
@@ -268,7 +268,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
     monkeypatch.setattr("uva_tf.evaluation.evaluate.AT_A_TIME", 6)
     peaks = []
     for length in (12, 36):
-        synthetic.write_dataset(tmp_path / f"{length}", train=0, val=1, length=length)
+        synthetic.write_recordings(tmp_path / f"{length}", train=0, val=1, length=length)
         dataset = prepare("gaze", tmp_path / f"{length}", tmp_path / f"{length}s", DataConfig(64))
         tracemalloc.start()
         evaluate({}, dataset, "val", baselines=False)

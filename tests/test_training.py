@@ -335,7 +335,7 @@ class TestOneProcessAtATime:
         with run.locked():
             pass
         (line,) = caplog.messages
-        assert line == f"{run.folder} can't be locked: see that no other process starts on it"
+        assert line == f"{run.folder} can't be locked: make sure that no other process uses it"
 
 
 class TestDataThatMoved:

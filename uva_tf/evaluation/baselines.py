@@ -9,7 +9,7 @@ import numpy as np
 
 from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset
-from uva_tf.data.gaze import density_map
+from uva_tf.data.fixations import density_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import Record
 from uva_tf.evaluation.map_sources import MapSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uva_tf.core.resize import resize
-from uva_tf.data.gaze import density_map, fixation_map
+from uva_tf.data.fixations import density_map, fixation_map
 from uva_tf.data.records import Record
 from uva_tf.evaluation import metrics
 
