@@ -50,8 +50,8 @@ def test_presets_come_back_from_json(preset):
         ("soft_targets.temperature=NaN", "soft_targets.temperature nan: expected a finite number"),
         ("compression.qat.steps=0", "compression.qat.steps 0: expected 1 or more"),
         ("compression.sparsity=NaN", "compression.sparsity nan"),
-        ("data=here", "data comes by --data and --weight"),
-        ("data_weights=1,2", "data comes by --data and --weight"),
+        ("data=here", "set the data with --data and --weight"),
+        ("data_weights=1,2", "set the data with --data and --weight"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(change, words):
