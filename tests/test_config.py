@@ -127,11 +127,11 @@ NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (("joint.steps=0",), "joint.steps 0: expected 1 or more, for stage joint makes"),
+        (("joint.steps=0",), "joint.steps 0: expected 1 or more, as the stage joint"),
         (("teach.steps=0",), "teach.steps 0: expected 1 or more, or soft_targets.spatial=none"),
         (
             ("soft_targets.temporal=external",),
-            "no --data holds such maps, prepare it with --temporal",
+            "no --data holds such maps: prepare it with uva-tf prepare --temporal",
         ),
         (("teacher.widths=8,8,8,8,8,8,8",), "frames of 64 px for a plain teacher: .* of 128"),
         (
