@@ -205,8 +205,8 @@ SPEED = (
     "ratio: to the first file in the same setting, median over the turns"
 )
 NEED = (
-    "load, first: ms; peak: percentage of the multiply-adds per second of a float32 matrix product "
-    "on one core;\nMB: growth of the largest resident set, malloc: of allocated memory, process: of "
+    "load, first: ms; peak: percentage of a float32 matrix product's multiply-adds per second on "
+    "one core;\nMB: growth of the largest resident set, malloc: of allocated memory, process: of "
     "the set over an empty Python's"
 )
 

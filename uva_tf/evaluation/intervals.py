@@ -1,7 +1,8 @@
-"""Means over clips and their intervals, as every table says them.
+"""Means over clips, ratios, shares and their intervals, for every table.
 
-A clip without a score (nobody looked at it, one observer has no ceiling, published maps have no
-fixations) is left out, of both sides of a ratio, and the number of such clips is said.
+A clip without a score is left out, and from both sides of a ratio; `left_out` counts such clips.
+A clip has none if nobody looked at it, has no human ceiling if it has one observer, and has no
+NSS, IG or AUC if its dataset publishes density maps but no fixations.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ NONE = float("nan"), float("nan")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over clips, or a ratio of two.
+    """A mean over clips, or a ratio of two means, with its interval.
 
     Attributes:
-        value: NaN where no clip has a score.
-        interval: its 95 % bootstrap interval over clips and seeds: percentiles of resamples.
+        value: NaN if no clip has a score.
+        interval: 95 % bootstrap interval over clips and seeds: percentiles of resamples.
     """
 
     value: float
@@ -29,29 +30,33 @@ class Estimate:
 
 
 def scored(*values: np.ndarray) -> np.ndarray:
-    """Which clips have a score in every seed of all some `[seeds, clips]`, `[clips]` bool."""
+    """Which clips have a score in every seed of every array: `[seeds, clips]` to `[clips]` bool."""
     return ~np.any([np.isnan(part).any(axis=0) for part in values], axis=0)
 
 
 def mean(values: np.ndarray) -> float:
-    """Mean of `[seeds, clips]` over the clips that have a score; NaN without any."""
+    """Mean of `[seeds, clips]` over the clips with a score; NaN if there are none."""
     kept = scored(values)
     return float(values[:, kept].mean(dtype=np.float64)) if kept.any() else float("nan")
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> float:
-    """The one's mean divided by the other's, `[seeds, clips]`, over the clips that both have."""
+    """The mean of `values` divided by that of `baseline`, over the clips that both have.
+
+    Args:
+        values, baseline: `[seeds, clips]`.
+    """
     kept = scored(values, baseline)
     return mean(values[:, kept]) / mean(baseline[:, kept]) if kept.any() else float("nan")
 
 
 def share(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
-    """How much of the way from `low` to `high` goes `values`; 1 is all of it.
+    """How far the mean of `values` is on the way from that of `low` (0) to that of `high` (1).
 
-    NaN where `high` is not above `low`: there is no way to go.
+    NaN if `high` is not above `low`.
 
     Args:
-        values, low, high: `[seeds, clips]`; the clips count that all three have.
+        values, low, high: `[seeds, clips]`; only clips that all three have count.
     """
     kept = scored(values, low, high)
     here, start, end = (mean(part[:, kept]) for part in (values, low, high))
@@ -59,9 +64,9 @@ def share(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
 
 
 def estimate(values: np.ndarray, baseline: np.ndarray | None = None) -> Estimate:
-    """The mean of `[seeds, clips]` with its interval, or with a baseline the ratio to its mean.
+    """The mean of `[seeds, clips]`, or its ratio to a baseline's mean, with its interval.
 
-    For a ratio the same clips and, where there are as many, the same seeds are drawn for both.
+    For a ratio the same clips are drawn for both, and the same seeds if both have the same number.
     """
     if baseline is None:
         values = values[:, scored(values)]
@@ -73,12 +78,12 @@ def estimate(values: np.ndarray, baseline: np.ndarray | None = None) -> Estimate
 
 
 def resampled_means(values: np.ndarray) -> np.ndarray:
-    """Means of seeded bootstrap resamples of both seeds and clips, `[RESAMPLES]`.
+    """Means of seeded bootstrap resamples over both seeds and clips, `[RESAMPLES]`.
 
-    Two rows with as many seeds and clips are resampled alike.
+    Two rows with the same numbers of seeds and clips get the same draws.
 
     Args:
-        values: `[seeds, clips]` without NaN; no clips give no means, `[0]`.
+        values: `[seeds, clips]` without NaN; without clips the result is empty, `[0]`.
     """
     seeds, clips = values.shape
     if not clips:
@@ -90,10 +95,12 @@ def resampled_means(values: np.ndarray) -> np.ndarray:
 
 
 def left_out(rows: Mapping[str, np.ndarray], metrics: Sequence[str]) -> list[str]:
-    """A line for every set of metrics that some clips, but not all, have no score of.
+    """Lines that say how many clips, of each row, were left out of which metrics.
+
+    A row without a score in any clip is not mentioned: its table cells show it.
 
     Args:
-        rows: by name `[seeds, clips, metrics]`.
+        rows: by name, `[seeds, clips, metrics]`.
     """
     found: dict[tuple[int, ...], list[str]] = {}
     clips = next(iter(rows.values())).shape[1]
@@ -102,13 +109,12 @@ def left_out(rows: Mapping[str, np.ndarray], metrics: Sequence[str]) -> list[str
         found.setdefault(counts, []).append(metric)
     lines = []
     for counts, names in found.items():
-        # A row without any score says so itself.
         partly = {row: n for row, n in zip(rows, counts, strict=True) if 0 < n < clips}
         if partly:
             of_most = min(counts)
-            told = [f"{of_most} of {clips}"] if of_most else []
-            told += [f"of {row} {n}" for row, n in partly.items() if n != of_most]
-            lines.append(f"clips without {', '.join(names)}, left out: {'; '.join(told)}")
+            parts = [f"{of_most} of {clips}"] if of_most else []
+            parts += [f"of {row} {n}" for row, n in partly.items() if n != of_most]
+            lines.append(f"clips without {', '.join(names)}, left out: {'; '.join(parts)}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Scores of frames, and what is said of them: means over clips, intervals, shares."""
+"""The outcome of an evaluation: scores of frames, means over clips, intervals and shares."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Clip:
     """The scores of one clip's frames.
 
     Attributes:
-        indices: `[n]` numbers of the frames.
-        scores: `[n, rows, metrics]` float32; NaN where there is none.
+        indices: numbers of the frames, `[n]`.
+        scores: `[n, rows, metrics]` float32; NaN for a missing score.
     """
 
     indices: np.ndarray
@@ -32,7 +32,7 @@ class Clip:
 
     @property
     def means(self) -> np.ndarray:
-        """Means over the frames that have a score, `[rows, metrics]`."""
+        """Means over the frames with a score, `[rows, metrics]`."""
         return nanmean(self.scores)
 
 
@@ -42,11 +42,11 @@ class Evaluation:
 
     Attributes:
         prior: what the centre prior was made from.
-        settings: how maps were brought to the fixations' grid, and the seed.
-        rows: names of what was scored; the centre prior and the human ceiling among them.
+        settings: how maps were scored: the grid, the smoothing, the seed and so on.
+        rows: names of what was scored, with the centre prior and the human ceiling.
         clips: by name.
-        left_out: why and how many frames were not scored.
-        notes: what else to know, such as how many maps say nothing.
+        left_out: number of frames that were not scored, by reason.
+        notes: other remarks, such as how many maps were constant.
     """
 
     dataset: str
@@ -65,7 +65,7 @@ class Evaluation:
 
     @functools.cached_property
     def _values(self) -> dict[str, np.ndarray]:
-        """By row its mean in every clip, `[1, clips, metrics]` as of one seed; NaN for none."""
+        """Each row's mean in every clip, `[1, clips, metrics]` (of one seed); NaN for none."""
         means = np.array([clip.means for clip in self.clips.values()])  # (clips, rows, metrics)
         return {row: means[None, :, number] for number, row in enumerate(self.rows)}
 
@@ -73,29 +73,29 @@ class Evaluation:
         return self._values[row][..., METRICS.index(metric)]  # (1, clips)
 
     def clip_means(self, row: str, metric: str) -> np.ndarray:
-        """A row's mean in every clip; NaN where it has none."""
+        """A row's mean in every clip, `[clips]`; NaN for a clip without a score."""
         return self._scores(row, metric)[0]
 
     def mean(self, row: str, metric: str) -> float:
-        """A row's mean over the clips that have a score; NaN without any."""
+        """A row's mean over the clips with a score; NaN if there are none."""
         return intervals.mean(self._scores(row, metric))
 
     def interval(self, row: str, metric: str) -> tuple[float, float]:
-        """95 % bootstrap interval of the mean over the clips that have a score."""
+        """95 % bootstrap interval of the mean over the clips with a score."""
         return intervals.estimate(self._scores(row, metric)).interval
 
     def share(self, row: str, metric: str) -> float:
-        """How much of the way from centre prior to human ceiling a row goes; 1 is all of it.
+        """How far a row is on the way from the centre prior (0) to the human ceiling (1).
 
-        Only clips count that all three have a score of.
+        Only clips in which all three have a score count.
         """
-        better = -1 if metric == "KL" else 1  # of which less is better
+        better = -1 if metric == "KL" else 1  # less KL is better
         scores = [better * self._scores(name, metric) for name in (row, CENTRE, CEILING)]
         return intervals.share(*scores)
 
     @property
     def remarks(self) -> list[str]:
-        """The notes, and how many clips were left out of what."""
+        """The notes, the numbers of clips left out, and why there is no share if there is none."""
         notes = [*self.notes, *intervals.left_out(self._values, METRICS)]
         low, high = self.mean(CENTRE, "NSS"), self.mean(CEILING, "NSS")
         if high <= low:
@@ -106,7 +106,7 @@ class Evaluation:
         return notes
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but single frames as plain values; None stands for what can't be computed."""
+        """Everything but single frames as plain values; None for what can't be computed."""
 
         def per_row(value) -> dict[str, dict[str, Any]]:
             return {row: {metric: value(row, metric) for metric in METRICS} for row in self.rows}
@@ -134,7 +134,7 @@ class Evaluation:
         return _without_nan(values)
 
     def write_frames(self, path: Path) -> None:
-        """Write the scores of every frame as comma-separated values, empty where there is none."""
+        """Write the scores of every frame as CSV, with empty cells for missing scores."""
         with path.open("w", newline="", **UTF8) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["video", "index", "row", *METRICS])
@@ -167,12 +167,12 @@ def table(evaluation: Evaluation) -> str:
 
 
 def percent(share: float, width: int = 0) -> str:
-    """A share for a table, `-` where there is none."""
+    """A share as a table's cell, `-` for NaN."""
     return f"{'-' if np.isnan(share) else f'{100 * share:.1f}%':>{width}}"
 
 
 def nanmean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is no NaN; NaN where all is."""
+    """Mean over the first axis without NaN values; NaN if there are no others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanmean(values, axis=0)
