@@ -95,7 +95,7 @@ def resampled_means(values: np.ndarray) -> np.ndarray:
 
 
 def left_out(rows: Mapping[str, np.ndarray], metrics: Sequence[str]) -> list[str]:
-    """Lines that say how many clips, of each row, were left out of which metrics.
+    """Lines that say how many clips of each row were left out, for which metrics.
 
     A row without a score in any clip is not mentioned: its table cells show it.
 

@@ -34,11 +34,11 @@ def note_resumed(run: Run) -> None:
     with run.locked():
         if run.student.is_file() or not run.provenance.is_file():
             return
-        told = json.loads(run.provenance.read_text())
-        last = told.get("resumed", [told])[-1]
+        found = json.loads(run.provenance.read_text())
+        last = found.get("resumed", [found])[-1]
         if any(last.get(key) != now[key] for key in ("commit", "versions")):
-            told["resumed"] = [*told.get("resumed", ()), now]
-            replace_file(run.provenance, json.dumps(told, indent=1) + "\n")
+            found["resumed"] = [*found.get("resumed", ()), now]
+            replace_file(run.provenance, json.dumps(found, indent=1) + "\n")
 
 
 def _here_and_now() -> dict[str, Any]:
