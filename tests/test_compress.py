@@ -45,13 +45,13 @@ def test_what_a_run_was_fine_tuned_to_is_converted(run, files, script, tmp_path,
     own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")), run.config)
     command = ["--run", str(own.folder), "--recipe", "int8-qat"]
     assert script("tflite/convert.py").main([*command, "--out", f"{tmp_path}/x.tflite"]) == 2
-    assert "is not fine-tuned for int8-qat: run pipelines/qat.py" in capsys.readouterr().err
+    assert "is not fine-tuned for int8-qat: run uva-tf qat" in capsys.readouterr().err
 
     made = own.fine_tuned("int8-qat")
     made.parent.mkdir(parents=True)
     made.write_bytes(files["int8", "step"])  # of the same student
     assert script("pipelines/qat.py").main(command) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert made.read_bytes() == files["int8", "step"]
     assert_converts(own, script, tmp_path)
 

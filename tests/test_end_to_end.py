@@ -146,7 +146,7 @@ def test_several_models_on_several_datasets_have_a_row_and_a_table_each(
         ("--maps {here} --every 0", "'0': expected 1 to"),
         ("--maps {here} --every=-2", "'-2': expected 1 to"),
         ("--maps {here} --report {here}", "exists already"),
-        ("--maps {here}", "000001.png: no such map, expected one for every frame"),
+        ("--maps {here}", "000001.png: no such map, expected one for each frame"),
         ("--maps {here} --skip-bad", "no frame to score"),
     ],
 )

@@ -181,7 +181,7 @@ class TestMaps:
     @pytest.mark.parametrize(
         ("spoil", "words"),
         [
-            (Path.unlink, "000002.png: no such map, expected one for every frame"),
+            (Path.unlink, "000002.png: no such map, expected one for each frame"),
             (lambda p: p.rename(p.with_name("2.png")), "000002.png: no such map"),
             (lambda p: cv2.imwrite(str(p), np.ones((9, 9), np.uint8)), "9x9 pixels, the clip"),
             (lambda p: cv2.imwrite(str(p), np.ones((64, 64), np.uint16)), "a map of 16 bits"),
@@ -202,7 +202,7 @@ class TestMaps:
     def test_that_say_nothing_score_as_chance_and_are_counted(self, folder, shards):
         cv2.imwrite(str(folder / "clip03" / "000002.png"), np.full((64, 64), 7, np.uint8))
         found = evaluate({"maps": maps_source(folder)}, shards, "val", baselines=False)
-        assert found.notes == ("maps: 1 maps say nothing (constant), scored as chance",)
+        assert found.notes == ("maps: 1 maps are constant, scored as chance",)
         clip = found.clips["clip03"]
         scores = clip.scores[list(clip.indices).index(2), found.rows.index("maps")]
         assert scores[METRICS.index("NSS")] == 0
@@ -225,7 +225,7 @@ class TestSources:
         with pytest.raises(InputError) as error:
             evaluate(sources, shards, "val", baselines=False)
         assert str(error.value) == (
-            f"short: {count} maps of clip03, which has 8 frames: expected one of every frame"
+            f"short: {count} maps of clip03, which has 8 frames: expected one map for each frame"
         )
 
     def test_that_end_early_leave_frames_out_if_told_so(self, shards, evaluation):

@@ -86,8 +86,8 @@ class Clip:
     """The scores of one clip's frames.
 
     Attributes:
-        indices: `[n]` numbers of the frames.
-        scores: `[n, rows, metrics]` float32; NaN where there is none.
+        indices: numbers of the frames, `[n]`.
+        scores: `[n, rows, metrics]` float32; NaN for a missing score.
     """
 
     indices: np.ndarray
@@ -95,7 +95,7 @@ class Clip:
 
     @property
     def means(self) -> np.ndarray:
-        """Means over the frames that have a score, `[rows, metrics]`."""
+        """Means over the frames with a score, `[rows, metrics]`."""
         return nanmean(self.scores)
 
 
@@ -105,11 +105,11 @@ class Evaluation:
 
     Attributes:
         prior: what the centre prior was made from.
-        settings: how maps were brought to the fixations' grid, and the seed.
-        rows: names of what was scored; the centre prior and the human ceiling among them.
+        settings: how maps were scored: the grid, the smoothing, the seed and so on.
+        rows: names of what was scored, with the centre prior and the human ceiling.
         clips: by name.
-        left_out: why and how many frames were not scored.
-        notes: what else to know, such as how many maps say nothing.
+        left_out: number of frames that were not scored, by reason.
+        notes: other remarks, such as how many maps were constant.
     """
 
     dataset: str
@@ -161,7 +161,7 @@ class Evaluation:
         return notes
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but single frames as plain values; None stands for what can't be computed."""
+        """Everything but single frames as plain values; None for what can't be computed."""
 
         def per_row(value) -> dict[str, dict[str, Any]]:
             return {row: {metric: value(row, metric) for metric in METRICS} for row in self.rows}
@@ -235,7 +235,7 @@ def digits(scores: Iterable[float]) -> list[str]:
 
 
 def nanmean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is no NaN; NaN where all is."""
+    """Mean over the first axis without NaN values; NaN if there are no others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanmean(values, axis=0)

@@ -1,4 +1,4 @@
-"""The run folder: what a training leaves behind, and where."""
+"""The run folder: what a training writes, and where."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ MOST_BYTES = 2**24  # of a config
 
 @dataclass(frozen=True)
 class Run:
-    """A folder of `config.json`, `metrics.jsonl`, `checkpoints/`, `teachers/`, `student.keras`."""
+    """The folder of one training.
+
+    It holds `config.json`, `metrics.jsonl`, `checkpoints/`, `teachers/` and `student.keras`.
+    """
 
     folder: Path
     config: Config
@@ -32,7 +35,7 @@ class Run:
         """Start a run; raises InputError if the folder exists.
 
         Args:
-            provenance: the command that begins it, see `training.provenance`.
+            provenance: the command that starts it, see `training.provenance`.
         """
         _refuse_patterns(folder)
         if (folder / "config.json").is_file():
@@ -47,27 +50,27 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Open an existing run; raises InputError if the folder is none."""
+        """Open an existing run; raises InputError if the folder is not a run."""
         _refuse_patterns(folder)
         path = folder / "config.json"
         check_folder(folder)
         if not path.exists():
-            raise InputError(f"{folder}: no config.json, expected a run folder made by train.py")
+            raise InputError(f"{folder}: no config.json, expected a run made by uva-tf train")
         content = read_input(path, MOST_BYTES, "config")
         return cls(folder, Config.from_json(content.decode(errors="replace")))
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep other processes from training the run within a block.
+        """Within the block, no other process trains the run.
 
-        Raises InputError if one does.
+        Raises InputError if one is training it already.
         """
         return locked(self.folder / "config.json", self.folder, "trained")
 
     def continued(self, config: Config) -> Run:
-        """The run, to go on with the configuration that it was begun with.
+        """The run, to resume with the configuration that it was begun with.
 
-        The same data in another place is taken from there from now on. Raises InputError for
-        anything else that differs.
+        Only the folders of the data may differ: data that moved is read from its new place from
+        now on. Raises InputError for anything else that differs.
         """
         mine, theirs = vars(replace(self.config, data=config.data)), vars(config)
         if differing := [name for name in mine if mine[name] != theirs[name]]:
@@ -79,12 +82,12 @@ class Run:
             return self
         with self.locked():
             replace_file(self.folder / "config.json", config.to_json())
-        LOG.warning("%s: its data moved, taken from %s now", self.folder, ", ".join(config.data))
+        LOG.warning("%s: its data moved, read from %s now", self.folder, ", ".join(config.data))
         return Run(self.folder, config)
 
     @property
     def progress(self) -> str:
-        """How far its training is, and what to do, in words."""
+        """How far the training is, and what to do, for a message."""
         if self.student.is_file():
             return "with a finished training: choose another path"
         stages = [f" at step {step} of {stage}" for stage, (step, _) in self.last_losses().items()]
@@ -93,7 +96,7 @@ class Run:
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line: the losses by stage and step."""
+        """The losses by stage and step, one JSON object per line."""
         return self.folder / "metrics.jsonl"
 
     @property
@@ -103,11 +106,11 @@ class Run:
 
     @property
     def provenance(self) -> Path:
-        """The command that began the run, with commit, packages and day."""
+        """The command that began the run, with commit, packages and date."""
         return self.folder / "provenance.json"
 
     def checkpoints(self, stage: str) -> Path:
-        """Where a stage keeps its last checkpoint."""
+        """The folder of a stage's last checkpoint."""
         return self.folder / "checkpoints" / stage
 
     def teacher(self, kind: str) -> Path:
@@ -115,7 +118,7 @@ class Run:
         return self.folder / "teachers" / f"{kind}.keras"
 
     def teacher_maps(self, number: int) -> Path:
-        """The teachers' maps of the run's dataset `number`, a folder for each kind."""
+        """The teachers' maps of dataset `number` of the run: a folder that has one per kind."""
         folder = self.folder / "teachers" / "maps"
         path = folder / f"{number}-{Path(self.config.data[number]).name}"
         if not path.exists() and folder.is_dir():  # the dataset may have been renamed since
@@ -123,11 +126,11 @@ class Run:
         return path
 
     def fine_tuned(self, recipe: str) -> Path:
-        """What `qat.py` made of the student for a recipe: its `step`, without a manifest."""
+        """The student fine-tuned for a recipe by `uva-tf qat`: a `step` without a manifest."""
         return self.folder / "fine-tuned" / f"{recipe}.tflite"
 
     def log(self, **entry: Any) -> None:
-        """Append a line to the metrics."""
+        """Append a line to `metrics.jsonl`."""
         with self.metrics.open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -140,11 +143,11 @@ class Run:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def last_losses(self) -> dict[str, tuple[int, float]]:
-        """Each stage's last step and its training loss."""
+        """Each stage's last step and the training loss there."""
         return {e["stage"]: (e["step"], e["loss"]) for e in self.history() if "loss" in e}
 
     def forget(self, stage: str, step: int) -> None:
-        """Drop a stage's metrics after a step: they are about to be made again."""
+        """Drop a stage's metrics after a step, as they are about to be written again."""
         kept = [e for e in self.history() if e["stage"] != stage or e["step"] <= step]
         replace_file(self.metrics, "".join(json.dumps(entry) + "\n" for entry in kept))
 
@@ -153,8 +156,8 @@ class Journal:
     """Writes a stage's metrics into its run: lines of `metrics.jsonl`, and TensorBoard's files.
 
     Args:
-        start: the step that the stage goes on from; what was written of later ones is dropped.
-        writes: False writes nothing, on all machines but the first.
+        start: the step that the stage continues from; metrics of later steps are dropped.
+        writes: False on all machines but the first, which writes for all.
 
     Attributes:
         best: the stage's least validation loss so far.
@@ -175,7 +178,7 @@ class Journal:
         self.best = min(past, default=math.inf)
 
     def log(self, step: int, **values: float) -> None:
-        """Write some values of a step; `val_loss` is the validation loss."""
+        """Write values of a step by name; `val_loss` is the validation loss."""
         self.best = min(self.best, values.get("val_loss", math.inf))
         if not self._writes:
             return
@@ -190,19 +193,22 @@ class Journal:
 
 
 def data_folders(config: Config) -> list[Path]:
-    """Where a configuration's datasets lie; raises InputError for a run's that are not there."""
+    """The folders of a configuration's datasets; raises InputError if a run's are missing."""
     folders = [Path(folder) for folder in config.data]
     for folder in folders if config.data_sha256 else ():
         if not (folder / "index.json").is_file():
             raise InputError(
-                f"{folder}: the data that the run was trained on is not there; if it was moved, "
-                "give the run's train.py command again, with --resume and the new --data"
+                f"{folder}: the run's data is not there: if it was moved, give the run's uva-tf "
+                "train command again, with --resume and the new --data"
             )
     return folders
 
 
 def _refuse_patterns(folder: Path) -> None:
-    """TensorFlow takes a checkpoint's path for a pattern, and for UTF-8."""
+    """Raise InputError for a path that TensorFlow can't use for checkpoints.
+
+    It reads the path as UTF-8 and as a pattern.
+    """
     refuse_undecodable(folder)
     if set(str(folder.resolve())) & set("*?[]\\"):
         raise InputError(f"{folder}: choose a path without any of * ? [ ] \\ for a run")
