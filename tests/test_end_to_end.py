@@ -1,6 +1,7 @@
 """The commands one after another, as a user gives them."""
 
 import json
+import re
 import shutil
 
 import cv2
@@ -199,6 +200,11 @@ def test_training_never_overwrites_and_resumes_only_its_own(prepared, script, ca
     assert train([*arguments, "--preset", "quick", "--resume"]) == 2
     assert "with other settings" in capsys.readouterr().err
     assert train([*arguments, *SMOKE, "--resume"]) == 0
+    *stages, wrote, then = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in stages] == ["teach-spatial", "distill", "joint"]
+    assert all(re.search(r": loss \S+, validation loss \S+ after 3 steps$", s) for s in stages)
+    assert wrote == f"wrote {prepared}/run"
+    assert then == f"next: uva-tf evaluate --model {prepared}/run --data {prepared}/shards"
 
 
 def test_prepare_reads_a_real_recording(recordings, call, tmp_path):

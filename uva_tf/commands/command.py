@@ -243,6 +243,27 @@ def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]
     return wrap
 
 
+@contextlib.contextmanager
+def losses_printed() -> Iterator[None]:
+    """Print what a training within the block logs of its losses, with the time.
+
+    Where both stdout and stderr are a terminal its progress bar says it.
+    """
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        yield
+        return
+    log, handler = logging.getLogger("uva_tf.training.loop"), logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+
+
 def show(text: str, *, kept: bool) -> None:
     """Print what a command found; raises OSError if it can't be printed and no file keeps it."""
     print(text, flush=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, goes_on
+from uva_tf.commands.command import Parser, command, goes_on, losses_printed
 
 
 @command
@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.compression.qat import fine_tune
 
     run = Run.open(args.run)
-    with goes_on("qat", argv):
+    with goes_on("qat", argv), losses_printed():
         path = fine_tune(run, args.recipe)
-    for stage, (step, loss) in run.last_losses().items():
-        print(f"{stage}: loss {loss:.3f} after {step} steps")
+    for stage, losses in run.last_losses().items():
+        print(f"{stage}: {losses}")
     print(f"wrote {path}: tflite/convert.py --recipe {args.recipe} makes a model file of it")
