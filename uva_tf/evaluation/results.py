@@ -89,9 +89,19 @@ class Evaluation:
 
         Only clips count that all three have a score of.
         """
-        better = -1 if metric == "KL" else 1  # of which less is better
-        scores = [better * self._scores(name, metric) for name in (row, CENTRE, CEILING)]
-        return intervals.share(*scores)
+        return intervals.share(*self._way(row, metric))
+
+    def clip_shares(self, row: str, metric: str) -> np.ndarray:
+        """A row's share in every clip, `[clips]`; NaN where there is none."""
+        way = self._way(row, metric)
+        return np.array(
+            [intervals.share(*(part[:, [n]] for part in way)) for n in range(len(self.clips))]
+        )
+
+    def _way(self, row: str, metric: str) -> list[np.ndarray]:
+        """A row, the centre prior and the human ceiling, `[1, clips]` each, more is better."""
+        better = -1 if metric == "KL" else 1
+        return [better * self._scores(name, metric) for name in (row, CENTRE, CEILING)]
 
     @property
     def remarks(self) -> list[str]:
