@@ -74,7 +74,8 @@ table { border-collapse: collapse } th, td { padding: .25rem .8rem; text-align: 
 th, td { white-space: pre-line } tr + tr { border-top: 1px solid #ddd }
 th:first-child, td:first-child, .text td { text-align: left }
 img { max-width: 100% } pre { background: #f4f4f4; padding: .6rem; overflow-x: auto }
-.wide { overflow-x: auto; font-size: .85rem } .wide th, .wide td { padding: .25rem .5rem }
+.wide { overflow-x: auto; font-size: .85rem }
+.wide th, .wide td { padding: .25rem .5rem; vertical-align: top }
 .note { color: #555; font-size: .9rem } .player { margin: 0 }
 .player img { width: 32rem; display: block } .player input { width: 24rem; max-width: 60% }
 </style></head><body>
@@ -295,7 +296,7 @@ def evaluation_sections(
     """The sections of an evaluation's page: scores, bars, clips, NSS over time, frames."""
     row = list(sources)[-1]
     settings = ", ".join(f"{name}: {value}" for name, value in evaluation.settings.items())
-    left_out = ", ".join(f"{count} {why}" for why, count in evaluation.left_out.items())
+    left_out = [f"{count} {why}" for why, count in evaluation.left_out.items() if count]
     clips = len(evaluation.clips)
     first = (
         f"The first {MOST_CLIPS} of {clips}; scores.json has all. " if clips > MOST_CLIPS else ""
@@ -315,7 +316,7 @@ def evaluation_sections(
                             "human ceiling: one half of the observers predicts the other.",
                             *cautions(evaluation, sources),
                             *evaluation.remarks,
-                            f"Left out: {left_out}.",
+                            *[f"Left out: {', '.join(left_out)}." for _ in left_out[:1]],
                         ]
                     ),
                     f'<p class="note">Settings: {html.escape(settings)}.</p>',
@@ -332,7 +333,7 @@ def evaluation_sections(
             "Clips",
             f"NSS of every row in every clip, and below it the share, from the lowest NSS of {row} "
             f"to the highest. {first}Scores differ between clips much more than between models, so "
-            "compare along a line.",
+            "compare within a line.",
             clip_table(evaluation, row),
         ),
         (
