@@ -109,6 +109,7 @@ def test_losses_are_printed_once_where_no_progress_bar_shows_them(capsys, monkey
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     log = logging.getLogger("uva_tf.training.loop")
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(sys.stderr)])
     for _ in range(2):
         with losses_printed():
             log.info("joint: step 20 of 40, loss 1.000")

@@ -134,7 +134,7 @@ def test_the_losses_are_told_at_first_at_validations_and_at_the_end(tmp_path, ca
     lines, _ = told(caplog, tiny_task(), 70, tmp_path / "often")
     assert [line.split()[2] for line in lines] == ["20", "40", "60", "70"]
     lines, run = told(caplog, validated([3.0, 2.0, 2.0, 1.5, 1.7]), 10, tmp_path / "validated")
-    assert lines[:4] == [f"tiny: step {n} of 10, validation loss" for n in (2, 4, 6, 8)]
+    assert lines[:4] == [f"tiny: step {n} of 10, loss, validation loss" for n in (2, 4, 6, 8)]
     assert lines[4:] == ["tiny: step 10 of 10, loss, validation loss"]
     assert caplog.messages[-1].endswith(", validation loss 1.700")
     fit(tiny_task(), StageConfig(steps=10), run)  # done already

@@ -254,14 +254,15 @@ def losses_printed() -> Iterator[None]:
         return
     log, handler = logging.getLogger("uva_tf.training.loop"), logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    level = log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    log.propagate = False  # libraries print what reaches the root
     try:
         yield
     finally:
-        log.setLevel(level)
         log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+        log.propagate = True
 
 
 def show(text: str, *, kept: bool) -> None:

@@ -102,26 +102,27 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
             sums.update(terms)
             summed += 1
             last, stopping = step == config.steps, stop.asked()
+            logs = step % LOG_EVERY == 0 or last or stopping
+            validates = step % -(-config.steps // VALIDATIONS) == 0 or last
+            validates = validates and task.validation is not None
             news = {}
-            if step % LOG_EVERY == 0 or last or stopping:
+            if logs or validates:
                 means = {name: value / summed for name, value in sums.items()}
-                loss = sum(value for name, value in means.items() if name != NORM)
-                journal.log(step, loss=loss, **means)
-                bar.set_postfix(loss=f"{loss:.3f}")
-                news["loss"] = loss
+                news["loss"] = sum(value for name, value in means.items() if name != NORM)
+            if logs:
+                journal.log(step, loss=news["loss"], **means)
+                bar.set_postfix(loss=f"{news['loss']:.3f}")
                 sums.clear()
                 summed = 0
-            validates = task.validation is not None
-            if validates and (step % -(-config.steps // VALIDATIONS) == 0 or last):
+            if validates:
                 with _averaged(optimizer, task.model):
                     means = _validate(task.validation, validation_step)
-                    loss = sum(means.values())
+                    loss = news["validation loss"] = sum(means.values())
                     if loss < journal.best:
                         checkpoints.save_best(step)
                     journal.log(step, val_loss=loss, **means)
-                news["validation loss"] = loss
-            due = time.monotonic() - said >= SAY_EVERY
-            if chief and news and (due or last or "validation loss" in news):
+            due = logs and time.monotonic() - said >= SAY_EVERY
+            if chief and (due or validates or last):
                 figures = ", ".join(f"{name} {value:.3f}" for name, value in news.items())
                 LOG.info("%s: step %d of %d, %s", task.name, step, config.steps, figures)
                 said = time.monotonic()
