@@ -100,7 +100,7 @@ def test_the_command_that_goes_on_is_as_it_was_typed(monkeypatch):
     with pytest.raises(KeyboardInterrupt) as stopped, goes_on("train", None, "--resume"):
         raise KeyboardInterrupt
     assert stopped.value.__notes__ == [
-        "go on with: python ../pipelines/train.py --run 'a b' --resume"
+        "resume with: python ../pipelines/train.py --run 'a b' --resume"
     ]
 
 

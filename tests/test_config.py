@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from uva_tf.config import PRESETS, Config, DataConfig, StageConfig, TeacherConfig
+from uva_tf.commands.command import Parser, add_training_arguments
+from uva_tf.config import PRESETS, Config, DataConfig, SoftTargets, StageConfig, TeacherConfig
 from uva_tf.core.errors import InputError
 from uva_tf.training.checks import check_new
 from uva_tf.training.examples import with_data
@@ -198,3 +199,36 @@ def test_what_can_be_trained_is_not_refused(shards):
     check_new(with_data(config, [shards.folder]), ["joint"])
     config = SMOKE.changed("teach.steps=0", *NOBODY)
     check_new(with_data(config, [shards.folder]))
+
+
+class TestEarlierNames:
+    def test_of_fields_and_variants_are_taken(self):
+        now = PRESETS["uva-64"]()
+        assert now.changed("teachers.soft_weight=0.3") == now.changed("soft_targets.weight=0.3")
+        assert now.changed("student.variant=uva-32-s").student.variant == "uva-32"
+
+    @pytest.mark.parametrize(
+        ("older", "variant"), [("uva-64-s", "uva-64"), ("uva-64", "paper-64"), ("tiny", "tiny")]
+    )
+    def test_of_a_run_are_todays(self, older, variant):
+        values = json.loads(SMOKE.to_json())
+        soft = values.pop("soft_targets")
+        values["teachers"] = {
+            "spatial": "none",
+            "temporal": soft["temporal"],
+            "soft_weight": 0.25,
+            "joint_soft_weight": 0.75,
+            "temperature": 2.0,
+            "freeze": values.pop("freeze_paths"),
+        }
+        values["student"]["variant"] = values["name"] = older
+        config = Config.from_json(json.dumps(values))
+        assert (config.name, config.student.variant) == (variant, variant)
+        expected = SoftTargets("none", soft["temporal"], 0.25, 0.75, 2.0)
+        assert (config.soft_targets, config.freeze_paths) == (expected, False)
+        assert Config.from_json(config.to_json()) == config
+
+    def test_of_presets_are_taken_by_the_commands(self):
+        parser = Parser("train", "What it does.")
+        add_training_arguments(parser, list(PRESETS))
+        assert parser.parse_args(["--data", "x", "--preset", "uva-64-s"]).preset == "uva-64"

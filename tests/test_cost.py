@@ -1,13 +1,16 @@
 """The cost table against layers counted by hand, and against converted files."""
 
 import csv
+from argparse import ArgumentParser
 
 import pytest
 
 from uva_tf.bench.cost import layer_costs, totals
+from uva_tf.commands.command import Parser
 from uva_tf.compression.export import to_tflite
 from uva_tf.compression.operators import read_operators
 from uva_tf.config import StudentConfig
+from uva_tf.core.errors import InputError
 from uva_tf.models.student import build_student
 
 
@@ -81,6 +84,26 @@ def test_the_script_prints_and_writes_the_table(script, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
     assert cost(["--variant", "uva-65"]) == 2
     assert "uva-65" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("tflite/convert.py", "--run a --recipe fp32 --out b.tflite"),
+        ("pipelines/cost.py", "--variant uva-32"),
+        ("pipelines/compress.py", "--run a --out b"),
+    ],
+)
+def test_every_command_takes_a_student_as_a_step_by_default(script, monkeypatch, path, given):
+    seen = []
+
+    def parse(self, argv):
+        seen.append(ArgumentParser.parse_args(self, argv))
+        raise InputError("seen")
+
+    monkeypatch.setattr(Parser, "parse_args", parse)
+    assert script(path).main(given.split()) == 2
+    assert seen[0].form == "step"
 
 
 def test_a_layer_keeps_its_block_whatever_the_head(student):

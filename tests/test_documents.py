@@ -1,5 +1,6 @@
-"""What the documents say is so: commands parse, links resolve, tables name their commands."""
+"""What documents and help say is so: commands parse, paths exist, tables name their commands."""
 
+import argparse
 import ast
 import importlib
 import re
@@ -17,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
 DOCUMENTS = [ROOT / name for name in FILES if name.endswith(".md")]
 MODULES = [ROOT / f"uva_tf/commands/{name.replace('-', '_')}.py" for name in COMMANDS]
+METAVARS = (
+    *("DIR", "FILE", "DIR|FILE", "FILE.tflite", "FILE.mp4", "VIDEO", "N", "NAME", "NAMES", "ROW"),
+    *("SIGMA", "WEIGHT", "FIELD=VALUE"),
+)
 COMMAND = re.compile(r"uva-tf ([a-z][\w-]*)([^&#\n]*)")
 
 
@@ -65,6 +70,8 @@ def test_every_command_in_the_documents_parses(parser_of):
     assert len(found) > 30
     for source, name, arguments in found:
         assert name in COMMANDS, f"{source}: {name}"
+        if arguments in ("", "--help"):  # the command is only mentioned
+            continue
         words = shlex.split(re.sub(r"[\[\]]", " ", arguments))
         parser = parser_of(name)
         if "..." in words:  # what is left out may be required: only the options can be checked
@@ -75,6 +82,31 @@ def test_every_command_in_the_documents_parses(parser_of):
             parser.parse_args(words)
         except ValueError as error:
             raise AssertionError(f"{source}: {name} {arguments}: {error}") from None
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text_with_its_default(parser_of, name):
+    for action in parser_of(name)._actions:
+        option = (action.option_strings or [action.dest])[-1]
+        assert action.help, option
+        takes_value = action.nargs != 0 and not action.choices
+        assert not takes_value or action.metavar in METAVARS, option
+        if action.option_strings and action.default not in (None, False, [], argparse.SUPPRESS):
+            assert "(default: " in action.help, option
+
+
+def test_the_list_of_commands_has_short_lines():
+    for name, module in zip(COMMANDS, MODULES, strict=True):
+        about = ast.get_docstring(ast.parse(module.read_text()))
+        what, between, example = about.split("\n", 2)
+        assert len(f"  {name:16}{what}") <= 80, name
+        assert (between, example.startswith(f"uva-tf {name} ")) == ("", True), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_of_the_library_in_a_document_exists(document):
+    for path in re.findall(r"(?<![\w./])uva_tf/[\w./-]*\w", document.read_text()):
+        assert (ROOT / path).exists(), path
 
 
 def test_every_command_is_in_a_document():

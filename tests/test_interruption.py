@@ -253,7 +253,7 @@ def train(shards, run, *more, joint=40):
 
 def check_told(line, script):
     """The command that an interruption's line says goes on, as arguments."""
-    told = line.partition("go on with: python ")[2].split()
+    told = line.partition("resume with: python ")[2].split()
     assert told[0] == script, line
     assert told[-1] == "--resume", line
     return told
@@ -328,7 +328,7 @@ def test_an_interrupted_training_keeps_the_step_it_reached_and_says_how_it_goes_
     line = check_line(process.returncode, err)
     entries = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
     step = entries[-1]["step"]
-    assert f"interrupted; step {step} of 100000 of joint is kept; go on with: " in line
+    assert f"interrupted; step {step} of 100000 of joint is kept; resume with: " in line
     assert (run / "checkpoints" / "joint" / f"ckpt-{step}.index").is_file()
     check_told(line, "pipelines/train.py")
 
@@ -373,7 +373,7 @@ def test_an_interrupted_study_goes_on(shards, tmp_path):
     command += ["--rows", "no teacher", "coupled", *one, "--jobs", "2"]
     code, _, err = interrupted(command, 3, signal.SIGINT, after=out / "runs" / "coupled-1")
     line = check_line(code, err)
-    told = shlex.split(line.partition("go on with: python ")[2])
+    told = shlex.split(line.partition("resume with: python ")[2])
     assert told == list(map(str, command))
     seconds_of(told)
     assert (out / "table.md").is_file()
@@ -425,7 +425,7 @@ def test_a_signal_that_nobody_asks_for_raises_at_the_outermost_holds_end():
 
 def test_signals_ignored_from_the_start_stay_ignored(handled):
     program = (
-        "import signal; from uva_tf.runtime import interruption as i;"
+        "import signal; from uva_tf.core import interruption as i;"
         "i.handle_signals(); signal.raise_signal(signal.SIGHUP); print('on')"
     )
     ignoring = subprocess.run(

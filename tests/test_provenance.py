@@ -105,7 +105,7 @@ class TestCommit:
 @pytest.fixture
 def run(tmp_path):
     run = Run.create(tmp_path / "run", PRESETS["smoke"]())
-    told = provenance.provenance("pipelines/train.py", ["--run", "a b"])
+    told = provenance.provenance("uva-tf train --run 'a b'")
     run.provenance.write_text(json.dumps(told))
     return run
 
@@ -121,7 +121,7 @@ def test_the_versions_are_those_that_are_loaded(run):
 
     expected = {m.__name__: m.__version__ for m in (tensorflow, keras, numpy)}
     assert told(run)["versions"] == expected
-    assert told(run)["command"] == "python pipelines/train.py --run 'a b'"
+    assert told(run)["command"] == "uva-tf train --run 'a b'"
 
 
 def test_a_run_says_if_other_code_went_on_with_it(run, monkeypatch):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from students import untrained
-from uva_tf.training.journal import Journal
 
 from uva_tf.compression import qat
 from uva_tf.compression.agreement import agreement, file_maps
@@ -14,7 +13,7 @@ from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.models.variants import VARIANTS
 from uva_tf.runtime.predictor import open_interpreter, to_bytes
 from uva_tf.training.examples import with_data
-from uva_tf.training.run import Run
+from uva_tf.training.run import Journal, Run
 
 TINY = StudentConfig("tiny")
 

@@ -185,7 +185,7 @@ def test_a_systems_library_that_opencv_lacks_is_told_in_a_line(shell, tmp_path, 
     environment = fake(tmp_path / "fake", "cv2", f"ImportError({LIBRARY!r})")
     done = shell('"$@"', path, *ARGUMENTS[path.stem].split(), **environment)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
-    assert done.stderr.startswith("error: OpenCV lacks the system's libGL.so.1: on a server ")
+    assert done.stderr.startswith("error: OpenCV needs the system library libGL.so.1: on a server ")
     assert "opencv-python-headless" in done.stderr
     assert not (tmp_path / "out").exists()
 

@@ -351,7 +351,7 @@ def test_places_outside_are_described(pictures):
 
 def images_of(recording, pictures):
     """The same picture with one slip in twenty rows."""
-    root = recording.sources[0].parents[1]
+    root = recording.paths[0].parents[1]
     rows = [f"a,p{n},{40 if n == 3 else n},5" for n in range(20)]
     (root / "fixations.csv").write_text("image,observer,x,y\n" + "\n".join(rows))
     return images(root)

@@ -63,6 +63,12 @@ def test_spectral_residual_is_timed_where_it_is_installed(clip, monkeypatch):
     assert list(throughput.measure_frame([shipped_model()], clip)) == names
 
 
+def test_without_a_model_the_shipped_student_is_timed(clip, monkeypatch, script, capsys):
+    monkeypatch.setattr(throughput, "FRAME_ROUNDS", 1)
+    assert script("tflite/throughput.py").main([str(clip), "--rounds", "1"]) == 0
+    assert f"{shipped_model().stem}, frames/s: " in capsys.readouterr().out
+
+
 def test_models_of_one_name_are_timed_apart(clip, monkeypatch, tmp_path):
     monkeypatch.setattr(throughput, "FRAME_ROUNDS", 1)
     copies = [tmp_path / place / "model.tflite" for place in ("here", "there")]

@@ -48,7 +48,7 @@ def test_a_configuration_survives_json_and_refuses_what_it_does_not_know():
 
 def test_a_stage_that_comes_too_late_is_refused(tmp_path, shards):
     nobody = SoftTargets(spatial="none", temporal="none")
-    run = new_run(tmp_path / "run", data=(str(shards.folder),), teachers=nobody)
+    run = new_run(tmp_path / "run", data=(str(shards.folder),), soft_targets=nobody)
     saved = tf.train.CheckpointManager(tf.train.Checkpoint(), run.checkpoints("joint"), 1)
     saved.save(checkpoint_number=run.config.joint.steps)
     with pytest.raises(InputError, match="joint was trained before distill"):
@@ -80,7 +80,7 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path):
 @pytest.mark.parametrize("stage", ["distill", "joint"])
 def test_learning_from_teachers_without_any_is_refused(tmp_path, shards, stage):
     run = new_run(tmp_path / "run", data=(str(shards.folder),))
-    with pytest.raises(InputError, match=r"stage teach first, or set teachers\.spatial=none"):
+    with pytest.raises(InputError, match=r"stage teach first, or set soft_targets\.spatial=none"):
         train(run, [stage])
 
 
@@ -211,7 +211,7 @@ def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
     ("change", "words"),
     [
         ("seeds=3", "no such field"),
-        ("teachers=3", "no such field"),
+        ("soft_targets=3", "no such field"),
         ("soft_targets.weight=lots", "expected a value like 0.5"),
         ("soft_targets.weight=7", "soft_targets.weight 7.0: expected 0 to 1"),
         ("joint.steps=1.5", "expected a value like 3"),

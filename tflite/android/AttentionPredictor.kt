@@ -78,7 +78,7 @@ class AttentionPredictor(model: File) : Closeable {
       }
 
     /**
-     * RGB bytes of a frame made small as `uva_tf/runtime/frames.py` does it: sampled bilinearly at
+     * RGB bytes of a frame made small as `uva_tf/core/resize.py` does it: sampled bilinearly at
      * 256 pixels (by Android, whose rounding may differ), from where on sides are halved. A square
      * of 128, 64, ... pixels is on that way already, and is taken as it is.
      */

@@ -1,4 +1,4 @@
-"""Measure what distillation brings: rows of trainings that differ in one thing, over seeds.
+"""Measure what distillation brings, over several seeds.
 
 uva-tf ablate --data SHARDS --data MORE_SHARDS --preset quick --out STUDY
 """
@@ -60,12 +60,15 @@ def _parser() -> Parser:
     parser = Parser("ablate", __doc__)
     add_study_arguments(parser, list(PRESETS))
     parser.add_argument(
-        "--rows", metavar="ROW", nargs="+", help="default all, see training/ablation"
+        "--rows",
+        metavar="ROW",
+        nargs="+",
+        help="rows of the study's table to train, such as coupled 'no teacher' (default: all)",
     )
     parser.add_argument(
         "--external-maps",
         metavar="DIR",
         type=Path,
-        help="score the external teacher's maps too: DIR/SHARDS/CLIP/000001.png",
+        help="also score an external teacher's maps: DIR/DATASET/CLIP/000001.png, 8-bit grey",
     )
     return parser

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.runtime.manifest import read_manifest
     from uva_tf.runtime.trial import check_model
 
-    if args.plot:  # first: it may not be installed
+    if args.plot:  # before the work: it may not be installed
         import matplotlib  # noqa: F401
     for file in args.files:
         check_model(file)
@@ -64,24 +64,44 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser() -> Parser:
     parser = Parser("benchmark", __doc__)
-    parser.add_argument("files", metavar="FILE.tflite", nargs="+", type=Path)
-    parser.add_argument("--threads", metavar="N", nargs="+", type=number(1, 256), default=[1])
     parser.add_argument(
-        "--delegate", nargs="+", choices=list(DELEGATES), default=["on"], help="XNNPACK (on)"
+        "files", metavar="FILE.tflite", nargs="+", type=Path, help="model files, timed in turn"
     )
     parser.add_argument(
-        "--yardstick", action="store_true", help="add the plain network at each resolution"
+        "--threads",
+        metavar="N",
+        nargs="+",
+        type=number(1, 256),
+        default=[1],
+        help="numbers of threads to time each file with (default: 1)",
+    )
+    parser.add_argument(
+        "--delegate",
+        nargs="+",
+        choices=list(DELEGATES),
+        default=["on"],
+        help="time with XNNPACK, LiteRT's fast CPU kernels, on, off or both (default: on)",
+    )
+    parser.add_argument(
+        "--yardstick",
+        action="store_true",
+        help="also time the plain network of UVA-Net's authors at each resolution",
     )
     parser.add_argument(
         "--profile",
         metavar="N",
         type=number(1, 1000),
-        help="each file's N longest operators, with XNNPACK",
+        help="also list each file's N slowest operators, with XNNPACK",
     )
     parser.add_argument(
-        "--rounds", metavar="N", type=number(1, 10**6), help="turns of 40 inferences (10)"
+        "--rounds",
+        metavar="N",
+        type=number(1, 10**6),
+        help="rounds of 40 inferences for each file (default: 10)",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures")
-    parser.add_argument("--plot", metavar="FILE", type=Path, help="write them as bars (PNG)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures as CSV")
+    parser.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw the figures as a bar chart (PNG)"
+    )
     return parser

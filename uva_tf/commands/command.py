@@ -1,4 +1,4 @@
-"""What the commands share: one-line errors, exit codes, progress bars."""
+"""Shared by all commands: the parser, common options, one-line errors, exit codes, progress."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from typing import Any, NoReturn, TextIO, TypeVar
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
+from uva_tf.runtime.manifest import FORMS
 
 T = TypeVar("T")
 
-# What the system says of a path that the user should not have given.
+# System errors that mean the user gave a wrong path.
 USERS_ERRNO = frozenset(
     {
         errno.EACCES,
@@ -42,7 +43,7 @@ Main = Callable[[list[str] | None], None]
 
 
 class _Once(argparse.Action):
-    """Refuses an option that was given before, whose first value would be lost in silence."""
+    """Refuses an option given twice: its first value would be lost without a word."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         if option_string is not None and self in parser.given:
@@ -60,7 +61,7 @@ class _StoreTrue(_Once, argparse._StoreTrueAction):
 
 
 class _AppendChange(argparse._AppendAction):
-    """Appends FIELD=VALUE; refuses a field that was given before."""
+    """Appends FIELD=VALUE; refuses a field given twice."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         field = values.partition("=")[0]
@@ -70,13 +71,13 @@ class _AppendChange(argparse._AppendAction):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and whose options are given once.
+    """An argument parser with one-line errors that accepts each option once.
 
-    Those that append are given as often as one likes.
+    Options with the action `append` may be repeated.
 
     Args:
-        name: of the command.
-        about: the docstring of its module: a line that says what it does, and an example.
+        name: the command's name.
+        about: its module's docstring: one line that says what it does, then an example.
     """
 
     def __init__(self, name: str, about: str):
@@ -92,21 +93,21 @@ class Parser(argparse.ArgumentParser):
             self.register("action", name, action)
 
     def parse_known_args(self, args=None, namespace=None):
-        """As of argparse; what was given to an earlier call is forgotten."""
+        """As in argparse; each call starts afresh."""
         self.given.clear()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message as InputError."""
+        """Raise InputError with the message."""
         raise InputError(f"{message} (see --help)")
 
 
 def command(main: Main) -> Callable[[list[str] | None], int]:
-    """Turn a script's `main` into one that returns the exit code.
+    """Turn a command's `main` into a function that returns its exit code.
 
-    0 for success, 2 for a user's mistake (one line on stderr, no traceback), 1 for a
-    failure that is not the user's: an interruption, a full disk or a model that must not be
-    shipped in one line, a defect with its traceback.
+    0 is success. 2 is a user's mistake: one line on stderr, no traceback. 1 is any other
+    failure: one line for an interruption, a full disk or a model that must not be shipped;
+    a traceback for a defect.
     """
 
     @functools.wraps(main)
@@ -124,19 +125,19 @@ def command(main: Main) -> Callable[[list[str] | None], int]:
 
 
 def start(run: Callable[[], int]) -> NoReturn:
-    """Make a command this process: Ctrl-C and SIGTERM interrupt it, and it ends with its code."""
+    """Run a command as this process; Ctrl-C and SIGTERM interrupt it. Exits with its code."""
     _fill_standard_descriptors()
     faulthandler.enable(2)
     handle_signals()
     code = run()
-    ignore_signals()  # TensorFlow takes its time to end
+    ignore_signals()  # TensorFlow is slow to exit
     sys.exit(code)
 
 
 def _outcome(error: BaseException) -> tuple[str, int]:
-    """What a command says of an error, in one line, and its exit code; raises a defect again."""
+    """The line that reports an error, and its exit code; a defect is raised again."""
     if isinstance(error, KeyboardInterrupt) or was_interrupted():
-        # Libraries turn an interruption into errors of their own.
+        # Libraries turn an interruption into their own errors.
         reached = [str(error)] if isinstance(error, KeyboardInterrupt) and str(error) else []
         return "; ".join(["interrupted", *reached, *getattr(error, "__notes__", ())]), 1
     if isinstance(error, InputError):
@@ -145,7 +146,7 @@ def _outcome(error: BaseException) -> tuple[str, int]:
         return f"error: {line}", 2
     if isinstance(error, OSError) and error.errno in USERS_ERRNO:
         return f"error: {_line(error)}", 2
-    # TensorFlow's errors are no OSErrors, a full disk included.
+    # TensorFlow's errors are not OSErrors, even for a full disk.
     from_tensorflow = any(kind.__name__ == "OpError" for kind in type(error).__mro__)
     if isinstance(error, OSError | ExportError | FloatingPointError) or from_tensorflow:
         return f"failed: {_line(error)}", 1
@@ -154,27 +155,27 @@ def _outcome(error: BaseException) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def goes_on(name: str, argv: Sequence[str] | None, *more: str) -> Iterator[None]:
-    """Say with which command the block's work goes on, should it be interrupted or fail.
+    """Add the command that resumes the block's work to an interruption or failure.
 
     Args:
-        name, argv: of the command, as `as_typed` takes them.
-        more: an argument to add, such as `--resume`.
+        name, argv: the command, as `as_typed` takes it.
+        more: arguments to add, such as `--resume`.
     """
     try:
         yield
     except (InputError, ExportError, FloatingPointError):
-        raise  # which it would meet again
+        raise  # resuming would fail again
     except BaseException as error:
-        error.add_note(f"go on with: {as_typed(name, argv, *more)}")
+        error.add_note(f"resume with: {as_typed(name, argv, *more)}")
         raise
 
 
 def as_typed(name: str, argv: Sequence[str] | None, *more: str) -> str:
-    """A command's line as it was typed: that of its script, or that of `uva-tf`.
+    """The command line as the user typed it: `python SCRIPT ...` or `uva-tf NAME ...`.
 
     Args:
-        argv: its arguments, None for those of this process.
-        more: an argument to add if it is not there.
+        argv: its arguments; None for those of this process.
+        more: arguments to add if they are missing.
     """
     begins = ["uva-tf", name]
     if argv is None:
@@ -185,43 +186,128 @@ def as_typed(name: str, argv: Sequence[str] | None, *more: str) -> str:
 
 
 def use_one_blas_thread() -> None:
-    """Keep NumPy's matrix products on one thread; only before NumPy is imported.
+    """Keep NumPy's matrix products on one thread. Call it before NumPy is imported.
 
-    Measurements relate to one core, and scoring has a thread for each processor already.
+    Measurements refer to one core, and scoring already runs one thread per processor.
     """
     for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 
-def add_training_arguments(parser: Parser, presets: Sequence[str]) -> None:
-    """What every command that trains is told: `--data`, `--preset`, `--set` (as `changes`)."""
+def add_data_argument(parser: Parser, more: str = "") -> None:
+    """`--data`, which may be repeated; `more` says what several of them mean."""
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
+        "--data",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help=f"prepared dataset (made by uva-tf prepare); may be repeated{more}",
     )
-    parser.add_argument("--preset", type=current, choices=presets, required=True)
+
+
+def add_run_argument(parser: Parser) -> None:
+    """`--run`, the training that a command takes."""
+    parser.add_argument(
+        "--run", metavar="DIR", type=Path, required=True, help="run folder (made by uva-tf train)"
+    )
+
+
+def add_layout_arguments(parser: Parser, layouts: Sequence[str]) -> None:
+    """`--layout` and `--root`, the recordings to prepare."""
+    parser.add_argument(
+        "--layout",
+        metavar="NAME",
+        choices=layouts,
+        required=True,
+        help="how the recordings' folder is arranged: %(choices)s",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder of recordings (the layout synthetic draws clips there if it does not exist)",
+    )
+
+
+def add_form_argument(parser: Parser) -> None:
+    """`--form`, how a student takes its frames."""
+    parser.add_argument(
+        "--form",
+        choices=FORMS,
+        default="step",
+        help="step: one frame and the state of a stream; pair: two frames (default: step)",
+    )
+
+
+def add_every_argument(parser: Parser, default: int) -> None:
+    """`--every`, which scores fewer frames."""
+    parser.add_argument(
+        "--every",
+        metavar="N",
+        type=number(1, 10**6),
+        default=default,
+        help="score every Nth frame of each clip (default: %(default)s)",
+    )
+
+
+def add_training_arguments(parser: Parser, presets: Sequence[str]) -> None:
+    """The options of every command that trains: `--data`, `--preset`, `--set` (as `changes`)."""
+    add_data_argument(parser)
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        type=current,
+        choices=presets,
+        required=True,
+        help="configuration to start from: %(choices)s",
+    )
     parser.add_argument(
         "--set",
         metavar="FIELD=VALUE",
         action=_AppendChange,
         default=[],
         dest="changes",
-        help="change a field of config.json, such as joint.steps=600",
+        help="change a field of the preset, such as joint.steps=600; once per field",
     )
 
 
 def add_study_arguments(parser: Parser, presets: Sequence[str]) -> None:
-    """What every study of several trainings is told beside."""
+    """The options of every study that trains: those above, and its folder, seeds and pace."""
     add_training_arguments(parser, presets)
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="goes on in it")
-    parser.add_argument("--seeds", metavar="N", type=number(0, 10**6), nargs="+", default=[1, 2, 3])
     parser.add_argument(
-        "--every", type=number(1, 10**6), default=8, help="score every N-th frame (8)"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="study folder; an interrupted study in it is resumed",
     )
-    parser.add_argument("--jobs", type=number(1, 256), default=1, help="trainings at a time (1)")
+    parser.add_argument(
+        "--seeds",
+        metavar="N",
+        type=number(0, 10**6),
+        nargs="+",
+        default=[1, 2, 3],
+        help="random seeds; each training runs once per seed (default: 1 2 3)",
+    )
+    add_every_argument(parser, default=8)
+    add_jobs_argument(parser, "trainings")
+
+
+def add_jobs_argument(parser: Parser, work: str) -> None:
+    """`--jobs`, how many pieces of work run at a time."""
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=number(1, 256),
+        default=1,
+        help=f"{work} to run at a time (default: 1)",
+    )
 
 
 def number(low: int, high: int) -> Callable[[str], int]:
-    """An argument's type: a whole number from `low` to `high`."""
+    """An argument type: a whole number from `low` to `high`."""
 
     def parse(text: str) -> int:
         digits = text.isascii() and text.isdecimal() and len(text) < 10
@@ -233,10 +319,10 @@ def number(low: int, high: int) -> Callable[[str], int]:
 
 
 def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]:
-    """A progress bar on stderr that is off when that is no terminal."""
+    """A progress bar on stderr, shown only in a terminal."""
 
     def wrap(items: Iterable[T], total: int) -> Iterator[T]:
-        from tqdm import tqdm  # not while a script is starting
+        from tqdm import tqdm  # late: starting should be fast
 
         return iter(tqdm(items, label, total, unit=unit, disable=None))
 
@@ -266,7 +352,7 @@ def losses_printed() -> Iterator[None]:
 
 
 def show(text: str, *, kept: bool) -> None:
-    """Print what a command found; raises OSError if it can't be printed and no file keeps it."""
+    """Print a result; raises OSError if it can't be printed and no file keeps it (`kept`)."""
     print(text, flush=True)
     lost = getattr(sys.stdout, "lost", None)
     if lost and not kept:
@@ -275,7 +361,7 @@ def show(text: str, *, kept: bool) -> None:
 
 
 def _missing(error: ImportError) -> str | None:
-    """A line for a package or a system's library that is not there, or None for a defect."""
+    """The line for a missing package or system library; None for a defect."""
     name = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError):
         extra = "[qat]" if name in QAT_PACKAGES else "" if name in BASE_PACKAGES else "[train]"
@@ -286,34 +372,34 @@ def _missing(error: ImportError) -> str | None:
         return None
     if name == "cv2" or library[0].startswith(OPENCV_LIBRARIES):
         return (
-            f"OpenCV lacks the system's {library[0]}: on a server without a screen put "
-            "opencv-python-headless in place of opencv-python (pip uninstall, pip install), or "
+            f"OpenCV needs the system library {library[0]}: on a server without a screen replace "
+            "opencv-python by opencv-python-headless (pip uninstall, pip install), or "
             "apt install libgl1 libglib2.0-0"
         )
-    return f"{name or 'a package'} lacks the system's {library[0]}: install it"
+    return f"{name or 'a package'} needs the system library {library[0]}: install it"
 
 
 def _line(error: BaseException) -> str:
-    """An error's first line, and what was noted on its way up."""
+    """An error's first line and its notes."""
     first = str(error).partition("\n")[0]
     return "; ".join([first, *getattr(error, "__notes__", ())])
 
 
 class _Lasting:
-    """A text stream that outlives whoever reads it.
+    """A text stream that survives the loss of its reader.
 
-    What can't be written is left out, so that it does not cost the work that it tells of;
-    characters that the stream can't encode are escaped.
+    Text that can't be written is dropped, so that printing never ends the work itself.
+    Characters that the stream can't encode are escaped.
 
     Attributes:
-        lost: the error that ended the writing, if it is more than that nobody reads on.
+        lost: the error that ended the writing; None if there was none or the reader left.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._ended, self.lost = stream, False, None
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write as much as possible."""
         try:
             self._attempt(self._stream.write, text)
         except UnicodeEncodeError:
@@ -322,7 +408,7 @@ class _Lasting:
         return len(text)
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush as much as possible."""
         self._attempt(self._stream.flush)
 
     def _attempt(self, call: Callable[..., object], *args: str) -> None:
@@ -337,7 +423,7 @@ class _Lasting:
             if isinstance(error, OSError) and error.errno != errno.EPIPE:
                 self.lost = error
             with contextlib.suppress(OSError, ValueError):
-                # What its buffer holds must go somewhere when Python ends.
+                # Python flushes the buffer when it exits: it must go somewhere.
                 number = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(number, self._stream.fileno())
                 os.close(number)
@@ -348,7 +434,7 @@ class _Lasting:
 
 @contextlib.contextmanager
 def _lasting_streams() -> Iterator[None]:
-    """Let neither stdout nor stderr end the work: a closed pipe, a full disk, another encoding."""
+    """Keep the work going when stdout or stderr fails: closed pipe, full disk, encoding."""
     streams = sys.stdout, sys.stderr
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout, sys.stderr = (_Lasting(stream or nowhere) for stream in streams)
@@ -362,7 +448,10 @@ def _lasting_streams() -> Iterator[None]:
 
 
 def _fill_standard_descriptors() -> None:
-    """Open what was closed (`2>&-`), else the next file gets its number and libraries' chatter."""
+    """Open standard descriptors that were closed (`2>&-`).
+
+    Otherwise the next file would take their number, and receive what libraries print.
+    """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -370,10 +459,10 @@ def _fill_standard_descriptors() -> None:
 
 @contextlib.contextmanager
 def _without_native_chatter() -> Iterator[None]:
-    """Keep what TensorFlow, LiteRT and FFmpeg print from C++ off the terminal.
+    """Hide what TensorFlow, LiteRT and FFmpeg print from C++.
 
-    They write to file descriptor 2 whatever Python is told; Python's own stderr goes on
-    through a copy of it, and so does the trace of a crash. UVA_TF_VERBOSE=1 shows everything.
+    They write to file descriptor 2, whatever Python's stderr is. Python's stderr and the
+    trace of a crash use a copy of that descriptor. UVA_TF_VERBOSE=1 shows everything.
     """
     if os.environ.get("UVA_TF_VERBOSE"):
         yield

@@ -1,4 +1,4 @@
-"""Compress trained runs by every recipe and set size and speed against accuracy.
+"""Compare compression recipes by size, speed and accuracy.
 
 uva-tf compress --run RUN --run OTHER_RUN --out STUDY
 """
@@ -9,16 +9,17 @@ from pathlib import Path
 
 from uva_tf.commands.command import (
     Parser,
+    add_every_argument,
+    add_form_argument,
+    add_jobs_argument,
     as_typed,
     command,
     goes_on,
-    number,
     progress,
     use_one_blas_thread,
 )
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import locked, refuse_existing
-from uva_tf.runtime.manifest import FORMS
 
 
 @command
@@ -53,13 +54,28 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser("compress", __doc__)
     parser.add_argument(
-        "--run", metavar="DIR", type=Path, action="append", required=True, help="by train.py"
+        "--run",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help="run folder (made by uva-tf train); may be repeated",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="goes on in it")
-    parser.add_argument("--recipes", metavar="NAME", nargs="+", help="beside fp32 (all)")
-    parser.add_argument("--form", choices=FORMS, default="step", help="(step)")
     parser.add_argument(
-        "--every", type=number(1, 10**6), default=8, help="score every N-th frame (8)"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="study folder; an interrupted study in it is resumed",
     )
-    parser.add_argument("--jobs", type=number(1, 256), default=1, help="fine-tunings at a time (1)")
+    parser.add_argument(
+        "--recipes",
+        metavar="NAME",
+        nargs="+",
+        help="recipes to compare with fp32: fp16, dynamic, int8, int8-qat, int8-pruned "
+        "(default: all)",
+    )
+    add_form_argument(parser)
+    add_every_argument(parser, default=8)
+    add_jobs_argument(parser, "fine-tunings")
     return parser

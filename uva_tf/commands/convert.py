@@ -1,4 +1,4 @@
-"""Convert a trained run to a .tflite file with its manifest.
+"""Convert a trained run to a .tflite file and its manifest.
 
 uva-tf convert --run RUN --recipe int8 --form step --out MODEL.tflite
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command
+from uva_tf.commands.command import Parser, add_form_argument, add_run_argument, command
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import new_file, refuse_existing
-from uva_tf.runtime.manifest import FORMS, manifest_path
+from uva_tf.runtime.manifest import manifest_path
 
-TOP = 8  # layers shown of a report
+TOP = 8  # layers of the report that are printed
 
 
 @command
@@ -24,14 +24,27 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.run import Run
 
     parser = Parser("convert", __doc__)
-    parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="by train.py")
-    parser.add_argument("--recipe", choices=list(RECIPES), required=True)
+    add_run_argument(parser)
     parser.add_argument(
-        "--form", choices=FORMS, default="pair", help="two frames, or a stream (default pair)"
+        "--recipe",
+        metavar="NAME",
+        choices=list(RECIPES),
+        required=True,
+        help="how to compress: %(choices)s (int8-qat and int8-pruned after uva-tf qat)",
     )
-    parser.add_argument("--out", metavar="FILE.tflite", type=Path, required=True)
+    add_form_argument(parser)
     parser.add_argument(
-        "--report", metavar="FILE.csv", type=Path, help="what int8 does to every layer"
+        "--out",
+        metavar="FILE.tflite",
+        type=Path,
+        required=True,
+        help="model file to write; its manifest goes beside it as FILE.json",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="write how much error 8 bits add in each layer, as CSV (int8 only)",
     )
     args = parser.parse_args(argv)
     if args.out.suffix != ".tflite":
@@ -39,9 +52,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.report:
         refuse_existing(args.report)
         if args.report in (args.out, manifest_path(args.out)):
-            raise InputError(f"--report: {args.report} is where the model goes, name another")
+            raise InputError(
+                f"--report: {args.report} is where the model goes, choose another name"
+            )
         if args.recipe != "int8":
-            raise InputError(f"--report: expected the recipe int8, not {args.recipe}")
+            raise InputError(f"--report: expected --recipe int8, not {args.recipe}")
 
     run = Run.open(args.run)
     manifest = convert(run, args.recipe, args.form, args.out)

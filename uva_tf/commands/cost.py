@@ -1,4 +1,4 @@
-"""What a student costs layer by layer: shapes, parameters, multiply-adds, memory.
+"""Count parameters, multiply-adds and memory, layer by layer.
 
 uva-tf cost --variant uva-64 --form step --csv COST.csv
 """
@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, show
+from uva_tf.commands.command import Parser, add_form_argument, command, show
 from uva_tf.core.outputs import new_file, refuse_existing
-from uva_tf.runtime.manifest import FORMS
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, build, print."""
     parser = Parser("cost", __doc__)
-    parser.add_argument("--variant", required=True, help="such as paper-64 or plain-32")
-    parser.add_argument("--form", choices=FORMS, default="pair", help="two frames, or a stream")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the layers")
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        required=True,
+        help="student or plain network, such as uva-64, paper-64 or plain-32",
+    )
+    add_form_argument(parser)
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write a row per layer as CSV")
     args = parser.parse_args(argv)
     if args.csv:
         refuse_existing(args.csv)

@@ -1,4 +1,4 @@
-"""Score models, or any models' maps, beside baselines and people.
+"""Score models or maps beside baselines and human observers.
 
 uva-tf evaluate --model RUN|FILE.keras|FILE.tflite --data SHARDS --split val
 """
@@ -10,7 +10,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number, progress, show, use_one_blas_thread
+from uva_tf.commands.command import (
+    Parser,
+    add_data_argument,
+    add_every_argument,
+    command,
+    number,
+    progress,
+    show,
+    use_one_blas_thread,
+)
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import distinct_names
 from uva_tf.core.outputs import new_file, new_folder, refuse_existing
@@ -36,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     names = distinct_names(args.data)
     datasets = dict(zip(names, map(open_dataset, args.data), strict=True))
     for dataset in datasets.values():
-        dataset.split(args.split)  # refuses before the first is scored
+        dataset.split(args.split)  # a missing split is refused before any scoring
     sources = {name: _sources(args, dataset.size) for name, dataset in datasets.items()}
     settings = Settings(args.smooth, args.seed, args.skip_bad, args.every)
     evaluations: dict[str, Evaluation] = {}
@@ -65,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
             sections += map(cost_section, students)
             write_report(page / "report.html", title, sections)
     inside = "report.html, frames.csv, scores.json"
-    print(f"wrote {args.report}: {inside}{' of each --data' if len(datasets) > 1 else ''}")
+    print(f"wrote {args.report}: {inside}{' for each --data' if len(datasets) > 1 else ''}")
 
 
 def _as_json(figures: dict) -> str:
@@ -76,10 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser("evaluate", __doc__)
     parser.add_argument(
         "--model",
+        metavar="DIR|FILE",
         type=Path,
         action="append",
         default=[],
-        help="a run folder (teachers too), its .keras files, or a .tflite; of several a row each",
+        help="run folder (its teachers are scored too), .keras file of a run, or .tflite file; "
+        "may be repeated, one row each",
     )
     parser.add_argument(
         "--maps",
@@ -87,37 +98,49 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         action="append",
         default=[],
-        help="DIR/RECORDING/000001.png, 8-bit; of several a row each",
+        help="maps of any model: DIR/RECORDING/000001.png, 8-bit grey; may be repeated, one row "
+        "each",
+    )
+    add_data_argument(parser, ", one table each")
+    parser.add_argument(
+        "--split",
+        metavar="NAME",
+        default="val",
+        help="split to score: train, val or test (default: %(default)s)",
     )
     parser.add_argument(
-        "--data",
-        metavar="DIR",
+        "--json",
+        metavar="FILE",
         type=Path,
-        action="append",
-        required=True,
-        help="by prepare.py; of several a table each",
+        help="write all scores as JSON, also those of each clip",
     )
-    parser.add_argument("--split", metavar="NAME", default="val", help="default val")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures, by clip too")
     parser.add_argument(
         "--report",
         metavar="DIR",
         type=Path,
-        help="write a page with pictures and a table of frames; of several --data in DIR/NAME",
+        help="write a page with pictures, and a table with a row per frame; several --data get a "
+        "folder each, DIR/DATASET",
     )
     parser.add_argument(
         "--smooth",
         metavar="SIGMA",
         type=_sigma,
         default=0.0,
-        help="Gaussian over the maps, in image widths; choose it on validation clips (none)",
-    )
-    parser.add_argument("--seed", type=number(0, 10**9 - 1), default=0, help="of all draws (0)")
-    parser.add_argument(
-        "--every", metavar="N", type=number(1, 10**6), default=1, help="score every Nth frame (1)"
+        help="blur the maps first, by a Gaussian of SIGMA image widths; choose it on validation "
+        "clips only (default: 0, no blur)",
     )
     parser.add_argument(
-        "--skip-bad", action="store_true", help="leave out frames without a usable map, and count"
+        "--seed",
+        metavar="N",
+        type=number(0, 10**9 - 1),
+        default=0,
+        help="random seed of intervals, negatives and halves of observers (default: %(default)s)",
+    )
+    add_every_argument(parser, default=1)
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out and count frames whose map is missing or unusable",
     )
     return parser
 
@@ -133,7 +156,7 @@ def _sigma(text: str) -> float:
 
 
 def _sources(args: argparse.Namespace, size: int) -> dict:
-    """The sources by their rows' names, which tell models of the same name apart."""
+    """Map sources by the names of their rows, distinct even for models of the same name."""
     from uva_tf.evaluation.baselines import BASELINES
     from uva_tf.evaluation.map_sources import maps_source, open_map_source, teachers_of
     from uva_tf.evaluation.results import CEILING, CENTRE

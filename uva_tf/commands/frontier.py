@@ -1,4 +1,4 @@
-"""Train variants alike, then set their accuracy against their speed, beside the plain network.
+"""Train variants alike and compare their accuracy and speed.
 
 uva-tf frontier --data SHARDS --data MORE_SHARDS --preset quick --out STUDY
 """
@@ -61,5 +61,11 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser("frontier", __doc__)
     add_study_arguments(parser, list(PRESETS))
-    parser.add_argument("--variants", metavar="NAME", nargs="+", help="of students (all)")
+    parser.add_argument(
+        "--variants",
+        metavar="NAME",
+        nargs="+",
+        help="students to train, such as uva-64 paper-64 (default: all); the plain network is "
+        "trained too",
+    )
     return parser

@@ -45,10 +45,10 @@ def main(argv: list[str] | None = None) -> None:
                 source, predictor, sinks, lambda items: bar(items, source.length), stop
             )
             seconds = time.perf_counter() - begun
-        stop.asked()  # too late to stop anything: all is written
+        stop.asked()  # a late signal has nothing left to stop: all is written
     written = [str(path) for path in (args.overlay, args.maps, args.csv) if path]
     if isinstance(cause, KeyboardInterrupt) and source.live:
-        cause = None  # the way to end a recording
+        cause = None  # Ctrl-C is how a recording ends
     if cause:
         frames = f"{count} finished frames are" if count > 1 else "1 finished frame is"
         cause.add_note(f"{frames} in {', '.join(written) or 'no file'}")
@@ -63,29 +63,47 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
     parser = Parser("predict", __doc__)
     parser.add_argument(
-        "video", metavar="VIDEO", nargs="?", type=Path, help="a video file, or a folder of pictures"
+        "video", metavar="VIDEO", nargs="?", type=Path, help="video file, or folder of pictures"
     )
     parser.add_argument(
-        "--camera", metavar="N", type=number(0, 99), help="camera N, until Ctrl-C or q"
+        "--camera", metavar="N", type=number(0, 99), help="read camera N instead, until Ctrl-C or q"
     )
     parser.add_argument(
         "--model",
         metavar="FILE.tflite",
         type=Path,
-        help="manifest beside it (default: the 64 px int8 student that comes with the package)",
+        help="model file, with its manifest beside it (default: the shipped 64 px int8 student)",
     )
     parser.add_argument(
-        "--overlay", metavar="OUT.mp4", type=Path, help="write the video with attention drawn in"
-    )
-    parser.add_argument("--style", choices=STYLES, default="heat", help="of overlay and window")
-    parser.add_argument(
-        "--maps", metavar="DIR", type=Path, help="write every frame's map, 000001.png on"
-    )
-    parser.add_argument(
-        "--csv", metavar="OUT.csv", type=Path, help="write every frame's peak and centroid, pixels"
+        "--overlay",
+        metavar="FILE.mp4",
+        type=Path,
+        help="write the video with attention drawn over it",
     )
     parser.add_argument(
-        "--threads", type=number(1, 256), default=1, help="of the model (default 1)"
+        "--style",
+        choices=STYLES,
+        default="heat",
+        help="how the overlay or the camera's window is drawn (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--maps",
+        metavar="DIR",
+        type=Path,
+        help="write a grey map for every frame: DIR/000001.png, ...",
+    )
+    parser.add_argument(
+        "--csv",
+        metavar="FILE",
+        type=Path,
+        help="write the peak and centroid of every frame in pixels, as CSV",
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=number(1, 256),
+        default=1,
+        help="threads that the model runs on (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     if (args.video is None) == (args.camera is None):
@@ -93,14 +111,14 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv}
     for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
         if _overlap(outputs[one], outputs[other]):
-            raise InputError(f"--{one} and --{other} overlap: choose paths beside each other")
+            raise InputError(f"--{one} and --{other} overlap: choose separate paths")
     if args.overlay and args.overlay.suffix.lower() != ".mp4":
-        raise InputError(f"{args.overlay}: an overlay is MPEG-4, use a name that ends in .mp4")
+        raise InputError(f"{args.overlay}: an overlay is MPEG-4: expected a name that ends in .mp4")
     return args
 
 
 def _sinks(args: argparse.Namespace, source: Stream, stack: contextlib.ExitStack) -> list[Sink]:
-    """Open what the arguments ask for; the stack completes it."""
+    """Open the outputs that the arguments ask for; the stack completes them."""
     from uva_tf.core.video import VideoWriter
     from uva_tf.runtime.overlay import STYLES
     from uva_tf.runtime.sinks import show, write_maps, write_overlay, write_places

@@ -1,4 +1,4 @@
-"""Turn a folder of recordings into training shards.
+"""Turn a folder of recordings into a prepared dataset.
 
 uva-tf prepare --layout gaze --root RECORDINGS --out SHARDS
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.commands.command import Parser, add_layout_arguments, command, number, progress
 from uva_tf.config import DataConfig
 
 
@@ -18,35 +18,51 @@ def main(argv: list[str] | None = None) -> None:
 
     defaults = DataConfig()
     parser = Parser("prepare", __doc__)
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True)
+    add_layout_arguments(parser, sorted(LAYOUTS))
     parser.add_argument(
-        "--root", metavar="DIR", type=Path, required=True, help="the recordings (synthetic: made)"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder to write the dataset to; must not exist yet",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="must not exist")
     parser.add_argument(
-        "--split", metavar="FILE", type=Path, help="name,split rows (default: split.csv in DIR)"
+        "--split",
+        metavar="FILE",
+        type=Path,
+        help="CSV with columns name,split, each train, val or test (default: the recordings' own "
+        "split)",
     )
     for kind in ("spatial", "temporal"):
         parser.add_argument(
             f"--{kind}-maps",
             metavar="DIR",
             type=Path,
-            help=f"a {kind} teacher's maps of every frame: DIR/NAME/000001.png",
+            help=f"maps of another model as {kind} teacher: DIR/NAME/000001.png, one per frame",
         )
     parser.add_argument(
-        "--skip-bad", action="store_true", help="go on without recordings that can't be read"
+        "--skip-bad", action="store_true", help="leave out and list recordings that can't be used"
     )
     parser.add_argument(
-        "--jobs", type=number(1, 256), help="shards written at a time (one for each processor)"
+        "--jobs",
+        metavar="N",
+        type=number(1, 256),
+        help="shards to write at a time (default: one per processor)",
     )
     parser.add_argument(
-        "--size", type=int, default=defaults.size, help=f"side of the frames ({defaults.size})"
+        "--size",
+        metavar="N",
+        type=int,
+        default=defaults.size,
+        help="side of the stored frames in pixels (default: %(default)s)",
     )
     parser.add_argument(
         "--sigma",
+        metavar="SIGMA",
         type=float,
         default=defaults.sigma,
-        help=f"width of a fixation's Gaussian in image widths ({defaults.sigma:.4f})",
+        help="standard deviation of a fixation's Gaussian in image widths "
+        f"(default: {defaults.sigma:.4f})",
     )
     args = parser.parse_args(argv)
 

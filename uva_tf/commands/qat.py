@@ -1,13 +1,18 @@
-"""Fine-tune a trained student for 8 bits; tflite/convert.py then takes the recipe.
+"""Fine-tune a trained student for 8 bits, before conversion.
 
 uva-tf qat --run RUN [--recipe int8-pruned]
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from uva_tf.commands.command import Parser, command, goes_on, losses_printed
+from uva_tf.commands.command import (
+    Parser,
+    add_run_argument,
+    as_typed,
+    command,
+    goes_on,
+    losses_printed,
+)
 
 
 @command
@@ -17,8 +22,14 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.run import Run
 
     parser = Parser("qat", __doc__)
-    parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="by train.py")
-    parser.add_argument("--recipe", choices=list(TRAINED), default="int8-qat")
+    add_run_argument(parser)
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        choices=list(TRAINED),
+        default="int8-qat",
+        help="recipe to fine-tune for: %(choices)s (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
 
     from uva_tf.compression.qat import fine_tune
@@ -28,4 +39,5 @@ def main(argv: list[str] | None = None) -> None:
         path = fine_tune(run, args.recipe)
     for stage, losses in run.last_losses().items():
         print(f"{stage}: {losses}")
-    print(f"wrote {path}: tflite/convert.py --recipe {args.recipe} makes a model file of it")
+    line = as_typed("convert", ["--run", str(args.run), "--recipe", args.recipe])
+    print(f"wrote {path}; convert it with: {line} --out FILE.tflite")

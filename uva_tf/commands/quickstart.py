@@ -1,4 +1,4 @@
-"""The main job end to end on the embedded synthetic clips, in a few minutes.
+"""Train, convert and run a student on synthetic clips.
 
 uva-tf quickstart --out quickstart
 """
@@ -25,7 +25,7 @@ WHAT_NEXT = {
         "uva-tf evaluate --model RUN --data SHARDS --report REPORT"
     ),
     "Convert your student to an int8 file for streams:": (
-        "uva-tf convert --run RUN --recipe int8 --form step --out STUDENT.tflite"
+        "uva-tf convert --run RUN --recipe int8 --out STUDENT.tflite"
     ),
     "Time it on your machine:": "uva-tf benchmark STUDENT.tflite",
 }
@@ -36,19 +36,31 @@ STEPS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "rep
 def main(argv: list[str] | None = None) -> None:
     """Prepare, train, convert, evaluate, time, predict, report."""
     parser = Parser("quickstart", __doc__)
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("quickstart"))
-    parser.add_argument("--preset", choices=list(PRESETS), default="quickstart")
-    parser.add_argument("--resume", action="store_true", help="go on with what --out holds")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("quickstart"),
+        help="folder to write to (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        choices=list(PRESETS),
+        default="quickstart",
+        help="configuration to train: %(choices)s (default: %(default)s)",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue what --out holds")
     args = parser.parse_args(argv)
     out = args.out.resolve()
     if out.exists() and not args.resume:
-        raise InputError(f"{out} exists already: --resume goes on with it, or choose another --out")
+        raise InputError(f"{out} exists already: --resume continues it, or choose another --out")
     with goes_on("quickstart", argv, "--resume"):
         _run(out, PRESETS[args.preset]())
 
 
 def _run(out: Path, preset: Config) -> None:
-    """Every step that has left nothing in `out` yet."""
+    """Do whatever has left nothing in `out` yet."""
     from uva_tf.bench.model_files import benchmark
     from uva_tf.compression.export import convert
     from uva_tf.data.dataset import open_dataset
@@ -134,7 +146,7 @@ def _predict(model: Path, clip: Path, overlay: Path) -> None:
     ):
         sinks = [write_overlay(writer.write, heat)]
         _, cause = annotate(video, Predictor(model, channels="bgr"), sinks, stop=stop)
-        if cause:  # half an overlay is none
+        if cause:  # half an overlay is of no use
             raise cause
 
 

@@ -1,4 +1,4 @@
-"""Put a trained student where the package keeps its weights.
+"""Put a trained student among the package's own weights.
 
 uva-tf ship --run RUN --out uva_tf/weights
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command
+from uva_tf.commands.command import Parser, add_run_argument, command
 from uva_tf.core.outputs import new_file
 from uva_tf.weights import FOLDER
 
@@ -23,8 +23,14 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.weights import load_student
 
     parser = Parser("ship", __doc__)
-    parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="by train.py")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=FOLDER, help=str(FOLDER))
+    add_run_argument(parser)
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=FOLDER,
+        help="folder to write to (default: the package's uva_tf/weights)",
+    )
     args = parser.parse_args(argv)
     run = Run.open(args.run)
     variant = run.config.student.variant

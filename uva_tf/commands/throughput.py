@@ -1,6 +1,6 @@
-"""Time whole videos and single frames with a .tflite model, beside OpenCV alone.
+"""Time whole videos and single frames, beside OpenCV alone.
 
-uva-tf throughput VIDEO --model FILE.tflite [--model OTHER.tflite]
+uva-tf throughput VIDEO [--model FILE.tflite --model OTHER.tflite]
 """
 
 from __future__ import annotations
@@ -16,27 +16,42 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.bench.model_files import machine
     from uva_tf.bench.videos import ROUNDS, measure_frame, measure_growth, measure_video
     from uva_tf.runtime.trial import check_model
+    from uva_tf.weights import shipped_model
 
     parser = Parser("throughput", __doc__)
-    parser.add_argument("video", metavar="VIDEO", type=Path)
-    parser.add_argument("--model", metavar="FILE.tflite", type=Path, action="append", required=True)
+    parser.add_argument("video", metavar="VIDEO", type=Path, help="video file")
     parser.add_argument(
-        "--rounds", metavar="N", type=number(1, 1000), default=ROUNDS, help="turns of the video (5)"
+        "--model",
+        metavar="FILE.tflite",
+        type=Path,
+        action="append",
+        help="model file, with its manifest beside it; may be repeated (default: the shipped "
+        "64 px int8 student)",
     )
     parser.add_argument(
-        "--growth", action="store_true", help="only how memory grows after the first minute"
+        "--rounds",
+        metavar="N",
+        type=number(1, 1000),
+        default=ROUNDS,
+        help="times to run the whole video (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--growth",
+        action="store_true",
+        help="only measure how much memory grows after the first minute of video",
     )
     args = parser.parse_args(argv)
-    for model in args.model:
+    models = args.model or [shipped_model()]
+    for model in models:
         check_model(model)
     if args.growth:
-        for model in args.model:
+        for model in models:
             grown = measure_growth(model, args.video)
             line = f"{model.stem}: memory grew by {grown:.1f} MB after the first minute"
             show(line, kept=False)
         return
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    for model in args.model:
+    for model in models:
         speed = measure_video(model, args.video, rounds=args.rounds)
         line = (
             f"{model.stem}, frames/s: decoding {speed.decoding:.0f}, with attention "
@@ -48,6 +63,6 @@ def main(argv: list[str] | None = None) -> None:
         if speed.noise:
             show(f"noisy: {model.stem}: {speed.noise}", kept=False)
     print("ms from a decoded frame to its map, one thread:")
-    for name, latency in measure_frame(args.model, args.video).items():
+    for name, latency in measure_frame(models, args.video).items():
         doubt = latency.noise and f" (noisy: {latency.noise})"
         show(f"  {name} {latency.median:.3f}{doubt}", kept=False)

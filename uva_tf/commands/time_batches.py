@@ -1,4 +1,4 @@
-"""Does the pipeline keep up with training?
+"""Time the input pipeline against a training step.
 
 uva-tf time-batches --data SHARDS
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 from operator import truediv
-from pathlib import Path
 from statistics import median
 
-from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.commands.command import Parser, add_data_argument, command, number, progress
 
 ROUNDS = 7
 
@@ -19,10 +18,14 @@ ROUNDS = 7
 def main(argv: list[str] | None = None) -> None:
     """Parse, measure in turn, print."""
     parser = Parser("time-batches", __doc__)
+    add_data_argument(parser)
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, action="append", required=True, help="by prepare.py"
+        "--rounds",
+        metavar="N",
+        type=number(1, 1000),
+        default=ROUNDS,
+        help="turns to take medians over (default: %(default)s)",
     )
-    parser.add_argument("--rounds", type=number(1, 1000), default=ROUNDS)
     args = parser.parse_args(argv)
 
     from uva_tf.bench.batches import BATCH, VARIANT, measure
@@ -36,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     for name, turns in rates.items():
         print(f"{name:44}{median(turns):8.0f}")
-    # Of turns side by side: what slows the machine for a while slows both.
+    # Ratios within a round: whatever slows the machine for a while slows both.
     pipeline, decode, step = rates.values()
     print(f"pipeline / training step {median(map(truediv, pipeline, step)):.1f}")
     print(f"pipeline / bare decode   {median(map(truediv, pipeline, decode)):.2f}")

@@ -1,4 +1,4 @@
-"""How preparing grows with the clips and the workers, and what DHF1K would take.
+"""Time preparing by number of recordings and workers.
 
 uva-tf time-preparing --layout gaze --root RECORDINGS
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.commands.command import Parser, add_layout_arguments, command, number, progress
 from uva_tf.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 DHF1K_CLIPS, DHF1K_FRAMES = 600, 346_140
-# Copies of the recordings, workers.
+# (copies of the recordings, workers)
 CASES = ((1, 1), (2, 1), (1, 2), (2, 2))
 
 
@@ -29,9 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.data.layouts import LAYOUTS
 
     parser = Parser("time-preparing", __doc__)
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True)
-    parser.add_argument("--root", metavar="DIR", type=Path, required=True, help="recordings")
-    parser.add_argument("--rounds", type=number(1, 100), default=ROUNDS)
+    add_layout_arguments(parser, sorted(LAYOUTS))
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=number(1, 100),
+        default=ROUNDS,
+        help="turns to take medians over (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
     if not args.root.is_dir():
         raise InputError(f"{args.root}: no such folder of recordings")

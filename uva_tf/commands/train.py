@@ -1,4 +1,4 @@
-"""Train the teachers and distil them into a student.
+"""Train a student, with or without teachers.
 
 uva-tf train --data SHARDS --data MORE_SHARDS --preset quick --run RUN
 """
@@ -29,15 +29,33 @@ def main(argv: list[str] | None = None) -> None:
     add_training_arguments(parser, list(PRESETS))
     parser.add_argument(
         "--weight",
+        metavar="WEIGHT",
         type=float,
         action="append",
         default=[],
-        help="how often a --data is drawn, one for each in their order (default: equally often)",
+        help="how often to draw from a dataset, in proportion; one for each --data, in their order "
+        "(default: equally often)",
     )
-    parser.add_argument("--run", metavar="DIR", type=Path, required=True, help="the run folder")
-    parser.add_argument("--stages", default=",".join(STAGES), help=f"default {','.join(STAGES)}")
-    parser.add_argument("--seed", type=number(0, 10**6), help="of everything that is random")
-    parser.add_argument("--resume", action="store_true", help="go on with an existing run")
+    parser.add_argument(
+        "--run",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="run folder to write; must not exist yet, unless --resume is given",
+    )
+    parser.add_argument(
+        "--stages",
+        metavar="NAMES",
+        default=",".join(STAGES),
+        help="stages to run, separated by commas (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=number(0, 10**6),
+        help="random seed of the training (default: the preset's, 1)",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue the run in --run")
     args = parser.parse_args(argv)
     stages = args.stages.split(",")
     if unknown := set(stages) - set(STAGES):
@@ -57,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
         config = replace(config, seed=args.seed)
     config = with_data(config, args.data, args.weight)
     if not is_chief(config.loop):
-        train(Run(args.run, config), stages)  # which the first machine begins and writes
+        train(Run(args.run, config), stages)  # the chief creates and writes the run
         return
     if args.resume and args.run.exists():
         run = Run.open(args.run).continued(config)
@@ -68,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
         and (missing := kinds_to_teach(config, open_data(config)))
     ):
         raise InputError(
-            f"--stages {args.stages} needs teachers: add teach, --resume a run with them, or "
+            f"--stages {args.stages} needs teachers: add teach, --resume a run that has them, or "
             + " ".join(f"--set soft_targets.{kind}=none" for kind in missing)
         )
     else:

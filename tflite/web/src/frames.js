@@ -1,4 +1,4 @@
-// From a video's frame to the model's, as uva_tf/runtime/frames.py does it: sampled
+// From a video's frame to the model's, as uva_tf/core/resize.py does it: sampled
 // bilinearly at 256 pixels, from where on sides are halved. A square of 128, 64, ... pixels
 // is on that way already, and is taken as it is.
 
