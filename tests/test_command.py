@@ -1,10 +1,11 @@
 """What the scripts share: what their parser refuses, and the command that goes on."""
 
+import logging
 import sys
 
 import pytest
 
-from uva_tf.commands.command import Parser, add_training_arguments, goes_on
+from uva_tf.commands.command import Parser, add_training_arguments, goes_on, losses_printed
 from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
 
@@ -101,3 +102,18 @@ def test_the_command_that_goes_on_is_as_it_was_typed(monkeypatch):
     assert stopped.value.__notes__ == [
         "resume with: python ../pipelines/train.py --run 'a b' --resume"
     ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_losses_are_printed_once_where_no_progress_bar_shows_them(capsys, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    log = logging.getLogger("uva_tf.training.loop")
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(sys.stderr)])
+    for _ in range(2):
+        with losses_printed():
+            log.info("joint: step 20 of 40, loss 1.000")
+        log.info("not within a training")
+    out, err = capsys.readouterr()
+    assert (out.count("loss 1.000"), out.count("\n")) == ((0, 0) if terminal else (2, 2))
+    assert err == ""

@@ -12,6 +12,7 @@ import pytest
 
 from uva_tf.commands import COMMANDS
 from uva_tf.commands.command import Parser
+from uva_tf.commands.quickstart import WHAT_NEXT
 
 ROOT = Path(__file__).parent.parent
 FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
@@ -34,7 +35,7 @@ def blocks(document):
 
 
 def commands():
-    """Every command line in the documents and in the commands' own first lines."""
+    """Every command line in the documents, in the commands' own first lines and in the page."""
     texts = [(document, block) for document in DOCUMENTS for block in blocks(document)]
     for document in DOCUMENTS:
         texts += [
@@ -43,6 +44,7 @@ def commands():
     texts += [
         (script, ast.get_docstring(ast.parse(script.read_text())) or "") for script in MODULES
     ]
+    texts.append((ROOT / "uva_tf/commands/quickstart.py", "\n".join(WHAT_NEXT.values())))
     for source, text in texts:
         for name, arguments in COMMAND.findall(text.replace("\\\n", " ")):
             if name != "NAME":

@@ -1,6 +1,7 @@
 """The commands one after another, as a user gives them."""
 
 import json
+import re
 import shutil
 
 import cv2
@@ -42,6 +43,10 @@ def test_quickstart_leaves_model_overlay_and_report(small_clips, script, tmp_pat
     for row in ("spatial teacher", "temporal teacher", "student, float", "student, int8"):
         assert f"<td>{row}</td>" in page
     assert page.count("data:image/png;base64,") == 2
+    for heading in ("Attention on a video", "Size and speed", "Training", "What next"):
+        assert f"<h2>{heading}</h2>" in page
+    assert 'max="5"' in page  # of the player, from 0
+    assert len(page) < 3_000_000
     clip = out / "recordings" / "videos" / "clip03.mp4"
     with VideoReader(clip) as original, VideoReader(out / "overlay.mp4") as overlay:
         assert overlay.rate == original.rate
@@ -92,6 +97,8 @@ def test_an_evaluation_reports_alike_twice(prepared, script, tmp_path, capsys):
     for row in ("uniform", "spectral residual", "motion energy", "centre prior", "spatial teacher"):
         assert row in printed
         assert row.encode() in pages[0]["report.html"]
+    for heading in ("Scores", "Scores as bars", "Clips", "NSS over time", "Frames", "Cost"):
+        assert f"<h2>{heading}</h2>".encode() in pages[0]["report.html"]
     # Bars, NSS over time, and the best, the median and the worst frame.
     assert pages[0]["report.html"].count(b"data:image/png;base64,") == 5
 
@@ -199,6 +206,11 @@ def test_training_never_overwrites_and_resumes_only_its_own(prepared, script, ca
     assert train([*arguments, "--preset", "quick", "--resume"]) == 2
     assert "with other settings" in capsys.readouterr().err
     assert train([*arguments, *SMOKE, "--resume"]) == 0
+    *stages, wrote, then = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in stages] == ["teach-spatial", "distill", "joint"]
+    assert all(re.search(r": loss \S+, validation loss \S+ after 3 steps$", s) for s in stages)
+    assert wrote == f"wrote {prepared}/run"
+    assert then == f"next: uva-tf evaluate --model {prepared}/run --data {prepared}/shards"
 
 
 def test_prepare_reads_a_real_recording(recordings, call, tmp_path):

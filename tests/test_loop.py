@@ -1,5 +1,6 @@
 """The loop on a tiny task: it resumes, keeps the best, and stops at what is not finite."""
 
+import re
 from dataclasses import replace
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import PRESETS, LoopConfig, StageConfig
+from uva_tf.training import loop
 from uva_tf.training.loop import Task, fit, make_optimizer, make_steps
 from uva_tf.training.run import Run
 
@@ -114,6 +116,43 @@ def validated(losses_of_steps):
 
     examples = {"frame": tf.zeros([1, 4]), "density": tf.zeros([1, 3])}
     return replace(task, loss=loss, validation=tf.data.Dataset.from_tensors(examples))
+
+
+def told(caplog, task, steps, folder, *changes):
+    """The lines that a fit logs, without their figures, and its run."""
+    run = new_run(folder, *changes)
+    caplog.clear()
+    with caplog.at_level("INFO", "uva_tf.training.loop"):
+        fit(task, StageConfig(steps=steps), run)
+    return [re.sub(r" -?\d+\.\d{3}\b", "", line) for line in caplog.messages], run
+
+
+def test_the_losses_are_told_at_first_at_validations_and_at_the_end(tmp_path, caplog, monkeypatch):
+    lines, _ = told(caplog, tiny_task(), 70, tmp_path / "run")
+    assert lines == ["tiny: step 20 of 70, loss", "tiny: step 70 of 70, loss"]
+    monkeypatch.setattr(loop, "SAY_EVERY", 0.0)
+    lines, _ = told(caplog, tiny_task(), 70, tmp_path / "often")
+    assert [line.split()[2] for line in lines] == ["20", "40", "60", "70"]
+    lines, run = told(caplog, validated([3.0, 2.0, 2.0, 1.5, 1.7]), 10, tmp_path / "validated")
+    assert lines[:4] == [f"tiny: step {n} of 10, loss, validation loss" for n in (2, 4, 6, 8)]
+    assert lines[4:] == ["tiny: step 10 of 10, loss, validation loss"]
+    assert caplog.messages[-1].endswith(", validation loss 1.700")
+    fit(tiny_task(), StageConfig(steps=10), run)  # done already
+    assert len(caplog.messages) == 5
+
+
+@pytest.mark.parametrize(("keep", "validation"), [("last", 1.7), ("best", 1.5)])
+def test_the_last_losses_are_those_of_the_weights_that_are_kept(tmp_path, keep, validation):
+    run = new_run(tmp_path / "run", f"loop.keep={keep}")
+    fit(validated([3.0, 2.0, 2.0, 1.5, 1.7]), StageConfig(steps=10), run)
+    losses = run.last_losses()["tiny"]
+    assert (losses.step, losses.validation) == (10, pytest.approx(validation))
+    assert str(losses) == (
+        f"loss {losses.training:.3f}, validation loss {validation:.3f} after 10 steps"
+    )
+    run = new_run(tmp_path / "alone")
+    fit(tiny_task(), StageConfig(steps=10), run)
+    assert "validation" not in str(run.last_losses()["tiny"])
 
 
 def test_the_best_on_validation_is_kept_beside_the_last(tmp_path):

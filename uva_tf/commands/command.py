@@ -329,6 +329,28 @@ def progress(label: str, unit: str) -> Callable[[Iterable[T], int], Iterator[T]]
     return wrap
 
 
+@contextlib.contextmanager
+def losses_printed() -> Iterator[None]:
+    """Print what a training within the block logs of its losses, with the time.
+
+    Where both stdout and stderr are a terminal its progress bar says it.
+    """
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        yield
+        return
+    log, handler = logging.getLogger("uva_tf.training.loop"), logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False  # libraries print what reaches the root
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+        log.propagate = True
+
+
 def show(text: str, *, kept: bool) -> None:
     """Print a result; raises OSError if it can't be printed and no file keeps it (`kept`)."""
     print(text, flush=True)

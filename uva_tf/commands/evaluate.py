@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
             page.mkdir(parents=True, exist_ok=True)
             (page / "scores.json").write_text(_as_json(figures[name]))
             scored.write_frames(page / "frames.csv")
-            title = f"{name}, split {args.split}"
+            title = f"Evaluation of {name}, split {args.split}"
             sections = evaluation_sections(scored, datasets[name], sources[name])
             runs = [model for model in args.model if model.is_dir()]
             students = dict.fromkeys(Run.open(run).config.student for run in runs)

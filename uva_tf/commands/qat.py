@@ -5,7 +5,14 @@ uva-tf qat --run RUN [--recipe int8-pruned]
 
 from __future__ import annotations
 
-from uva_tf.commands.command import Parser, add_run_argument, as_typed, command, goes_on
+from uva_tf.commands.command import (
+    Parser,
+    add_run_argument,
+    as_typed,
+    command,
+    goes_on,
+    losses_printed,
+)
 
 
 @command
@@ -28,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.compression.qat import fine_tune
 
     run = Run.open(args.run)
-    with goes_on("qat", argv):
+    with goes_on("qat", argv), losses_printed():
         path = fine_tune(run, args.recipe)
-    for stage, (step, loss) in run.last_losses().items():
-        print(f"{stage}: loss {loss:.3f} after {step} steps")
+    for stage, losses in run.last_losses().items():
+        print(f"{stage}: {losses}")
     line = as_typed("convert", ["--run", str(args.run), "--recipe", args.recipe])
     print(f"wrote {path}; convert it with: {line} --out FILE.tflite")

@@ -5,14 +5,30 @@ uva-tf quickstart --out quickstart
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, goes_on
+from uva_tf.commands.command import Parser, command, goes_on, losses_printed
 from uva_tf.config import PRESETS, Config
 from uva_tf.core.errors import InputError
 
-TITLE = "uva_tf quickstart: a trained, quantised student looks at a video"
-EVERY = 4  # of a clip's frames, which are much alike, one in so many is scored
+TITLE = "uva_tf quickstart: a student is trained, converted to int8, and run on a video"
+EVERY = 4  # score every 4th frame: neighbours are much alike
+WHAT_NEXT = {
+    "Your own video, with the student that comes with the package:": (
+        "uva-tf predict VIDEO.mp4 --overlay OVERLAY.mp4"
+    ),
+    "Your own recordings: a folder of videos and a table of fixations (docs/data.md has the "
+    "layout). The training begins with the package's student:": (
+        "uva-tf prepare --layout gaze --root RECORDINGS --out SHARDS\n"
+        "uva-tf train --data SHARDS --preset fine-tune --run RUN\n"
+        "uva-tf evaluate --model RUN --data SHARDS --report REPORT"
+    ),
+    "Convert your student to an int8 file for streams:": (
+        "uva-tf convert --run RUN --recipe int8 --out STUDENT.tflite"
+    ),
+    "Time it on your machine:": "uva-tf benchmark STUDENT.tflite",
+}
 STEPS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "report")
 
 
@@ -68,7 +84,8 @@ def _run(out: Path, preset: Config) -> None:
     run = Run.open(folder) if folder.exists() else Run.create(folder, config)
     if run.config != config:
         raise InputError(f"{out} was begun with another --preset, choose another --out")
-    train(run)
+    with losses_printed():
+        train(run)
 
     _say("convert", "the student to TFLite, float and int8")
     models = {}
@@ -135,35 +152,60 @@ def _predict(model: Path, clip: Path, overlay: Path) -> None:
 
 def _report(out: Path, run, dataset, sources: dict, evaluation, timings) -> None:
     from uva_tf.core.outputs import new_file
+    from uva_tf.core.video import VideoReader
     from uva_tf.data.records import read_records
     from uva_tf.evaluation import report
 
     records = list(read_records(dataset, dataset.split("val")[0]))
+    with VideoReader(out / "overlay.mp4") as video:
+        overlay = report.player((frame.copy() for frame in video), video.rate, "the overlay")
     sections = [
         (
-            "What it sees",
-            "Frames of a clip that was not trained on: bright is where people look. In these "
-            "clips one disc moves against the panning background and draws most fixations, a "
-            "coloured one draws some.",
+            "Attention on a video",
+            "What the int8 student sees in a clip that it was not trained on: the warmer the "
+            "colour, the more people should look there. overlay.mp4 is the same video.",
+            overlay,
+        ),
+        (
+            "Maps side by side",
+            "Frames of that clip, their fixations' density map, and what each network makes of "
+            "them: bright is where people look. In these clips one disc moves against the panning "
+            "background and draws most fixations; a coloured one draws some.",
             report.strip(records, sources, dataset.sigma),
         ),
         (
             "Scores",
-            f"Means over {len(evaluation.clips)} validation clips, every {EVERY}th frame. Share of "
-            "NSS: how much of the way from the centre prior to the human ceiling (half of the "
-            "observers predict the other half).",
-            report.score_table(evaluation),
+            "How well each network predicts where people look: means over "
+            f"{len(evaluation.clips)} validation clips, every {EVERY}th frame. The last column "
+            "says how far the NSS goes from the centre prior, the same map for every frame, to "
+            "the human ceiling, where half of the observers predict the other half.",
+            report.score_table(evaluation) + report.bullets(report.cautions(evaluation, sources)),
         ),
         (
             "Size and speed",
-            f"Frames in turn on this machine, {report.machine_note(timings)}.",
-            report.timing_table(timings),
+            "How large the two model files are, and how long one frame takes on one thread of "
+            "this machine. The ratio compares with the first file: below 1 is faster.",
+            report.timing_table(timings)
+            + report.slow_int8(timings)
+            + f'<p class="note">{html.escape(report.machine_note(timings))}</p>',
         ),
         report.cost_section(run.config.student),
         (
             "Training",
-            "Kullback-Leibler divergence by stage; validation dashed.",
+            "How the losses fell in each stage: solid lines on training clips, dashed lines on "
+            "validation clips. A hard loss compares with the fixations' density maps, a soft loss "
+            "with a teacher's maps; kl is the Kullback-Leibler divergence, cc is 1 minus the "
+            "correlation.",
             report.loss_curves(run.history()),
+        ),
+        (
+            "What next",
+            "This student knows only the drawn clips. The one that comes with the package has seen "
+            "real videos, and you can train it on your own recordings.",
+            "".join(
+                f"<p>{html.escape(what)}</p><pre>{html.escape(commands)}</pre>"
+                for what, commands in WHAT_NEXT.items()
+            ),
         ),
     ]
     with new_file(out / "report.html") as path:

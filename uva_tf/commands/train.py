@@ -5,6 +5,7 @@ uva-tf train --data SHARDS --data MORE_SHARDS --preset quick --run RUN
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from uva_tf.commands.command import (
     as_typed,
     command,
     goes_on,
+    losses_printed,
     number,
 )
 from uva_tf.config import PRESETS, STAGES
@@ -91,8 +93,22 @@ def main(argv: list[str] | None = None) -> None:
         check_new(config, stages)
         origin = provenance(as_typed("train", argv))
         run = Run.create(args.run, config, origin)
-    with goes_on("train", argv, "--resume"):
+    with goes_on("train", argv, "--resume"), losses_printed():
         train(run, stages)
-    for stage, (step, loss) in run.last_losses().items():
-        print(f"{stage}: loss {loss:.3f} after {step} steps")
+    for stage, losses in run.last_losses().items():
+        print(f"{stage}: {losses}")
     print(f"wrote {run.folder}")
+    if run.student.is_file():
+        print(f"next: {_next(args.run, args.data)}")
+
+
+def _next(run: Path, data: Sequence[Path]) -> str:
+    """The command that scores a trained student, or converts it if no --data has a val split."""
+    from uva_tf.data.dataset import open_dataset
+
+    held_out = [folder for folder in data if open_dataset(folder).has("val")]
+    if not held_out:
+        out = f"{run.name}.tflite"
+        return as_typed("convert", ["--run", str(run), "--recipe", "int8", "--out", out])
+    words = [word for folder in held_out for word in ("--data", str(folder))]
+    return as_typed("evaluate", ["--model", str(run), *words])

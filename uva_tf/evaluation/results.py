@@ -148,6 +148,12 @@ class Evaluation:
         """How far a row gets from the centre prior (0) to the human ceiling (1)."""
         return self.by_row[row].share(self.by_row[CENTRE], self.by_row[CEILING], metric)
 
+    def clip_shares(self, row: str, metric: str) -> np.ndarray:
+        """A row's share in every clip, `[clips]`; NaN where there is none."""
+        way = [self.by_row[name] for name in (row, CENTRE, CEILING)]
+        clips = [[Row(r.name, r.scores[:, [n]]) for r in way] for n in range(len(self.clips))]
+        return np.array([one.share(low, high, metric) for one, low, high in clips])
+
     @property
     def remarks(self) -> list[str]:
         """The notes, and how many clips were left out of what."""

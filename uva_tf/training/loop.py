@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
@@ -26,7 +27,10 @@ Loss = Callable[[dict[str, tf.Tensor], bool], Terms]
 # From what `tensors` makes of a batch to the loss's named terms.
 Step = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
-LOG_EVERY = 20
+LOG = logging.getLogger(__name__)
+
+LOG_EVERY = 20  # steps
+SAY_EVERY = 30.0  # seconds between two lines of training losses, or more
 VALIDATIONS = 5
 NORM = "gradient_norm"
 
@@ -61,6 +65,9 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     terms and the videos, once a loss or a gradient is not finite; the last checkpoint is
     then from before. Raises KeyboardInterrupt, with a checkpoint of the step reached, once a
     signal asks to stop. Raises InputError for a batch that the devices can't share evenly.
+
+    Logs a line with the losses at the first metrics, at most every `SAY_EVERY` seconds, at every
+    validation and at the last step.
     """
     loop = run.config.loop
     chief = is_chief(loop)
@@ -83,7 +90,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     )
     sums: Counter = Counter()
     summed = 0  # steps
-    saved = time.monotonic()
+    saved, said = time.monotonic(), -math.inf
     with hold() as stop:
         for step, batch in enumerate(bar, start=start + 1):
             terms = {name: float(value) for name, value in train_step(batch).items()}
@@ -95,21 +102,30 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
             sums.update(terms)
             summed += 1
             last, stopping = step == config.steps, stop.asked()
-            if step % LOG_EVERY == 0 or last or stopping:
+            logs = step % LOG_EVERY == 0 or last or stopping
+            validates = step % -(-config.steps // VALIDATIONS) == 0 or last
+            validates = validates and task.validation is not None
+            news = {}
+            if logs or validates:
                 means = {name: value / summed for name, value in sums.items()}
-                loss = sum(value for name, value in means.items() if name != NORM)
-                journal.log(step, loss=loss, **means)
-                bar.set_postfix(loss=f"{loss:.3f}")
+                news["loss"] = sum(value for name, value in means.items() if name != NORM)
+            if logs:
+                journal.log(step, loss=news["loss"], **means)
+                bar.set_postfix(loss=f"{news['loss']:.3f}")
                 sums.clear()
                 summed = 0
-            validates = task.validation is not None
-            if validates and (step % -(-config.steps // VALIDATIONS) == 0 or last):
+            if validates:
                 with _averaged(optimizer, task.model):
                     means = _validate(task.validation, validation_step)
-                    loss = sum(means.values())
+                    loss = news["validation loss"] = sum(means.values())
                     if loss < journal.best:
                         checkpoints.save_best(step)
                     journal.log(step, val_loss=loss, **means)
+            due = logs and time.monotonic() - said >= SAY_EVERY
+            if chief and (due or validates or last):
+                figures = ", ".join(f"{name} {value:.3f}" for name, value in news.items())
+                LOG.info("%s: step %d of %d, %s", task.name, step, config.steps, figures)
+                said = time.monotonic()
             if last:
                 optimizer.finalize_variable_values(task.model.trainable_variables)
                 wait_for_all()  # the best is on its way to the disk

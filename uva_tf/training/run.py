@@ -8,7 +8,7 @@ import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from uva_tf.config import Config
 from uva_tf.core.errors import InputError
@@ -18,6 +18,25 @@ from uva_tf.core.outputs import locked, new_folder, refuse_undecodable, replace_
 LOG = logging.getLogger(__name__)
 
 MOST_BYTES = 2**24  # of a config
+
+
+class Losses(NamedTuple):
+    """Where a stage is.
+
+    Attributes:
+        step: the last one in the metrics.
+        training: the loss of the last steps.
+        validation: the loss of the weights that the stage keeps, its last or its best; None
+            where the data have no validation split.
+    """
+
+    step: int
+    training: float
+    validation: float | None
+
+    def __str__(self) -> str:
+        validation = "" if self.validation is None else f", validation loss {self.validation:.3f}"
+        return f"loss {self.training:.3f}{validation} after {self.step} steps"
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,7 @@ class Run:
         """How far the training is, and what to do, for a message."""
         if self.student.is_file():
             return "with a finished training: choose another path"
-        stages = [f" at step {step} of {stage}" for stage, (step, _) in self.last_losses().items()]
+        stages = [f" at step {step} of {stage}" for stage, (step, *_) in self.last_losses().items()]
         reached = stages[-1] if stages else ""
         return f"with a training{reached}: --resume goes on with it, or choose another path"
 
@@ -142,9 +161,19 @@ class Run:
         # A run that was killed may have left half a line.
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def last_losses(self) -> dict[str, tuple[int, float]]:
-        """Each stage's last step and the training loss there."""
-        return {e["stage"]: (e["step"], e["loss"]) for e in self.history() if "loss" in e}
+    def last_losses(self) -> dict[str, Losses]:
+        """Each stage's last step and its losses, in the order of the stages."""
+        best = self.config.loop.keep == "best"
+        found: dict[str, Losses] = {}
+        for entry in self.history():
+            losses = found.get(entry["stage"], Losses(0, math.nan, None))
+            if "loss" in entry:
+                losses = losses._replace(step=entry["step"], training=entry["loss"])
+            if "val_loss" in entry:
+                past = losses.validation if best and losses.validation is not None else math.inf
+                losses = losses._replace(validation=min(past, entry["val_loss"]))
+            found[entry["stage"]] = losses
+        return {stage: losses for stage, losses in found.items() if losses.step}
 
     def forget(self, stage: str, step: int) -> None:
         """Drop a stage's metrics after a step, as they are about to be written again."""
