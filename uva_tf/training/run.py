@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +21,8 @@ from uva_tf.core.outputs import locked, new_folder, refuse_undecodable, replace_
 LOG = logging.getLogger(__name__)
 
 MOST_BYTES = 2**24  # of a config
+SAY_EVERY = 30.0  # seconds between two lines with the training loss, or more
+NORM = "gradient_norm"  # logged beside the loss's terms
 
 
 class Losses(NamedTuple):
@@ -184,17 +189,23 @@ class Run:
 class Journal:
     """Writes a stage's metrics into its run: lines of `metrics.jsonl`, and TensorBoard's files.
 
+    It also logs a line with the losses at first, at every validation, at the end, and when none came
+    for `SAY_EVERY` seconds.
+
     Args:
         start: the step that the stage continues from; metrics of later steps are dropped.
+        steps: of the stage.
         writes: False on all machines but the first, which writes for all.
 
     Attributes:
         best: the stage's least validation loss so far.
     """
 
-    def __init__(self, run: Run, stage: str, start: int, *, writes: bool) -> None:
-        self._run, self._stage, self._writes = run, stage, writes
+    def __init__(self, run: Run, stage: str, start: int, steps: int, *, writes: bool) -> None:
+        self._run, self._stage, self._steps, self._writes = run, stage, steps, writes
         self._board = None
+        self._sums, self._count = Counter(), 0
+        self._said = -math.inf
         self.best = math.inf
         if not writes:
             return
@@ -206,9 +217,32 @@ class Journal:
         past = [e["val_loss"] for e in run.history() if e["stage"] == stage and "val_loss" in e]
         self.best = min(past, default=math.inf)
 
+    def add(self, terms: Mapping[str, float]) -> None:
+        """Take in the loss's terms, and the gradients' norm, of one more step."""
+        self._sums.update(terms)
+        self._count += 1
+
+    def training(self, step: int) -> float:
+        """Write the means over the steps since the last call; returns the mean loss."""
+        means = {name: value / self._count for name, value in self._sums.items()}
+        loss = sum(value for name, value in means.items() if name != NORM)
+        self.log(step, loss=loss, **means)
+        self._sums, self._count = Counter(), 0
+        if step == self._steps or time.monotonic() - self._said >= SAY_EVERY:
+            self._say(step, f"loss {loss:.3f}")
+            self._said = time.monotonic()
+        return loss
+
+    def validation(self, step: int, terms: Mapping[str, float]) -> bool:
+        """Write the terms of the validation loss; returns whether it is the least so far."""
+        before, loss = self.best, sum(terms.values())
+        self.best = min(before, loss)
+        self.log(step, val_loss=loss, **terms)
+        self._say(step, f"validation loss {loss:.3f}")
+        return loss < before
+
     def log(self, step: int, **values: float) -> None:
-        """Write values of a step by name; `val_loss` is the validation loss."""
-        self.best = min(self.best, values.get("val_loss", math.inf))
+        """Write values of a step by name."""
         if not self._writes:
             return
         self._run.log(stage=self._stage, step=step, **values)
@@ -219,6 +253,10 @@ class Journal:
                 for name, value in values.items():
                     tf.summary.scalar(name, value)
             self._board.flush()
+
+    def _say(self, step: int, what: str) -> None:
+        if self._writes:
+            LOG.info("%s: step %d of %d, %s", self._stage, step, self._steps, what)
 
 
 def data_folders(config: Config) -> list[Path]:
