@@ -189,12 +189,12 @@ class Run:
 class Journal:
     """Writes a stage's metrics into its run: lines of `metrics.jsonl`, and TensorBoard's files.
 
-    It also logs a line with the losses at first, at every validation, at the end, and when none came
-    for `SAY_EVERY` seconds.
+    It also logs a line with the loss at first, at every validation, at the end, and when there was
+    none for `SAY_EVERY` seconds.
 
     Args:
         start: the step that the stage continues from; metrics of later steps are dropped.
-        steps: of the stage.
+        steps: number of the stage's steps.
         writes: False on all machines but the first, which writes for all.
 
     Attributes:
