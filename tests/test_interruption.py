@@ -425,7 +425,7 @@ def test_a_signal_that_nobody_asks_for_raises_at_the_outermost_holds_end():
 
 def test_signals_ignored_from_the_start_stay_ignored(handled):
     program = (
-        "import signal; from uva_tf.runtime import interruption as i;"
+        "import signal; from uva_tf.core import interruption as i;"
         "i.handle_signals(); signal.raise_signal(signal.SIGHUP); print('on')"
     )
     ignoring = subprocess.run(
