@@ -27,7 +27,7 @@ from uva_tf.evaluation.baselines import (
     observer_halves,
     spectral_residual,
 )
-from uva_tf.evaluation.evaluate import NOT_LOOKED_AT, WITHOUT_A_MAP, Settings, evaluate
+from uva_tf.evaluation.evaluate import WITHOUT_GAZE, WITHOUT_A_MAP, Settings, evaluate
 from uva_tf.evaluation.map_sources import maps_source, paired
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.truth import Truth
@@ -81,7 +81,7 @@ def test_shares_run_from_the_prior_to_people(evaluation):
 
 def test_every_frame_is_scored_or_counted(evaluation, shards):
     frames = sum(shard.frames for shard in shards.split("val"))
-    assert evaluation.frames + evaluation.left_out[NOT_LOOKED_AT] == frames
+    assert evaluation.frames + evaluation.left_out[WITHOUT_GAZE] == frames
     assert evaluation.frames > 0
 
 
@@ -261,7 +261,7 @@ def test_every_third_frame_scores_as_among_all(shards, evaluation):
     clip, whole = third.clips["clip03"], evaluation.clips["clip03"]
     assert set(clip.indices) == {1, 4, 7} & set(whole.indices)
     np.testing.assert_array_equal(clip.scores, whole.scores[np.isin(whole.indices, clip.indices)])
-    assert third.frames + third.left_out[NOT_LOOKED_AT] == 3
+    assert third.frames + third.left_out[WITHOUT_GAZE] == 3
 
 
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ ELSEWHERE_FRAMES = 10
 SURVEYED_FRAMES = 32
 AT_A_TIME = 64
 
-NOT_LOOKED_AT = "frames that nobody looked at"
+WITHOUT_GAZE = "frames without gaze"
 WITHOUT_A_MAP = "frames without a usable map"
 END = object()  # marks the end of a source's maps
 
@@ -90,7 +90,7 @@ def evaluate(
         rows = BASELINES | rows
     scorer = _Scorer(rows, sources, prior, _survey(dataset, shards), dataset.sigma, settings)
     clips: dict[str, Clip] = {}
-    left_out: Counter = Counter({NOT_LOOKED_AT: 0, WITHOUT_A_MAP: 0})
+    left_out: Counter = Counter({WITHOUT_GAZE: 0, WITHOUT_A_MAP: 0})
     constant: Counter = Counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         total = sum(len(shard.recordings) for shard in shards)
@@ -164,7 +164,7 @@ class _Scorer:
                 if (record.index - 1) % self.settings.every:
                     continue
                 if not record.looked_at:
-                    left_out[NOT_LOOKED_AT] += 1
+                    left_out[WITHOUT_GAZE] += 1
                 elif any(p is None for p in predictions):
                     left_out[WITHOUT_A_MAP] += 1
                 else:
