@@ -19,11 +19,12 @@ def outputs(notebook):
 
 
 def assert_quiet_with_pictures(notebook, count):
-    """Nothing on stderr, and pictures in PNG, alone or in HTML."""
+    """No warnings or logs, and pictures in PNG, alone or in HTML."""
     shown = [output["data"] for output in outputs(notebook) if output.get("data")]
     pictures = [data for data in shown if "image/png" in data or "base64," in data["text/html"]]
     assert len(pictures) == count
     assert {output.get("name") for output in outputs(notebook)} <= {None, "stdout"}
+    assert not any("INFO:" in output.get("text", "") for output in outputs(notebook))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
