@@ -51,7 +51,7 @@ def tiny():
 def gaze_root(tmp_path_factory):
     """Synthetic recordings in the `gaze` layout: clip01 and clip02 train, clip03 val."""
     root = tmp_path_factory.mktemp("gaze") / "recordings"
-    synthetic.write_dataset(root, train=2, val=1, length=8)
+    synthetic.write_recordings(root, train=2, val=1, length=8)
     return root
 
 

@@ -1,7 +1,9 @@
 """The study of what distillation brings: its runs, its figures, and how it goes on."""
 
 import csv
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +12,40 @@ import pytest
 from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.evaluation.intervals import resampled_means
-from uva_tf.evaluation.results import CEILING, CENTRE, METRICS
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Row
 from uva_tf.studies import trainings as study
-from uva_tf.studies.ablation import BASELINE, ROWS, trainings
-from uva_tf.studies.comparison import (
-    ITSELF,
-    NSS,
-    Scores,
-    share,
-    summarise,
-    write_study,
-)
+from uva_tf.studies.ablation import BASELINE, FILES, ROWS, table, trainings, write_study
+from uva_tf.studies.scoring import ITSELF, Scores
 from uva_tf.studies.trainings import train_all
 from uva_tf.training.run import Run
 
 
-def values(nss):
-    """`[seeds, clips, metrics]` whose NSS is given and whose other metrics are 0."""
-    nss = np.array(nss, float)
-    found = np.zeros((*nss.shape, len(METRICS)))
-    found[..., NSS] = nss
+def rows(nss):
+    """Rows by name whose NSS `[seeds, clips]` is given and whose other metrics are 0."""
+    found = {}
+    for name, values in nss.items():
+        scores = np.zeros((*np.shape(values), len(METRICS)))
+        scores[..., METRICS.index("NSS")] = values
+        found[name] = Row(name, scores)
     return found
+
+
+def lines(scores):
+    """The table's lines by their first cell, each a dictionary; of two columns the first counts."""
+    head, *found = table(scores)
+    return {cells[0]: dict(zip(head[::-1], cells[::-1], strict=True)) for cells in found}
 
 
 SCORES = Scores(
     (("faces", "a"), ("faces", "b"), ("streets", "c")),
-    {
-        BASELINE: values([[1, 2, 3], [2, 2, 2]]),
-        "coupled": values([[2, 3, 4], [2, 3, 4]]),
-        CENTRE: values([[1, 1, 1]]),
-        CEILING: values([[5, 5, 5]]),
-    },
+    rows(
+        {
+            BASELINE: [[1, 2, 3], [2, 2, 2]],
+            "coupled": [[2, 3, 4], [2, 3, 4]],
+            CENTRE: [[1, 1, 1]],
+            CEILING: [[5, 5, 5]],
+        }
+    ),
     (4, 7),
 )
 
@@ -88,13 +93,14 @@ def test_a_row_or_seed_named_twice_is_refused(rows, seeds):
 
 
 def test_figures_by_hand():
-    lines = {line.row: line for line in summarise(SCORES)}
-    assert lines[BASELINE].means["NSS"] == pytest.approx(2)
-    assert lines["coupled"].means["NSS"] == pytest.approx(3)
-    assert lines["coupled"].ratio == pytest.approx(1.5)
-    assert (lines["coupled"].seeds, lines[CENTRE].seeds) == (2, 1)
-    assert lines[BASELINE].ratio_interval == (1, 1)  # the same draws above and below
-    assert share("coupled", SCORES) == pytest.approx(0.5)
+    baseline, coupled, centre = (SCORES.rows[name] for name in (BASELINE, "coupled", CENTRE))
+    assert baseline.mean("NSS") == pytest.approx(2)
+    assert coupled.mean("NSS") == pytest.approx(3)
+    assert coupled.ratio(baseline, "NSS").value == pytest.approx(1.5)
+    assert (coupled.seeds, centre.seeds) == (2, 1)
+    assert baseline.ratio(baseline, "NSS").interval == (1, 1)  # the same draws above and below
+    assert coupled.share(centre, SCORES.rows[CEILING], "NSS") == pytest.approx(0.5)
+    assert lines(SCORES)["coupled"]["share"] == "50.0%"
 
 
 def test_an_interval_is_that_of_a_mean_over_clips_and_seeds():
@@ -110,30 +116,21 @@ def test_an_interval_is_that_of_a_mean_over_clips_and_seeds():
 
 def test_a_ratio_is_surer_than_the_scores_where_clips_differ_more_than_rows():
     nss = np.array([[1.0, 2.0, 4.0, 8.0]])
-    scores = Scores(
-        tuple(("set", str(n)) for n in range(4)),
-        {BASELINE: values(nss), "coupled": values(1.1 * nss)},
-        (1,),
-    )
-    line = summarise(scores)[1]
-    low, high = line.ratio_interval
-    assert (low, high) == pytest.approx((1.1, 1.1))
-    assert line.interval[1] / line.interval[0] > 2
+    baseline, coupled = rows({BASELINE: nss, "coupled": 1.1 * nss}).values()
+    assert coupled.ratio(baseline, "NSS").interval == pytest.approx((1.1, 1.1))
+    low, high = coupled.interval("NSS")
+    assert high / low > 2
 
 
 def test_without_the_row_to_compare_with_there_is_no_ratio():
-    rows = {row: SCORES.rows[row] for row in ("coupled", CENTRE, CEILING)}
-    assert np.isnan(summarise(Scores(SCORES.clips, rows, SCORES.seeds))[0].ratio)
+    others = {name: SCORES.rows[name] for name in ("coupled", CENTRE, CEILING)}
+    (line, *_) = lines(Scores(SCORES.clips, others, SCORES.seeds)).values()
+    assert (line["to no teacher"], line["to best teacher"]) == ("nan", "nan")
 
 
 def test_the_study_is_written_whole(tmp_path):
     write_study(tmp_path, SCORES, "ablate.py --out here")
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "table.md",
-        "table.csv",
-        "clips.csv",
-        "plot.png",
-    }
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
     text = (tmp_path / "table.md").read_text()
     assert "`ablate.py --out here`" in text
     assert "| coupled | 2 | 3.000 | 2.00 to 4.00 | 1.500 |" in text
@@ -156,13 +153,15 @@ def test_a_clip_without_a_score_is_left_out_and_said(tmp_path):
     nan = np.nan
     spoilt = Scores(
         (*SCORES.clips, ("streets", "maps only"), ("streets", "one observer")),
-        {
-            BASELINE: values([[1, 2, 3, nan, 2], [2, 2, 2, nan, 2]]),
-            "coupled": values([[2, 3, 4, nan, 3], [2, 3, 4, nan, 3]]),
-            f"spatial{ITSELF}": values([[2, 2, 2, nan, 2]]),
-            CENTRE: values([[1, 1, 1, nan, 1]]),
-            CEILING: values([[5, 5, 5, nan, nan]]),
-        },
+        rows(
+            {
+                BASELINE: [[1, 2, 3, nan, 2], [2, 2, 2, nan, 2]],
+                "coupled": [[2, 3, 4, nan, 3], [2, 3, 4, nan, 3]],
+                f"spatial{ITSELF}": [[2, 2, 2, nan, 2]],
+                CENTRE: [[1, 1, 1, nan, 1]],
+                CEILING: [[5, 5, 5, nan, nan]],
+            }
+        ),
         SCORES.seeds,
         unscored=("photographs",),
     )
@@ -174,16 +173,12 @@ def test_a_clip_without_a_score_is_left_out_and_said(tmp_path):
     assert "NaN" not in (tmp_path / "clips.csv").read_text()
     # Without them, all is as of the clips that have a score.
     kept = [0, 1, 2, 4]
-    clean = {row: part[:, kept] for row, part in spoilt.rows.items() if row != CEILING}
-    for line, same in zip(
-        summarise(spoilt)[:4],
-        summarise(Scores(tuple(spoilt.clips[n] for n in kept), clean, SCORES.seeds)),
-        strict=True,
-    ):
-        assert line == same
-        assert np.isfinite([*line.interval, line.ratio, *line.ratio_interval]).all()
+    clean = {name: Row(name, row.scores[:, kept]) for name, row in spoilt.rows.items()}
+    same = lines(replace(spoilt, clips=tuple(spoilt.clips[n] for n in kept), rows=clean))
+    assert lines(spoilt) == same
+    assert not any("nan" in cell for cell in same["coupled"].values())
     # The share is over the three clips that all have.
-    assert share("coupled", spoilt) == pytest.approx((3 - 1) / (5 - 1))
+    assert same["coupled"]["share"] == "50.0%"
 
 
 class TestRuns:
@@ -243,6 +238,13 @@ class TestRuns:
         with pytest.raises(InputError, match="was begun with other settings"):
             self.study(shards, tmp_path / "runs", changes=("joint.batch=2",))
 
+    def test_are_commands_of_the_package_which_need_no_repository(self, trained, shards, tmp_path):
+        self.study(shards, tmp_path / "runs")
+        command = [*trained[0], "--help"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout.startswith("usage: uva-tf train"), done.stderr
+        assert not any(word.endswith(".py") for word in command[command.index("train") :])
+
     def test_that_fail_stop_the_study_with_their_last_word(self, shards, tmp_path, monkeypatch):
         program = "import sys; sys.exit('some\\nfailed: no space left')"
         failing = [sys.executable, "-c", program]
@@ -271,10 +273,10 @@ def test_nothing_is_trained_that_cant_be_scored_or_written(
 def test_a_study_from_command_to_table(shards, script, tmp_path, capsys):
     ablate = script("pipelines/ablate.py").main
     arguments = ["--data", str(shards.folder), "--preset", "smoke", "--out", str(tmp_path / "out")]
-    rows = ["--rows", BASELINE, "coupled", "--seeds", "1"]
-    assert ablate([*arguments, *rows, "--every", "4"]) == 0
+    given = ["--rows", BASELINE, "coupled", "--seeds", "1"]
+    assert ablate([*arguments, *given, "--every", "4"]) == 0
     printed = capsys.readouterr().out
     for row in (BASELINE, "coupled", "temporal teacher itself", CEILING):
         assert f"| {row} | 1 |" in printed
-    assert ablate([*arguments, *rows]) == 2
+    assert ablate([*arguments, *given]) == 2
     assert "table.md exists already" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_maps_that_rounding_parts_agree():
 def test_a_student_of_mostly_flat_maps_is_refused():
     flat = np.full((10, 10), 254)
     check_contrast(maps(RAMP, flat), "the student")
-    words = "the student draws flat maps: 3 of 5 span 2 of 255 levels at most: train longer"
+    words = "the student draws flat maps: 3 of 5 span at most 2 of 255 levels: train longer"
     with pytest.raises(ExportError, match=words):
         check_contrast(maps(RAMP, flat, SPECKLED, flat, RAMP), "the student")
 
@@ -81,7 +81,7 @@ def test_two_steps_are_close_and_three_are_not(steps, close):
     [
         ([], [], "no maps"),
         (maps(RAMP), maps(RAMP, RAMP), "zip"),
-        (maps(RAMP), maps(RAMP[:5]), "one shape"),
+        (maps(RAMP), maps(RAMP[:5]), "same shape"),
         ([RAMP / 255], maps(RAMP), "float64"),
     ],
 )
@@ -98,9 +98,12 @@ LEAST = Agreement(0.98, 0.9, 0.95)
     [
         (Agreement(0.97, 0.95, 1), r"int8 step: .*\(mean correlation 0\.9700, least 0\.98\)"),
         (Agreement(0.99, 0.89, 1), r"\(worst correlation 0\.8900, least 0\.9\)"),
-        (Agreement(0.99, 0.95, 0.5), r"\(share of pixels within 2 of 255 0\.5000, least 0\.95\)"),
+        (
+            Agreement(0.99, 0.95, 0.5),
+            r"\(fraction of pixels within 2 of 255 0\.5000, least 0\.95\)",
+        ),
         (Agreement(float("nan"), 0.95, 1), r"\(mean correlation nan"),
-        (Agreement(0, 0, 0), r"mean .* worst .* share .*: calibrate on frames"),
+        (Agreement(0, 0, 0), r"mean .* worst .* fraction .*: calibrate on frames"),
     ],
 )
 def test_maps_that_agree_less_are_refused(found, words):

@@ -207,18 +207,22 @@ BAD = {
         "letters": (CSV, add("b,3,0,9,ten,10"), f"{CSV} line 8: x is 'ten', expected a number"),
         "nobody": (CSV, add("b,,0,9,10,10"), f"{CSV} line 8: observer is empty, expected a name"),
         "row without file": (CLIP, Path.unlink, f"videos: no file for 'b' of {CSV}"),
-        "file without row": (CSV, drop_rows, f"b.avi: without a row in {CSV}"),
+        "file without row": (CSV, drop_rows, f"b.avi: no rows in {CSV}"),
         "no maps": (MAPS, shutil.rmtree, f"{MAPS}: no such folder, expected a map of every"),
         "map missing": (f"{MAPS}/000003.png", Path.unlink, f"{MAPS}/000003.png: no such file"),
         "map surplus": (f"{MAPS}/000007.png", put(RAMP), "000007.png: b has no such frame"),
         "map empty": (f"{MAPS}/000003.png", put(0 * RAMP), f"{MAPS}/000003.png: an empty map"),
     },
     "images": {
-        "cut": ("images/b.png", cut, "images/b.png: the file ends before its picture does"),
+        "cut": (
+            "images/b.png",
+            cut,
+            "images/b.png: the file was cut short: it ends within the picture",
+        ),
         "huge": (
             "images/b.png",
             huge_png,
-            "images/b.png: it announces 3600000000 pixels, too many",
+            "images/b.png: 3600000000 pixels, expected at most",
         ),
         "map surplus": (f"{MAPS}/000002.png", put(RAMP), "000002.png: b has no such frame"),
     },
@@ -226,13 +230,13 @@ BAD = {
         "no maps": ("annotation/0002", shutil.rmtree, "002.AVI: no folder annotation/0002"),
         "map missing": (
             *(f"{VIDEO_MAPS}/0006.png", Path.unlink),
-            "annotation/0002: no fixation map of frame 6 of 002.AVI",
+            "annotation/0002: no fixation map for frame 6 of 002.AVI",
         ),
         "map surplus": (
             *(f"{VIDEO_MAPS}/0007.png", put(MARKED)),
-            f"{VIDEO_MAPS}/0007.png: 002.AVI has 6 frames only",
+            f"{VIDEO_MAPS}/0007.png: 002.AVI has only 6 frames",
         ),
-        "one number twice": (VIDEO_MAP, double, "0002.png and 00002.png: one number for two"),
+        "one number twice": (VIDEO_MAP, double, "0002.png and 00002.png: two files have the same"),
         "empty file": (VIDEO_MAP, empty, f"{VIDEO_MAP}: the file is empty, expected a picture"),
         "16 bits": (VIDEO_MAP, put(GREY16), f"{VIDEO_MAP}: a map of 16 bits, expected 8-bit grey"),
         "transparency": (VIDEO_MAP, put(RGBA), f"{VIDEO_MAP}: a map with transparency (RGBA)"),
@@ -244,20 +248,20 @@ BAD = {
         "map missing": (
             f"{CLIP_MAPS}_006.png",
             Path.unlink,
-            "002_006.png: no map of that number in",
+            "002_006.png: no map with this number in",
         ),
         "map surplus": (
             f"{CLIP_MAPS}_007.png",
             put(MARKED),
-            "002_007.png: no frame of that number in",
+            "002_007.png: no frame with this number in",
         ),
         "map of another": (
             CLIP_MAPS.replace("_002", "_003_002.png"),
             put(MARKED),
             "Run-Side_003_002.png: expected a name such as Run_Side_002_00001.png",
         ),
-        "text for a frame": (FRAME, text, f"{FRAME}: not a picture that OpenCV can read"),
-        "junk": (CLIP_MAP, junk_mat, "002_002.mat: not a MATLAB file that SciPy can read"),
+        "text for a frame": (FRAME, text, f"{FRAME}: OpenCV can't read it as a picture"),
+        "junk": (CLIP_MAP, junk_mat, "002_002.mat: SciPy can't read it as a MATLAB file"),
         "no I": (CLIP_MAP, put_mat(J=MARKED), "002_002.mat: no variable I, it has J"),
         "nan": (CLIP_MAP, put_mat(I=MARKED * np.nan), "002_002.mat: the map holds NaN"),
         "huge": (CLIP_MAP, huge_mat, "002_002.mat: I is (60000, 60000), larger than any"),
@@ -307,7 +311,7 @@ def test_a_name_in_another_case_is_hinted_at(tmp_path, call):
     write_gaze(tmp_path / "root")
     (tmp_path / "root" / CLIP).rename(tmp_path / "root" / "videos" / "B.avi")
     shutil.copytree(tmp_path / "root" / MAPS, tmp_path / "root" / "maps" / "B")
-    hint = "B.avi: without a row in fixations.csv, but 'b': names must agree in case; bad too: b"
+    hint = "B.avi: no rows in fixations.csv, but 'b': names must agree in case; also bad: b"
     assert_refused(call(*prepare("gaze", tmp_path / "root", tmp_path / "out")), hint)
     code, printed, _ = call(*prepare("gaze", tmp_path / "root", tmp_path / "out", "--skip-bad"))
     assert code == 0
@@ -322,7 +326,7 @@ def test_skipping_all_recordings_is_refused(tmp_path, call, layout, file):
         path = tmp_path / "root" / file.format(name)
         text(path) if path.is_file() else shutil.rmtree(path)
     before = contents(tmp_path)
-    words = {"images": "every recording was skipped", "gaze": "bad too: b, c"}[layout]
+    words = {"images": "every recording was skipped", "gaze": "also bad: b, c"}[layout]
     result = call(*prepare(layout, tmp_path / "root", tmp_path / "out", "--skip-bad"))
     assert_refused(result, words)
     assert contents(tmp_path) == before
@@ -351,6 +355,5 @@ def test_a_frame_that_nobody_looked_at_is_counted(tmp_path, call, layout, file, 
     code, printed, err = call(*prepare(layout, tmp_path / "root", tmp_path / "out"))
     assert (code, err) == (0, "")
     assert (
-        f"train: {counts} (counted in every frame they last), 1 frames that nobody looked at"
-        in printed
+        f"train: {counts} (counted in every frame that they last), 1 frames without gaze" in printed
     )

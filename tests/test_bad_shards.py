@@ -45,9 +45,9 @@ def other_checksum(path):
 @pytest.mark.parametrize(
     ("file", "spoil", "words"),
     [
-        ("00000.tfrecord", cut, "00000.tfrecord: changed since prepare.py"),
-        ("00000.tfrecord", empty, "00000.tfrecord: changed since prepare.py"),
-        ("index.json", other_checksum, "00001.tfrecord: changed since prepare.py"),
+        ("00000.tfrecord", cut, "00000.tfrecord: changed since it was prepared"),
+        ("00000.tfrecord", empty, "00000.tfrecord: changed since it was prepared"),
+        ("index.json", other_checksum, "00001.tfrecord: changed since it was prepared"),
         ("index.json", cut, "index.json: not an index of this version"),
         ("index.json", lambda path: path.write_bytes(b"\xff\0\x80"), "index.json: not an index"),
         ("index.json", change(size="64"), "index.json: not an index"),

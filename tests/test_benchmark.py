@@ -219,15 +219,13 @@ def test_xnnpack_runs_every_variant_but_for_the_bytes_conversion(variant, form):
     assert taken.parts == (2 if lrn else 1)
 
 
-def test_a_profile_shares_out_the_whole_time(files):
+def test_a_profile_divides_the_whole_time(files):
     operators = operators_of(files[0])
-    shares = profile(operators)
-    assert sum(share.share for share in shares) == pytest.approx(1)
-    assert [s.microseconds for s in shares] == sorted(
-        (s.microseconds for s in shares), reverse=True
-    )
-    assert {share.operator for share in shares} == set(operators)
-    text = profile_table(shares, top=3)
+    times = profile(operators)
+    assert sum(time.fraction for time in times) == pytest.approx(1)
+    assert [t.microseconds for t in times] == sorted((t.microseconds for t in times), reverse=True)
+    assert {time.operator for time in times} == set(operators)
+    text = profile_table(times, top=3)
     assert len(text.splitlines()) == 5
     assert f"all {len(operators)} operators" in text
 
@@ -237,18 +235,18 @@ def test_every_shipped_file_has_a_profile(name, monkeypatch):
     monkeypatch.setattr(profiling, "ROUNDS", 1)
     monkeypatch.setattr(profiling, "RUNS", 1)
     operators = operators_of(shipped_model(name))
-    shares = profile(operators)
-    assert {share.operator for share in shares} == set(operators)
-    assert sum(share.share for share in shares) == pytest.approx(1)
-    unpacked = [share for share in shares if not share.microseconds]
+    times = profile(operators)
+    assert {time.operator for time in times} == set(operators)
+    assert sum(time.fraction for time in times) == pytest.approx(1)
+    unpacked = [time for time in times if not time.microseconds]
     # float16 constants are unpacked on loading: XNNPACK has nothing left to run of them.
-    assert {share.operator.name for share in unpacked} == (
+    assert {time.operator.name for time in unpacked} == (
         {"DEQUANTIZE"} if "fp16" in name else set()
     )
     assert bool(unpacked) == ("fp16" in name)
-    *_, told = profile_table(shares, top=3).splitlines()
+    *_, told = profile_table(times, top=3).splitlines()
     if unpacked:
-        assert told.startswith("not timed, for XNNPACK unpacks constants once on loading: ")
+        assert told.startswith("not timed, as XNNPACK unpacks constants once, on loading: ")
         assert told.endswith(f": {len(unpacked)} DEQUANTIZE")
     else:
         assert f"all {len(operators)} operators" in told
@@ -266,12 +264,12 @@ def test_an_operator_that_does_not_run_alone_is_listed_with_the_reason(files, mo
         return opened(content, threads, delegate=delegate)
 
     monkeypatch.setattr(profiling, "open_interpreter", refuse)
-    shares = {share.operator: share for share in profile(operators)}
-    assert [bool(shares[one].microseconds) for one in operators] == [True, True, False, True]
-    text = profile_table(list(shares.values()), top=9)
+    times = {time.operator: time for time in profile(operators)}
+    assert [bool(times[one].microseconds) for one in operators] == [True, True, False, True]
+    text = profile_table(list(times.values()), top=9)
     assert "3 of 4 operators, each alone" in text
     assert f"timed without XNNPACK (Node number 1 failed): 1 {operators[1].name}" in text
-    assert f"for it does not run alone (Node number 1 failed): 1 {operators[2].name}" in text
+    assert f"as it does not run alone (Node number 1 failed): 1 {operators[2].name}" in text
 
 
 def test_memory_holds_at_least_the_weights(files):

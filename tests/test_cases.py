@@ -71,7 +71,10 @@ READ = {
         {"a": [(1, 10)], "b": [(1, 10)]},
         "left out: 1 rows without gaze (a cell is empty, NaN or NA) (a 1)",
     ),
-    "g_zerozero": ({"a": [(3, 48)]}, "left out: 8 rows at exactly 0,0, as of lost tracking (a 8)"),
+    "g_zerozero": (
+        {"a": [(3, 48)]},
+        "left out: 8 rows at exactly 0,0, where tracking was lost (a 8)",
+    ),
 }
 
 

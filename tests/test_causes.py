@@ -69,11 +69,11 @@ def web_picture(path):
     [
         (lambda path: None, "x.mp4: no such video file"),
         (lambda path: path.symlink_to("gone.mp4"), "x.mp4: a link to gone.mp4, which is not there"),
-        (os.mkfifo, "x.mp4: a pipe or a device in place of a video file"),
+        (os.mkfifo, "x.mp4: expected a video file, found a pipe or a device"),
         (Path.touch, "x.mp4: no frame can be read: the file is empty"),
         (lambda path: path.write_text("to do\n"), "it is text, expected a video"),
         (lambda path: path.write_bytes(bytes(9999)), "it is nothing but zeros, expected a video"),
-        (lambda path: path.write_bytes(b"\x7fELF\1\1"), "it is of no format known here, expected"),
+        (lambda path: path.write_bytes(b"\x7fELF\1\1"), "it is of an unknown format, expected"),
         (web_page, "it is a web page, expected a video"),
         (web_picture, "it is a WebP picture, expected a video"),
         (without_index, "that was cut short: its index (moov) is missing, found ftyp"),
@@ -86,7 +86,7 @@ def test_a_video_that_gives_no_frame(tmp_path, make, words):
 
 
 def test_a_folder_as_a_video(tmp_path):
-    assert "a folder in place of a video file" in said(VideoReader, tmp_path)
+    assert "expected a video file, found a folder" in said(VideoReader, tmp_path)
 
 
 def png(path, size=(40, 60), share=1.0):
@@ -109,20 +109,26 @@ def huge_png(path):
     ("make", "words"),
     [
         (lambda path: None, "x.png: no such picture"),
-        (Path.mkdir, "x.png: a folder in place of a picture"),
+        (Path.mkdir, "x.png: expected a picture, found a folder"),
         (Path.touch, "x.png: the file is empty, expected a picture"),
-        (huge_png, "x.png: it announces 3600000000 pixels, too many to be read"),
-        (lambda path: png(path, share=0.5), "x.png: the file ends before its picture does"),
-        (lambda path: png(path, share=0.99), "x.png: the file ends before its picture does"),
-        (lambda path: jpeg(path, 0.1), "x.png: the file ends before its picture does"),
-        (lambda path: jpeg(path, 0.6), "x.png: the file ends before its picture does"),
+        (huge_png, "x.png: 3600000000 pixels, expected at most 67108864"),
+        (
+            lambda path: png(path, share=0.5),
+            "x.png: the file was cut short: it ends within the picture",
+        ),
+        (
+            lambda path: png(path, share=0.99),
+            "x.png: the file was cut short: it ends within the picture",
+        ),
+        (lambda path: jpeg(path, 0.1), "x.png: the file was cut short: it ends within the picture"),
+        (lambda path: jpeg(path, 0.6), "x.png: the file was cut short: it ends within the picture"),
         (lambda path: path.write_text("to do\n"), "it is text, expected .bmp, .jpeg, .jpg, .png"),
         (web_picture, "it is a WebP picture, expected .bmp"),
         (lambda path: path.write_bytes(b"\0\0\0\x1cftypheic" + bytes(99)), "it is a HEIC picture"),
         (lambda path: path.write_bytes(b"\0\0\0\x1cftypavif" + bytes(99)), "it is an AVIF picture"),
         (lambda path: path.write_bytes(b"II*\0" + bytes(99)), "it is a TIFF picture"),
         (lambda path: path.write_bytes(b"GIF89a" + bytes(99)), "it is a GIF picture"),
-        (lambda path: path.write_bytes(b"\xff\0\1junk"), "it is of no format known here"),
+        (lambda path: path.write_bytes(b"\xff\0\1junk"), "it is of an unknown format"),
     ],
 )
 def test_a_picture_that_can_not_be_read(tmp_path, make, words):
@@ -139,7 +145,7 @@ def test_a_picture_under_another_name_is_read(tmp_path):
     ("content", "words"),
     [
         (b"", "x.mat: the file is empty, expected a MATLAB file"),
-        (b"to do\n" * 50, "x.mat: not a MATLAB file that SciPy can read (it is text)"),
+        (b"to do\n" * 50, "x.mat: SciPy can't read it as a MATLAB file (it is text)"),
         (b"\x89PNG\r\n\x1a\n" + bytes(500), "(it is a PNG picture)"),
         (b"\x89HDF\r\n\x1a\n" + bytes(500), "(it is an HDF5 file)"),
     ],
@@ -153,10 +159,10 @@ def test_a_folder_in_place_of_a_file_and_the_other_way_round(tmp_path):
     (tmp_path / "file").write_text("a")
     (tmp_path / "m.tflite").mkdir()
     numbers = ("x", "y")
-    assert "a folder in place of a file" in said(read_fixations, tmp_path, "image", numbers)
-    assert "a folder in place of a model file" in said(read_manifest, tmp_path / "m.tflite")
+    assert "expected a file, found a folder" in said(read_fixations, tmp_path, "image", numbers)
+    assert "expected a model file, found a folder" in said(read_manifest, tmp_path / "m.tflite")
     for function in (open_dataset, Run.open, maps_source):
-        assert said(function, tmp_path / "file").endswith("file: a file in place of a folder")
+        assert said(function, tmp_path / "file").endswith("file: expected a folder, found a file")
         assert "no such folder" in said(function, tmp_path / "absent")
 
 
@@ -198,7 +204,7 @@ def unprivileged():
     assert libc.capset(head, held) == 0
 
 
-REFUSED = "no permission to read it, change that or copy it elsewhere"
+REFUSED = "no permission to read it: change that, or copy it elsewhere"
 
 
 def test_no_permission_is_said_for_every_kind_of_file(tmp_path, unprivileged, step_model):

@@ -108,7 +108,7 @@ def test_the_command_that_goes_on_is_as_it_was_typed(monkeypatch):
 def test_losses_are_printed_once_where_no_progress_bar_shows_them(capsys, monkeypatch, terminal):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
-    log = logging.getLogger("uva_tf.training.loop")
+    log = logging.getLogger("uva_tf.training.run")
     monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(sys.stderr)])
     for _ in range(2):
         with losses_printed():

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from uva_tf.config import PRESETS
-from uva_tf.evaluation.results import METRICS
+from uva_tf.evaluation.results import METRICS, Row
 from uva_tf.runtime.predictor import Predictor
-from uva_tf.studies.recipes import Row, agreement_table, table, zipped_size
+from uva_tf.studies.recipes import Compressed, agreement_table, table, zipped_size
 from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
 
@@ -45,13 +45,13 @@ def test_what_a_run_was_fine_tuned_to_is_converted(run, files, script, tmp_path,
     own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")), run.config)
     command = ["--run", str(own.folder), "--recipe", "int8-qat"]
     assert script("tflite/convert.py").main([*command, "--out", f"{tmp_path}/x.tflite"]) == 2
-    assert "is not fine-tuned for int8-qat: run pipelines/qat.py" in capsys.readouterr().err
+    assert "is not fine-tuned for int8-qat: run uva-tf qat" in capsys.readouterr().err
 
     made = own.fine_tuned("int8-qat")
     made.parent.mkdir(parents=True)
     made.write_bytes(files["int8", "step"])  # of the same student
     assert script("pipelines/qat.py").main(command) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert made.read_bytes() == files["int8", "step"]
     assert_converts(own, script, tmp_path)
 
@@ -84,19 +84,19 @@ def test_runs_that_do_not_compare_are_refused_at_once(run, script, tmp_path, cap
     shutil.copytree(run.folder, other)
     command = ["--out", str(tmp_path / "out"), "--run", str(run.folder)]
     assert compress([*command, "--run", str(other)]) == 2
-    assert "run: another run is of the same variant and seed" in capsys.readouterr().err
+    assert "run: another run has the same variant and seed" in capsys.readouterr().err
 
     config = (other / "config.json").read_text()
     config = config.replace(run.config.data_sha256[0], "0" * 64).replace('"seed": 1', '"seed": 2')
     (other / "config.json").write_text(config)
     assert compress([*command, "--run", str(other)]) == 2
-    assert "other was trained on other data than" in capsys.readouterr().err
+    assert "other was not trained on the data of" in capsys.readouterr().err
 
     assert not (tmp_path / "out").exists()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "runs.json").write_text("{}")
     assert compress(command) == 2
-    assert "was begun with other runs" in capsys.readouterr().err
+    assert "compares other runs: choose another --out" in capsys.readouterr().err
 
 
 def test_the_table_relates_recipes_to_float():
@@ -107,15 +107,17 @@ def test_the_table_relates_recipes_to_float():
     timing = SimpleNamespace(kilobytes=194.4, median=0.25, ratio=0.5, memory=None)
     agreement = {"mean_cc": 0.9992, "worst_cc": 0.9973, "close": 0.92}
     metrics = {"frames": 50, "with_float": agreement, "with_reference_kernels": agreement}
-    row = Row("uva-64", "int8", values, baseline, timing, 128_700, metrics)
-    line = table([row]).splitlines()[2]
-    assert line.startswith(
-        "| uva-64 | int8 | 194 | 129 | 0.250 | 0.50 | - | 1.980 | 1.98 to 1.98 | 0.9900 "
-        "| 0.990 to 0.990 | 0.500 | 0.50 to 0.50 |"
-    )
-    assert agreement_table([row]).splitlines()[2] == (
-        "| uva-64 | int8 | 50 | 0.9992 | 0.9973 | 0.9200 | 0.9992 | 0.9973 | 0.9200 |"
-    )
+    rows = Row("uva-64 int8", values), Row("uva-64 fp32", baseline)
+    one = Compressed("uva-64", "int8", *rows, timing, 128_700, metrics)
+    head, line = table([one])
+    assert len(head) == len(line)
+    assert line[:11] == [
+        *("uva-64", "int8", "194", "129", "0.250", "0.50", "-"),
+        *("1.980", "1.98 to 1.98", "0.9900", "0.990 to 0.990"),
+    ]
+    assert line[11:13] == ["0.500", "0.50 to 0.50"]
+    agreeing = ["0.9992", "0.9973", "0.9200"]
+    assert agreement_table([one])[1] == ["uva-64", "int8", "50", *agreeing, *agreeing]
 
 
 def test_the_zip_of_zeros_is_small(tmp_path):

@@ -50,8 +50,8 @@ def test_presets_come_back_from_json(preset):
         ("soft_targets.temperature=NaN", "soft_targets.temperature nan: expected a finite number"),
         ("compression.qat.steps=0", "compression.qat.steps 0: expected 1 or more"),
         ("compression.sparsity=NaN", "compression.sparsity nan"),
-        ("data=here", "data comes by --data and --weight"),
-        ("data_weights=1,2", "data comes by --data and --weight"),
+        ("data=here", "set the data with --data and --weight"),
+        ("data_weights=1,2", "set the data with --data and --weight"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(change, words):
@@ -127,11 +127,11 @@ NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (("joint.steps=0",), "joint.steps 0: expected 1 or more, for stage joint makes"),
+        (("joint.steps=0",), "joint.steps 0: expected 1 or more, as the stage joint"),
         (("teach.steps=0",), "teach.steps 0: expected 1 or more, or soft_targets.spatial=none"),
         (
             ("soft_targets.temporal=external",),
-            "no --data holds such maps, prepare it with --temporal",
+            "no --data holds such maps: prepare it with uva-tf prepare --temporal",
         ),
         (("teacher.widths=8,8,8,8,8,8,8",), "frames of 64 px for a plain teacher: .* of 128"),
         (
@@ -161,7 +161,7 @@ def test_a_study_is_refused_before_its_first_training(call, shards, tmp_path):
     assert "soft_targets.temporal=external: no --data holds such maps" in err
     code, _, err = call("pipelines/ablate.py", *given, "coupled", "--set", "seed=4")
     assert code == 2
-    assert "seed is not set in a study: give --seeds" in err
+    assert "seed can't be set by --set in a study: give --seeds" in err
     assert not list(tmp_path.iterdir())
 
 

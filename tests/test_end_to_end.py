@@ -25,9 +25,9 @@ SMOKE = [
 def small_clips():
     """Fewer and shorter synthetic clips than a quickstart draws."""
     with pytest.MonkeyPatch.context() as patch:
-        write = synthetic.write_dataset
+        write = synthetic.write_recordings
         patch.setattr(
-            synthetic, "write_dataset", lambda root: write(root, train=2, val=1, length=6)
+            synthetic, "write_recordings", lambda root: write(root, train=2, val=1, length=6)
         )
         yield
 
@@ -153,7 +153,7 @@ def test_several_models_on_several_datasets_have_a_row_and_a_table_each(
         ("--maps {here} --every 0", "'0': expected 1 to"),
         ("--maps {here} --every=-2", "'-2': expected 1 to"),
         ("--maps {here} --report {here}", "exists already"),
-        ("--maps {here}", "000001.png: no such map, expected one for every frame"),
+        ("--maps {here}", "000001.png: no such map, expected one for each frame"),
         ("--maps {here} --skip-bad", "no frame to score"),
     ],
 )
@@ -223,7 +223,9 @@ def test_prepare_reads_a_real_recording(recordings, call, tmp_path):
     given = ["--layout", "gaze", "--root", tmp_path, "--out", tmp_path / "shards", "--size", "64"]
     code, printed, err = call("pipelines/prepare.py", *given)
     assert (code, err) == (0, "")
-    told = "train: 1 recordings, 500 frames, 15011 fixations (counted in every frame they last)"
+    told = (
+        "train: 1 recordings, 500 frames, 15011 fixations (counted in every frame that they last)"
+    )
     assert told in printed
 
 
@@ -242,4 +244,4 @@ def test_prepare_reads_real_recordings(recordings, script, tmp_path, capsys):
     # Facts of the set: 5 and 2 clips, 2421 and 988 frames, everyone inside the frame.
     assert "train: 5 recordings, 2421 frames" in printed
     assert "val: 2 recordings, 988 frames" in printed
-    assert "743 fixations in no frame" in printed
+    assert "743 fixations before the first frame or after the last" in printed

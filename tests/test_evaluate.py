@@ -16,7 +16,7 @@ from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.resize import resize
 from uva_tf.data import synthetic
-from uva_tf.data.gaze import density_map
+from uva_tf.data.fixations import density_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
@@ -27,7 +27,7 @@ from uva_tf.evaluation.baselines import (
     observer_halves,
     spectral_residual,
 )
-from uva_tf.evaluation.evaluate import NOT_LOOKED_AT, WITHOUT_A_MAP, Settings, evaluate
+from uva_tf.evaluation.evaluate import WITHOUT_GAZE, WITHOUT_A_MAP, Settings, evaluate
 from uva_tf.evaluation.map_sources import maps_source, paired
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.truth import Truth
@@ -81,7 +81,7 @@ def test_shares_run_from_the_prior_to_people(evaluation):
 
 def test_every_frame_is_scored_or_counted(evaluation, shards):
     frames = sum(shard.frames for shard in shards.split("val"))
-    assert evaluation.frames + evaluation.left_out[NOT_LOOKED_AT] == frames
+    assert evaluation.frames + evaluation.left_out[WITHOUT_GAZE] == frames
     assert evaluation.frames > 0
 
 
@@ -181,11 +181,11 @@ class TestMaps:
     @pytest.mark.parametrize(
         ("spoil", "words"),
         [
-            (Path.unlink, "000002.png: no such map, expected one for every frame"),
+            (Path.unlink, "000002.png: no such map, expected one for each frame"),
             (lambda p: p.rename(p.with_name("2.png")), "000002.png: no such map"),
             (lambda p: cv2.imwrite(str(p), np.ones((9, 9), np.uint8)), "9x9 pixels, the clip"),
             (lambda p: cv2.imwrite(str(p), np.ones((64, 64), np.uint16)), "a map of 16 bits"),
-            (lambda p: p.write_text("no picture"), "not a picture"),
+            (lambda p: p.write_text("no picture"), "as a picture"),
         ],
     )
     def test_that_are_bad_are_refused_by_name_or_left_out(self, folder, shards, spoil, words):
@@ -202,7 +202,7 @@ class TestMaps:
     def test_that_say_nothing_score_as_chance_and_are_counted(self, folder, shards):
         cv2.imwrite(str(folder / "clip03" / "000002.png"), np.full((64, 64), 7, np.uint8))
         found = evaluate({"maps": maps_source(folder)}, shards, "val", baselines=False)
-        assert found.notes == ("maps: 1 maps say nothing (constant), scored as chance",)
+        assert found.notes == ("maps: 1 maps are constant, scored as chance",)
         clip = found.clips["clip03"]
         scores = clip.scores[list(clip.indices).index(2), found.rows.index("maps")]
         assert scores[METRICS.index("NSS")] == 0
@@ -225,7 +225,7 @@ class TestSources:
         with pytest.raises(InputError) as error:
             evaluate(sources, shards, "val", baselines=False)
         assert str(error.value) == (
-            f"short: {count} maps of clip03, which has 8 frames: expected one of every frame"
+            f"short: {count} maps of clip03, which has 8 frames: expected one map for each frame"
         )
 
     def test_that_end_early_leave_frames_out_if_told_so(self, shards, evaluation):
@@ -261,14 +261,14 @@ def test_every_third_frame_scores_as_among_all(shards, evaluation):
     clip, whole = third.clips["clip03"], evaluation.clips["clip03"]
     assert set(clip.indices) == {1, 4, 7} & set(whole.indices)
     np.testing.assert_array_equal(clip.scores, whole.scores[np.isin(whole.indices, clip.indices)])
-    assert third.frames + third.left_out[NOT_LOOKED_AT] == 3
+    assert third.frames + third.left_out[WITHOUT_GAZE] == 3
 
 
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
     monkeypatch.setattr("uva_tf.evaluation.evaluate.AT_A_TIME", 6)
     peaks = []
     for length in (12, 36):
-        synthetic.write_dataset(tmp_path / f"{length}", train=0, val=1, length=length)
+        synthetic.write_recordings(tmp_path / f"{length}", train=0, val=1, length=length)
         dataset = prepare("gaze", tmp_path / f"{length}", tmp_path / f"{length}s", DataConfig(64))
         tracemalloc.start()
         evaluate({}, dataset, "val", baselines=False)

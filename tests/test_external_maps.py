@@ -91,7 +91,7 @@ def test_maps_of_any_size_arrive_at_their_frames_as_their_kind(root, tmp_path, m
         number: {kind: cell(number) for kind, cell in CELL.items()} for number in NUMBERS
     }
     for kind in maps:
-        assert f"with the maps of a {kind} teacher" in summary(dataset)
+        assert f"with maps of a {kind} teacher" in summary(dataset)
 
 
 def write_own_maps(dataset, kinds, folder):
@@ -164,7 +164,7 @@ BAD_MAPS = {
     "a clip without folder": (shutil.rmtree, r"Lifting-002: no such folder, expected a map of"),
     "an empty folder": (
         lambda clip: [path.unlink() for path in clip.iterdir()],
-        r"Lifting-002: no picture in it, expected a map of every frame",
+        r"Lifting-002: no pictures in it, expected a map of every frame",
     ),
     "a black map": (
         lambda clip: write(clip / "000002.png", np.zeros((40, 40), np.uint8)),

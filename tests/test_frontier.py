@@ -9,22 +9,22 @@ from uva_tf.bench.cost import Totals
 from uva_tf.bench.timing import latency
 from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.core.errors import InputError
-from uva_tf.evaluation.results import CENTRE, METRICS
-from uva_tf.studies.comparison import NSS, Scores, compared
+from uva_tf.evaluation.results import CENTRE, METRICS, Row
 from uva_tf.studies.frontier import (
     Point,
-    frontier_trainings,
     measure,
     on_frontier,
     table,
-    write_frontier,
+    trainings,
+    write_study,
 )
+from uva_tf.studies.scoring import Scores
 
 
 def values(*nss):
     """One seed, a clip for each value."""
     found = np.zeros((1, len(nss), len(METRICS)))
-    found[..., NSS] = nss
+    found[..., METRICS.index("NSS")] = nss
     return found
 
 
@@ -37,10 +37,10 @@ def timing(ms, file="a.tflite"):
 
 def point(name, ms, nss, plain_ms=5.0, plain_nss=2.0):
     return Point(
-        name=name,
+        row=Row(name, values(nss)),
+        plain=Row("plain-32", values(plain_nss)),
         form="step",
         cost=Totals(1, 2, 3, 4),
-        line=compared(name, values(nss), values(plain_nss)),
         timing=timing(ms),
         speed=plain_ms / ms,
     )
@@ -48,7 +48,7 @@ def point(name, ms, nss, plain_ms=5.0, plain_nss=2.0):
 
 def test_every_variant_and_its_yardstick_train_alike():
     config = PRESETS["smoke"]()
-    runs = frontier_trainings(["uva-32", "paper-32"], [1, 2], ["joint.batch=2"], config)
+    runs = trainings(config, ["uva-32", "paper-32"], [1, 2], ["joint.batch=2"])
     assert [run.row for run in runs] == 2 * ["uva-32", "paper-32", "plain-32"]
     for run in runs:
         changed = config.changed(*run.changes)
@@ -60,7 +60,7 @@ def test_every_variant_and_its_yardstick_train_alike():
 
 def test_a_variant_named_twice_is_refused():
     with pytest.raises(InputError, match="paper-32 is named twice"):
-        frontier_trainings(["paper-32", "paper-32"], [1], [], PRESETS["smoke"]())
+        trainings(PRESETS["smoke"](), ["paper-32", "paper-32"], [1], [])
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_the_frontier_is_what_nothing_beats_in_both():
 
 
 def test_the_table_says_what_meets_the_target():
-    rows = table([point("uva-32", 1.0, 2.2), point("paper-32", 2.0, 2.4)]).splitlines()
-    assert "| uva-32 | step | 1 | 0.0 | 0.00 | 1.000 | 5.00 | 50 % | 2.200 |" in rows[2]
-    assert rows[2].endswith("| yes | met |")
-    assert rows[3].endswith("| yes |  |")
+    head, fast, slow = table([point("uva-32", 1.0, 2.2), point("paper-32", 2.0, 2.4)])
+    assert fast[:9] == ["uva-32", "step", "1", "0.0", "0.00", "1.000", "5.00", "50 %", "2.200"]
+    assert (fast[-2:], slow[-2:]) == (["yes", "met"], ["yes", ""])
+    assert len(head) == len(fast)
 
 
 def test_networks_are_timed_and_written(tmp_path, monkeypatch):
@@ -91,25 +91,28 @@ def test_networks_are_timed_and_written(tmp_path, monkeypatch):
     monkeypatch.setattr("uva_tf.studies.frontier.benchmark", benchmark)
     scores = Scores(
         (("faces", "a"), ("faces", "b")),
-        {"uva-32": values(2, 4), "plain-32": values(1, 3), CENTRE: values(1, 1)},
+        {
+            name: Row(name, values(*nss))
+            for name, nss in {"uva-32": (2, 4), "plain-32": (1, 3), CENTRE: (1, 1)}.items()
+        },
         (7,),
     )
     points = measure(scores, tmp_path, StudentConfig(channel_attention=False), rounds=1)
     student, plain = points
     assert (student.name, student.form, plain.form) == ("uva-32", "step", "pair")
     assert student.cost.parameters < 108_968
-    assert student.line.ratio == pytest.approx(1.5)
+    assert student.of_plain.value == pytest.approx(1.5)
     assert student.speed == pytest.approx(4)
-    assert (plain.speed, plain.line.ratio) == (1, 1)
+    assert (plain.speed, plain.of_plain.value) == (1, 1)
     out = tmp_path / "out"
     out.mkdir()
-    write_frontier(out, points, scores, "frontier.py --out here")
+    write_study(out, points, scores, "frontier.py --out here")
     text = (out / "frontier.md").read_text()
     assert "`frontier.py --out here`, seeds 7" in text
     assert "| plain-32 | pair | 318,498 |" in text
     assert (out / "frontier.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="exists already"):
-        write_frontier(out, points, scores, "again")
+        write_study(out, points, scores, "again")
 
 
 def test_a_variant_that_there_is_not_is_refused(script, shards, tmp_path, capsys):

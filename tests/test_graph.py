@@ -6,7 +6,7 @@ from students import untrained
 from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.export import to_tflite
-from uva_tf.compression.graph import pair_of_step, share_state_scale
+from uva_tf.compression.graph import pair_of_step, unify_state_scale
 from uva_tf.compression.operators import operator_name, read_model, read_operators
 from uva_tf.config import StudentConfig
 from uva_tf.core.errors import ExportError
@@ -98,7 +98,7 @@ def test_states_of_different_ranges_are_refused(files):
     quantization.scale = 1.01 * np.asarray(quantization.scale)
     content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     with pytest.raises(ExportError, match=r"the state goes in at scale .* but comes out at"):
-        share_state_scale(content)
+        unify_state_scale(content)
 
 
 def test_a_float_step_is_not_put_together(files):

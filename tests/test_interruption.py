@@ -183,7 +183,7 @@ def test_a_signal_leaves_whole_files_of_finished_frames(film, tmp_path, kind):
 def root(tmp_path_factory):
     """Synthetic recordings of some short clips."""
     folder = tmp_path_factory.mktemp("interrupted") / "root"
-    synthetic.write_dataset(folder, train=22, val=2, length=24)
+    synthetic.write_recordings(folder, train=22, val=2, length=24)
     return folder
 
 
@@ -216,7 +216,7 @@ def test_prepare_at_twenty_moments(root, tmp_path):
         code, _, err = interrupted(command("out"), seconds, which, after=after)
         line = check_line(code, err)
         kept = len(list(partial.glob("*.tfrecord"))) if partial.exists() else 0
-        told = f"{kept} of 24 shards are kept: the same command goes on from them"
+        told = f"{kept} of 24 shards are kept: the same command continues from them"
         assert code == 0 or (told in line if kept else line == "interrupted\n")
         outcomes["all shards" if code == 0 else "some shards" if kept else "no shard yet"] += 1
         if code:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from uva_tf.evaluation.intervals import estimate, left_out, mean, ratio, scored, share
-from uva_tf.evaluation.results import METRICS
+from uva_tf.evaluation.intervals import estimate, mean, ratio, scored, share
+from uva_tf.evaluation.results import METRICS, Row, clips_left_out
 
 NAN = np.nan
 VALUES = np.array([[2.0, 4.0, NAN, 6.0], [2.0, 4.0, NAN, 6.0]])
@@ -46,14 +46,15 @@ def test_a_ratio_of_rows_with_more_and_fewer_seeds_draws_the_same_clips():
 
 def test_clips_left_out_are_said_by_metrics():
     rows = {name: np.zeros((1, 3, len(METRICS))) for name in ("truth", "human ceiling", "none")}
-    assert left_out(rows, METRICS) == []
+    rows_of = [Row(name, scores) for name, scores in rows.items()]
+    assert clips_left_out(rows_of) == []
     nss, auc, shuffled = (METRICS.index(name) for name in ("NSS", "AUC-Judd", "sAUC"))
     for part in rows.values():
         part[..., 0, [nss, auc]] = NAN
         part[..., shuffled] = NAN  # of all clips, as the table shows
     rows["human ceiling"][:, 1, [nss, auc]] = NAN
     rows["none"][:] = NAN
-    assert left_out(rows, METRICS) == [
+    assert clips_left_out(rows_of) == [
         "clips without NSS, AUC-Judd, left out: 1 of 3; of human ceiling 2"
     ]
 

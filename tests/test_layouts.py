@@ -1,16 +1,21 @@
-"""Folders to samples: which fixation belongs to which frame, and what is left out."""
+"""Folders to gaze frames: which fixation belongs to which frame, and what is left out."""
+
+import contextlib
 
 import numpy as np
 import pytest
 
+from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
+from uva_tf.data import synthetic
 from uva_tf.data.layouts import LAYOUTS, gaze, images
+from uva_tf.data.prepare import prepare
 from uva_tf.data.recordings import NOWHERE, OUTSIDE
 from uva_tf.data.tables import read_split
 
 
 def frames_with_fixations(recording):
-    return [sample.index for sample in recording.read() if len(sample.fixations.points)]
+    return [gaze_frame.index for gaze_frame in recording.read() if len(gaze_frame.fixations.points)]
 
 
 # The clip has 10 frames of 40 ms.
@@ -49,14 +54,14 @@ def test_no_fixation_gets_lost_without_a_word(clips_root, onset, duration):
     root = clips_root([("clip", 1, 0, 400, 10, 10), ("clip", 2, onset, duration, 10, 10)])
     try:
         (recording,) = gaze(root)
-        samples = list(recording.read())
+        gaze_frames = list(recording.read())
     except InputError:
         return  # refused, with a word
-    shown = any(1 in sample.fixations.observers for sample in samples)
+    shown = any(1 in gaze_frame.fixations.observers for gaze_frame in gaze_frames)
     assert shown or recording.left_out.total() == 1
 
 
-def test_points_are_shares_of_the_frame(clips_root):
+def test_points_are_fractions_of_the_frame(clips_root):
     (recording,) = gaze(clips_root([("clip", "p3", 0, 40, 16, 27), ("clip", "p1", 0, 40, 0, 0)]))
     first = next(recording.read())
     np.testing.assert_array_equal(first.fixations.points, [[0.25, 0.75], [0, 0]])
@@ -90,10 +95,10 @@ def test_reading_twice_counts_once(clips_root):
 
 def test_frames_of_a_clip_are_rgb_and_complete(clips_root):
     (recording,) = gaze(clips_root([("clip", 1, 0, 40, 10, 10)]))
-    samples = list(recording.read())
-    assert [sample.index for sample in samples] == list(range(1, 11))
+    gaze_frames = list(recording.read())
+    assert [gaze_frame.index for gaze_frame in gaze_frames] == list(range(1, 11))
     # Written as (230, 0, 0); MPEG-4 keeps a flat colour within a few of 255 steps.
-    red = np.array([sample.frame for sample in samples])
+    red = np.array([gaze_frame.frame for gaze_frame in gaze_frames])
     assert red.shape == (10, 36, 64, 3)
     assert red[..., 0].min() > 220
     assert red[..., 1:].max() < 10
@@ -104,12 +109,12 @@ def test_a_photograph_keeps_its_pixels_and_its_points(images_root):
     picture = np.random.default_rng(0).integers(0, 256, (48, 32, 3), dtype=np.uint8)
     rows = [("photo", "p7", 8, 12), ("photo", "p9", 31.5, 47.5), ("photo", "p7", 0, 0)]
     (recording,) = images(images_root({"photo.png": picture}, rows))
-    (sample,) = recording.read()
-    np.testing.assert_array_equal(sample.frame, picture)
+    (gaze_frame,) = recording.read()
+    np.testing.assert_array_equal(gaze_frame.frame, picture)
     expected = np.array([[8 / 32, 12 / 48], [31.5 / 32, 47.5 / 48], [0, 0]], np.float32)
-    np.testing.assert_array_equal(sample.fixations.points, expected)
-    assert sample.fixations.observers.tolist() == [0, 1, 0]
-    assert (recording.still, sample.index) == (True, 1)
+    np.testing.assert_array_equal(gaze_frame.fixations.points, expected)
+    assert gaze_frame.fixations.observers.tolist() == [0, 1, 0]
+    assert (recording.still, gaze_frame.index) == (True, 1)
 
 
 def test_each_photograph_has_its_own_fixations(images_root):
@@ -130,7 +135,7 @@ def test_recordings_are_sorted_by_name(images_root, clips_root):
 def test_two_files_of_one_name_are_refused(images_root):
     root = images_root()
     (root / "images" / "a.jpg").write_bytes((root / "images" / "a.png").read_bytes())
-    with pytest.raises(InputError, match="one name for two files"):
+    with pytest.raises(InputError, match="two files have the same name"):
         images(root)
 
 
@@ -141,11 +146,31 @@ def test_a_file_that_is_no_picture_is_refused_by_name(images_root):
         [list(recording.read()) for recording in images(root)]
 
 
-def test_the_synthetic_layout_leaves_what_is_there_alone(gaze_root):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_writes_nothing(gaze_root, tmp_path, layout):
     before = {path: path.stat().st_mtime_ns for path in gaze_root.rglob("*")}
-    clips = LAYOUTS["synthetic"](gaze_root)
-    assert [clip.name for clip in clips] == ["clip01", "clip02", "clip03"]
+    for root in (gaze_root, tmp_path / "absent"):
+        with contextlib.suppress(InputError):
+            LAYOUTS[layout](root)
     assert {path: path.stat().st_mtime_ns for path in gaze_root.rglob("*")} == before
+    assert not (tmp_path / "absent").exists()
+
+
+def test_preparing_synthetic_recordings_draws_them_once(tmp_path, monkeypatch):
+    write = synthetic.write_recordings
+    monkeypatch.setattr(
+        synthetic, "write_recordings", lambda root: write(root, train=2, val=1, length=4)
+    )
+    root = tmp_path / "root"
+    one = prepare("synthetic", root, tmp_path / "one", DataConfig(64))
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    two = prepare("synthetic", root, tmp_path / "two", DataConfig(64))
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+    assert one.shards == two.shards
+    assert [shard.split for shard in one.shards] == ["train", "train", "val"]
+    with pytest.raises(InputError, match="exists already"):
+        prepare("synthetic", tmp_path / "other", tmp_path / "one")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_split_file_is_read(tmp_path):
@@ -158,11 +183,11 @@ def test_a_split_file_is_read(tmp_path):
     ("text", "words"),
     [
         ("name,split\na,train\nb,training\n", "line 3: split 'training', expected train, val"),
-        ("name,split\na,train\n", "b of the dataset not listed"),
-        ("name,split\na,train\nb,val\nc,val\n", "c listed but not in the dataset"),
+        ("name,split\na,train\n", "no row for b of the dataset"),
+        ("name,split\na,train\nb,val\nc,val\n", "c not in the dataset"),
         ("name,split\na,train\nb,val\na,val\n", "line 4: 'a' is in two splits"),
         ("name,part\na,train\nb,val\n", "no column 'split'"),
-        ("name,split\na,train\nb\n", "line 3: fewer fields"),
+        ("name,split\na,train\nb\n", "line 3: fewer cells"),
         ("", "no column 'name'"),
         (None, "no such file"),
     ],

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import PRESETS, LoopConfig, StageConfig
-from uva_tf.training import loop
+from uva_tf.training import run as run_module
 from uva_tf.training.loop import Task, fit, make_optimizer, make_steps
 from uva_tf.training.run import Run
 
@@ -122,23 +122,23 @@ def told(caplog, task, steps, folder, *changes):
     """The lines that a fit logs, without their figures, and its run."""
     run = new_run(folder, *changes)
     caplog.clear()
-    with caplog.at_level("INFO", "uva_tf.training.loop"):
+    with caplog.at_level("INFO", "uva_tf.training.run"):
         fit(task, StageConfig(steps=steps), run)
     return [re.sub(r" -?\d+\.\d{3}\b", "", line) for line in caplog.messages], run
 
 
-def test_the_losses_are_told_at_first_at_validations_and_at_the_end(tmp_path, caplog, monkeypatch):
+def test_the_losses_are_told_at_first_now_and_then_and_at_the_end(tmp_path, caplog, monkeypatch):
     lines, _ = told(caplog, tiny_task(), 70, tmp_path / "run")
     assert lines == ["tiny: step 20 of 70, loss", "tiny: step 70 of 70, loss"]
-    monkeypatch.setattr(loop, "SAY_EVERY", 0.0)
+    lines, run = told(caplog, validated([3.0, 2.0, 2.0, 1.5, 1.7]), 10, tmp_path / "validated")
+    validations = [f"tiny: step {n} of 10, validation loss" for n in (2, 4, 6, 8, 10)]
+    assert lines == [*validations[:4], "tiny: step 10 of 10, loss", validations[4]]
+    assert caplog.messages[-1].endswith("validation loss 1.700")
+    fit(tiny_task(), StageConfig(steps=10), run)  # done already
+    assert len(caplog.messages) == 6
+    monkeypatch.setattr(run_module, "SAY_EVERY", 0.0)
     lines, _ = told(caplog, tiny_task(), 70, tmp_path / "often")
     assert [line.split()[2] for line in lines] == ["20", "40", "60", "70"]
-    lines, run = told(caplog, validated([3.0, 2.0, 2.0, 1.5, 1.7]), 10, tmp_path / "validated")
-    assert lines[:4] == [f"tiny: step {n} of 10, loss, validation loss" for n in (2, 4, 6, 8)]
-    assert lines[4:] == ["tiny: step 10 of 10, loss, validation loss"]
-    assert caplog.messages[-1].endswith(", validation loss 1.700")
-    fit(tiny_task(), StageConfig(steps=10), run)  # done already
-    assert len(caplog.messages) == 5
 
 
 @pytest.mark.parametrize(("keep", "validation"), [("last", 1.7), ("best", 1.5)])

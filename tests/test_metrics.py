@@ -6,7 +6,7 @@ import pytest
 from score_maps import CORNERS, HEIGHT, ROUNDING, WIDTH, one_hot, scattered
 
 from uva_tf.core.resize import resize
-from uva_tf.data.gaze import density_map, fixation_map
+from uva_tf.data.fixations import density_map, fixation_map
 from uva_tf.evaluation import metrics
 
 

@@ -160,7 +160,7 @@ def test_a_file_too_large_for_a_model_or_a_manifest_is_not_read(spoilt):
     with manifest_path(model).open("r+b") as stream:
         stream.truncate(2**30)
     with pytest.raises(
-        InputError, match="1073741824 bytes, expected 1048576 at most in a manifest"
+        InputError, match="1073741824 bytes, expected at most 1048576 in a manifest"
     ):
         read_manifest(model)
 

@@ -47,7 +47,7 @@ def test_a_notebook_runs_and_shows_its_pictures(path, tmp_path, monkeypatch):
     monkeypatch.setenv("UVA_TF_PRESET", "smoke")
     monkeypatch.setenv("UVA_TF_FOLDER", str(tmp_path))
     # Fewer and shorter clips than a notebook draws where there are none.
-    synthetic.write_dataset(tmp_path / "recordings", train=2, val=1, length=8)
+    synthetic.write_recordings(tmp_path / "recordings", train=2, val=1, length=8)
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     assert_quiet_with_pictures(notebook, PICTURES[path.stem])

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from uva_tf.config import AugmentConfig, DataConfig
 from uva_tf.data import pipeline
-from uva_tf.data.gaze import Fixations, density_map
+from uva_tf.data.fixations import Fixations, density_map
 from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, Worker, ordered_batches, training_batches
 from uva_tf.data.recordings import GazeFrame, Recording
@@ -88,13 +88,13 @@ class TestPairing:
         """Records side by side in a shard that are no neighbours in time."""
         rng = np.random.default_rng(0)
         nobody = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
-        samples = [
+        gaze_frames = [
             GazeFrame(index, rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8), nobody)
             for _, index in places
         ]
         recordings = [
-            Recording(name, True, lambda sample=sample: iter([sample]))
-            for (name, _), sample in zip(places, samples, strict=True)
+            Recording(name, True, lambda gaze_frame=gaze_frame: iter([gaze_frame]))
+            for (name, _), gaze_frame in zip(places, gaze_frames, strict=True)
         ]
         for example in ordered(write(recordings, tmp_path / "out"), pairing):
             np.testing.assert_array_equal(example["other"], example["frame"])

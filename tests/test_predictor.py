@@ -132,13 +132,13 @@ def test_bgr_is_rgb_the_other_way_round(predictor):
 @pytest.mark.parametrize(
     ("frames", "words"),
     [
-        (FRAME, r"received \[48, 64, 3\] uint8: pass one frame to step, or a list"),
+        (FRAME, r"received \[48, 64, 3\] uint8: pass a list of frames, or one frame to step"),
         ("clip.mp4", "received a str"),
         (None, "received a NoneType"),
         ({"frame": FRAME}, "received a dict"),
     ],
 )
-def test_run_takes_frames_one_after_the_other(predictor, frames, words):
+def test_run_refuses_what_is_no_iterable_of_frames(predictor, frames, words):
     with pytest.raises(ValueError, match=words):
         predictor.run(frames)  # before any map is asked for
 

@@ -108,7 +108,7 @@ class TestDhf1k:
     def test_an_annotation_without_video_is_refused_by_name(self, root, out):
         dhf1k_video(root, "001", "train", [1, 2])
         shutil.copytree(root / "annotation/0001", root / "annotation/0002")
-        with pytest.raises(InputError, match=r"annotation/0002: no video of it"):
+        with pytest.raises(InputError, match=r"annotation/0002: no video for it"):
             prepared("dhf1k", root, out)
 
     def test_a_map_without_fixations_is_a_frame_that_nobody_looked_at(self, root, out):
@@ -160,7 +160,7 @@ class TestAvs1k:
         other = prepared("avs1k", tmp_path / "swapped", tmp_path / "other")
         assert [shard.sha256 for shard in one.shards] == [s.sha256 for s in other.shards]
         check_records(other, frames)
-        note = "Frame and Ground are swapped, read the other way round"
+        note = "Frame and Ground are swapped in this copy: they were read the other way round"
         notes = {name: note for shard in other.shards for name, (note,) in shard.notes.items()}
         assert notes == dict.fromkeys(AVS1K, note)
         names = "Building_00001, Human_00002, Others_00003 and 1 more"
@@ -178,7 +178,7 @@ class TestAvs1k:
         assert [record.looked_at for record in records(dataset)] == [True, False, True]
         assert [bool(e["density"].any()) for e in ordered(dataset)] == [True, False, True]
         assert dataset.shards[0].not_looked_at == 1
-        assert "1 frames that nobody looked at" in summary(dataset)
+        assert "1 frames without gaze" in summary(dataset)
 
     def test_training_sees_each_density_with_its_frame_and_never_the_black_one(self, root, out):
         avs1k_clip(root, "Human_00001", "train", [1, 2, 3], black=[2])
@@ -379,5 +379,5 @@ def test_numbers_missing_between_frames_are_noted_and_not_paired_across(root, ou
     dataset = prepared("ucf-sports", root, out)
     check(dataset, frames)
     assert [number_in(example["other"]) for example in ordered(dataset)] == [1, 1, 3, 3]
-    note = "note: numbers of frames are missing between others (Diving-Side-001)"
+    note = "note: frame numbers have gaps (Diving-Side-001)"
     assert note in summary(dataset)

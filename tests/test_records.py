@@ -17,7 +17,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.resize import shrink
 from uva_tf.data import records
 from uva_tf.data.dataset import open_dataset
-from uva_tf.data.gaze import Fixations
+from uva_tf.data.fixations import Fixations
 from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
@@ -39,13 +39,15 @@ def write(recordings, out, jobs=1, split=None):
 class TestRecords:
     def test_come_back_as_they_went_in(self, gaze_root, shards):
         for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
-            for sample, record in zip(recording.read(), read_records(shards, shard), strict=True):
+            for gaze_frame, record in zip(
+                recording.read(), read_records(shards, shard), strict=True
+            ):
                 assert record.video == recording.name
-                assert record.index == sample.index
+                assert record.index == gaze_frame.index
                 assert record.aspect == 144 / 256
-                np.testing.assert_array_equal(record.fixations.points, sample.fixations.points)
+                np.testing.assert_array_equal(record.fixations.points, gaze_frame.fixations.points)
                 np.testing.assert_array_equal(
-                    record.fixations.observers, sample.fixations.observers
+                    record.fixations.observers, gaze_frame.fixations.observers
                 )
 
     def test_hold_the_frame_made_small(self, gaze_root, shards):
@@ -63,7 +65,7 @@ class TestRecords:
         batches = ordered_batches(shards, shards.split("val"), View(SIZE, 16, "previous"), batch=8)
         (batch,) = batches.as_numpy_iterator()
         (recording,) = (r for r in gaze(gaze_root) if r.name == "clip03")
-        frames = [shrink(sample.frame, SIZE) for sample in recording.read()]
+        frames = [shrink(gaze_frame.frame, SIZE) for gaze_frame in recording.read()]
         np.testing.assert_array_equal(batch["frame"], frames)
 
     def test_keep_the_shape_of_photographs(self, photographs):
@@ -75,7 +77,7 @@ class TestRecords:
 
     def test_are_counted_in_the_index(self, gaze_root, shards):
         for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
-            found = [len(sample.fixations.points) for sample in recording.read()]
+            found = [len(gaze_frame.fixations.points) for gaze_frame in recording.read()]
             assert shard.recordings == (recording.name,)
             assert (shard.frames, shard.fixations) == (8, sum(found))
             assert shard.not_looked_at == found.count(0)
@@ -121,7 +123,7 @@ class TestDataset:
         content = bytearray(shard.read_bytes())
         content[len(content) // 2] ^= 1
         shard.write_bytes(content)
-        with pytest.raises(InputError, match=r"00001\.tfrecord: changed since prepare.py"):
+        with pytest.raises(InputError, match=r"00001\.tfrecord: changed since it was prepared"):
             open_dataset(folder)
 
     def test_refuses_a_shard_that_is_gone(self, tmp_path, shards):
@@ -192,7 +194,7 @@ class TestInvariants:
         if not fits:
             assert code == 2
             assert f"long, frame 1 of {width}x{height}: height" in err
-            assert "expected sides of 20 to 1 at most; --skip-bad goes on without" in err
+            assert "expected sides of at most 20 to 1; --skip-bad leaves it out" in err
             code, out, _ = call("pipelines/prepare.py", *words, "--skip-bad")
             assert code == 0
             assert "skipped: long: long, frame 1" in out
@@ -204,12 +206,12 @@ class TestInvariants:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"aspect": 0.04}, "height 0.04 times the width, expected sides of 20 to 1"),
+            ({"aspect": 0.04}, "height 0.04 times the width, expected sides of at most 20 to 1"),
             ({"aspect": float("nan")}, "height nan times"),
             ({"points": [[0.5, 1.5]]}, "a fixation at 0.5, 1.5 of the frame, expected 0 to 1"),
             ({"points": [[-0.1, 0.5]]}, "a fixation at -0.1, 0.5"),
             ({"points": [[0.1, np.nan]]}, "a fixation at 0.1, nan"),
-            ({"observers": [1, 2]}, r"2 observers of \(1, 2\) fixations"),
+            ({"observers": [1, 2]}, r"2 observers for \(1, 2\) fixations"),
             ({"density": np.zeros((4, 4), np.uint8)}, "an empty density map"),
         ],
     )
@@ -234,10 +236,10 @@ class TestInvariants:
             writer.write(record)
         dataset = SimpleNamespace(folder=tmp_path, size=SIZE)
         shard = SimpleNamespace(file="shard")
-        with pytest.raises(InputError, match=f"shard: a record in it makes no sense: {words}"):
+        with pytest.raises(InputError, match=f"shard: a record is not valid: {words}"):
             list(read_records(dataset, shard))
         if "density" not in change:
-            with pytest.raises(InputError, match=f"makes no sense: {words}"):
+            with pytest.raises(InputError, match=f"is not valid: {words}"):
                 list(read_gaze(dataset, shard))
 
 
@@ -247,5 +249,5 @@ def test_the_panorama_is_evaluated_or_refused(call, tmp_path):
     words = ["--layout", "images", "--root", Path(cases) / "pano", "--out", tmp_path / "out"]
     code, out, err = call("pipelines/prepare.py", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "expected sides of 20 to 1 at most" in err
+    assert "expected sides of at most 20 to 1" in err
     assert not list(tmp_path.iterdir())

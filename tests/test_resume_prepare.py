@@ -36,14 +36,14 @@ class Killed(BaseException):
 def many(tmp_path_factory):
     """Many tiny clips, and the files of their undisturbed preparation."""
     folder = tmp_path_factory.mktemp("many")
-    synthetic.write_dataset(folder / "root", train=CLIPS - 2, val=2, length=24)
+    synthetic.write_recordings(folder / "root", train=CLIPS - 2, val=2, length=24)
     return folder / "root", files(run("gaze", folder / "root", folder / "out"))
 
 
 @pytest.fixture
 def root(tmp_path):
     """A few tiny clips that a test may change."""
-    synthetic.write_dataset(tmp_path / "root", train=3, val=1, length=4)
+    synthetic.write_recordings(tmp_path / "root", train=3, val=1, length=4)
     return tmp_path / "root"
 
 
@@ -292,7 +292,9 @@ def test_a_bad_recording_costs_no_finished_shard(
     error = capfd.readouterr().err
     assert error.count("\n") == 1
     assert f"clip{CLIPS}.mp4: " in error
-    assert f"; {CLIPS - 1} of {CLIPS} shards are kept: the same command goes on from them" in error
+    assert (
+        f"; {CLIPS - 1} of {CLIPS} shards are kept: the same command continues from them" in error
+    )
     kept = inodes(partial)
     assert len(kept) == CLIPS - 1
     if mended:
@@ -343,7 +345,7 @@ def test_a_folder_that_is_finished_while_another_waits_for_it_is_refused(out, pa
 
 def test_a_full_disk_is_told_and_the_next_attempt_goes_on(tmp_path, root, out, partial):
     long = tmp_path / "long"
-    synthetic.write_dataset(long, train=1, val=0, length=60)
+    synthetic.write_recordings(long, train=1, val=0, length=60)
     shutil.copy(long / "videos" / "clip01.mp4", root / "videos" / "clip02.mp4")
     undisturbed = files(run("gaze", root, tmp_path / "undisturbed"))
     limit = len(undisturbed["00001.tfrecord"]) // 2

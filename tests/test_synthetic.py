@@ -4,7 +4,7 @@ import numpy as np
 
 from uva_tf.core.video import VideoReader
 from uva_tf.data import synthetic
-from uva_tf.data.gaze import fixation_map
+from uva_tf.data.fixations import fixation_map
 
 SCENES = [synthetic.scene(number) for number in range(1, 13)]
 
@@ -15,7 +15,7 @@ def frames(root):
 
 def test_the_same_seed_writes_the_same_recordings(tmp_path):
     for name, seed in (("one", 1), ("two", 1), ("other", 2)):
-        synthetic.write_dataset(tmp_path / name, train=1, val=1, length=4, seed=seed)
+        synthetic.write_recordings(tmp_path / name, train=1, val=1, length=4, seed=seed)
     tables = {
         name: [(tmp_path / name / file).read_bytes() for file in ("fixations.csv", "split.csv")]
         for name in ("one", "two", "other")

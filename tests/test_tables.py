@@ -78,7 +78,7 @@ def test_a_table_is_read_and_what_was_guessed_is_said(read, case):
     notes = "; ".join(table.notes)
     assert said in notes
     assert bool(said) == bool(notes)
-    assert ("commas within its numbers are decimal" in notes) == (case == "decimal commas")
+    assert ("commas in the table's numbers are decimal" in notes) == (case == "decimal commas")
 
 
 @pytest.mark.parametrize(
@@ -90,18 +90,18 @@ def test_a_comma_that_may_stand_after_thousands_is_refused(read, x, read_as):
     if read_as:
         assert table.columns["x"].tolist() == read_as
     else:
-        assert "x is '1,020', of thousands or decimal? write numbers without" in problems["a"]
+        assert "x is '1,020': thousands or a decimal comma? write numbers without" in problems["a"]
 
 
 REFUSED = {
     "a column twice": (PLAIN.replace("x,y", "x,y,x"), "2 columns 'x', expected one"),
     "another case": (PLAIN.replace("x,y", "X,Y"), r"no column 'x'.* found 'video', .* 'X', 'Y'"),
     "blanks between": (PLAIN.replace(",", " "), "found 'video observer onset_ms"),
-    "more cells": (PLAIN.replace("60", "60,1"), "line 2: more fields"),
-    "no name": (PLAIN + ",p1,0,1,2,3\n", "line 4: no name in the column 'video'"),
+    "more cells": (PLAIN.replace("60", "60,1"), "line 2: more cells"),
+    "no name": (PLAIN + ",p1,0,1,2,3\n", "line 4: video is empty, expected a name"),
     "pictures": (b"\x89PNG\r\n\x1a\n\x81\x8d\x90", "neither UTF-8 nor cp1252"),
     "nothing": (b"", "no column 'video'.* found nothing"),
-    "head only": (HEAD + "\n,,,,,\n", "no fixation in it"),
+    "head only": (HEAD + "\n,,,,,\n", "no fixations in it"),
 }
 
 
@@ -140,7 +140,7 @@ def test_rows_without_gaze_are_left_out_and_counted(read, cell):
 def test_a_recording_of_which_no_row_has_gaze_is_named(read):
     _, problems = read(f"{PLAIN}b,p1,0,9,NaN,NaN\nb,p2,0,9,.,.\n")
     assert list(problems) == ["b"]
-    assert "no row of 'b' holds gaze (2 rows without gaze" in problems["b"]
+    assert "no row of 'b' has gaze (2 rows without gaze" in problems["b"]
 
 
 def test_rows_at_exactly_0_0_are_lost_tracking_if_there_are_several(read):
@@ -151,7 +151,7 @@ def test_rows_at_exactly_0_0_are_lost_tracking_if_there_are_several(read):
     table, _ = read(f"{PLAIN}a,p1,800,100,0,0\n")  # the corner may be looked at
     assert places(table)[-1] == (0, 0)
     _, problems = read(f"{PLAIN}b,p1,800,100,0,0\nb,p1,900,100,0,0\n")
-    assert "no row of 'b' holds gaze (2 rows at exactly 0,0" in problems["b"]
+    assert "no row of 'b' has gaze (2 rows at exactly 0,0" in problems["b"]
 
 
 UMLAUTS = ("J\xe4n", "J\xf6n", "J\xe4n")
@@ -210,7 +210,7 @@ def test_two_names_of_one_file_are_not_joined(pictures):
     a, other = pictures(["a"], ["a,p1,9,9", "a.png,p1,8,8"])
     assert (a.name, a.problem) == ("a", "")
     assert other.problem.endswith(
-        "no file for 'a.png' of fixations.csv, but 'a': names go without extension"
+        "no file for 'a.png' of fixations.csv, but 'a': give names without extension"
     )
 
 
@@ -225,7 +225,7 @@ def test_a_file_of_another_format_is_hinted_at(pictures, tmp_path):
 
 def test_a_name_in_another_case_is_another_name(pictures):
     found = {one.name: one.problem for one in pictures(["A"], ["a.png,p1,9,9"])}
-    assert "but 'a.png': names go without extension" in found["A"]
+    assert "but 'a.png': give names without extension" in found["A"]
 
 
 def refusal(check, *args):
@@ -253,7 +253,7 @@ CENTRED = [-0.5, -0.9, 0.3, 0.7, -0.2]
         ([], [], ""),
     ],
 )
-def test_shares_of_the_frame_are_no_pixels(x, y, words):
+def test_fractions_of_the_frame_are_no_pixels(x, y, words):
     said = refusal(check_pixels, x, y, 160, 120)
     assert words in said
     assert bool(words) == bool(said)
@@ -305,7 +305,7 @@ def test_times_of_another_unit_or_clock_are_refused(onset, duration, words):
 def test_a_clip_says_that_its_rows_are_samples(clips_root):
     rows = [("clip", 1, 4 * n, 4, 10 + n % 50, 10) for n in range(90)]
     (recording,) = gaze(clips_root(rows))
-    assert sum(len(sample.fixations.points) for sample in recording.read()) == 90
+    assert sum(len(gaze_frame.fixations.points) for gaze_frame in recording.read()) == 90
     assert recording.notes == [SAMPLES]
 
 
@@ -343,7 +343,7 @@ def test_places_outside_are_described(pictures):
     with pytest.raises(InputError) as caught:
         next(recording.read())
     assert "10 of 20 fixations lie outside the 32x32 frame, x is -1 to 18" in str(caught.value)
-    assert "10 of them lie at exactly -1,-1, as of lost tracking" in str(caught.value)
+    assert "10 of them lie at exactly -1,-1, as if tracking was lost" in str(caught.value)
     (recording,) = images_of(recording, pictures)
     next(recording.read())
     assert recording.left_out[OUTSIDE] == 1

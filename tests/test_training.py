@@ -165,7 +165,7 @@ class TestTeachersMaps:
     def test_made_from_something_else_are_refused(self, run, key, value):
         stamp = json.loads(self.stamp(run).read_text())
         self.stamp(run).write_text(json.dumps(stamp | {key: value}))
-        with pytest.raises(InputError, match=f"made from another {key} .*, remove that folder"):
+        with pytest.raises(InputError, match=f"made from another {key} .*: remove that folder"):
             train(run, ["distill"])
 
     def test_of_another_teacher_are_refused(self, run):
@@ -178,10 +178,8 @@ class TestTeachersMaps:
         self.stamp(run).unlink()
         if text is not None:
             self.stamp(run).write_text(text)
-        words = (
-            r"its made_from\.json says nothing" if text else r"no teacher's maps with a made_from"
-        )
-        with pytest.raises(InputError, match=f"temporal: {words}.*, remove that folder"):
+        words = rf"its made_from\.json {'does not say' if text else 'is missing'}"
+        with pytest.raises(InputError, match=f"temporal: {words}.*: remove that folder"):
             train(run, ["distill"])
 
     def test_are_made_anew_once_they_are_removed(self, run):
@@ -203,7 +201,9 @@ def test_nobody_teaches_where_nobody_should(tmp_path, shards):
 def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
     config = SMOKE.changed("soft_targets.spatial=none", "soft_targets.temporal=external")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
-    with pytest.raises(InputError, match="no --data holds such maps, prepare it with --temporal"):
+    with pytest.raises(
+        InputError, match="no --data holds such maps: prepare it with uva-tf prepare --temporal"
+    ):
         train(run)
 
 
@@ -335,7 +335,7 @@ class TestOneProcessAtATime:
         with run.locked():
             pass
         (line,) = caplog.messages
-        assert line == f"{run.folder} can't be locked: see that no other process starts on it"
+        assert line == f"{run.folder} can't be locked: make sure that no other process uses it"
 
 
 class TestDataThatMoved:
@@ -358,7 +358,7 @@ class TestDataThatMoved:
         before = contents(run.folder)
         arguments = ["--data", new, "--run", run.folder, *self.ARGUMENTS, "--stages", "teach"]
         assert call("pipelines/train.py", *arguments)[0] == 0
-        assert caplog.messages == [f"{run.folder}: its data moved, taken from {new} now"]
+        assert caplog.messages == [f"{run.folder}: its data moved, read from {new} now"]
         assert Run.open(run.folder).config == replace(run.config, data=(str(new),))
         after = contents(run.folder)  # nothing is taught or drawn anew
         assert [p.name for p in after if after[p] != before.get(p)] == ["config.json"]
@@ -377,6 +377,6 @@ class TestDataThatMoved:
     def test_is_asked_for_by_name_and_remedy(self, moved):
         run, _ = moved
         with pytest.raises(
-            InputError, match=r"give the run's train\.py command again, with --resume"
+            InputError, match=r"give the run's uva-tf train command again, with --resume"
         ):
             open_data(run.config)

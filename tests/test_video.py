@@ -147,7 +147,7 @@ class TestPictureReader:
             PictureReader(tmp_path)
         cv2.imwrite(str(tmp_path / "1.png"), plain(RED))
         (tmp_path / "2.png").write_bytes(b"no picture")
-        with pytest.raises(InputError, match=r"2\.png: not a picture"):
+        with pytest.raises(InputError, match=r"2\.png: OpenCV can't read it as a picture"):
             list(PictureReader(tmp_path).timed())
 
 

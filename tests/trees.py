@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from scipy.io import savemat
 
-from uva_tf.data.gaze import density_map, fixation_map
+from uva_tf.data.fixations import density_map, fixation_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import read_records
 

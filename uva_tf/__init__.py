@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# OpenCV reads these when it is loaded: no chatter of its own, and no picture so large that
-# memory is taken for a file's mere claim.
+# OpenCV reads these when it is loaded: print no messages of its own, and refuse a picture whose
+# header announces more pixels than this before any memory is taken for it.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))

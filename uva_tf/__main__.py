@@ -1,4 +1,4 @@
-"""`uva-tf NAME ...`, or `python -m uva_tf NAME ...`: one of the commands."""
+"""The command line: `uva-tf NAME ...`, or `python -m uva_tf NAME ...`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main() -> NoReturn:
 
 @command
 def _other(name: str) -> None:
-    """What is no command: a question, or a mistake."""
+    """Answer `--help` and `--version`; refuse any other name that is not a command."""
     if name == "--version":
         print(f"uva_tf {__version__}")
     elif name in ("--help", "-h"):
@@ -29,14 +29,14 @@ def _other(name: str) -> None:
     else:
         near = difflib.get_close_matches(name.replace("_", "-"), COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
-        raise InputError(f"no command {name!r}: {hint}")
+        raise InputError(f"unknown command {name!r}: {hint}")
 
 
 def _listed() -> str:
-    """Each command and what it does, a line each."""
+    """One line for each command: its name and what it does."""
     lines = [f"  {name:16}{_module(name).__doc__.splitlines()[0]}" for name in COMMANDS]
-    more = "uva-tf NAME --help tells more; uva-tf --version, which version this is"
-    return "\n".join([*lines, "", more])
+    more = ["uva-tf NAME --help   describe one command", "uva-tf --version     print the version"]
+    return "\n".join([*lines, "", *more])
 
 
 def _module(name: str):

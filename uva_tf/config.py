@@ -1,4 +1,8 @@
-"""Configurations: frozen dataclasses, and the presets that the commands name."""
+"""Configurations: frozen dataclasses, and the presets that the commands name.
+
+Which preset to use: `fine-tune` for your own recordings, `uva-64` to train from scratch on much
+data, `quick` to see distillation work, `paper-64` for the paper's length of training.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ TEACH_LOSS = "kl+cc"
 DHF1K_SIGMA = 12.74 / 640
 
 
-# By their names up to version 0.1.0, what fields of a configuration are called now.
+# The fields that had another name up to version 0.1.0: from the old name to today's.
 OLDER_FIELDS = {
     "teachers.spatial": "soft_targets.spatial",
     "teachers.temporal": "soft_targets.temporal",
@@ -36,10 +40,10 @@ class DataConfig:
 
     Attributes:
         size: side of the stored frames in pixels: the teachers' input.
-        sigma: width of a fixation's Gaussian in image widths.
+        sigma: standard deviation of a fixation's Gaussian in image widths.
         quality: JPEG quality of the stored frames.
 
-    Raises InputError for values that make no sense.
+    Raises InputError for a value out of range.
     """
 
     size: int = 128
@@ -57,16 +61,16 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """Which student, and which frame it is shown beside the one it maps.
+    """Which student is trained, and with which neighbouring frame.
 
     Attributes:
         variant: a row of `uva_tf.models.variants.VARIANTS`, or of `uva_tf.models.plain.PLAIN`.
-        pairing: `next` as in the paper, where the map of frame t needs frame t + 1,
-            or `previous`, which needs no look-ahead.
-        paths: which of its two paths it has.
+        pairing: the neighbour: `next` as in the paper, where the map of frame t needs frame
+            t + 1, or `previous`, which needs no look-ahead.
+        paths: which of the two paths the student has.
         channel_attention: whether its CA-Res blocks weight their channels.
-        weights: what it begins with: `none` for random ones, `shipped` for those that come
-            with the package, or a run's `student.keras`.
+        weights: its first weights: `none` for random ones, `shipped` for those that come with
+            the package, or the path of a run's `student.keras`.
     """
 
     variant: str = "uva-64"
@@ -87,14 +91,14 @@ class StudentConfig:
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """What a teacher is built of; it sees frames of the size that the shards were prepared with.
+    """How the run's own teachers are built; they see frames at the size stored in the shards.
 
     Attributes:
         backbone: `plain`, a small encoder of `widths`, or one of keras.applications.
         weights: of a keras.applications backbone: `none` for random ones, `imagenet` (Keras
             fetches them), or a `.weights.h5`, `.h5` or `.keras` file of it without its top.
-        widths: of the plain encoder's stages, coarsest last.
-        decoder: width of the decoder.
+        widths: channels of the plain encoder at each scale, coarsest last.
+        decoder: channels of the decoder.
     """
 
     backbone: str = "plain"
@@ -109,19 +113,19 @@ class TeacherConfig:
         expect(fits, "widths", self.widths, "1 to 8 of them, each 1 to 4096")
         expect(2 <= self.decoder <= 4096, "decoder", self.decoder, "2 to 4096")
         if self.backbone == "plain" and self.weights != "none":
-            raise InputError("weights of a plain backbone: expected none, they are trained here")
+            raise InputError("weights of a plain backbone: expected none, as it is trained here")
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of training examples, beside mirroring.
+    """Random changes to training examples, besides mirroring.
 
     Attributes:
-        smallest_crop: side of the smallest crop, as a share of the picture's; 1 for none.
+        smallest_crop: side of the smallest crop as a fraction of the picture's; 1 for no crops.
         colour: largest relative change of brightness, contrast and saturation; 0 for none.
-        time_reversal: share of the passes over a clip in which time runs backwards.
-        camera_motion: largest shift and zoom, as a share of the crop's side, between a
-            photograph and itself as `other`; 0 for none.
+        time_reversal: fraction of the passes over a clip in which time runs backwards.
+        camera_motion: how far a simulated camera may shift and zoom between a photograph and
+            its copy as `other`, as a fraction of the crop's side; 0 for none.
     """
 
     smallest_crop: float = 0.7
@@ -140,11 +144,12 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """Length and pace of one training stage: Adam, cosine decay from `learning_rate` to 0.
+    """How long and how fast one stage trains: Adam, cosine decay from `learning_rate` to 0.
 
     Attributes:
-        steps: 0 leaves the stage out.
-        batch: on all devices together.
+        steps: updates of the weights; 0 skips the stage.
+        batch: examples per step, on all devices together.
+        learning_rate: at its highest, after the warm-up.
         loss: distances of a map from its target, joined by `+`; see `training.losses`.
     """
 
@@ -168,15 +173,16 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """Whose maps the student learns from beside ground truth, and how much.
+    """Which teachers' maps the student learns from beside ground truth, and their weight.
 
     Attributes:
-        spatial, temporal: whose maps teach that path: `own` teachers', `external` ones that
-            came with the shards (frames without learn from ground truth alone), `any` for
-            external ones where there are and own ones elsewhere, or `none`.
-        weight: of the teacher's map in the loss of stage distill; the rest is ground truth's.
-        joint_weight: of the mean of the teachers' maps in the loss of stage joint; in the
-            paper 0.
+        spatial, temporal: which maps teach that path: `own` for those of the run's own teacher,
+            `external` for those stored in the shards (a frame without one learns from ground
+            truth alone), `any` for external maps where they exist and own maps elsewhere, or
+            `none`.
+        weight: of the teacher's map in the loss of the stage distill; ground truth has the rest.
+        joint_weight: of the mean of the teachers' maps in the loss of the stage joint; 0 in the
+            paper.
         temperature: teachers' maps are raised to the power of 1 / temperature.
     """
 
@@ -197,12 +203,12 @@ class SoftTargets:
 
 @dataclass(frozen=True)
 class CompressionConfig:
-    """How a trained student is fine-tuned for 8 bits, by the loss of the stage joint.
+    """How a trained student is fine-tuned for 8 bits, with the loss of the stage joint.
 
     Attributes:
-        prune: while small weights are set to 0, of the recipe int8-pruned.
-        sparsity: the share of them in the end.
-        qat: while the rounding to 8 bits is felt.
+        prune: the fine-tuning in which small weights become 0, for the recipe int8-pruned.
+        sparsity: fraction of the weights that are 0 at its end.
+        qat: the fine-tuning with rounding to 8 bits, for int8-qat and int8-pruned.
     """
 
     prune: StageConfig = field(default_factory=lambda: StageConfig(1000, learning_rate=3e-3))
@@ -211,7 +217,7 @@ class CompressionConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        expect(0 < self.sparsity < 1, "sparsity", self.sparsity, "a share between 0 and 1")
+        expect(0 < self.sparsity < 1, "sparsity", self.sparsity, "above 0, below 1")
         for name in ("prune", "qat"):
             steps = getattr(self, name).steps
             expect(steps > 0, f"{name}.steps", steps, "1 or more")
@@ -222,15 +228,15 @@ class LoopConfig:
     """How the training loop runs, the same in every stage.
 
     Attributes:
-        strategy: `one` device, `mirrored` over this machine's devices, or `multi-worker`
-            over the machines that the environment's TF_CONFIG lists.
-        warm_up: share of the steps in which the learning rate rises from 0.
+        strategy: `one` device, `mirrored` over this machine's devices, or `multi-worker` over
+            the machines listed in the environment variable TF_CONFIG.
+        warm_up: fraction of the steps over which the learning rate rises from 0.
         clip_norm: largest norm of all gradients together; 0 for no limit.
-        average: decay of the weights' moving average, which a stage then ends with; 0 for none.
-        keep: whether a stage ends with its `last` weights or those `best` on validation.
-        checkpoint_steps, checkpoint_seconds: a checkpoint is written after so many steps or so
-            much time, whichever comes first.
-        mixed_precision: compute in bfloat16 where a GPU is found.
+        average: decay of a moving average of the weights, with which the stage ends; 0 for none.
+        keep: the weights that a stage ends with: the `last`, or those `best` on validation.
+        checkpoint_steps, checkpoint_seconds: the longest time between checkpoints, in steps and
+            in seconds; whichever comes first.
+        mixed_precision: compute in bfloat16 on a GPU.
         tensorboard: write the metrics for TensorBoard too.
     """
 
@@ -257,17 +263,19 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a run's result, beside the data.
+    """Everything that decides a run's result, except the data itself.
 
     Attributes:
-        teach: how each of the two teachers is trained.
-        distill: how each path is trained under a head of its own, against its own teacher.
-        joint: how both paths are trained under the fused head.
-        teacher: what the own teachers are built of.
-        soft_targets: whose maps the student learns from in distill and joint, and how much.
-        freeze_paths: whether joint leaves trunk and paths as distill left them, as in the paper.
+        teach: training of each own teacher.
+        distill: training of the two paths, each under its own head and by its own teacher.
+        joint: training of the whole student, both paths under the fused head.
+        teacher: how the own teachers are built.
+        soft_targets: which teachers' maps the student learns from in distill and joint.
+        freeze_paths: train only the head in joint, as in the paper; trunk and paths stay as
+            distill left them.
+        seed: of everything random.
         data: folders of the prepared datasets that the run trains on.
-        data_weights: how often each is drawn, in proportion; empty for equally often.
+        data_weights: how often each is drawn, relative to the others; empty for equally often.
         data_sha256: checksums of their indexes.
     """
 
@@ -292,7 +300,9 @@ class Config:
         expect(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         checksums = self.data_sha256
         if checksums and len(checksums) != len(self.data):
-            raise InputError(f"{len(checksums)} data_sha256 of {len(self.data)} datasets")
+            raise InputError(
+                f"{len(checksums)} data_sha256 of {len(self.data)} datasets: expected one for each"
+            )
         weights = self.data_weights
         if weights and not (len(weights) == len(self.data) and all(0 < w < 1e9 for w in weights)):
             raise InputError(
@@ -316,15 +326,15 @@ class Config:
     def changed(self, *changes: str) -> Config:
         """The configuration with some fields changed, such as `soft_targets.weight=0.7`.
 
-        A value is read as JSON, or as a plain word; of several, as `a,b`. Raises InputError
-        for a field that there is not, one that says which data it is, or a value of another type.
+        A value is JSON or a plain word; several values are joined by commas, as in `a,b`. Raises
+        InputError for an unknown field, a field that names the data, or a value of another type.
         """
         values = asdict(self)
         for change in changes:
             path, _, text = change.partition("=")
             path = OLDER_FIELDS.get(path, path)
             if path in ("data", "data_weights", "data_sha256"):
-                raise InputError(f"{change!r}: data comes by --data and --weight")
+                raise InputError(f"{change!r}: set the data with --data and --weight")
             *parents, name = path.split(".")
             inner: Any = values
             for parent in parents:
@@ -336,7 +346,7 @@ class Config:
 
 
 def _in_todays_names(values: Any) -> Any:
-    """What `to_json` wrote, also up to version 0.1.0."""
+    """What `to_json` wrote, brought up to date if it is of version 0.1.0 or earlier."""
     if not isinstance(values, dict) or "teachers" not in values:
         return values
     older = values.pop("teachers")
@@ -346,15 +356,16 @@ def _in_todays_names(values: Any) -> Any:
         (values[parents[0]] if parents else values)[name] = older[path.partition(".")[2]]
     for holder, key in ((values, "name"), (values["student"], "variant")):
         name = holder[key]
-        paper = name in ("uva-64", "uva-32")  # which are other students now
+        paper = name in ("uva-64", "uva-32")  # today the names of other students
         holder[key] = name.replace("uva", "paper") if paper else OLDER.get(name, name)
     return values
 
 
 def smoke() -> Config:
-    """A few steps of everything, for tests.
+    """A few steps of every stage, for tests.
 
-    `train.py --preset smoke` on synthetic data: under a minute on 2 cores; learns nothing.
+    `uva-tf train --preset smoke --data SHARDS --run RUN`: under a minute on 2 cores with
+    synthetic data. Score: none, as it learns nothing.
     """
     short = StageConfig(steps=3, batch=4)
     gentle = replace(short, learning_rate=1e-5)
@@ -370,10 +381,11 @@ def smoke() -> Config:
 
 
 def quickstart() -> Config:
-    """The 32 px student on the synthetic clips, what `quickstart.py` trains.
+    """The paper's 32 px student on synthetic clips, with teachers.
 
-    `quickstart.py`: three to five minutes on 2 cores, conversion and report included; the int8
-    student goes some 60 % of the way from the centre prior to the human ceiling (NSS).
+    `uva-tf quickstart` prepares the clips, trains and reports: 3 to 5 minutes on 2 cores. Score:
+    about 60 % of the way from centre prior to human ceiling (NSS) on them, in int8.
+    `uva-tf train --preset quickstart --data SHARDS --run RUN` trains on other data: not measured.
     """
     return Config(
         name="quickstart",
@@ -387,10 +399,11 @@ def quickstart() -> Config:
 
 
 def quick() -> Config:
-    """The 64 px student on real recordings.
+    """The paper's 64 px student, distilled in minutes.
 
-    `train.py --preset quick`: 15 to 25 minutes on 2 cores, teachers included; on the recordings of
-    docs/results.md it goes 48 % of the way from the centre prior to the human ceiling (NSS).
+    `uva-tf train --preset quick --data SHARDS --run RUN`: 15 to 25 minutes on 2 cores, teachers
+    included. Score: NSS 2.77, or 48 % of the way from centre prior to human ceiling, on the
+    recordings of docs/results.md.
     """
     return Config(
         name="quick",
@@ -402,10 +415,10 @@ def quick() -> Config:
 
 
 def paper_64() -> Config:
-    """The 64 px student, trained for the paper's 6,000 steps of batch 64.
+    """The paper's 64 px student at the paper's length: 6,000 steps of batch 64.
 
-    `train.py --preset paper-64`: hours, by the pace of `quick` about 10 on 2 cores; its score
-    has not been measured.
+    `uva-tf train --preset paper-64 --data SHARDS --run RUN`: about 10 hours on 2 cores, estimated
+    from `quick`. Score: not measured.
     """
     return Config(
         name="paper-64",
@@ -417,14 +430,19 @@ def paper_64() -> Config:
 
 
 def paper_32() -> Config:
-    """The 32 px student, trained like `paper-64`; its score has not been measured."""
+    """The paper's 32 px student, trained like `paper-64`.
+
+    `uva-tf train --preset paper-32 --data SHARDS --run RUN`: time and score not measured.
+    """
     return replace(paper_64(), name="paper-32", student=StudentConfig("paper-32"))
 
 
 def uva_64() -> Config:
-    """The fast 64 px student as it comes with the package: ground truth alone, long.
+    """The fast 64 px student as it is shipped: a long training on ground truth alone.
 
-    `train.py --preset uva-64` on the recordings of docs/model-card.md: 30 minutes on 2 cores.
+    `uva-tf train --preset uva-64 --data SHARDS --run RUN`: about 25 minutes on 2 cores. Score on
+    the recordings of docs/model-card.md, in int8: NSS 4.03 on clips of several faces and 2.41 on
+    the others, or 51 % and 56 % of the way from centre prior to human ceiling.
     """
     return Config(
         name="uva-64",
@@ -438,14 +456,19 @@ def uva_64() -> Config:
 
 
 def uva_32() -> Config:
-    """The fast 32 px student as it comes with the package: 10 minutes on 2 cores."""
+    """The fast 32 px student as it is shipped, trained like `uva-64`.
+
+    `uva-tf train --preset uva-32 --data SHARDS --run RUN`: about 10 minutes on 2 cores. Score on
+    the same clips, in int8: NSS 3.58 and 1.89, or 42 % and 37 % of the way.
+    """
     return replace(uva_64(), name="uva-32", student=StudentConfig("uva-32"))
 
 
 def fine_tune() -> Config:
-    """The shipped 64 px student, trained on with one's own recordings.
+    """The shipped 64 px student, trained further on your own recordings.
 
-    `train.py --preset fine-tune`: some minutes on 2 cores.
+    `uva-tf train --preset fine-tune --data SHARDS --run RUN`: a few minutes on 2 cores. Score after
+    training on two clips: NSS 1.27 on two others; 1.24 without fine-tuning (docs/model-card.md).
     """
     return replace(
         uva_64(),

@@ -1,1 +1,1 @@
-"""All that times or counts."""
+"""Measurements of time, memory and size: model files, videos, batches, preparing, operators."""

@@ -1,4 +1,4 @@
-"""How many examples a second: the pipeline, bare JPEG decoding, and the training it feeds."""
+"""Examples per second of the data pipeline, beside bare JPEG decoding and a training step."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from uva_tf.training.loop import Task, make_steps, tensors
 
 BATCH = 64
 VARIANT = "paper-64"
-# A turn takes about a second of each.
+# About a second of each per turn.
 PIPELINE_BATCHES, DECODE_BATCHES, STEPS = 30, 60, 3
-# Stored frames to decode again and again.
-FRAMES = 1024
+FRAMES = 1024  # stored frames that bare decoding repeats
 
-# Makes a number of batches and returns when they are made.
+# Works through a number of batches.
 Work = Callable[[int], None]
 
 
 def measure(
     datasets: Sequence[Dataset], *, rounds: int, progress=lambda items, total: items
 ) -> dict[str, list[float]]:
-    """Examples/s of pipeline, bare decode and training step in each of their turns."""
+    """Time the pipeline, bare decoding and a training step in turn.
+
+    Returns:
+        For each, its examples/s in every turn.
+    """
     side = resolution(StudentConfig(VARIANT))
     batches = training_batches(
         datasets,
@@ -45,11 +48,11 @@ def measure(
         "training step of the student, stage joint": (_train(next(iter(batches))), STEPS),
     }
     for work, _ in works.values():
-        work(2)  # traced, and its buffers filled
+        work(2)  # traces functions and fills buffers
     rates: dict[str, list[float]] = {name: [] for name in works}
     for _ in progress(range(rounds), rounds):
         for name, (work, count) in works.items():
-            work(1)  # what ran before may have left threads at work
+            work(1)  # threads of the work before may still be busy
             start = time.perf_counter()
             work(count)
             rates[name].append(count * BATCH / (time.perf_counter() - start))
@@ -67,7 +70,7 @@ def _pull(batches: tf.data.Dataset) -> Work:
 
 
 def _decoded(datasets: Sequence[Dataset]) -> tf.data.Dataset:
-    """Endless batches of nothing but two stored frames' JPEGs decoded for each example."""
+    """Endless batches of bare decoding: two stored JPEGs for each example, nothing else."""
     files = [str(d.folder / shard.file) for d in datasets for shard in d.split("train")]
     records = tf.data.Dataset.from_tensor_slices(files).interleave(
         tf.data.TFRecordDataset, cycle_length=len(files)
@@ -81,7 +84,7 @@ def _decoded(datasets: Sequence[Dataset]) -> tf.data.Dataset:
         pictures = [
             tf.io.decode_jpeg(pair[n], channels=3, dct_method="INTEGER_ACCURATE") for n in (0, 1)
         ]
-        return tf.size(pictures[0]) + tf.size(pictures[1])  # batching costs nothing
+        return tf.size(pictures[0]) + tf.size(pictures[1])  # a number, so batching costs nothing
 
     return (
         tf.data.Dataset.from_tensor_slices(tf.stack(jpegs))
@@ -94,7 +97,7 @@ def _decoded(datasets: Sequence[Dataset]) -> tf.data.Dataset:
 
 
 def _train(batch: dict) -> Work:
-    """Training steps on one batch over and over: the pipeline takes no part."""
+    """Training steps on one batch, repeated: without the pipeline."""
     student = build_student(StudentConfig(VARIANT))
     optimizer = keras.optimizers.Adam()
     optimizer.build(student.pair.trainable_variables)

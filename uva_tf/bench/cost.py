@@ -1,19 +1,18 @@
-"""What a student costs, layer by layer, whatever it runs on."""
+"""A student's parameters, multiply-adds and memory, layer by layer, on any machine."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
+from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.models.student import Student
 
 FLOAT = 4  # bytes
-# Layers whose output is their input, or the same memory in another shape.
+# Layers that do not compute: their output is their input, possibly in another shape.
 FREE = {"InputLayer", "GaussianNoise", "Reshape"}
 BLOCK = re.compile(r"(?:(?:spatial_|temporal_)?head_)?[a-z]+\d*")
 
@@ -25,10 +24,10 @@ class LayerCost:
     Attributes:
         block: the CA-Res block, convolution unit or other block that it belongs to.
         kind: its Keras class.
-        output: shape of its output without the batch.
-        parameters: that are trained.
-        multiply_adds: of convolutions; what other layers do is not counted.
-        activation_bytes: of its output in float32.
+        output: shape of its output without the batch, such as `64x64x16`.
+        parameters: number of its trained weights.
+        multiply_adds: of convolutions; 0 for other layers.
+        activation_bytes: size of its output in float32.
     """
 
     layer: str
@@ -42,11 +41,11 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Totals:
-    """A model's sums.
+    """The sums over a model's layers.
 
     Attributes:
-        block_bytes: of every block's last output in float32, the way in which the paper
-            (arXiv 1904.04449) states its memory: 0.68 MB at 32 px and 2.73 MB at 64 px.
+        block_bytes: size of every block's last output in float32. The paper (arXiv 1904.04449)
+            states memory in this way: 0.68 MB at 32 px and 2.73 MB at 64 px.
     """
 
     parameters: int
@@ -58,8 +57,8 @@ class Totals:
 def layer_costs(student: Student, form: str) -> list[LayerCost]:
     """The layers of a student's `pair` or `step` in the order in which they run.
 
-    `step` runs the trunk once, `pair` on both frames: its layers are then listed a second
-    time, as `other_...`, without parameters.
+    A `pair` runs the trunk on both frames, so it has the trunk's layers twice: the second time as
+    `other_...`, without parameters.
     """
     rows = [_cost(layer) for layer in student.step.layers if type(layer).__name__ not in FREE]
     if form == "step":
@@ -77,8 +76,8 @@ def layer_costs(student: Student, form: str) -> list[LayerCost]:
 
 
 def totals(rows: Sequence[LayerCost]) -> Totals:
-    """The rows' sums."""
-    blocks = {row.block: row.activation_bytes for row in rows}  # each block's last
+    """The sums of some layers."""
+    blocks = {row.block: row.activation_bytes for row in rows}  # of each block's last layer
     return Totals(
         parameters=sum(row.parameters for row in rows),
         multiply_adds=sum(row.multiply_adds for row in rows),
@@ -88,21 +87,24 @@ def totals(rows: Sequence[LayerCost]) -> Totals:
 
 
 def table(rows: Sequence[LayerCost]) -> str:
-    """The rows and their sums as an aligned text table."""
-    width = max(len(row.layer) for row in rows)
-    lines = [
-        f"{'layer':{width}} {'kind':24} {'output':>12} {'parameters':>10} {'MMAC':>8} {'kB':>8}"
-    ]
-    lines += [
-        f"{row.layer:{width}} {row.kind:24} {row.output:>12} {row.parameters:10,} "
-        f"{row.multiply_adds / 1e6:8.3f} {row.activation_bytes / 1e3:8.1f}"
+    """Layers and their sums in aligned columns."""
+    cells = [
+        [
+            row.layer,
+            row.kind,
+            row.output,
+            f"{row.parameters:,}",
+            f"{row.multiply_adds / 1e6:.3f}",
+            f"{row.activation_bytes / 1e3:.1f}",
+        ]
         for row in rows
     ]
-    return "\n".join([*lines, summary(rows)])
+    head = ["layer", "kind", "output", "parameters", "MMAC", "kB"]
+    return f"{aligned([head, *cells], left=2)}\n{summary(rows)}"
 
 
 def summary(rows: Sequence[LayerCost]) -> str:
-    """The rows' sums in a line."""
+    """The sums of some layers in one line."""
     total = totals(rows)
     return (
         f"{total.parameters:,} parameters, {total.multiply_adds / 1e6:.2f} M multiply-adds, "
@@ -112,12 +114,8 @@ def summary(rows: Sequence[LayerCost]) -> str:
 
 
 def to_csv(rows: Sequence[LayerCost]) -> str:
-    """The rows with a head line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(LayerCost)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, rows))
-    return text.getvalue()
+    """Layers as CSV with a header."""
+    return csv_text([[field.name for field in fields(LayerCost)], *map(astuple, rows)])
 
 
 def _cost(layer: Any) -> LayerCost:
@@ -138,7 +136,7 @@ def _multiply_adds(layer: Any, shape: tuple[int, ...]) -> int:
     kernels = [math.prod(weight.shape) for weight in layer.weights if len(weight.shape) == 4]
     if kind == "Conv2DTranspose":  # every input pixel meets the whole kernel
         return kernels[0] * math.prod(layer.input.shape[1:3])
-    if kind == "SeparableConv2D":  # between its two kernels there is no stride
+    if kind == "SeparableConv2D":  # without strides
         depthwise, pointwise = kernels
         return (depthwise + pointwise) * math.prod(shape[:2])
     if kind == "Conv2D":

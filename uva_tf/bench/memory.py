@@ -1,4 +1,4 @@
-"""How much memory a model file takes, measured in a process of its own."""
+"""The memory that a model file needs, measured in a fresh process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uva_tf.core.errors import InputError
 
 RUNS = 5
 MB = 1e6
-# Of C's `struct mallinfo2`.
+# The fields of C's `struct mallinfo2`.
 MALLINFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
 
 
@@ -23,12 +23,11 @@ class Memory:
     """Memory in MB (10^6 bytes) that a fresh process needs to load a file and run it.
 
     Attributes:
-        peak: growth of its largest resident set over that of a process which has only
-            imported what it needs.
-        malloc: growth of what the allocator has handed out.
-        process: growth of its largest resident set over that of an empty Python.
+        peak: growth of the largest resident set after the imports.
+        malloc: growth of the memory that the allocator has handed out.
+        process: growth of the largest resident set over that of an empty Python.
 
-    None is what the system does not tell.
+    A figure is None if the system does not report it.
     """
 
     peak: float | None
@@ -37,18 +36,18 @@ class Memory:
 
 
 def measure_memory(file: Path, threads: int = 1, *, delegate: bool = True) -> Memory:
-    """Load and run a file in a process of its own; raises InputError if that fails."""
+    """Load and run a file in a fresh process; raises InputError if that fails."""
     program = f"from {__name__} import measure_here; measure_here()"
     command = python(program, str(file), str(threads), "1" if delegate else "")
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise InputError(f"{file}: could not be run in a process of its own: {reason}")
+        raise InputError(f"{file}: can't be run in a fresh process: {reason}")
     return Memory(**json.loads(done.stdout))
 
 
 def measure_here() -> None:
-    """Measure a fresh process, told the file, threads and delegate, and print what it took."""
+    """Measure this fresh process, with `measure_memory`'s arguments, and print the figures."""
     file, threads, delegate = sys.argv[1:]
     try:
         memory = _measure(Path(file), int(threads), delegate=bool(delegate))
@@ -58,7 +57,7 @@ def measure_here() -> None:
 
 
 def _measure(file: Path, threads: int, *, delegate: bool) -> Memory:
-    """Measure this process, which has done nothing yet."""
+    """Measure this process, which must not have done anything yet."""
     empty = largest_set()
     from uva_tf.bench.timing import Call
 
@@ -77,7 +76,7 @@ def _grown(before: int | None, after: int | None) -> float | None:
 def largest_set() -> int | None:
     """The largest resident set of this process so far, in bytes; None on Windows."""
     try:
-        # ru_maxrss would do, but on Linux it remembers the process that started this one.
+        # Not ru_maxrss: on Linux it includes the process that started this one.
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, IndexError, ValueError):

@@ -1,9 +1,7 @@
-"""How fast and how large model files are, side by side on this machine."""
+"""Speed, size and memory of model files, measured side by side on this machine."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import platform
 import time
@@ -20,6 +18,7 @@ from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_tur
 from uva_tf.compression.operators import Delegation, delegation
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import as_text
+from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.predictor import open_model
 
@@ -29,21 +28,22 @@ RUNS = 40
 
 @dataclass(frozen=True)
 class Timing:
-    """One file at one number of threads.
+    """One file in one setting of threads and delegate.
 
     Attributes:
-        kilobytes: of the file, 1000 bytes each.
-        delegate: whether XNNPACK might run it.
-        delegated: the share of its operators that XNNPACK runs, 0 to 1.
-        parts: into how many pieces the others cut it.
+        kilobytes: size of the file in 1000 bytes.
+        delegate: whether XNNPACK was allowed.
+        delegated: fraction of the operators that XNNPACK runs, 0 to 1.
+        parts: number of pieces that it runs, with other operators between them.
         left: the operators that XNNPACK leaves to LiteRT's own kernels.
         load: milliseconds from the file to an interpreter that is ready.
         latency: milliseconds of an inference.
         frames_per_second: 1000 / median.
-        ratio: its time over that of the first file in the same setting, see `times`.
+        ratio: of its time to the first file's in the same setting, see `times`.
         multiply_adds: of an inference.
         gmacs: 10^9 multiply-adds per second.
-        of_peak: `gmacs` over those of a float32 matrix product on one thread, in the same run.
+        of_peak: `gmacs` divided by that of a float32 matrix product on one thread, in the same
+            run.
         memory: of a fresh process, or None if it was not measured.
     """
 
@@ -67,7 +67,7 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Milliseconds of an inference."""
+        """Median milliseconds of an inference."""
         return self.latency.median
 
 
@@ -81,14 +81,14 @@ def benchmark(
     memory: bool = False,
     clock: Clock = time.perf_counter,
 ) -> list[Timing]:
-    """Time files side by side, in every setting of threads and delegates.
+    """Time files in turn, in every setting of threads and delegates.
 
-    A matrix product is timed with them. It is the peak of one core only if numpy's threads
-    are limited to one before it is imported, such as by OPENBLAS_NUM_THREADS=1.
+    A matrix product is timed with them. It shows the peak of one core only if numpy is limited to
+    one thread before it is imported, for example by OPENBLAS_NUM_THREADS=1.
 
     Args:
-        rounds, runs: `rounds` turns of `runs` inferences each (10 and 40).
-        memory: measure each file's memory too, in fresh processes.
+        rounds, runs: `rounds` turns of `runs` inferences each (default 10 and 40).
+        memory: also measure each file's memory, in fresh processes.
 
     Raises InputError for a file that can't be used.
     """
@@ -102,7 +102,7 @@ def benchmark(
                 [*calls, product], rounds=rounds or ROUNDS, runs=runs or RUNS, clock=clock
             )
             for call, latency in zip(calls, latencies, strict=True):
-                multiply_adds, taken = about[call.file]
+                multiply_adds, xnnpack = about[call.file]
                 gmacs = multiply_adds / latency.median / 1e6
                 timings.append(
                     Timing(
@@ -112,9 +112,9 @@ def benchmark(
                         kilobytes=call.file.stat().st_size / 1000,
                         threads=count,
                         delegate=delegate,
-                        delegated=taken.share if delegate else 0.0,
-                        parts=taken.parts if delegate else 0,
-                        left=taken.left if delegate else (),
+                        delegated=xnnpack.fraction if delegate else 0.0,
+                        parts=xnnpack.parts if delegate else 0,
+                        left=xnnpack.left if delegate else (),
                         load=1000 * call.seconds_to_load,
                         latency=latency,
                         frames_per_second=1000 / latency.median,
@@ -131,19 +131,19 @@ def benchmark(
 
 
 def _about(file: Path) -> tuple[int, Delegation]:
-    """A file's multiply-adds, and what XNNPACK takes of it."""
-    open_model(file)  # which says what is wrong with a file that can't be run
+    """A file's multiply-adds, and what XNNPACK runs of it."""
+    open_model(file)  # raises with the cause for a file that can't be run
     operators = operators_of(file)
     _, content = read_manifest(file)
     try:
-        taken = delegation(content, operators)
+        xnnpack = delegation(content, operators)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{file}: {str(error).splitlines()[0]}") from None
-    return sum(operator.multiply_adds for operator in operators), taken
+    return sum(operator.multiply_adds for operator in operators), xnnpack
 
 
 def machine() -> dict[str, str]:
-    """The processor and the versions that a timing depends on."""
+    """What a timing depends on: the processor, its cores, the system, LiteRT's version."""
     names = [
         line.split(":", 1)[1].strip()
         for line in _lines("/proc/cpuinfo")
@@ -159,38 +159,37 @@ def machine() -> dict[str, str]:
 
 def table(timings: Sequence[Timing]) -> str:
     """The timings as two aligned text tables: speed, and what the files are and need."""
-    width = max([len(timing.file) for timing in timings], default=4)
-    setting = f"{'file':{width}} {'threads':>7} {'XNNPACK':>8}"
-    percentiles = "".join(f" {name:>7}" for name in ("p5", "p90", "p95", "p99"))
-    speed = [
-        f"{setting} {'median':>7} {'mean':>7} {'std':>6}{percentiles} {'frames/s':>8} {'ratio':>6}"
-    ]
-    need = [
-        f"{setting} {'recipe':>8} {'kB':>6} {'load':>6} {'first':>6} {'MMAC':>6} {'GMAC/s':>6} "
-        f"{'peak':>5} {'MB':>5} {'malloc':>6} {'process':>7}"
-    ]
+    setting = ["file", "threads", "XNNPACK"]
+    milliseconds = ["median", "mean", "std", "p5", "p90", "p95", "p99"]
+    speed = [[*setting, *milliseconds, "frames/s", "ratio"]]
+    size = ["recipe", "kB", "load", "first", "MMAC", "GMAC/s", "peak"]
+    need = [[*setting, *size, "MB", "malloc", "process"]]
     for t in timings:
         taken = f"{100 * t.delegated:.0f} %/{t.parts}" if t.delegate else "off"
-        setting, one = f"{t.file:{width}} {t.threads:7d} {taken:>8}", t.latency
-        speed.append(
-            f"{setting} {one.median:7.3f} {one.mean:7.3f} {one.std:6.3f} {one.p5:7.3f} "
-            f"{one.p90:7.3f} {one.p95:7.3f} {one.p99:7.3f} {t.frames_per_second:8.0f} "
-            f"{t.ratio:6.2f}"
-        )
+        setting = [t.file, str(t.threads), taken]
+        latency = [f"{getattr(t.latency, name):.3f}" for name in milliseconds]
+        speed.append([*setting, *latency, f"{t.frames_per_second:.0f}", f"{t.ratio:.2f}"])
         memory = [getattr(t.memory, name, None) for name in ("peak", "malloc", "process")]
-        peak, malloc, process = ("-" if value is None else f"{value:.1f}" for value in memory)
         need.append(
-            f"{setting} {t.recipe:>8} {t.kilobytes:6.0f} {t.load:6.1f} {one.first:6.2f} "
-            f"{t.multiply_adds / 1e6:6.1f} {t.gmacs:6.1f} {100 * t.of_peak:3.0f} % "
-            f"{peak:>5} {malloc:>6} {process:>7}"
+            [
+                *setting,
+                t.recipe,
+                f"{t.kilobytes:.0f}",
+                f"{t.load:.1f}",
+                f"{t.latency.first:.2f}",
+                f"{t.multiply_adds / 1e6:.1f}",
+                f"{t.gmacs:.1f}",
+                f"{100 * t.of_peak:.0f} %",
+                *("-" if value is None else f"{value:.1f}" for value in memory),
+            ]
         )
     left = {t.file: " ".join(sorted(set(t.left))) for t in timings if t.left}
     left_out = [f"outside XNNPACK, {file}: {names}" for file, names in left.items()]
-    return "\n".join([*speed, SPEED, *left_out, *noisy(timings), "", *need, NEED])
+    return "\n".join([aligned(speed), SPEED, *left_out, *noisy(timings), "", aligned(need), NEED])
 
 
 def noisy(timings: Sequence[Timing]) -> list[str]:
-    """A line for each timing that is noise, by its spread."""
+    """A line for each timing whose spread shows that the machine was busy."""
     return [
         f"noisy: {t.file}, {t.threads} thread(s), XNNPACK {'on' if t.delegate else 'off'}: "
         f"{t.latency.noise}"
@@ -200,13 +199,13 @@ def noisy(timings: Sequence[Timing]) -> list[str]:
 
 
 SPEED = (
-    "ms of an inference; XNNPACK: its share of the operators / into how many pieces the others "
-    "cut them;\nratio: to the first file in the same setting, median over turns taken side by side"
+    "ms of an inference; XNNPACK: fraction of the operators that it runs / in how many pieces;\n"
+    "ratio: to the first file in the same setting, median over the turns"
 )
 NEED = (
-    "load, first: ms; peak: share of a float32 matrix product's multiply-adds per second on one "
-    "core;\nMB: growth of the largest resident set, malloc: of what it gave, process: of the set "
-    "over an empty Python's"
+    "load, first: ms; peak: percentage of a float32 matrix product's multiply-adds per second on "
+    "one core;\nMB: growth of the largest resident set, malloc: of allocated memory, process: of "
+    "the set over an empty Python's"
 )
 
 
@@ -221,17 +220,13 @@ def flat(timing: Timing) -> dict[str, Any]:
 
 
 def to_csv(timings: Sequence[Timing]) -> str:
-    """The timings with a head line."""
+    """The timings as CSV with a header."""
     rows = [flat(timing) for timing in timings]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([rows[0], *(row.values() for row in rows)])
 
 
 def to_json(timings: Sequence[Timing]) -> dict[str, Any]:
-    """Machine and timings as plain values."""
+    """The machine and the timings as plain values."""
     return {"machine": machine(), "timings": [flat(timing) for timing in timings]}
 
 

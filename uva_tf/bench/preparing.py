@@ -1,4 +1,4 @@
-"""How preparing grows with the clips and the workers."""
+"""How the time of preparing grows with the number of clips and of workers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from uva_tf.core.errors import InputError
 
 @dataclass(frozen=True)
 class Cost:
-    """What one preparation took, without starting Python and loading TensorFlow.
+    """What one preparation took, without the start of Python and the loading of TensorFlow.
 
     Attributes:
-        peak: of the process's memory, bytes.
+        seconds: of writing the shards.
+        peak: largest resident set of the process in bytes.
+        frames: number of frames written.
+        size: of the shards in bytes.
     """
 
     seconds: float
@@ -30,7 +33,12 @@ class Cost:
 
 
 def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
-    """Prepare every recording of `root` so many times, into a folder that is thrown away."""
+    """Prepare `copies` copies of every recording in `root`, in a temporary folder.
+
+    Args:
+        layout: one of `LAYOUTS`.
+        jobs: number of workers.
+    """
     import resource
 
     from uva_tf.data.layouts import LAYOUTS
@@ -59,7 +67,7 @@ def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
 
 
 def prepare_here() -> None:
-    """Prepare in this fresh process, told `prepare_copies`' arguments, and print what it took."""
+    """Prepare in this fresh process, with `prepare_copies`' arguments, and print the cost."""
     layout, root, copies, jobs = sys.argv[1:]
     try:
         cost = prepare_copies(layout, Path(root), int(copies), int(jobs))

@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from uva_tf.bench.timing import time_in_turn
 from uva_tf.compression.operators import Operator, read_operators
 from uva_tf.core.errors import InputError
+from uva_tf.core.text_tables import aligned
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.predictor import open_interpreter
 
@@ -20,21 +21,23 @@ ROUNDS, RUNS = 5, 20
 
 
 @dataclass(frozen=True)
-class Share:
-    """An operator's median time in microseconds, and its share of all operators' times.
+class OperatorTime:
+    """How long one operator takes.
 
     Attributes:
-        note: why both are 0, or that XNNPACK did not run it; else nothing.
+        microseconds: its median time; 0 if it was not timed.
+        fraction: its part of the sum of all operators' times, 0 to 1.
+        note: why it was not timed, or that it ran without XNNPACK; otherwise empty.
     """
 
     operator: Operator
     microseconds: float
-    share: float
+    fraction: float
     note: str = ""
 
 
 def operators_of(file: Path) -> list[Operator]:
-    """The operators of a file that its manifest vouches for; raises InputError."""
+    """The operators of a file; raises InputError for a file that does not fit its manifest."""
     _, content = read_manifest(file)
     try:
         return read_operators(content)
@@ -42,50 +45,55 @@ def operators_of(file: Path) -> list[Operator]:
         raise InputError(f"{file}: {error}") from None
 
 
-def profile(operators: Sequence[Operator], threads: int = 1) -> list[Share]:
-    """Time every operator in a model of its own, with XNNPACK, in turn; the longest first.
+def profile(operators: Sequence[Operator], threads: int = 1) -> list[OperatorTime]:
+    """Time every operator in its own model, with XNNPACK, in turn; returns the longest first.
 
-    One that XNNPACK refuses alone runs without it. One that LiteRT refuses too, or that takes
-    no time of an inference, has the time 0 and a note.
+    An operator that XNNPACK refuses alone runs without it. One that LiteRT refuses too, or that
+    runs only on loading, has the time 0 and a note.
     """
     calls = [_call(operator, threads) for operator in operators]
     timed = [number for number, (call, _) in enumerate(calls) if call]
     taken = time_in_turn([calls[number][0] for number in timed], rounds=ROUNDS, runs=RUNS)
-    times = dict.fromkeys(range(len(calls)), 0.0)
-    times |= {number: 1000 * one.median for number, one in zip(timed, taken, strict=True)}
-    whole = sum(times.values()) or 1.0
-    shares = [
-        Share(operator, times[number], times[number] / whole, calls[number][1])
-        for number, operator in enumerate(operators)
+    microseconds = dict.fromkeys(range(len(calls)), 0.0)
+    microseconds |= {number: 1000 * one.median for number, one in zip(timed, taken, strict=True)}
+    whole = sum(microseconds.values()) or 1.0
+    times = [
+        OperatorTime(operator, microseconds[n], microseconds[n] / whole, note=calls[n][1])
+        for n, operator in enumerate(operators)
     ]
-    return sorted(shares, key=lambda share: -share.microseconds)
+    return sorted(times, key=lambda time: -time.microseconds)
 
 
-def profile_table(shares: Sequence[Share], top: int) -> str:
-    """The longest operators, then the time by kind, as an aligned text table."""
-    timed = [share for share in shares if share.microseconds]
-    lines = [f"{'operator':20} {'output':>16} {'MMAC':>7} {'us':>8} {'share':>7}"]
-    lines += [
-        f"{s.operator.name:20} {'x'.join(map(str, s.operator.shape[1:])):>16} "
-        f"{s.operator.multiply_adds / 1e6:7.2f} {s.microseconds:8.1f} {100 * s.share:5.1f} %"
-        for s in timed[:top]
+def profile_table(times: Sequence[OperatorTime], top: int) -> str:
+    """The `top` slowest operators in aligned columns, then the time by kind."""
+    timed = [time for time in times if time.microseconds]
+    cells = [
+        [
+            t.operator.name,
+            "x".join(map(str, t.operator.shape[1:])),
+            f"{t.operator.multiply_adds / 1e6:.2f}",
+            f"{t.microseconds:.1f}",
+            f"{100 * t.fraction:.1f} %",
+        ]
+        for t in timed[:top]
     ]
+    lines = [aligned([["operator", "output", "MMAC", "us", "share"], *cells])]
     totals: Counter = Counter()
-    for share in timed:
-        totals[share.operator.name] += share.share
+    for time in timed:
+        totals[time.operator.name] += time.fraction
     by_kind = ", ".join(f"{kind} {100 * total:.1f} %" for kind, total in totals.most_common())
-    whole = sum(share.microseconds for share in timed)
-    count = f"all {len(shares)}" if len(timed) == len(shares) else f"{len(timed)} of {len(shares)}"
+    whole = sum(time.microseconds for time in timed)
+    count = f"all {len(times)}" if len(timed) == len(times) else f"{len(timed)} of {len(times)}"
     lines.append(f"{count} operators, each alone: {whole:.0f} us; {by_kind}")
-    notes = Counter((share.note, share.operator.name) for share in shares if share.note)
+    notes = Counter((time.note, time.operator.name) for time in times if time.note)
     lines += [f"{note}: {count} {name}" for (note, name), count in notes.items()]
     return "\n".join(lines)
 
 
 def _call(operator: Operator, threads: int) -> tuple[Callable[[], None] | None, str]:
-    """What runs an operator alone, None if nothing can, and what is to be said of it."""
+    """A function that runs an operator alone, None if it can't be run, and a note about it."""
     if operator.beforehand:
-        return None, "not timed, for XNNPACK unpacks constants once on loading"
+        return None, "not timed, as XNNPACK unpacks constants once, on loading"
     reason = ""
     for delegate in (True, False):
         try:
@@ -96,7 +104,7 @@ def _call(operator: Operator, threads: int) -> tuple[Callable[[], None] | None, 
             reason = reason or " ".join(str(error).split())[:120]
         else:
             return interpreter.invoke, f"timed without XNNPACK ({reason})" if reason else ""
-    return None, f"not timed, for it does not run alone ({reason})"
+    return None, f"not timed, as it does not run alone ({reason})"
 
 
 def _fill(interpreter: Interpreter) -> None:

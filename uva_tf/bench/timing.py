@@ -1,4 +1,4 @@
-"""How long a model file takes: calls that are timed in turn, and what is said of them."""
+"""Timing: calls that are timed in turn, and the figures made from them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from uva_tf.runtime.predictor import open_model
 
 WARM_UP = 10
 PRODUCT_SIDE = 256  # takes about as long as a model
-# On a machine that does nothing else the median lies within a tenth of the 5th percentile. This
-# far above it, other programs had the core half the time.
+# On an idle machine the median is within a tenth of the 5th percentile. At this ratio, other
+# programs had the core half the time.
 NOISY = 1.5
-VERY_NOISY = 2.0  # of the slow end, which is longer on a quiet machine too
+VERY_NOISY = 2.0  # of the 90th percentile to the median, which varies on an idle machine too
 
 Clock = Callable[[], float]
 
 
 class Call:
-    """One inference of one file on seeded random bytes, which lie in its inputs already.
+    """A call runs one inference of a file, on seeded random bytes set once as its inputs.
 
     Args:
         threads: of the interpreter.
         delegate: whether XNNPACK may run it.
+        clock: returns seconds.
 
     Attributes:
         seconds_to_load: from the file to an interpreter that is ready to run.
@@ -58,7 +59,7 @@ class Call:
 
 
 class MatrixProduct:
-    """A product of two square float32 matrices by numpy: what a core can do at most."""
+    """A call multiplies two square float32 matrices with numpy: the peak of a core."""
 
     multiply_adds = PRODUCT_SIDE**3
 
@@ -75,11 +76,11 @@ class MatrixProduct:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one inference: the first after loading, and figures of all timed ones.
-
-    Frames and maps are not copied in and out.
+    """Milliseconds of an inference, without copying frames in and maps out.
 
     Attributes:
+        first: the first inference after loading; the other figures are of all timed ones.
+        median, mean, std, p5, p90, p95, p99: mean, standard deviation and percentiles.
         rounds: the median of each turn.
     """
 
@@ -95,7 +96,7 @@ class Latency:
 
     @property
     def noise(self) -> str:
-        """What its spread says against it; nothing if it can be trusted."""
+        """Why its spread makes it unreliable; empty if it does not."""
         if self.median <= NOISY * self.p5 and self.p90 <= VERY_NOISY * self.median:
             return ""
         figures = f"p5 {self.p5:.3f}, median {self.median:.3f}, p90 {self.p90:.3f}"
@@ -103,10 +104,10 @@ class Latency:
 
 
 def times(one: Latency, other: Latency) -> float:
-    """How many times as long one takes as the other: the median over turns taken side by side.
+    """The ratio of one's time to the other's: the median of the ratios in each turn.
 
-    What slows the machine for a while slows both, so that it is far steadier than the ratio of
-    two medians. Raises ValueError if they were not timed together.
+    What slows the machine for a while slows both, so this is far steadier than the ratio of two
+    medians. Raises ValueError if they were not timed together.
     """
     pairs = list(zip(one.rounds, other.rounds, strict=True))
     return float(np.median([mine / theirs for mine, theirs in pairs]))
@@ -119,10 +120,10 @@ def time_in_turn(
     runs: int,
     clock: Clock = time.perf_counter,
 ) -> list[Latency]:
-    """Time calls in rounds of `runs` each, taken in turn, so that drift hits all alike.
+    """Time calls in turn, so that drift affects all alike: `runs` runs per turn, `rounds` turns.
 
-    Every call runs once, which is its first, then ten times to warm up, and once more at the
-    head of each of its turns, since another call has had the caches.
+    Each call first runs once, which is timed as `first`, then ten times to warm up. At the start
+    of each turn it runs once untimed, as the call before has used the caches.
     """
     firsts = [_seconds(call, clock) for call in calls]
     for call in calls:
@@ -137,7 +138,7 @@ def time_in_turn(
 
 
 def latency(first: float, seconds: Sequence[Sequence[float]]) -> Latency:
-    """Figures of inferences timed in turns, in seconds; percentiles interpolate linearly."""
+    """Figures of some timed turns, `[rounds][runs]` in seconds, with linear percentiles."""
     ms = 1000 * np.asarray(seconds, float)
     rounds = tuple(np.median(ms, axis=1).tolist())
     p5, median, p90, p95, p99 = np.percentile(ms, [5, 50, 90, 95, 99]).tolist()

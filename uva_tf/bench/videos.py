@@ -1,4 +1,4 @@
-"""How fast whole videos go, beside decoding and encoding them alone; and one frame's way."""
+"""Speed on whole videos beside decoding and encoding alone; a frame's time; memory's growth."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, write_overlay
 
 ROUNDS = 5
-# Frames that the way to a map is timed on: more than a core's caches hold.
-FRAMES = 32
+FRAMES = 32  # to time `measure_frame` on: more than a core's caches hold
 FRAME_ROUNDS = 10
 SETTLED = 60.0  # seconds of video after which memory should grow no more
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Frames/s of a whole video, medians of turns: OpenCV alone, and with attention.
+    """Frames/s of a whole video, as medians over the turns.
 
     Attributes:
-        predicted: share of decoding's frames/s with attention, median of the turns' own.
-        drawn: the same of encoding's with an overlay.
-        spread: the fastest turn over the median, of the work where that is most.
+        decoding: by OpenCV alone.
+        attention: decoding, and maps of all frames.
+        encoding: decoding and encoding by OpenCV alone.
+        overlay: decoding, maps, and encoding of the overlay.
+        predicted: `attention` divided by `decoding`, median of the ratios in each turn.
+        drawn: `overlay` divided by `encoding`, likewise.
+        spread: the fastest turn divided by the median, for the work where that is largest.
     """
 
     decoding: float
@@ -50,7 +53,7 @@ class Throughput:
 
     @property
     def noise(self) -> str:
-        """What its spread says against it; nothing if it can be trusted."""
+        """Why its spread makes it unreliable; empty if it does not."""
         if self.spread <= NOISY:
             return ""
         return (
@@ -60,7 +63,7 @@ class Throughput:
 
 
 def measure_video(model: Path, video: Path, *, rounds: int = ROUNDS) -> Throughput:
-    """Time a video in turn: decoded; with its attention; decoded and encoded; with its overlay.
+    """Time four kinds of work on a video in turn, see `Throughput`.
 
     Raises InputError for a model or a video that can't be used.
     """
@@ -79,20 +82,20 @@ def measure_video(model: Path, video: Path, *, rounds: int = ROUNDS) -> Throughp
                     _frames_per_second(work, Path(folder) / f"{turn}-{number}.mp4")
                 )
     medians = [statistics.median(taken) for taken in rates]
-    shares = (
-        statistics.median(with_it / alone for alone, with_it in zip(*pair, strict=True))
+    ratios = (
+        statistics.median(ours / alone for alone, ours in zip(*pair, strict=True))
         for pair in (rates[:2], rates[2:])
     )
     spread = max(max(taken) / median for taken, median in zip(rates, medians, strict=True))
-    return Throughput(*medians, *shares, spread)
+    return Throughput(*medians, *ratios, spread)
 
 
 def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:
-    """Time the way from a decoded frame to its map, on one thread, in turn.
+    """Time the work from a decoded frame to its map, on one thread, in turn.
 
     Returns:
-        Latencies of making the frame small, of each model (making it small included), and of
-        OpenCV's spectral residual where its contributed modules are installed.
+        Latencies of shrinking the frame, of each model (with shrinking), and of OpenCV's spectral
+        residual if OpenCV's contributed modules are installed.
     """
     with VideoReader(video) as reader:
         frames = [frame for frame, _ in zip(reader, range(FRAMES), strict=False)]
@@ -119,9 +122,9 @@ def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:
 
 
 def measure_growth(model: Path, video: Path) -> float:
-    """MB by which this process's largest resident set grows after a video's first minute.
+    """How much this process's largest resident set grows after a video's first minute, in MB.
 
-    Raises InputError for a video that is no longer than that.
+    Raises InputError for a video of a minute or less.
     """
     settled: list[int] = []
 
@@ -133,12 +136,14 @@ def measure_growth(model: Path, video: Path) -> float:
         watch = Sink(lambda frame, attention: frame.seconds, note)
         annotate(reader, Predictor(model, channels="bgr"), [watch])
     if not settled:
-        raise InputError(f"{video}: expected more than {SETTLED:.0f} seconds to see memory grow")
+        raise InputError(
+            f"{video}: expected more than {SETTLED:.0f} seconds of video, to see memory grow"
+        )
     return ((largest_set() or 0) - settled[0]) / MB
 
 
 def _over(frames: Sequence[np.ndarray], work: Callable[[np.ndarray], object]) -> Callable[[], None]:
-    """A call that works on one frame after the other."""
+    """A call that works on the next frame each time."""
     number = 0
 
     def call() -> None:

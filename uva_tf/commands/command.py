@@ -338,7 +338,7 @@ def losses_printed() -> Iterator[None]:
     if sys.stdout.isatty() and sys.stderr.isatty():
         yield
         return
-    log, handler = logging.getLogger("uva_tf.training.loop"), logging.StreamHandler(sys.stdout)
+    log, handler = logging.getLogger("uva_tf.training.run"), logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -28,27 +28,24 @@ def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     use_one_blas_thread()
     from uva_tf.compression.recipes import RECIPES, TRAINED
-    from uva_tf.studies import recipes as compression
+    from uva_tf.studies import recipes as study
     from uva_tf.studies.trainings import fine_tune_all
     from uva_tf.training.run import Run
 
-    refuse_existing(args.out / compression.FILE)
+    refuse_existing(args.out / study.FILE)
     recipes = args.recipes or list(RECIPES)
     if unknown := [name for name in recipes if name not in RECIPES]:
         raise InputError(f"no recipe {unknown[0]!r}: choose from {', '.join(RECIPES)}")
-    recipes = list(dict.fromkeys([compression.BASELINE, *recipes]))
+    recipes = list(dict.fromkeys([study.BASELINE, *recipes]))
     runs = [Run.open(folder) for folder in args.run]
-    compression.open_comparison(runs, args.out)
+    study.open_comparison(runs, args.out)
     trained = [recipe for recipe in recipes if recipe in TRAINED]
-    bar = progress("score", "clip")
     with goes_on("compress", argv), locked(args.out, args.out, "written"):
         fine_tune_all(runs, trained, jobs=args.jobs, progress=progress("fine-tune", "run"))
-        files = compression.convert_all(runs, recipes, args.form, args.out)
-        scores = compression.score_files(files, every=args.every, progress=bar)
-        rows = compression.measure(files, scores)
-        line = as_typed("compress", argv)
-        compression.write_table(args.out, rows, line)
-    print((args.out / compression.FILE).read_text("utf-8"))
+        files = study.convert_all(runs, recipes, args.form, args.out)
+        scores = study.score_files(files, every=args.every, progress=progress("score", "clip"))
+        study.write_study(args.out, study.measure(files, scores), as_typed("compress", argv))
+    print((args.out / study.FILE).read_text("utf-8"))
 
 
 def _parser() -> Parser:

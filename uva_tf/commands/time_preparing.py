@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from uva_tf.commands.command import Parser, add_layout_arguments, command, number, progress
 from uva_tf.core.errors import InputError
+from uva_tf.core.text_tables import aligned
 
 if TYPE_CHECKING:
     from uva_tf.bench.preparing import Cost
@@ -44,15 +45,19 @@ def main(argv: list[str] | None = None) -> None:
         for copies, jobs in CASES:
             costs[copies, jobs].append(prepare_in_a_process(args.layout, args.root, copies, jobs))
     print(f"medians of {args.rounds} turns, a fresh process each")
-    print(
-        f"{'recordings':>10} {'workers':>8} {'frames':>8} {'s':>8} {'frames/s':>9} {'peak MB':>8}"
-    )
     median = {case: _median(turns) for case, turns in costs.items()}
-    for (copies, jobs), cost in median.items():
-        print(
-            f"{f'{copies} x':>10} {jobs:8} {cost.frames:8} {cost.seconds:8.2f} "
-            f"{cost.frames / cost.seconds:9.0f} {cost.peak / 1e6:8.0f}"
-        )
+    rows = [
+        [
+            f"{copies} x",
+            str(jobs),
+            str(cost.frames),
+            f"{cost.seconds:.2f}",
+            f"{cost.frames / cost.seconds:.0f}",
+            f"{cost.peak / 1e6:.0f}",
+        ]
+        for (copies, jobs), cost in median.items()
+    ]
+    print(aligned([["recordings", "workers", "frames", "s", "frames/s", "peak MB"], *rows]))
     once, twice = median[1, 2], median[2, 2]
     print(
         f"twice the recordings: {twice.seconds / once.seconds:.2f} times as long, "

@@ -25,14 +25,14 @@ Pair = tuple[np.ndarray, np.ndarray]
 def calibration_pairs(
     datasets: Sequence[Dataset], seed: int, count: int = CALIBRATION_PAIRS
 ) -> tuple[list[str], list[Pair]]:
-    """Draw neighbouring frames from the train splits, the same ones for the same seed.
+    """Draw pairs of neighbouring frames from the train splits, always the same for a seed.
 
-    A photograph has no neighbour and is paired with itself. Where nothing moves in any pair, as
-    with photographs alone, the layer that sees changes would see zeros only: then each pair is
-    two views of its frame by a moving camera, as in training.
+    A photograph has no neighbour and is paired with itself. If nothing moves in any pair, as with
+    photographs alone, the layer that sees changes would see only zeros; each pair is then two
+    views of its frame by a moving camera, as in training.
 
     Returns:
-        Names `dataset/video/index` of the drawn frames, and the pairs.
+        The frames' names, `dataset/video/index`, and the pairs.
     """
     rng = np.random.default_rng(seed)
     names, pairs = [], []
@@ -44,11 +44,11 @@ def calibration_pairs(
         start = max(chosen - 1, 0)
         drawn = list(read_records(dataset, shard, start=start, count=chosen - start + 1))
         record, previous = drawn[-1], drawn[0]
-        if previous.video != record.video:  # of another photograph
+        if previous.video != record.video:  # another photograph
             previous = record
         names.append(f"{dataset.folder.name}/{record.video}/{record.index}")
         pairs.append((record.frame, previous.frame))
-    # Not of photographs among clips: the files that were made of both would change.
+    # Photographs among clips stay as they are: otherwise files made from both would change.
     if all(np.array_equal(frame, previous) for frame, previous in pairs):
         pairs = [_moved(frame, rng) for frame, _ in pairs]
     return names, pairs
@@ -58,7 +58,7 @@ def _moved(frame: np.ndarray, rng: np.random.Generator) -> Pair:
     """Two views of a frame by a camera that moves and zooms a little."""
     motion, size = AugmentConfig().camera_motion, len(frame)
     draws = augment.Draws.of(tf.constant(rng.integers(2**31, size=2)), 1)
-    side = 1 - 2 * motion  # so that there is room to move
+    side = 1 - 2 * motion  # leaves room to move
     first = tf.concat([(1 - side) * draws.crop[:, :2], [[side]]], axis=1)
     views = [
         augment.crop_pictures(frame[None], crop, tf.constant([False]), size)[0]
@@ -71,14 +71,15 @@ def _moved(frame: np.ndarray, rng: np.random.Generator) -> Pair:
 def step_inputs(
     pairs: Sequence[Pair], side: int, float_step: bytes, top: float = 0.0
 ) -> Calibration:
-    """Inputs of the `step` form.
+    """Calibration inputs of a `step`.
 
-    Each pair is fed both ways round: the states going in are then the same set as those
-    coming out, and both get the same range. They come from LiteRT's own kernels, those
-    that calibration runs.
+    Each pair is fed in both orders, so that the states going in are the same set as those
+    coming out and both get the same range. The states are computed by LiteRT's own kernels, as
+    in calibration.
 
     Args:
-        float_step: the model as a float .tflite file whose frames are normalised.
+        side: of the model's frames in pixels.
+        float_step: the model as a float .tflite file that takes normalised frames.
         top: a value that the state's range must reach.
     """
     frames = _frames(pairs, side)
@@ -93,7 +94,7 @@ def step_inputs(
         highest = top
         for one, two in frames:
             for frame, other in ((one, two), (two, one)):
-                state = runner(frame=other, state=nothing)["state"]
+                state = runner(frame=other, state=nothing)["state"]  # (1, R/4, R/4, C)
                 state[0, 0, 0, 0], highest = max(state[0, 0, 0, 0], highest), 0.0  # once
                 yield {"frame": frame, "state": state}
 
@@ -103,7 +104,7 @@ def step_inputs(
 def _frames(pairs: Sequence[Pair], side: int) -> list[list[np.ndarray]]:
     """Pairs as a model sees them, `[1, side, side, 3]` float32 in -1..1."""
     frames = [[normalise(shrink(frame, side)[None]).numpy() for frame in pair] for pair in pairs]
-    # The 256 bytes must span -1..1 whatever the frames hold: one pixel of each end.
+    # One pixel at each end: the 256 levels must span -1..1 whatever the frames hold.
     for frame in frames[0]:
         frame[0, 0, 0], frame[0, 0, 1] = -1.0, 1.0
     return frames

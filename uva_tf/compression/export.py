@@ -1,4 +1,4 @@
-"""Student to .tflite: converted, put through the gates, written with its manifest."""
+"""From a student to a .tflite file: convert it, check it, write it with its manifest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from uva_tf.compression.agreement import (
 )
 from uva_tf.compression.calibration import Pair, calibration_pairs, step_inputs
 from uva_tf.compression.gate import check_file
-from uva_tf.compression.graph import float_depthwise, pair_of_step, share_state_scale, state_tops
+from uva_tf.compression.graph import float_depthwise, pair_of_step, state_tops, unify_state_scale
 from uva_tf.compression.lower import Endpoint, exported, lower
 from uva_tf.compression.noise import LayerNoise, layer_noise
 from uva_tf.compression.recipes import FLOAT, INTEGER, TRAINED, int8
@@ -46,13 +46,13 @@ from uva_tf.training.weights import load_student
 
 INTEGER_OUTPUT = "attention, uint8 [1, R, R, 1], 0 to 255 at the most looked-at place"
 
-# Real frames, drawn apart from those of calibration, to compare a file's maps on.
+# Number of pairs to compare maps on, drawn apart from those of calibration.
 CHECKED = 50
-STRANGERS = 10  # frames beside one of another recording
+STRANGERS = 10  # pairs of frames from different recordings
 
-# The least agreement with the float student, by recipe. A well-trained student's is far better
-# (int8: 0.999); maps of little contrast, early in training, suffer more from the same rounding.
-# Fine-tuning moves the maps themselves.
+# The least agreement with the float student that a recipe must reach. A well-trained student is
+# far better (int8: 0.999). Early in training, maps have little contrast and lose more to the same
+# rounding. Fine-tuning changes the maps themselves.
 LEAST = {
     "fp32": Agreement(mean_cc=0.9999, worst_cc=0.999, close=0.999),
     "fp16": Agreement(mean_cc=0.999, worst_cc=0.99, close=0.99),
@@ -61,23 +61,24 @@ LEAST = {
     "int8-qat": Agreement(mean_cc=0.6, worst_cc=0.2, close=0.0),
     "int8-pruned": Agreement(mean_cc=0.4, worst_cc=-0.2, close=0.0),
 }
-# And between XNNPACK and LiteRT's reference kernels: a file must not depend on either.
+# The least agreement between XNNPACK and LiteRT's reference kernels: both must give these maps.
 LEAST_OF_KERNELS = Agreement(mean_cc=0.95, worst_cc=0.8, close=0.6)
 
 
 def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     """Convert a run's student and write the file and its manifest.
 
-    The maps are compared with the float student's, and with those of other kernels, on
-    frames of the run's training data; those that calibrate an integer model are drawn apart.
+    The file's maps are compared with the float student's, and its maps by XNNPACK with those by
+    reference kernels, on frames of the run's train splits. Other frames of them calibrate an
+    integer model.
 
     Args:
         recipe: one of `RECIPES`.
         form: `pair` or `step`.
 
     Raises InputError if an output exists, or the run lacks its student, its data or the
-    fine-tuning that the recipe needs, and ExportError, leaving no file, for a file that
-    the gates refuse.
+    fine-tuning that the recipe needs. Raises ExportError, and writes nothing, for a file that
+    fails a check.
     """
     refuse_existing(out)
     refuse_existing(manifest_path(out))
@@ -87,7 +88,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     if recipe in TRAINED:
         content = _fine_tuned(run, recipe)
         if form == "pair":
-            check_file(content, "step", integer=True)  # before it is taken apart
+            check_file(content, "step", integer=True)  # before `pair_of_step` reads it
             content = pair_of_step(content, run.config.student.pairing)
     else:
         content = to_tflite(student, recipe, form, pairs)
@@ -105,7 +106,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
 
 
 def layers_of(run: Run, manifest: Manifest, content: bytes) -> list[LayerNoise]:
-    """What post-training quantisation does to every layer of an `int8` file of a run.
+    """The noise that quantisation adds to each layer of a run's `int8` file.
 
     Raises ExportError for a file of another student.
     """
@@ -115,11 +116,16 @@ def layers_of(run: Run, manifest: Manifest, content: bytes) -> list[LayerNoise]:
     try:
         return layer_noise(exact, content, manifest.form, unseen)
     except ValueError as error:
-        raise ExportError(f"no report on its layers: {error}") from error
+        raise ExportError(f"can't compare the layers with the float student's: {error}") from error
 
 
 def to_tflite(student: Student, recipe: str, form: str, pairs: Sequence[Pair] = ()) -> bytes:
-    """Convert a student; `int8` calibrates on `pairs`.
+    """Convert a student to the bytes of a .tflite file.
+
+    Args:
+        recipe: one that needs no fine-tuning: `fp32`, `fp16`, `dynamic` or `int8`.
+        form: `pair` or `step`.
+        pairs: frames `[S, S, 3]` uint8 to calibrate `int8` on.
 
     Raises ValueError for `int8` without pairs, and for a recipe that needs fine-tuning.
     """
@@ -127,11 +133,11 @@ def to_tflite(student: Student, recipe: str, form: str, pairs: Sequence[Pair] = 
         content = lower(*_endpoint(student, form, raw=True), form, FLOAT[recipe])
         return float_depthwise(content) if recipe == "dynamic" else content
     if recipe != "int8":
-        raise ValueError(f"{recipe} converts what was fine-tuned, not the student itself")
+        raise ValueError(f"{recipe} needs fine-tuning: expected one of {', '.join(FLOAT)}, int8")
     if not pairs:
         raise ValueError("int8 needs frames to calibrate on")
-    # A float model reads bytes and normalises them itself. In an integer model the bytes
-    # are the normalised values, at scale 1/127.5, so that no operation is needed at all.
+    # A float model normalises bytes itself. In an integer model the bytes are the normalised
+    # values at a scale of 1/127.5, and no operator is needed.
     with exported(*_endpoint(student, "step", raw=False), "step") as convert:
         float_step = convert(FLOAT["fp32"])
 
@@ -140,21 +146,22 @@ def to_tflite(student: Student, recipe: str, form: str, pairs: Sequence[Pair] = 
             return convert(functools.partial(int8, calibration=inputs))
 
         step = calibrated()
-        taken, given = state_tops(step)
-        # LiteRT reuses memory while it calibrates, and may find what is given too wide.
-        if given > 1.0001 * taken:
-            step = calibrated(given)
-    step = share_state_scale(step)
+        top_in, top_out = state_tops(step)
+        # LiteRT reuses memory while it calibrates, so the range of the output may come out too
+        # wide. The input then has to reach as far.
+        if top_out > 1.0001 * top_in:
+            step = calibrated(top_out)
+    step = unify_state_scale(step)
     return step if form == "step" else pair_of_step(step, student.pairing)
 
 
 def _endpoint(
     student: Student, form: str, *, raw: bool
 ) -> tuple[keras.Model, Endpoint, list[tf.TensorSpec]]:
-    """What `lower` takes: the model, the function to export, and its inputs.
+    """Arguments of `lower`: the model, the function to export, and its inputs.
 
     Args:
-        raw: whether frames are bytes; else they come normalised.
+        raw: whether frames are bytes 0..255; otherwise they are normalised.
     """
     model = getattr(student, form)
 
@@ -195,14 +202,17 @@ def write_model(
     training: Mapping[str, Any] = MappingProxyType({}),
     measure: Callable[[], dict[str, Any]] = dict,
 ) -> Manifest:
-    """Write a converted student and its manifest; raises ExportError, leaving no file.
+    """Check a converted student, then write it and its manifest.
 
     Args:
-        left: names of operators that XNNPACK may leave alone.
-        calibration: names of the frames that fixed an integer model's ranges.
+        content: of the .tflite file.
+        left: names of operators that XNNPACK may leave to LiteRT's own kernels.
+        calibration: names of the frames that an integer model was calibrated on.
         training: where the weights come from.
-        measure: figures of the file, asked for once it may be opened: one that the gate
-            refuses can bring the process down.
+        measure: returns the manifest's figures. It is called after the check, since running a
+            bad file can end the process.
+
+    Raises ExportError, and writes nothing, for a file that fails the check.
     """
     integer = recipe in INTEGER
     check_file(content, form, integer=integer, left=left)
@@ -220,7 +230,7 @@ def write_model(
         training=dict(training),
         versions=_versions(recipe),
     )
-    # The manifest comes into place first: a reader never finds the file without it.
+    # The manifest is in place first: a reader never finds a file without one.
     with hold(), new_file(out) as path, new_file(manifest_path(out)) as beside:
         path.write_bytes(content)
         beside.write_text(manifest.to_json())
@@ -230,9 +240,9 @@ def write_model(
 def _proven(
     student: Student, content: bytes, recipe: str, form: str, pairs: Sequence[Pair]
 ) -> dict[str, Any]:
-    """A file's agreement with its float student and between kernels, for the manifest.
+    """How a file's maps agree with the float student's, and between kernels, for the manifest.
 
-    Raises ExportError if either is less than asked.
+    Raises ExportError if either agreement is too low.
     """
     expected = student_maps(student, form, pairs)
     check_contrast(expected, "the student")
@@ -254,7 +264,10 @@ def _proven(
 
 
 def _check_order(student: Student, interpreter: Interpreter, pairs: Sequence[Pair]) -> None:
-    """Raise ExportError for a `pair` that takes `frame` for `other`: neighbours look alike."""
+    """Raise ExportError if a `pair` has mixed up `frame` and `other`.
+
+    Frames of different recordings show it; neighbouring frames look too much alike.
+    """
     frames = [frame for frame, _ in pairs[: STRANGERS + 1]]
     strangers = list(itertools.pairwise(frames))
     maps = file_maps(interpreter, "pair", strangers)
@@ -262,9 +275,8 @@ def _check_order(student: Student, interpreter: Interpreter, pairs: Sequence[Pai
     wrong = agreement(maps, student_maps(student, "pair", [pair[::-1] for pair in strangers]))
     if wrong.mean_cc > right.mean_cc:
         raise ExportError(
-            f"the inputs frame and other are mixed up (correlation {right.mean_cc:.4f}, the other "
-            f"way round {wrong.mean_cc:.4f}): name the exported function's arguments as the "
-            f"model's inputs"
+            f"the inputs frame and other are mixed up (correlation {right.mean_cc:.4f}, swapped "
+            f"{wrong.mean_cc:.4f}): name the exported function's arguments as the model's inputs"
         )
 
 
@@ -276,8 +288,8 @@ def _fine_tuned(run: Run, recipe: str) -> bytes:
     path = run.fine_tuned(recipe)
     if not path.is_file():
         raise InputError(
-            f"{run.folder} is not fine-tuned for {recipe}: run pipelines/qat.py --run "
-            f"{run.folder} --recipe {recipe} first"
+            f"{run.folder} is not fine-tuned for {recipe}: run uva-tf qat --run {run.folder} "
+            f"--recipe {recipe} first"
         )
     return path.read_bytes()
 
@@ -292,7 +304,7 @@ def _state_quantisation(content: bytes, form: str) -> dict[str, float]:
 
 
 def _versions(recipe: str) -> dict[str, str]:
-    """Of the packages that a file depends on."""
+    """Versions of the packages that a file depends on."""
     names = ["keras", "ai-edge-litert"]
     if recipe in TRAINED:
         names += ["tf_keras", "tensorflow-model-optimization"]

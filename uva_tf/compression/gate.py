@@ -1,7 +1,7 @@
-"""The export gate: what a converted file must be before it is written.
+"""The export gate: the checks that a converted file must pass before it is written.
 
-Every check has a message of its own, which names the layer and the remedy. The most
-specific one comes first: what XNNPACK would refuse in one word is explained before.
+Each check's message names the layer and the remedy. Specific checks come first: they explain
+what XNNPACK would refuse without a reason.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from uva_tf.core.errors import ExportError
 from uva_tf.runtime.predictor import INPUTS, OUTPUTS
 from uva_tf.runtime.trial import failure
 
-LARGEST_REQUANTISATION = 256  # XNNPACK refuses scales from here on
+LARGEST_REQUANTISATION = 256  # XNNPACK refuses this scale and larger ones
 MOST_NAMED = 4
-# Layers of the student that see what changes between frames, and nothing where nothing does.
+# Layers of the student that see the change between frames: only zeros if nothing moves.
 CHANGES = ("(layer change)", "(layer motion)")
 MOVE = "It sees the change between frames: train and calibrate on clips in which something moves"
 
 TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
 FLOATS = {"FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16"}
-# Where such an operator has its input and its weights.
+# The positions of the input and of the weights among an operator's inputs.
 WEIGHTED = {
     "CONV_2D": (0, 1),
     "DEPTHWISE_CONV_2D": (0, 1),
@@ -43,15 +43,13 @@ WEIGHTED = {
 
 
 def check_file(content: bytes, form: str, *, integer: bool, left: Collection[str] = ()) -> None:
-    """Refuse a .tflite file that must not be shipped.
+    """Raise ExportError for a .tflite file that must not be shipped.
 
     Args:
         form: `pair` or `step`.
         integer: whether everything in it must be quantised.
         left: names of operators, such as `DEPTHWISE_CONV_2D`, that XNNPACK may leave
             to LiteRT's own kernels anywhere in the model.
-
-    Raises ExportError.
     """
     try:
         model = _read(content)
@@ -69,8 +67,8 @@ def check_file(content: bytes, form: str, *, integer: bool, left: Collection[str
         raise
     except (RuntimeError, ValueError, *UNREADABLE) as error:
         raise ExportError(
-            f"the file can't be taken apart ({_line(error)}): convert the model again, and "
-            f"with the versions of tensorflow and ai-edge-litert that it was tested with"
+            f"the file can't be read ({_line(error)}): convert the model again, with tested "
+            f"versions of tensorflow and ai-edge-litert"
         ) from error
 
 
@@ -79,27 +77,27 @@ def _read(content: bytes) -> Any:
         return read_model(content)
     except ValueError as error:
         raise ExportError(
-            f"what was converted is no model of one graph ({_line(error)}): convert one "
-            f"signature at a time, of a model without loops and branches"
+            f"expected a model of one graph ({_line(error)}): convert one signature at a time, of "
+            f"a model without loops and branches"
         ) from error
 
 
 def _check_builtin(model: Any) -> None:
-    """Only operators that every build of LiteRT has."""
+    """All operators are built into LiteRT."""
     for operator in model.subgraphs[0].operators:
         code = model.operatorCodes[operator.opcodeIndex]
         if code.customCode or operator_name(model, operator) == "CUSTOM":
             custom = (code.customCode or b"?").decode(errors="replace")
             raise ExportError(
                 f"{_at(model, operator, custom)} is no built-in operator of LiteRT: build the "
-                f"layer of built-in ones, without SELECT_TF_OPS and allow_custom_ops"
+                f"layer from built-in ones, without SELECT_TF_OPS and allow_custom_ops"
             )
 
 
 def _check_static(model: Any) -> None:
-    """Fixed shapes, for one frame."""
+    """All shapes are fixed, and those of inputs and outputs begin with 1."""
     graph = model.subgraphs[0]
-    remedy = "give every input of the exported function a TensorSpec of fixed shape, 1 in front"
+    remedy = "give each input of the exported function a TensorSpec of fixed shape [1, ...]"
     for tensor in graph.tensors:
         signature = [] if tensor.shapeSignature is None else list(map(int, tensor.shapeSignature))
         if -1 in signature:
@@ -113,12 +111,12 @@ def _check_static(model: Any) -> None:
 
 
 def _check_signature(model: Any, form: str) -> None:
-    """One signature of the form's name, whose tensors are what their names say."""
+    """There is one signature, named after the form, and its tensors are what their names say."""
     keys = [_text(signature.signatureKey) for signature in model.signatureDefs or []]
     if keys != [form]:
         raise ExportError(
-            f"signatures {keys}, expected ['{form}']: export the endpoint as '{form}' and give "
-            f"the converter its key only"
+            f"signatures {keys}, expected ['{form}']: export the function as '{form}' and give "
+            f"the converter this key only"
         )
     (signature,), graph = model.signatureDefs, model.subgraphs[0]
     sides = (
@@ -130,14 +128,15 @@ def _check_signature(model: Any, form: str) -> None:
         same = sorted(one.tensorIndex for one in maps) == sorted(map(int, indices))
         if names != sorted(expected) or not same:
             raise ExportError(
-                f"signature '{form}' names the {side} {names}, expected {sorted(expected)}, one "
-                f"for each of the graph's: name the exported function's arguments and results so"
+                f"signature '{form}' has the {side} {names}, expected {sorted(expected)}, one for "
+                f"each of the graph's: give the exported function arguments and results of these "
+                f"names"
             )
     _check_ends(_ends(model), form)
 
 
 def _check_ends(ends: dict[str, dict[str, Any]], form: str) -> None:
-    """Frames, maps and states of the right type and shape, so that none were mixed up."""
+    """Frames, maps and states have the right type and shape, so none are mixed up."""
     given = _shape(ends["outputs"]["attention"])
     side = given[1] if len(given) == 4 else "R"
     _expect("output attention", ends["outputs"]["attention"], [1, side, side, 1], None, form)
@@ -153,13 +152,13 @@ def _expect(what: str, tensor: Any, shape: list[int], kind: str | None, form: st
     if _shape(tensor) != shape or found != (kind or found):
         raise ExportError(
             f"signature '{form}': the {what} is {found} {_shape(tensor)}, expected "
-            f"{kind or found} {shape}: inputs or outputs were mixed up or not made for bytes, "
-            f"so compare the exported function's arguments and results with the model's"
+            f"{kind or found} {shape}: check the order and the types of the exported function's "
+            f"arguments and results"
         )
 
 
 def _check_integer(model: Any) -> None:
-    """No float anywhere, bytes in and out."""
+    """Inputs and outputs are bytes, and no tensor is float."""
     for side, tensors in _ends(model).items():
         for name, tensor in tensors.items():
             if TYPES[tensor.type] != "UINT8":
@@ -172,40 +171,40 @@ def _check_integer(model: Any) -> None:
     if floats:
         raise ExportError(
             f"an integer model holds {len(floats)} float tensors, at "
-            f"{_listed(_users(model, floats)) or _layer(tensors[min(floats)])}: replace what has "
-            f"no integer kernel, and allow the converter TFLITE_BUILTINS_INT8 only"
+            f"{_listed(_users(model, floats)) or _layer(tensors[min(floats)])}: replace layers "
+            f"without integer kernels, and allow the converter TFLITE_BUILTINS_INT8 only"
         )
 
 
 def _users(model: Any, indices: set[int]) -> list[str]:
-    """The operators on some tensors; conversions to and from them only if there is no other."""
+    """The operators that use some tensors; QUANTIZE and DEQUANTIZE only if there are no others."""
     users = [
         (operator_name(model, operator), _at(model, operator))
         for operator in model.subgraphs[0].operators
         if indices & {*map(int, operator.inputs), *map(int, operator.outputs)}
     ]
-    inner = [told for name, told in users if name not in {"QUANTIZE", "DEQUANTIZE"}]
-    return inner or [told for _, told in users]
+    inner = [place for name, place in users if name not in {"QUANTIZE", "DEQUANTIZE"}]
+    return inner or [place for _, place in users]
 
 
 def _check_state(model: Any) -> None:
-    """A stream hands the state's bytes back as they are."""
+    """The state has one scale at both ends, as a stream hands its bytes back unchanged."""
     ends = _ends(model)
-    told = []
+    found = []
     for tensor in (ends["inputs"]["state"], ends["outputs"]["state"]):
         scales, zero_points = _scales(tensor), tensor.quantization.zeroPoint
-        told.append(([float(s) for s in scales], [int(z) for z in zero_points]))
-    if told[0] != told[1]:
-        (scale, zero_point), (other, other_point) = told
+        found.append(([float(s) for s in scales], [int(z) for z in zero_points]))
+    if found[0] != found[1]:
+        (scale, zero_point), (other, other_point) = found
         raise ExportError(
             f"the state goes in at scale {scale} and zero point {zero_point} but comes out at "
-            f"{other} and {other_point}: calibrate on the states that the model itself gives, "
-            f"and give both ends one scale"
+            f"{other} and {other_point}: calibrate on the model's own states, and give both "
+            f"ends one scale"
         )
 
 
 def _check_requantisation(model: Any) -> None:
-    """Sums of products that XNNPACK can scale back to 8 bits."""
+    """XNNPACK can scale all sums of products back to 8 bits."""
     tensors = model.subgraphs[0].tensors
     for operator in model.subgraphs[0].operators:
         name = operator_name(model, operator)
@@ -221,51 +220,51 @@ def _check_requantisation(model: Any) -> None:
             cause = (
                 MOVE
                 if at.endswith(CHANGES)
-                else "As a rule its output is all but constant, such as a dead ReLU's in a "
-                "channel attention's bottleneck: train longer, with another seed or a lower "
-                "learning rate, or calibrate on frames that reach it"
+                else "Its output is probably almost constant, as after a dead ReLU in a channel "
+                "attention's bottleneck: train longer, with another seed or a lower learning "
+                "rate, or calibrate on frames that activate it"
             )
             raise ExportError(
                 f"{at} has a requantisation scale of {np.max(scales):.4g} in {refused.sum()} of "
-                f"{len(scales)} channels; XNNPACK refuses files with {LARGEST_REQUANTISATION} or "
-                f"more. {cause}"
+                f"{len(scales)} channels, and XNNPACK refuses {LARGEST_REQUANTISATION} or more. "
+                f"{cause}"
             )
 
 
 def _check_loading(content: bytes) -> None:
-    """Load the file in a process of its own, which LiteRT may bring down with it."""
+    """LiteRT loads the file; tried in another process, as a bad file can end it."""
     reason = failure(content)
     if reason:
         raise ExportError(
-            f"LiteRT with XNNPACK does not load the file: {reason}; find the layer that the "
-            f"message is about, and change it or what it is calibrated on"
+            f"LiteRT with XNNPACK does not load the file ({reason}): find the layer that the "
+            f"message is about, and change it or the frames it is calibrated on"
         )
 
 
 def _check_delegation(model: Any, content: bytes, integer: bool, left: Collection[str]) -> None:
-    """All of it in XNNPACK, in one piece, but for the conversion of bytes at the ends."""
+    """XNNPACK runs the whole model in one piece, except the conversion of bytes at the ends."""
     operators = read_operators(content)
-    taken = delegation(content, operators)
+    whole = delegation(content, operators)
     both = zip(operators, model.subgraphs[0].operators, strict=True)
-    kept = [packed for one, packed in both if delegation(one.alone(), [one]).left]
-    refused = [one for one in kept if not _is_end(model, one, integer)]
+    outside = [packed for one, packed in both if delegation(one.alone(), [one]).left]
+    refused = [one for one in outside if not _is_end(model, one, integer)]
     refused = [one for one in refused if operator_name(model, one) not in left]
-    # float16 constants are unpacked ahead, in a piece of their own, where a CAST follows.
+    # float16 constants are unpacked first, in a piece of their own if a CAST follows.
     unpacked = bool(unpacking(model))
-    within = sum(operator_name(model, one) in left for one in kept)
-    most = 1 + unpacked + within
-    if refused or not 1 <= taken.parts <= most:
+    allowed = sum(operator_name(model, one) in left for one in outside)
+    most = 1 + unpacked + allowed
+    if refused or not 1 <= whole.parts <= most:
         named = [_at(model, one) for one in refused]
         still = integer and named and all(at.endswith(CHANGES) for at in named)
         raise ExportError(
-            f"XNNPACK runs the model in {taken.parts} pieces, at most {most} expected; LiteRT's "
-            f"slower kernels run {_listed(named) or 'none that it leaves alone too'}"
-            + (f". {MOVE}" if still else ": build the layer of operators that XNNPACK runs")
+            f"XNNPACK runs the model in {whole.parts} pieces, at most {most} expected; LiteRT's "
+            f"slower kernels run {_listed(named) or 'no operator that XNNPACK refuses alone'}"
+            + (f". {MOVE}" if still else ": build the layer from operators that XNNPACK runs")
         )
 
 
 def _is_end(model: Any, operator: Any, integer: bool) -> bool:
-    """Whether an operator only converts what comes in or goes out."""
+    """Whether an operator only converts an input or an output."""
     graph = model.subgraphs[0]
     name, first = operator_name(model, operator), operator.inputs[0] in graph.inputs
     if integer:
@@ -274,7 +273,7 @@ def _is_end(model: Any, operator: Any, integer: bool) -> bool:
 
 
 def _ends(model: Any) -> dict[str, dict[str, Any]]:
-    """The tensors of the signature's inputs and outputs by name."""
+    """The tensors of the signature's inputs and of its outputs, by name."""
     (signature,), tensors = model.signatureDefs, model.subgraphs[0].tensors
     return {
         side: {_text(one.name): tensors[one.tensorIndex] for one in getattr(signature, side)}
@@ -283,7 +282,7 @@ def _ends(model: Any) -> dict[str, dict[str, Any]]:
 
 
 def _scales(tensor: Any) -> np.ndarray:
-    """Scales of a quantised tensor, one or one for each channel."""
+    """Scales of a quantised tensor: one, or one for each channel."""
     found = tensor.quantization
     if found is None or found.scale is None or found.zeroPoint is None or not len(found.scale):
         raise ExportError(
@@ -306,8 +305,9 @@ def _at(model: Any, operator: Any, name: str = "") -> str:
 def _layer(tensor: Any) -> str:
     """The Keras layer that a tensor is named after, such as `trunk1_attention_squeeze`.
 
-    The converter joins what it fused by semicolons: `step_1/stem_relu_1/Relu6;step_1/...`.
-    A twin of the step's part has one more name in front: `other/step_1/stem_relu_1/Relu6`.
+    The converter joins the names of fused operators by semicolons:
+    `step_1/stem_relu_1/Relu6;step_1/...`. In a `pair` made from a `step` the second trunk's
+    names begin with `other/`: `other/step_1/stem_relu_1/Relu6`.
     """
     parts = _text(tensor.name).split(";")[0].split("/")
     parts = [re.sub(r"_\d+$", "", part) for part in parts]
@@ -317,9 +317,9 @@ def _layer(tensor: Any) -> str:
     return f"layer {parts[0][:80]}"
 
 
-def _listed(told: Sequence[str]) -> str:
-    more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
-    return ", ".join(told[:MOST_NAMED]) + more
+def _listed(places: Sequence[str]) -> str:
+    more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
+    return ", ".join(places[:MOST_NAMED]) + more
 
 
 def _text(name: bytes | None) -> str:

@@ -1,13 +1,14 @@
-"""Changes to a converted graph that the converter itself can't be told to make.
+"""Changes to a converted graph that the converter can't make.
 
-An integer `step` gets one scale for its state, and a `pair` is made of it: two conversions
-of one student have ranges of their own, and their maps differ, but a `pair` put together
-from the operators of a `step` computes the very same numbers.
+An integer `step` gets one scale for its state. An integer `pair` is made from the `step`: two
+conversions of one student would have different ranges and different maps, but a `pair` made
+of the operators of a `step` computes the same numbers.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,30 +23,31 @@ FRAME, STATE, ATTENTION, OTHER = "frame", "state", "attention", "other"
 
 
 def state_tops(step: bytes) -> tuple[float, float]:
-    """The greatest values that an integer `step` takes as a state, and gives as one."""
+    """The largest values that an integer `step`'s input and output `state` can hold."""
     model = _read(step)
     tensors = model.subgraphs[0].tensors
-    taken, given = (tensors[index].quantization for index in _ends(model)[STATE])
-    return tuple(float(one.scale[0]) * (255 - int(one.zeroPoint[0])) for one in (taken, given))
+    ends = (tensors[index].quantization for index in _ends(model)[STATE])
+    return tuple(float(end.scale[0]) * (255 - int(end.zeroPoint[0])) for end in ends)
 
 
-def share_state_scale(step: bytes) -> bytes:
-    """Give the state one scale where it goes in and where it comes out.
+def unify_state_scale(step: bytes) -> bytes:
+    """Give an integer `step`'s input and output `state` one scale.
 
-    Both were calibrated on the same values, but the converter rounds the two scales apart.
+    Both were calibrated on the same values, but the converter rounds the two scales differently.
     Raises ExportError if they differ by more than that rounding.
     """
     model = _read(step)
     graph = model.subgraphs[0]
-    taken, given = _ends(model)[STATE]
-    source, target = (graph.tensors[index].quantization for index in (taken, given))
+    source, target = (graph.tensors[index].quantization for index in _ends(model)[STATE])
     close = np.allclose(source.scale, target.scale, rtol=1e-6, atol=0)
     if not close or source.zeroPoint[0] != target.zeroPoint[0]:
         raise ExportError(
             f"the state goes in at scale {source.scale} and zero point {source.zeroPoint} but "
-            f"comes out at {target.scale} and {target.zeroPoint}"
+            f"comes out at {target.scale} and {target.zeroPoint}: calibrate on the model's own "
+            f"states"
         )
-    # What only moves values keeps their scale, and XNNPACK holds it to that: a pooling too.
+    # Operators that only move values, such as poolings, must keep the scale of their input, or
+    # XNNPACK refuses them. So every tensor of the old scale gets the new one.
     rounded = source.scale[0]
     for tensor in graph.tensors:
         scale = getattr(tensor.quantization, "scale", None)
@@ -55,39 +57,39 @@ def share_state_scale(step: bytes) -> bytes:
 
 
 def pair_of_step(step: bytes, pairing: str) -> bytes:
-    """The `pair` that draws, bit for bit, what a `step` of integers draws in a stream.
+    """The `pair` whose maps equal, bit for bit, those of an integer `step` in a stream.
 
-    The trunk's operators stand in it twice, on the same weights, and the second trunk's
-    features take the place of the state.
+    It has the trunk's operators twice, on the same weights. The second trunk's features replace
+    the state.
 
     Args:
         pairing: `previous` or `next`; with `next` the state is of the frame that is mapped.
 
-    Raises ExportError for a model whose state is not made by QUANTIZE at both ends.
+    Raises ExportError for a model whose state does not pass a QUANTIZE at both ends.
     """
     model = _read(step)
     graph, ends = model.subgraphs[0], _ends(model)
     entry = _only(graph, "goes in", lambda operator: ends[STATE][0] in operator.inputs)
     exit_ = _only(graph, "comes out", lambda operator: ends[STATE][1] in operator.outputs)
     trunk = _makers(graph, exit_.inputs[0])
-    twins = _twin_tensors(graph, trunk)
-    second = [_twin(operator, twins) for operator in trunk]
-    features = twins[int(exit_.inputs[0])]
+    copies = _copy_tensors(graph, trunk)
+    second = [_copy_operator(operator, copies) for operator in trunk]
+    features = copies[int(exit_.inputs[0])]
     first = [operator for operator in graph.operators if operator not in (entry, exit_)]
     for operator in first:
         operator.inputs = np.where(operator.inputs == entry.outputs[0], features, operator.inputs)
     graph.operators = [*second, *first]
     frame = ends[FRAME][0]
-    frames = (frame, twins[frame]) if pairing == "previous" else (twins[frame], frame)
+    frames = (frame, copies[frame]) if pairing == "previous" else (copies[frame], frame)
     _sign(model, dict(zip((FRAME, OTHER), frames, strict=True)), ends[ATTENTION][1])
     _drop_unused(model)
     return _write(model)
 
 
 def float_depthwise(content: bytes) -> bytes:
-    """Give float depthwise convolutions back the float weights that were rounded to 8 bits.
+    """Turn the 8-bit weights of depthwise convolutions on float inputs into float weights.
 
-    XNNPACK has no kernel for the mixture, and they are few.
+    XNNPACK has no kernel for float inputs with 8-bit weights, and these weights are few.
     """
     model = _read(content)
     tensors = model.subgraphs[0].tensors
@@ -117,7 +119,7 @@ def _write(model: Any) -> bytes:
 
 
 def _ends(model: Any) -> dict[str, list[int]]:
-    """By name, the tensor that is the input and the one that is the output; -1 for none."""
+    """For each name, the numbers of the input and the output tensor; -1 if there is none."""
     (signature,) = model.signatureDefs
     ends: dict[str, list[int]] = {}
     for side, tensors in enumerate((signature.inputs, signature.outputs)):
@@ -126,15 +128,19 @@ def _ends(model: Any) -> dict[str, list[int]]:
     return ends
 
 
-def _only(graph: Graph, where: str, fits) -> Any:
+def _only(graph: Graph, where: str, fits: Callable[[Any], bool]) -> Any:
+    """The one operator that fits; raises ExportError for none or several."""
     found = [operator for operator in graph.operators if fits(operator)]
     if len(found) != 1 or len(found[0].inputs) != 1:
-        raise ExportError(f"expected one QUANTIZE where the state {where}, found {len(found)}")
+        raise ExportError(
+            f"expected one QUANTIZE where the state {where}, found {len(found)}: give an integer "
+            f"step"
+        )
     return found[0]
 
 
 def _makers(graph: Graph, tensor: int) -> list[Any]:
-    """The operators that a tensor is computed by, in running order."""
+    """The operators that compute a tensor, in the order in which they run."""
     needed, makers = {int(tensor)}, []
     for operator in reversed(graph.operators):
         if needed & set(map(int, operator.outputs)):
@@ -143,30 +149,35 @@ def _makers(graph: Graph, tensor: int) -> list[Any]:
     return makers
 
 
-def _twin_tensors(graph: Graph, operators: list[Any]) -> dict[int, int]:
-    """Add a tensor beside each that the operators read and write, constants left out."""
+def _copy_tensors(graph: Graph, operators: list[Any]) -> dict[int, int]:
+    """Copy the tensors, except constants, that some operators read or write.
+
+    Returns:
+        For each tensor's number, its copy's.
+    """
     made = {int(index) for operator in operators for index in operator.outputs}
     given = {int(index) for index in graph.inputs}
     read = {int(index) for operator in operators for index in operator.inputs}
-    twins = {}
+    copies = {}
     for index in sorted(made | (given & read)):
         tensor = copy.deepcopy(graph.tensors[index])
         tensor.name = b"other/" + tensor.name
-        twins[index] = len(graph.tensors)
+        copies[index] = len(graph.tensors)
         graph.tensors.append(tensor)
-    return twins
+    return copies
 
 
-def _twin(operator: Any, twins: dict[int, int]) -> Any:
-    twin = copy.copy(operator)
+def _copy_operator(operator: Any, copies: dict[int, int]) -> Any:
+    """A copy of an operator that reads and writes the copied tensors."""
+    second = copy.copy(operator)
     for side in ("inputs", "outputs"):
-        indices = [twins.get(int(index), int(index)) for index in getattr(operator, side)]
-        setattr(twin, side, np.array(indices, np.int32))
-    return twin
+        indices = [copies.get(int(index), int(index)) for index in getattr(operator, side)]
+        setattr(second, side, np.array(indices, np.int32))
+    return second
 
 
 def _sign(model: Any, inputs: dict[str, int], attention: int) -> None:
-    """Name a model's inputs and its one output, and the signature `pair`."""
+    """Turn a `step`'s signature into a `pair`'s: these inputs, and the output `attention`."""
     graph, (signature,) = model.subgraphs[0], model.signatureDefs
     signature.signatureKey = b"pair"
     for tensor, (name, index) in zip(signature.inputs, inputs.items(), strict=True):
@@ -177,7 +188,7 @@ def _sign(model: Any, inputs: dict[str, int], attention: int) -> None:
 
 
 def _drop_unused(model: Any) -> None:
-    """Leave out the tensors that no operator reads or writes, and number the others anew."""
+    """Remove the tensors that no operator reads or writes, and renumber the others."""
     graph, (signature,) = model.subgraphs[0], model.signatureDefs
     sides = [(operator, side) for operator in graph.operators for side in ("inputs", "outputs")]
     sides += [(graph, "inputs"), (graph, "outputs")]

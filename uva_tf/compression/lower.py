@@ -1,4 +1,4 @@
-"""From a function on named tensors to a .tflite file with one named signature."""
+"""Run TensorFlow's converter: from a function on named tensors to a file with one signature."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ def lower(
     form: str,
     configure: Configure,
 ) -> bytes:
-    """Export one endpoint of named inputs and outputs and run the converter on it.
+    """Convert a function to the bytes of a .tflite file.
 
     Args:
-        model: holds the endpoint's variables; of Keras or tf_keras.
-        endpoint: its arguments' names are those of `signature`, its results' those of a dict.
-        signature: of its inputs, in that order.
-        form: the signature's name.
+        model: of Keras or tf_keras; holds the function's variables.
+        endpoint: the function; the names of its arguments and of the keys of its result become
+            the signature's.
+        signature: its arguments, in order.
+        form: the signature's name, `pair` or `step`.
         configure: sets the converter up.
 
-    Raises ExportError for what the converter refuses.
+    Raises ExportError if the converter refuses the function.
     """
     with exported(model, endpoint, signature, form) as convert:
         return convert(configure)
@@ -43,28 +44,31 @@ def lower(
 def exported(
     model: tf.Module, endpoint: Endpoint, signature: Sequence[tf.TensorSpec], form: str
 ) -> Iterator[Callable[[Configure], bytes]]:
-    """`lower` up to the converter, as a function that runs it: to export once, convert often."""
+    """Export a function once, to convert it several times.
+
+    Yields a function that sets a converter up, runs it and returns the file's bytes.
+    """
     module = tf.Module()
-    # Not the model itself: of that, every layer would be traced and written on its own.
+    # Not the model itself, whose layers would each be traced and written separately.
     module.held = [
         variable.value if isinstance(variable, keras.Variable) else variable
         for variable in model.variables
     ]
     function = tf.function(endpoint, input_signature=list(signature), autograph=False)
     with tempfile.TemporaryDirectory() as folder:
-        # By default the first of two, as Keras exports it: tensors are named after it.
+        # Two names, as in Keras' own export: the converter names tensors after the first.
         tf.saved_model.save(module, folder, {"serving_default": function, form: function})
         yield functools.partial(_converted, folder, form)
 
 
 def _converted(folder: str, form: str, configure: Configure) -> bytes:
     with warnings.catch_warnings():
-        # The converter's own calibration warns its callers of an interpreter that it uses.
+        # The converter calibrates with an interpreter that is deprecated, and warns of it.
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[form])
         configure(converter)
         try:
             return converter.convert()
-        except Exception as error:  # of TensorFlow, of many kinds
+        except Exception as error:  # TensorFlow raises many kinds
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ExportError(f"TensorFlow's converter refuses the {form}: {reason}") from error

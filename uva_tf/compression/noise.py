@@ -1,9 +1,7 @@
-"""Which layers hurt in an integer .tflite file: signal to noise of every tensor in it."""
+"""Which layers of an integer .tflite file lose accuracy: the signal-to-noise ratio of each."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -16,14 +14,15 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from uva_tf.compression.calibration import Pair
 from uva_tf.compression.operators import Operator, read_operators
 from uva_tf.core.resize import shrink
+from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.runtime.predictor import open_interpreter
 
-# Operators that change how numbers are written, not what they are.
+# Operators that change how numbers are stored, not the numbers.
 REWRITES = {"QUANTIZE", "DEQUANTIZE", "CAST"}
-# A float file's frames pass through these before its first layer.
+# Operators that normalise a float file's frames before its first layer.
 NORMALISES = {"CAST", "MUL", "DIV", "ADD", "SUB"}
-# In a tensor's name, `model_1/layer_1/convolution;model_1/layer_bn_1/...`: the layer with
-# weights, else the first one. A `pair` made of a `step` has names that begin with `other/`.
+# Find the layer in a tensor's name, `model_1/layer_1/convolution;model_1/layer_bn_1/...`: the one
+# with weights, or else the first. In a `pair` made from a `step` some names begin with `other/`.
 LAYERS = (
     re.compile(r"/([^/;]+?)(?:_\d+)?/(?:separable_)?conv"),
     re.compile(r"(?:^|;)(?:other/)?[^/;]+/([^/;]+?)(?:_\d+)?/"),
@@ -32,24 +31,25 @@ LAYERS = (
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """What quantisation does to the output of one operator.
+    """The noise that quantisation adds to the output of one operator.
 
-    Ratios of signal to noise are in dB over all values of all frames, `inf` without noise.
+    `snr`, `inputs` and `own` are signal-to-noise ratios in dB over all values of all frames,
+    `inf` without noise.
 
     Attributes:
-        name: of the layer, or of the model's output; in brackets what it looks at if that
-            is not the frame.
+        name: of the layer, or of the model's output; if it does not read `frame`, the inputs
+            that it reads follow in brackets.
         operator: as in LiteRT's schema, such as `CONV_2D`.
         shape: of the output.
-        snr: the integer file's output against the float file's: what has gathered up to here.
-        inputs: the float operator on inputs rounded to the integer file's scales, against
-            the same on exact ones: what those scales cost here.
-        own: the integer operator against the float one, both on the rounded inputs: what
-            the operator itself adds by its rounded weights and its output's scale.
+        snr: the integer file's output against the float file's: all noise up to here.
+        inputs: the float operator on inputs rounded to the integer file's scales, against the
+            same operator on exact inputs: the noise from the inputs' scales.
+        own: the integer operator against the float one, both on the rounded inputs: the noise
+            from the operator's rounded weights and its output's scale.
         scale: of the output.
-        span: share of the output's 256 levels from its least value to its greatest.
-        levels: how many levels its values use evenly, 2 to the power of their entropy:
-            few where the span is only there for outliers.
+        span: fraction of the 256 levels between the output's least and greatest value.
+        levels: 2 to the power of the output's entropy: the number of levels that it would use
+            if it used them equally often. Few levels in a wide span mean outliers.
     """
 
     name: str
@@ -64,20 +64,20 @@ class LayerNoise:
 
 
 class Ratio:
-    """Signal to noise of all values added so far."""
+    """The signal-to-noise ratio of all values added so far."""
 
     def __init__(self) -> None:
         self._signal = self._noise = 0.0
 
     def add(self, exact: np.ndarray, rounded: np.ndarray) -> None:
-        """Count an array and its approximation, of one shape."""
+        """Add an array and its approximation, of the same shape."""
         exact = np.asarray(exact, np.float64)
         self._signal += float(np.square(exact).sum())
         self._noise += float(np.square(exact - rounded).sum())
 
     @property
     def decibels(self) -> float:
-        """`inf` without noise, `-inf` for noise without a signal."""
+        """The ratio in dB: `inf` without noise, `-inf` for noise without a signal."""
         if not self._noise:
             return math.inf
         return 10 * math.log10(self._signal / self._noise) if self._signal else -math.inf
@@ -89,67 +89,71 @@ def layer_noise(
     """Compare an integer .tflite file with the float file of the same student.
 
     Args:
-        form: `pair` or `step`; each file gets the state that it makes of the other frame.
+        form: `pair` or `step`; a `step` gets the state that it computes from the other frame.
         pairs: frames `[S, S, 3]` uint8 to run both files on.
 
     Returns:
-        The integer file's operators as they run, but for those that only rewrite numbers.
+        The integer file's operators in the order in which they run, without those that only
+        change how numbers are stored.
 
-    Raises ValueError naming the first operator, from the outputs backwards, that the two
-    files do not share (also for a float file whose frames are normalised by its first
-    layer's weights), and for a file that has no such form, is not of the kind asked for or
-    can't be read.
+    Raises ValueError if the files differ, and names the first difference from the outputs
+    backwards. (A float file whose first layer's weights normalise the frames differs too.) Also
+    raises it for a file of another form or kind, and for one that can't be read.
     """
     if not pairs:
         raise ValueError("no frames to compare the files on")
     source, target = _Graph(float_content, form), _Graph(integer_content, form)
     if any(detail["quantization"][0] for detail in source.details.values()):
         raise ValueError("the float file holds quantised tensors")
-    twins = _twins(source, target)
-    meters = [_Meter(source, target, twins[node], node) for node in sorted(twins)]
-    for fed in _feeds(source, target, form, pairs):
-        source.run(fed[0])
-        target.run(fed[1])
+    matches = _matches(source, target)
+    meters = [_Meter(source, target, matches[node], node) for node in sorted(matches)]
+    for of_source, of_target in _feeds(source, target, form, pairs):
+        source.run(of_source)
+        target.run(of_target)
         for meter in meters:
             meter.read()
     return [meter.result() for meter in meters]
 
 
 def noise_table(layers: Sequence[LayerNoise], top: int) -> str:
-    """The operators that add most noise, then the map, as an aligned text table."""
-    wide = max(len(layer.name) for layer in layers)
-    head = f"{'layer':{wide}} {'operator':18} {'output':>13}"
-    lines = [f"{head} {'own dB':>7} {'inputs':>7} {'snr':>7} {'span':>6} {'levels':>7}"]
+    """The `top` operators by the noise that they add, then the map, in aligned columns."""
     worst = sorted(layers, key=lambda layer: layer.own)[:top]
-    for layer in [*worst, *(layer for layer in layers if layer.name == "attention")]:
-        lines.append(
-            f"{layer.name:{wide}} {layer.operator:18} {_by(layer.shape[1:]):>13} "
-            f"{layer.own:7.1f} {layer.inputs:7.1f} {layer.snr:7.1f} "
-            f"{100 * layer.span:4.0f} % {layer.levels:7.1f}"
-        )
-    return "\n".join(lines)
+    cells = [
+        [
+            layer.name,
+            layer.operator,
+            _by(layer.shape[1:]),
+            *(f"{value:.1f}" for value in (layer.own, layer.inputs, layer.snr)),
+            f"{100 * layer.span:.0f} %",
+            f"{layer.levels:.1f}",
+        ]
+        for layer in [*worst, *(layer for layer in layers if layer.name == "attention")]
+    ]
+    head = ["layer", "operator", "output", "own dB", "inputs", "snr", "span", "levels"]
+    return aligned([head, *cells], left=2)
 
 
 def noise_csv(layers: Sequence[LayerNoise]) -> str:
-    """All operators as they run, below a line of column names."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(field.name for field in fields(LayerNoise))
-    for layer in layers:
-        cells = (f"{cell:.6g}" if isinstance(cell, float) else cell for cell in astuple(layer))
-        writer.writerow(_by(cell) if isinstance(cell, tuple) else cell for cell in cells)
-    return file.getvalue()
+    """All operators as CSV, in the order in which they run, with a header."""
+
+    def text(cell: Any) -> str:
+        if isinstance(cell, tuple):
+            return _by(cell)
+        return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
+
+    head = [field.name for field in fields(LayerNoise)]
+    return csv_text([head, *(map(text, astuple(layer)) for layer in layers)])
 
 
 class _Graph:
     """A .tflite file that keeps all its tensors when it runs.
 
-    Operators go by their position in the running order, tensors by their number.
+    An operator is given by its position in the order of running, a tensor by its number.
     """
 
     def __init__(self, content: bytes, form: str):
         self.operators = read_operators(content)
-        # Kernels of LiteRT's own: a delegate would keep to itself what lies between them.
+        # LiteRT's own kernels: a delegate does not give the tensors between its operators.
         interpreter = Interpreter(
             model_content=content,
             experimental_preserve_all_tensors=True,
@@ -173,14 +177,15 @@ class _Graph:
         return self._runner(**inputs)
 
     def operands(self, node: int) -> list[int]:
-        """An operator's input tensors; -1 for one that is left out."""
+        """An operator's input tensors; -1 for an optional one that is missing."""
         return [int(tensor) for tensor in self.nodes[node]["inputs"]]
 
     def varies(self, tensor: int) -> bool:
+        """Whether a tensor is no constant."""
         return tensor in self.maker or tensor in self.inputs
 
     def behind(self, tensor: int, kinds: set[str]) -> int:
-        """The tensor that operators of these kinds made this one of."""
+        """The tensor before any operators of these kinds that led to this one."""
         while tensor in self.maker and self.operators[self.maker[tensor]].name in kinds:
             varying = [one for one in self.operands(self.maker[tensor]) if self.varies(one)]
             if len(varying) != 1:
@@ -189,6 +194,7 @@ class _Graph:
         return tensor
 
     def real(self, tensor: int) -> np.ndarray:
+        """A tensor's values as real numbers."""
         return _real(self.value(tensor), self.details[tensor])
 
     def reads(self, tensor: int) -> set[str]:
@@ -202,7 +208,7 @@ class _Graph:
         return {self.inputs[one] for one in seen & set(self.inputs)}
 
     def layer(self, node: int) -> str:
-        """A readable name of the layer that an operator belongs to."""
+        """A readable name of an operator's layer."""
         tensor = int(self.nodes[node]["outputs"][0])
         for name, output in self.outputs.items():
             if self.behind(output, REWRITES) == tensor:
@@ -214,14 +220,15 @@ class _Graph:
         return name if "frame" in reads else f"{name} ({' '.join(sorted(reads))})"
 
 
-def _twins(source: _Graph, target: _Graph) -> dict[int, int]:
-    """For each operator of the integer file that computes, the float file's own.
+def _matches(source: _Graph, target: _Graph) -> dict[int, int]:
+    """For each operator of the integer file that computes, the one of the float file.
 
-    Files name and order operators differently, so both are walked from the outputs back.
+    The files name and order their operators differently, so both graphs are followed from the
+    outputs back.
     """
     if source.outputs.keys() != target.outputs.keys():
         raise ValueError(f"one file gives {set(source.outputs)}, the other {set(target.outputs)}")
-    twins: dict[int, int] = {}
+    matches: dict[int, int] = {}
     waiting = [(source.outputs[name], target.outputs[name]) for name in source.outputs]
     while waiting:
         one, two = waiting.pop()
@@ -233,20 +240,20 @@ def _twins(source: _Graph, target: _Graph) -> dict[int, int]:
             same = _same_leaf(source, target, one, two)
         elif None in nodes:
             same = False
-        elif nodes[1] in twins:
-            same = twins[nodes[1]] == nodes[0]
+        elif nodes[1] in matches:
+            same = matches[nodes[1]] == nodes[0]
         else:
             same = _kind(source.operators[nodes[0]]) == _kind(target.operators[nodes[1]])
-            twins[nodes[1]] = nodes[0]
+            matches[nodes[1]] = nodes[0]
             waiting += _operands(source, target, nodes[0], nodes[1])
         if not same:
             sides = _describe(source, one), _describe(target, two)
             raise ValueError("the files differ: {} is {} in the integer one".format(*sides))
-    return twins
+    return matches
 
 
 def _operands(source: _Graph, target: _Graph, one: int, two: int) -> Iterator[tuple[int, int]]:
-    """The input tensors that two operators have in common, but for those left out."""
+    """The input tensors of two operators, side by side, without missing ones."""
     tensors = zip(source.operands(one), target.operands(two), strict=False)
     return (pair for pair in tensors if min(pair) >= 0)
 
@@ -256,7 +263,7 @@ def _kind(operator: Operator) -> tuple[str, tuple[int, ...]]:
 
 
 def _same_leaf(source: _Graph, target: _Graph, one: int, two: int) -> bool:
-    """Whether two tensors are one input, or one constant to within the integer one's scale."""
+    """Whether two tensors are the same input, or the same constant within the integer's scale."""
     if source.varies(one) or target.varies(two):
         return source.inputs.get(one) == target.inputs.get(two)
     exact, rounded, detail = source.value(one), target.real(two), target.details[two]
@@ -265,7 +272,7 @@ def _same_leaf(source: _Graph, target: _Graph, one: int, two: int) -> bool:
 
 
 def _describe(graph: _Graph, tensor: int) -> str:
-    """What makes a tensor, in words."""
+    """The operator, input or constant that a tensor comes from, for a message."""
     if tensor in graph.inputs:
         return f"the input {graph.inputs[tensor]}"
     detail = graph.details[tensor]
@@ -277,7 +284,7 @@ def _describe(graph: _Graph, tensor: int) -> str:
 
 
 class _Meter:
-    """Measures one operator of the integer file against its twin in the float file."""
+    """Measures one operator of the integer file against the same one of the float file."""
 
     def __init__(self, source: _Graph, target: _Graph, one: int, two: int):
         self._source, self._target, self._nodes = source, target, (one, two)
@@ -287,7 +294,7 @@ class _Meter:
             open_interpreter(graph.operators[node].alone(), delegate=False) for graph, node in sides
         ]
         operands = [(a, b) for a, b in _operands(source, target, one, two) if target.varies(b)]
-        # A cut-out operator takes a tensor once, however often the operator reads it.
+        # A cut-out operator has each input once, even if it reads it several times.
         self._operands = list(dict.fromkeys(operands))
         self._snr, self._inputs, self._own = Ratio(), Ratio(), Ratio()
         self._detail = target.details[self._outputs[1]]
@@ -295,7 +302,7 @@ class _Meter:
         self._counts = np.zeros(greatest - least + 1, np.int64)
 
     def read(self) -> None:
-        """Measure the tensors as both files' last run left them."""
+        """Measure the tensors of both files' last run."""
         source, target = self._source, self._target
         exact, raw = source.value(self._outputs[0]), target.value(self._outputs[1])
         self._snr.add(exact, _real(raw, self._detail))
@@ -309,11 +316,12 @@ class _Meter:
         self._own.add(fine, _real(coarse, self._detail))
 
     def result(self) -> LayerNoise:
+        """The figures of all runs so far."""
         operator = self._target.operators[self._nodes[1]]
         used = np.flatnonzero(self._counts)
-        shares = self._counts[used] / self._counts.sum()
+        probability = self._counts[used] / self._counts.sum()  # of each level, sum 1
         return LayerNoise(
-            # An integer pair that is made of a step has names of the step's outputs in it.
+            # Not the integer file's name: a pair made from a step has names of the step's outputs.
             name=self._source.layer(self._nodes[0]),
             operator=operator.name,
             shape=operator.shape,
@@ -322,12 +330,12 @@ class _Meter:
             own=self._own.decibels,
             scale=float(self._detail["quantization"][0]),
             span=float(used[-1] - used[0] + 1) / len(self._counts),
-            levels=float(np.exp2(-np.sum(shares * np.log2(shares)))),
+            levels=float(np.exp2(-np.sum(probability * np.log2(probability)))),
         )
 
     def _as_written(self, one: int, two: int) -> np.ndarray:
-        """The float file's tensor as the integer file would write it."""
-        # Frames are as they were fed: their bytes lie half-way between two levels.
+        """The float file's tensor, rounded to the integer file's levels."""
+        # Frames are taken as they were fed: their values lie half-way between two levels.
         fed = self._target.inputs.get(self._target.behind(two, REWRITES), "state")
         if fed != "state":
             return self._target.value(two)
@@ -361,7 +369,7 @@ def _call(interpreter: Interpreter, values: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _limits(detail: dict[str, Any]) -> tuple[int, int]:
-    """The least and the greatest number that a quantised tensor holds."""
+    """The smallest and the largest integer that a quantised tensor can hold."""
     if not detail["quantization"][0]:
         raise ValueError(f"{detail['name']} is {detail['dtype'].__name__} in the integer file")
     limits = np.iinfo(detail["dtype"])
@@ -375,16 +383,16 @@ def _rounded(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
 
 
 def _real(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
-    """A tensor's integers to the numbers, float32, that they stand for."""
+    """A tensor's integers to the real numbers that they stand for, float32."""
     quantisation = detail["quantization_parameters"]
     if not len(quantisation["scales"]):
         return values
-    steps = values.astype(np.float32) - _spread(quantisation["zero_points"], detail)
-    return (steps * _spread(quantisation["scales"], detail)).astype(np.float32)
+    levels = values.astype(np.float32) - _spread(quantisation["zero_points"], detail)
+    return (levels * _spread(quantisation["scales"], detail)).astype(np.float32)
 
 
 def _spread(numbers: np.ndarray, detail: dict[str, Any]) -> np.ndarray | float:
-    """One number for a tensor, or one for each channel, to combine with its values."""
+    """A tensor's scales or zero points, one or one for each channel, in a shape that broadcasts."""
     if len(numbers) < 2:
         return numbers[0] if len(numbers) else 0.0
     shape = [1] * len(detail["shape"])

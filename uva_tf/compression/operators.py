@@ -1,8 +1,8 @@
-"""What a .tflite file is made of: its operators, each one alone, and what XNNPACK takes.
+"""The operators of a .tflite file, each as a model of its own, and which of them XNNPACK runs.
 
-LiteRT's Python interface has no profiler. An operator that is cut out into a model of its
-own runs through the same XNNPACK kernel, and the times of all operators add up to that of
-the whole file within a few per cent.
+LiteRT's Python interface has no profiler. An operator that is cut out into its own model
+runs through the same XNNPACK kernel, and the times of all operators add up to that of the
+whole file within a few per cent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ai_edge_litert.interpreter import Interpreter
 from uva_tf.runtime.predictor import open_interpreter
 
 MOST_OPERATORS = 10_000
-# What the schema's reader raises on bytes that are no model.
+# What the schema's reader raises on bytes that are not a model.
 UNREADABLE = (AttributeError, LookupError, TypeError, OverflowError, struct.error)
 NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
@@ -37,7 +37,7 @@ class Operator:
         tensor: name of its output.
         shape: of its output.
         multiply_adds: of convolutions and matrix products; 0 for all others.
-        alone: makes a .tflite file that holds this operator only.
+        alone: returns the bytes of a .tflite file that holds this operator only.
         beforehand: whether it unpacks a constant, which XNNPACK does once, on loading.
     """
 
@@ -51,28 +51,27 @@ class Operator:
 
 @dataclass(frozen=True)
 class Delegation:
-    """What XNNPACK runs of a model.
+    """Which part of a model XNNPACK runs.
 
     Attributes:
         left: names of the operators that it leaves to LiteRT's own kernels.
-        share: of the operators that it runs, 0 to 1.
-        parts: into how many pieces the others cut the model.
+        fraction: of the operators that it runs, 0 to 1.
+        parts: number of pieces that it runs, with other operators between them.
     """
 
     left: tuple[str, ...]
-    share: float
+    fraction: float
     parts: int
 
 
 def read_model(content: bytes) -> Any:
-    """A .tflite file as the schema's objects, `ModelT`, of one subgraph with operators.
+    """A .tflite file as the schema's `ModelT`, which has one subgraph with operators.
 
-    Raises ValueError for a file with control flow, one without operators, or one that
-    can't be read.
+    Raises ValueError for a file with control flow, without operators, or that can't be read.
     """
     try:
         packed = schema.Model.GetRootAs(content, 0)
-        # A small file may claim much by pointing at one part many times.
+        # A small file can point at one part many times, and unpack to a huge model.
         if packed.SubgraphsLength() != 1:
             raise ValueError(f"{packed.SubgraphsLength()} subgraphs, expected 1")
         count = packed.Subgraphs(0).OperatorsLength()
@@ -103,13 +102,13 @@ def operator_name(model: Any, operator: Any) -> str:
 
 
 def is_constant(model: Any, index: int) -> bool:
-    """Whether a tensor's values lie in the file."""
+    """Whether a tensor's values are stored in the file."""
     data = model.buffers[model.subgraphs[0].tensors[index].buffer].data
     return data is not None and len(data) > 0
 
 
 def unpacking(model: Any) -> list[Any]:
-    """The operators that turn float16 constants into float32; XNNPACK does so beforehand."""
+    """The operators that turn float16 constants into float32; XNNPACK runs them on loading."""
     return [
         operator
         for operator in model.subgraphs[0].operators
@@ -118,7 +117,7 @@ def unpacking(model: Any) -> list[Any]:
 
 
 def delegation(content: bytes, operators: Sequence[Operator]) -> Delegation:
-    """Ask XNNPACK what it takes of a model, and of each operator on its own.
+    """Ask XNNPACK what it runs of a model, and which of its operators it runs alone.
 
     Raises ValueError or RuntimeError if LiteRT refuses one of them.
     """
@@ -160,10 +159,10 @@ def _multiply_adds(name: str, inputs: list[tuple[int, ...]], output: tuple[int, 
 
 
 def _alone(model: Any, operators: list[Any]) -> bytes:
-    """The last operator with its constants, as a model whose inputs are the other operands.
+    """An operator with its constants, as a model; its other operands are the model's inputs.
 
     Args:
-        operators: those that unpack its constants, then itself.
+        operators: those that unpack its constants, then the operator itself.
     """
     graph = model.subgraphs[0]
     alone, part = schema.ModelT(), schema.SubGraphT()
@@ -194,7 +193,7 @@ def _alone(model: Any, operators: list[Any]) -> bytes:
 
 
 def _renumber(operator: Any, code: int, numbers: dict[int, int]) -> Any:
-    """A copy of an operator for a model with other numbers of tensors."""
+    """A copy of an operator for a model whose tensors have other numbers."""
     only = copy.copy(operator)
     only.opcodeIndex = code
     only.inputs = np.array([numbers[int(old)] for old in operator.inputs], np.int32)
@@ -203,6 +202,6 @@ def _renumber(operator: Any, code: int, numbers: dict[int, int]) -> Any:
 
 
 def _parts(content: bytes) -> int:
-    """Into how many delegated pieces a model falls."""
+    """The number of pieces of a model that XNNPACK runs."""
     interpreter: Interpreter = open_interpreter(content)
     return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())

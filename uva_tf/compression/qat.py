@@ -1,13 +1,12 @@
 """Quantisation-aware fine-tuning: the only module that knows tf_keras and tfmot.
 
-tensorflow-model-optimization (tfmot) takes Keras 2 models alone. So the student's twin is
-built with tf_keras by the same builder, given the student's weights, and fine-tuned by the
-same loop on the same losses. It is fine-tuned as `step`, in which every layer is called
-once: tfmot does not fold batch normalisation behind layers that are called twice.
+tensorflow-model-optimization (tfmot) supports Keras 2 models only. The same builder therefore
+makes the student's twin in tf_keras, with the student's weights, and the same loop fine-tunes
+it with the same losses. It is fine-tuned as a `step`, where every layer is called once: tfmot
+does not fold batch normalisation after layers that are called twice.
 
-Importing tfmot changes which Keras TensorFlow itself offers, for a whole process. Nothing here
-asks TensorFlow for one, yet `pipelines/qat.py` is a process of its own, and no other module
-imports this one.
+Importing tfmot changes the Keras that TensorFlow offers, for the whole process. Nothing here
+uses that Keras; still, `uva-tf qat` runs in its own process and no other module imports this one.
 """
 
 from __future__ import annotations
@@ -41,27 +40,29 @@ from uva_tf.training.weights import load_student
 Compose = Callable[..., tf.Tensor]
 quantization = tfmot.quantization.keras
 
-# tfmot moves an activation's range by this share towards each batch's own.
+# With each batch, tfmot moves an activation's range by this fraction towards the batch's range.
 RANGE_STEP = 1e-3
 CALIBRATION_BATCH = 16
-# Batches until no layer clips what those behind it see, and again as many to average.
+# Batches until no layer clips the input of the next, and then the same number to average over.
 SETTLING = 16
-# The trunk ends in values from 0 to 6: one scale for the state that goes in and comes out.
+# The trunk's features lie in 0..6, so the state has one scale as input and as output.
 STATE = (0.0, 6.0)
 FRAME = (-1.0, 1.0)
-# Below this logit under the peak a finished map is 0 in 8 bits.
+# A logit this far below the peak gives 0 in an 8-bit map.
 LOWEST = -7.0
-SMALLEST_PRUNED = 1000  # weights of a kernel
+SMALLEST_PRUNED = 1000  # weights in a kernel
 
 
 def fine_tune(run: Run, recipe: str) -> Path:
-    """Fine-tune a run's student for a recipe of `TRAINED` on one device; goes on where it was.
+    """Fine-tune a run's student for a recipe of `TRAINED`, on one device.
+
+    After an interruption it continues from the last checkpoint.
 
     Returns:
-        The quantised `step`, a .tflite file without a manifest, for `export.convert`.
+        The path of the quantised `step`, a .tflite file without a manifest for `export.convert`.
 
-    Raises InputError if it is there already, the run lacks its student, its data or its
-    teachers' maps, its student is no row of `VARIANTS`, or another process trains the run.
+    Raises InputError if that file exists, the run lacks its student, its data or its teachers'
+    maps, its student is no row of `VARIANTS`, or another process is training the run.
     """
     with run.locked():
         return _fine_tune(run, recipe)
@@ -70,12 +71,12 @@ def fine_tune(run: Run, recipe: str) -> Path:
 def _fine_tune(run: Run, recipe: str) -> Path:
     config, out = run.config, run.fine_tuned(recipe)
     if out.exists():
-        raise InputError(f"{out} is there already: convert it with tflite/convert.py")
+        raise InputError(f"{out} exists already: convert it with uva-tf convert --recipe {recipe}")
     if config.student.variant not in VARIANTS:
         raise InputError(
             f"{config.student.variant} can't be fine-tuned: expected one of {', '.join(VARIANTS)}"
         )
-    # To the last step: what was best on validation before may hold less zeros.
+    # Keep the last weights: those best on validation may have fewer zeros.
     loop = replace(config.loop, keep="last", strategy="one")
     config = replace(config, loop=loop)
     run = Run(run.folder, config)
@@ -83,14 +84,14 @@ def _fine_tune(run: Run, recipe: str) -> Path:
     datasets = open_data(config)
     _, pairs = calibration_pairs(datasets, config.seed)
     tf_keras.utils.set_random_seed(config.seed)
-    tf_keras.backend.reset_uids()  # names of layers, which the file holds, count up in a process
+    tf_keras.backend.reset_uids()  # the file holds names of layers, which count up in a process
     step = build_twin(student, config.student).step
     compression, pairing = config.compression, config.student.pairing
     if recipe == PRUNED:
         model = prunable(step, compression.sparsity, compression.prune.steps)
         compose = as_pair(model, pairing)
         fit_joint(run, datasets, "prune", compression.prune, model, compose, tf_keras)
-        model.predict_on_batch(_stack(pairs[:1], step))  # applies the masks a last time
+        model.predict_on_batch(_stack(pairs[:1], step))  # applies the masks one last time
     model = quantised(step, keep_zeros=recipe == PRUNED)
     settle(model, pairs)
     fit_joint(run, datasets, recipe, compression.qat, model, as_pair(model, pairing), tf_keras)
@@ -102,14 +103,14 @@ def _fine_tune(run: Run, recipe: str) -> Path:
 
 
 def build_twin(student: Student, config: StudentConfig) -> Student:
-    """The same student in tf_keras, with the same weights."""
+    """The twin: the same student in tf_keras, with the same weights."""
     twin = build_student(config, tf_keras)
     twin.pair.set_weights(student.pair.get_weights())
     return twin
 
 
 def as_pair(step: tf_keras.Model, pairing: str) -> Compose:
-    """`{"frame", "other"}, training -> logits` by a `step` of tf_keras."""
+    """`{"frame", "other"}, training -> logits`, computed by a tf_keras `step`."""
     trunk = tf_keras.Model(step.input["frame"], step.output["state"])
     now, before = ("frame", "other") if pairing == "previous" else ("other", "frame")
 
@@ -121,23 +122,27 @@ def as_pair(step: tf_keras.Model, pairing: str) -> Compose:
 
 
 def prunable(step: tf_keras.Model, sparsity: float, steps: int) -> tf_keras.Model:
-    """A model of the same layers whose large kernels lose their small weights in training.
+    """A model of the same layers, in which training sets small weights of large kernels to 0.
 
-    More and more of them, until three fifths of the steps are over.
+    Args:
+        sparsity: the fraction of weights that are 0 in the end; it is reached after three fifths
+            of the steps.
+        steps: of the training.
     """
     ramp = max(1, steps * 3 // 5)
     trunk = tf_keras.Model(step.input["frame"], step.output["state"])
 
     def schedule(layer: layers.Layer) -> tfmot.sparsity.keras.PolynomialDecay:
-        calls = 1 + any(layer is other for other in trunk.layers)  # in each step, on two frames
+        # In each training step the trunk is called twice, on two frames.
+        calls = 1 + any(layer is other for other in trunk.layers)
         return tfmot.sparsity.keras.PolynomialDecay(
             0.0, sparsity, begin_step=0, end_step=calls * ramp, frequency=calls * max(1, ramp // 60)
         )
 
     def wrap(layer: layers.Layer) -> layers.Layer:
-        if isinstance(layer, layers.GaussianNoise):  # which checkpoints would not resume
+        if isinstance(layer, layers.GaussianNoise):  # checkpoints do not hold its generator
             return layers.Activation("linear", name=layer.name)
-        # tfmot keeps the zeros of these alone.
+        # The only layers whose zeros tfmot keeps.
         convolution = type(layer) in (layers.Conv2D, layers.SeparableConv2D)
         if convolution and max(map(np.size, layer.get_weights())) >= SMALLEST_PRUNED:
             prune = tfmot.sparsity.keras.prune_low_magnitude
@@ -147,34 +152,34 @@ def prunable(step: tf_keras.Model, sparsity: float, steps: int) -> tf_keras.Mode
     model = tf_keras.models.clone_model(step, clone_function=wrap)
     for layer in model.layers:
         if hasattr(layer, "pruning_step"):
-            layer.pruning_step.assign(0)  # each call in training counts it up
+            layer.pruning_step.assign(0)  # each call in training adds 1
     return model
 
 
 class Ranged(quantization.QuantizeConfig):
-    """What tfmot asks of layers that it does not know: to round their kernel or their output."""
+    """How tfmot rounds a layer that it does not know: its kernel, its output, both or neither."""
 
     def __init__(self, *, kernel: bool = False, output: bool = False) -> None:
         self.kernel, self.output = kernel, output
 
     def get_weights_and_quantizers(self, layer):
-        """The kernel, if it is rounded: to 255 levels around 0."""
+        """The kernel, if it is rounded: to 255 levels, symmetric around 0."""
         weights = quantization.quantizers.LastValueQuantizer(
             8, per_axis=False, symmetric=True, narrow_range=True
         )
         return [(layer.kernel, weights)] if self.kernel else []
 
     def set_quantize_weights(self, layer, quantize_weights):
-        """Put the rounded kernel in its place."""
+        """Replace the kernel by the rounded one."""
         if self.kernel:
             (layer.kernel,) = quantize_weights
 
     def get_activations_and_quantizers(self, layer):
-        """None: activations are layers here."""
+        """Empty: here activations are layers of their own."""
         return []
 
     def set_quantize_activations(self, layer, quantize_activations):
-        """Nothing to put in place."""
+        """Nothing to replace."""
         del layer, quantize_activations
 
     def get_output_quantizers(self, layer):
@@ -185,15 +190,15 @@ class Ranged(quantization.QuantizeConfig):
         return [values] if self.output else []
 
     def get_config(self):
-        """The arguments, for copies."""
+        """The constructor's arguments, to copy the object."""
         return {"kernel": self.kernel, "output": self.output}
 
 
 def quantised(step: tf_keras.Model, *, keep_zeros: bool) -> tf_keras.Model:
-    """`step` with the rounding of an 8-bit model, its batch normalisation frozen.
+    """A `step` that rounds as an 8-bit model does, with its batch normalisation frozen.
 
     Args:
-        keep_zeros: whether weights that are 0 stay so.
+        keep_zeros: whether weights that are 0 stay 0.
     """
     annotate = quantization.quantize_annotate_layer
 
@@ -207,7 +212,7 @@ def quantised(step: tf_keras.Model, *, keep_zeros: bool) -> tf_keras.Model:
         if isinstance(layer, layers.Multiply | layers.Subtract):
             return annotate(layer, Ranged(output=True))
         if isinstance(layer, layers.Conv2DTranspose):
-            # What a ReLU behind it takes off needs no levels of its own.
+            # Before a ReLU only the ReLU's output is rounded: what it cuts off needs no levels.
             return annotate(layer, Ranged(kernel=True, output=not layer.outbound_nodes))
         layer.trainable = not isinstance(layer, layers.BatchNormalization)
         return annotate(layer)
@@ -223,9 +228,9 @@ def quantised(step: tf_keras.Model, *, keep_zeros: bool) -> tf_keras.Model:
 
 
 def folded(step: tf_keras.Model) -> tf_keras.Model:
-    """`step` with each transposed convolution scaled as the batch normalisation behind it says.
+    """A `step` in which batch normalisation is folded into the transposed convolution before it.
 
-    tfmot and the converter do so for other convolutions only.
+    tfmot and the converter fold it into other convolutions only.
     """
     norms = {}
 
@@ -249,10 +254,11 @@ def folded(step: tf_keras.Model) -> tf_keras.Model:
 
 
 def settle(model: tf_keras.Model, pairs: Sequence[Pair]) -> None:
-    """Set the ranges of a quantised `step` to what calibration frames need.
+    """Set the ranges of a quantised `step` to those of calibration frames.
 
-    tfmot begins at -6..6 and moves by a thousandth a batch, too slowly for a fine-tuning. Here
-    each batch takes a range all the way, until none clips another; then batches are averaged.
+    tfmot starts at -6..6 and moves by a thousandth per batch, too slowly for a short fine-tuning.
+    Here each batch sets the ranges to its own, until no layer clips the next; then the ranges of
+    further batches are averaged.
     """
     ranges = [v for v in model.variables if re.search(r"(output|activation)_(min|max):0$", v.name)]
     found = []
@@ -269,7 +275,7 @@ def settle(model: tf_keras.Model, pairs: Sequence[Pair]) -> None:
 
 
 def bound(model: tf_keras.Model) -> None:
-    """Set the ranges that are known: of camera bytes, and of the state on both its sides."""
+    """Set the ranges that are known: those of camera bytes, and of the state in and out."""
     (frame,), (state,) = (_behind(model, model.input[name]) for name in ("frame", "state"))
     (features,) = model.get_layer("quant_features").inbound_nodes
     for layer, limits in ((frame, FRAME), (state, STATE), (features.inbound_layers, STATE)):
@@ -278,11 +284,11 @@ def bound(model: tf_keras.Model) -> None:
 
 
 def lower_quantised(model: tf_keras.Model, recipe: str) -> bytes:
-    """Convert a quantised `step` to .tflite, camera bytes in and a finished map out."""
+    """Convert a quantised `step` to .tflite, with camera bytes in and finished maps out."""
 
     def finish(frame: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = model({"frame": frame, "state": state}, training=False)
-        return given | {"attention": rounded_attention(given["attention"])}
+        outputs = model({"frame": frame, "state": state}, training=False)
+        return outputs | {"attention": rounded_attention(outputs["attention"])}
 
     specs = [
         tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name)
@@ -292,8 +298,8 @@ def lower_quantised(model: tf_keras.Model, recipe: str) -> bytes:
 
 
 def rounded_attention(logits: tf.Tensor) -> tf.Tensor:
-    """The finished map as an integer model computes it, with 8 bits for each of its steps."""
-    peak = tf.reduce_max(logits, axis=[1, 2, 3], keepdims=True)
+    """Logits to the finished map as an integer model computes it: each result in 8 bits."""
+    peak = tf.reduce_max(logits, axis=[1, 2, 3], keepdims=True)  # (B, 1, 1, 1)
     below = tf.quantization.fake_quant_with_min_max_args(logits - peak, LOWEST, 0.0)
     return tf.quantization.fake_quant_with_min_max_args(2.0 * tf.sigmoid(below), 0.0, 1.0)
 
@@ -313,7 +319,7 @@ def _assign(variables: Sequence[tf.Variable], values: Sequence[float]) -> None:
 
 
 def _stack(pairs: Sequence[Pair], step: tf_keras.Model) -> dict[str, tf.Tensor]:
-    """Frames as a `step` sees them, and a state that the trunk makes of their neighbours."""
+    """A `step`'s inputs: the pairs' frames, and as state the features of their neighbours."""
     side = step.input["frame"].shape[1]
     frame, other = (
         normalise(np.stack([shrink(picture, side) for picture in pictures]))

@@ -1,1 +1,1 @@
-"""What everyone shares: errors, whole outputs, untrusted inputs, sizes of pictures, videos."""
+"""What every room uses: errors, atomic outputs, untrusted inputs, resizing, videos."""

@@ -1,8 +1,8 @@
-"""Python in a process of its own that runs this package's code, and nothing that lies about.
+"""Command lines of child processes that run this package and nothing from the current folder.
 
 Python looks for modules in the current folder, where somebody may have put a `numpy.py` beside a
 downloaded model. A child started here does not: it is isolated (`python -I`), imports this very
-package, and all else from where its parent may, the current folder excepted.
+package, and imports everything else from its parent's search path without the current folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).absolute().parents[1]
 
-# Given in JSON: where modules are looked for, and this package's __init__.py.
+# Its first argument is JSON: the search path for modules, and this package's __init__.py.
 START = """\
 import importlib.util, json, sys
 path, package = json.loads(sys.argv.pop(1))
@@ -26,20 +26,20 @@ COMMAND = "import runpy; runpy.run_module('uva_tf', run_name='__main__')"
 
 
 def python(program: str, *arguments: str) -> list[str]:
-    """The command line of a program of some lines, which finds its arguments in `sys.argv[1:]`."""
+    """The command line that runs a Python program; it finds its arguments in `sys.argv[1:]`."""
     given = json.dumps([_search_path(), str(PACKAGE / "__init__.py")])
-    # -I forgets PYTHONUTF8 too, which says how paths are spelt.
+    # -I ignores PYTHONUTF8 too, which decides how paths are encoded.
     options = ["-I", "-X", f"utf8={sys.flags.utf8_mode}"]
     return [sys.executable, *options, "-c", START + program, given, *arguments]
 
 
 def uva_tf(name: str, *arguments: str) -> list[str]:
-    """The command line of a command of this package."""
+    """The command line that runs `uva-tf NAME`."""
     return python(COMMAND, name, *arguments)
 
 
 def _search_path() -> list[str]:
-    """Where this process looks for modules, without the current folder by whatever name."""
+    """This process's search path for modules, without the current folder however it is spelt."""
     here = Path.cwd()
     return [
         folder

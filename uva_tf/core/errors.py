@@ -1,8 +1,8 @@
-"""The errors with a message for the user: a mistake of theirs, and a model not to be shipped."""
+"""The two errors whose message is for the user: a wrong input, and a model not to be shipped."""
 
 
 class InputError(ValueError):
-    """Something the user gave does not fit.
+    """The user gave something that does not fit.
 
     Its message is one line: what was expected, what came, what to do. Commands
     print it and end with exit code 2.

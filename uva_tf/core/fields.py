@@ -1,4 +1,4 @@
-"""Fields of dataclasses from JSON, and from the text of `FIELD=VALUE`."""
+"""Fields of dataclasses, read from JSON or from the text `FIELD=VALUE`, and checked."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from uva_tf.core.errors import InputError
 
 
 def read_field(change: str, text: str, old: Any) -> Any:
-    """A field's new value, read from text, of the type of the old one.
+    """Read a field's new value from text, as the type of its old value.
 
-    Raises InputError for another type; `change` names the field in its message.
+    Args:
+        change: the whole `FIELD=VALUE`, for the message.
+
+    Raises InputError for a value of another type.
     """
     if isinstance(old, tuple):
         # As in config.json, or without its brackets and quotes.
@@ -33,31 +36,31 @@ def read_field(change: str, text: str, old: Any) -> Any:
 
 
 def choose(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise InputError for a value that is none of the choices."""
+    """Raise InputError unless a value is one of the choices."""
     if value not in choices:
         raise InputError(f"{name} {value!r}: expected one of {', '.join(choices)}")
 
 
 def expect(fits: bool, name: str, value: Any, expected: str) -> None:
-    """Raise InputError for a field's value that does not fit."""
+    """Raise InputError, which says what was expected, unless a field's value fits."""
     if not fits:
         raise InputError(f"{name} {value!r:.80}: expected {expected}")
 
 
 def check_types(instance: Any) -> None:
-    """Raise InputError for a dataclass one of whose fields is not of its type, or no finite number.
+    """Raise InputError unless every field of a dataclass has the type of its annotation.
 
-    A whole number will do for a float; True and False are no numbers.
+    A float must be finite; a whole number will do for it. True and False are not numbers.
     """
     for name, hint in _hints(type(instance)).items():
         value = getattr(instance, name)
-        expect(_fits(value, hint), name, value, _called(hint))
+        expect(_fits(value, hint), name, value, _described(hint))
 
 
 def build_dataclass(kind: Any, value: Any) -> Any:
-    """A dataclass, and those within it, of what `asdict` and JSON made of one.
+    """Build a dataclass, and those nested in it, from what `asdict` and JSON made of one.
 
-    Raises InputError, ValueError or TypeError for fields that there are not, or that do not fit.
+    Raises InputError, ValueError or TypeError for fields that are unknown, missing or do not fit.
     """
     if not is_dataclass(kind):
         if get_origin(kind) is tuple and isinstance(value, list | tuple):
@@ -84,15 +87,15 @@ _hints = functools.cache(get_type_hints)
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    if hint is float:  # neither NaN nor infinity, nor a whole number beyond it
+    if hint is float:  # not NaN, not infinity, and no whole number too large for a float
         return type(value) is not bool and isinstance(value, int | float) and abs(value) < 1e300
     if get_origin(hint) is tuple:
         return type(value) is tuple and all(_fits(item, get_args(hint)[0]) for item in value)
     return type(value) is (str if get_origin(hint) is Literal else hint)
 
 
-def _called(hint: Any) -> str:
+def _described(hint: Any) -> str:
     if get_origin(hint) is tuple:
-        return f"{_called(get_args(hint)[0])} each"
+        return f"{_described(get_args(hint)[0])} each"
     names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
     return names.get(hint, "text" if get_origin(hint) is Literal else "an object")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: work stops once, and at a whole frame, step or shard."""
+"""Ctrl-C and SIGTERM: the work stops once, after a complete frame, step or shard."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
-PATIENCE = 10.0  # seconds to stop in, before another signal ends the process at once
+PATIENCE = 10.0  # seconds after which another signal ends the process at once
 POLL = 0.1  # seconds
 
 
 class Stop:
-    """A signal handler that stops the work by KeyboardInterrupt, within `hold` when it asks.
+    """A signal handler that raises KeyboardInterrupt; within `hold` only when the work asks.
 
-    Only the first signal counts: those that follow find the process stopping already.
+    Only the first signal counts: when others follow, the process is stopping already.
     """
 
     def __init__(self) -> None:
-        self._first: float | None = None  # when it came
+        self._first: float | None = None  # when the first signal came
         self._holds = 0
         self._unanswered = False
 
@@ -37,7 +37,7 @@ class Stop:
         return self._first is not None
 
     def asked(self) -> bool:
-        """Whether a signal came that nobody has answered; who is told so stops the work."""
+        """Whether a signal came since the last call; a caller that gets True stops the work."""
         asked, self._unanswered = self._unanswered, False
         return asked
 
@@ -51,7 +51,7 @@ class Stop:
         elif self._holds:
             self._first, self._unanswered = now, True
         elif _is_importing(frame):
-            # A half-imported module would fail in ways of its own.
+            # A half-imported module would fail later, in other ways.
             later = threading.Timer(POLL, _raise_in, [threading.get_ident(), number])
             later.daemon = True
             later.start()
@@ -64,10 +64,10 @@ _current: Stop | None = None
 
 
 def handle_signals() -> Callable[[], None]:
-    """Have Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt, once.
+    """Make Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt, once.
 
-    Signals that the process was started to ignore stay ignored. Only the main thread can
-    handle signals: in any other this does nothing.
+    Signals that the process ignored from its start stay ignored. Only the main thread can
+    handle signals: in any other thread this does nothing.
 
     Returns:
         A function that puts the handlers back.
@@ -90,7 +90,7 @@ def handle_signals() -> Callable[[], None]:
 
 
 def ignore_signals() -> None:
-    """Let the process end undisturbed: its work is done."""
+    """Ignore signals from now on: the work is done, and the process is about to end."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -102,9 +102,9 @@ def was_interrupted() -> bool:
 
 @contextmanager
 def hold() -> Iterator[Stop]:
-    """Hold signals back within the block, where the work asks between its parts whether to stop.
+    """Hold signals back within the block; the work asks `Stop.asked` between its parts.
 
-    A signal that nobody answered raises KeyboardInterrupt at the outermost block's end.
+    A signal that was not asked for raises KeyboardInterrupt at the end of the outermost block.
     """
     if threading.current_thread() is not threading.main_thread():
         yield Stop()  # the main thread gets the signals
@@ -122,7 +122,7 @@ def hold() -> Iterator[Stop]:
 
 
 def result(task: Future[T], stop: Stop) -> T:
-    """What a task returns or raises; KeyboardInterrupt as soon as a signal asks to stop."""
+    """What a task returns or raises; raises KeyboardInterrupt as soon as a signal has come."""
     while not stop.asked():
         try:
             return task.result(POLL)
@@ -133,7 +133,7 @@ def result(task: Future[T], stop: Stop) -> T:
 
 
 def _raise_in(thread: int, number: int) -> None:
-    """Send a signal to a thread, and so wake it; on Windows it finds the signal when it wakes."""
+    """Send a signal to a thread, which wakes it; on Windows it gets the signal when it wakes."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(thread, number)
     else:

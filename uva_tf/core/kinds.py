@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name says: so that an error names its cause."""
+"""What a file is by its first bytes, whatever its name says, so that an error names the cause."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-HEAD = 2**16  # bytes that are looked at
-# Where what stands in a file. The first that fits counts.
+HEAD = 2**16  # bytes that are read of a file
+# Offset, bytes found there, and what the file is; the first row that matches counts.
 MAGIC = (
     (0, b"\xff\xd8\xff", "a JPEG picture"),
     (0, b"\x89PNG\r\n", "a PNG picture"),
@@ -36,7 +36,7 @@ MAGIC = (
     (0, b"\x89HDF", "an HDF5 file"),
     (0, b"MATLAB 5.0", "a MATLAB file"),
     (4, b"TFL3", "a TFLite model"),
-    (0, b"version https://git-lfs", "a pointer of Git LFS in place of the file (git lfs pull)"),
+    (0, b"version https://git-lfs", "a Git LFS pointer instead of the file (git lfs pull)"),
     (0, b"<!DOCTYPE html", "a web page"),
     (0, b"<html", "a web page"),
 )
@@ -45,15 +45,15 @@ COMMON = (
     *("avc1", "avc3", "divx", "dx50", "fmp4", "h264", "hev1", "hevc", "hvc1", "mjpg"),
     *("mp4v", "mpg4", "vp8", "vp80", "vp9", "vp90", "xvid"),
 )
-# Those of sound, which may come before that of the video.
+# Sound codecs, which a container may name before the video's.
 SOUND = ("ac-3", "alac", "ec-3", "mp4a", "Opus", "samr", "sowt", "twos")
 VIDEO_TRACK = rb"stsd.{12}(....)|strh....vids(....)|V_([A-Z0-9/_]+)"
 
 
 def kind_of(content: bytes) -> str:
-    """What a file is by its first bytes, with an article; nothing if that is not known."""
-    for place, magic, kind in MAGIC:
-        if content[place : place + len(magic)] == magic:
+    """What a file is by its first bytes, with an article; "" if that is not known."""
+    for offset, magic, kind in MAGIC:
+        if content[offset : offset + len(magic)] == magic:
             return kind
     start = content[:1000]
     if start and not any(start):
@@ -64,10 +64,10 @@ def kind_of(content: bytes) -> str:
 
 
 def why_no_frame(path: Path, codec: str) -> str:
-    """Why a file that can be opened gives no frame of a video.
+    """Why no video frame can be read from a file that can be opened.
 
     Args:
-        codec: as FFmpeg tells it, such as `av01`; empty if it does not.
+        codec: FFmpeg's name for it, such as `av01`; empty if FFmpeg gives none.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -75,7 +75,7 @@ def why_no_frame(path: Path, codec: str) -> str:
         return "the file is empty"
     kind = kind_of(head)
     if not kind.endswith("video"):
-        return f"it is {kind or 'of no format known here'}, expected a video"
+        return f"it is {kind or 'of an unknown format'}, expected a video"
     if "MP4" in kind and "moov" not in (boxes := list(_boxes(path))):
         return f"{kind} that was cut short: its index (moov) is missing, found {', '.join(boxes)}"
     codec = codec or _codec(path)
@@ -84,28 +84,28 @@ def why_no_frame(path: Path, codec: str) -> str:
             f"its codec {codec} is not built into this OpenCV, convert it: "
             "ffmpeg -i IN -c:v libx264 OUT.mp4"
         )
-    return f"{kind}{codec and f' ({codec})'} that is damaged or holds no frame"
+    return f"{kind}{codec and f' ({codec})'} that is damaged or has no frames"
 
 
 def _boxes(path: Path) -> Iterator[str]:
-    """The names of an MP4's outermost boxes, as far as they are whole."""
-    place, size = 0, path.stat().st_size
+    """The names of an MP4's outermost boxes, up to the first that is cut off."""
+    offset, size = 0, path.stat().st_size
     with path.open("rb") as file:
-        while place + 8 <= size:
-            file.seek(place)
+        while offset + 8 <= size:
+            file.seek(offset)
             length, name = struct.unpack(">I4s", file.read(8))
             if length == 1:
                 length = int.from_bytes(file.read(8), "big")
-            if length and place + length > size:
+            if length and offset + length > size:
                 break
             yield name.decode("latin-1")
             if length < 8:  # 0: up to the end
                 break
-            place += length
+            offset += length
 
 
 def _codec(path: Path) -> str:
-    """The codec that a container names for its video, near its beginning or its end."""
+    """The video codec that a container names near its beginning or its end."""
     with path.open("rb") as file:
         parts = [file.read(HEAD)]
         file.seek(max(0, path.stat().st_size - HEAD))

@@ -1,4 +1,4 @@
-"""Names: those that tell paths apart, and older ones of what has another now."""
+"""Names: short ones that tell paths apart, and the current ones of what was renamed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import as_text
 
-# Of students, presets and shipped files up to version 0.1.0. `uva-64` and `uva-32` are what
-# `paper-64` and `paper-32` are now.
+# Names of students, presets and shipped files up to version 0.1.0, and what they are called now.
+# In those versions `uva-64` and `uva-32` meant what is now `paper-64` and `paper-32`.
 OLDER = {"uva-64-s": "uva-64", "uva-32-s": "uva-32"}
 
 
 def current(name: str) -> str:
-    """Today's name of what a name, or one that begins with it, meant in an earlier version."""
+    """The current name for `name`, which may be an older one, with or without an ending."""
     for older, now in OLDER.items():
         if name == older or name.startswith((f"{older}-", f"{older}.")):
             return now + name.removeprefix(older)
@@ -22,10 +22,10 @@ def current(name: str) -> str:
 
 
 def distinct_names(paths: Sequence[Path], taken: Sequence[str] = ()) -> list[str]:
-    """Each path's last part, with as many folders before it as tell it apart: `a/run`, `b/run`.
+    """The shortest ends of the paths that differ from each other: `a/run`, `b/run`.
 
     Args:
-        taken: names that something else has already.
+        taken: names that are already used for something else.
 
     Raises InputError for a path that is given twice.
     """

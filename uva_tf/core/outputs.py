@@ -1,4 +1,4 @@
-"""Files and folders that appear only when they are complete."""
+"""Output files and folders that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold
 
 LOG = logging.getLogger(__name__)
-# For text with names of files in it, which may be no text.
+# For text that contains file names, which need not be valid Unicode.
 UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 def as_text(name: str) -> str:
-    """A file's name for tables and pictures, with what is no text in it escaped."""
+    """A file's name for tables and pictures; bytes that are not valid text are escaped."""
     return name.encode(**UTF8).decode()
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise InputError if an output path is taken or lies below something that is no folder."""
+    """Raise InputError if an output path exists or lies below something that is not a folder."""
     if path.exists():
         raise InputError(f"{path} exists already: choose another path or remove it first")
     above = next(parent for parent in path.absolute().parents if parent.exists())
@@ -33,7 +33,7 @@ def refuse_existing(path: Path) -> None:
 
 
 def refuse_undecodable(path: Path) -> None:
-    """Raise InputError for a path that is not UTF-8, which TensorFlow takes no other than."""
+    """Raise InputError for a path that is not UTF-8: TensorFlow takes no other."""
     where = str(path.resolve())
     try:
         where.encode()
@@ -42,16 +42,16 @@ def refuse_undecodable(path: Path) -> None:
             os.fsencode(where).decode()
             remedy = "this locale can't spell it: set PYTHONUTF8=1"
         except UnicodeDecodeError:
-            remedy = "it is not UTF-8: rename it, or the folder above that is not"
+            remedy = "it is not UTF-8: rename it, or the folder above it that is not"
         raise InputError(f"{path}: TensorFlow can't take this path, {remedy}") from None
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` when the block succeeds, else goes.
+    """Yield a temporary path, which is renamed to `path` if the block succeeds, else removed.
 
-    It has the same name, in a folder of its own beside `path`. Raises InputError if
-    `path` exists.
+    It has the same name, in a new folder beside `path`. Raises InputError if `path` exists or
+    its folder can't be written to.
     """
     refuse_existing(path)
     try:
@@ -75,7 +75,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file anew, whole or not at all."""
+    """Replace a file's content, completely or not at all."""
     partial = path.with_suffix(".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
@@ -83,9 +83,9 @@ def replace_file(path: Path, text: str) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` when the block succeeds, else goes.
+    """Yield a temporary folder, which is renamed to `path` if the block succeeds, else removed.
 
-    Raises InputError if `path` exists.
+    Raises InputError as `new_file` does.
     """
     with new_file(path) as partial:
         partial.mkdir()
@@ -94,11 +94,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `path` when the block succeeds.
+    """Yield a folder that is renamed to `path` if the block succeeds.
 
-    Whatever else ends the block leaves it as `.NAME.partial` beside `path`, unless it is empty,
-    and the next block for `path` gets it with all that is in it. Raises InputError if `path`
-    exists or another process is at it.
+    If the block fails, the folder stays as `.NAME.partial` beside `path`, unless it is empty, and
+    the next block for `path` gets it with everything in it. Raises InputError if `path` exists or
+    another process is writing it.
     """
     refuse_existing(path)
     partial = path.with_name(f".{path.name[:99]}.partial")
@@ -116,15 +116,15 @@ def resumable_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(place: Path, path: Path, use: str) -> Iterator[None]:
-    """Keep other processes that lock the same `place`, a file or a folder, out of the block.
+    """Keep out of the block other processes that lock the same `place`, a file or a folder.
 
-    The system ends the lock with the process, whatever ends that. Where a file system has no locks,
-    and on Windows, one line on stderr says that nothing is kept out.
+    The system releases the lock when the process ends, however it ends. Where a file system has
+    no locks, and on Windows, a warning on stderr says that nothing is kept out.
 
     Args:
         path, use: for the messages, such as RUN and "trained".
 
-    Raises InputError if another process is at it.
+    Raises InputError if another process holds the lock.
     """
     try:
         handle = os.open(place, os.O_RDONLY if place.is_dir() else os.O_RDWR)
@@ -132,8 +132,8 @@ def locked(place: Path, path: Path, use: str) -> Iterator[None]:
         handle = None
     try:
         if handle is None or not _lock(handle, f"{path} is being {use} by another process"):
-            LOG.warning("%s can't be locked: see that no other process starts on it", path)
-        elif not _is_at(handle, place):  # between opening and locking
+            LOG.warning("%s can't be locked: make sure that no other process uses it", path)
+        elif not _is_at(handle, place):  # replaced between opening and locking
             raise InputError(f"{path} was being {use} by another process until now")
         yield
     finally:
@@ -142,14 +142,14 @@ def locked(place: Path, path: Path, use: str) -> Iterator[None]:
 
 
 def _lock(handle: int, refusal: str) -> bool:
-    """Lock an open file or folder, or return False if that can't be done here."""
+    """Lock an open file or folder; False if this system or file system has no locks."""
     try:
         import fcntl  # not on Windows
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(refusal) from None
-    except (ImportError, OSError):  # such as ENOLCK, of a network's file system
+    except (ImportError, OSError):  # such as ENOLCK on a network file system
         return False
     return True
 

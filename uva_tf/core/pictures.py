@@ -1,4 +1,4 @@
-"""Picture files, untrusted: their size is looked at before they are unpacked."""
+"""Untrusted picture files: their size is checked before they are decoded."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MOST_PIXELS = 2**26
 
 
 def decode(path: Path, flags: int) -> np.ndarray:
-    """Read a picture file, of `MOST_BYTES` at most, as OpenCV's `imdecode` does by `flags`.
+    """Read a picture file of at most `MOST_BYTES`, as OpenCV's `imdecode` does with `flags`.
 
-    Raises InputError that says why for anything else, or one that stops short.
+    Raises InputError, which says why, for a file that can't be read as a whole picture.
     """
     content = read_input(path, MOST_BYTES, "picture")
     if not content:
@@ -32,30 +32,30 @@ def decode(path: Path, flags: int) -> np.ndarray:
         picture = None
     pixels = _announced(content)
     if picture is None and pixels > MOST_PIXELS:
-        raise InputError(f"{path}: it announces {pixels} pixels, too many to be read")
-    if _stops_short(content):
-        raise InputError(f"{path}: the file ends before its picture does")
+        raise InputError(f"{path}: {pixels} pixels, expected at most {MOST_PIXELS}")
+    if _is_cut_short(content):
+        raise InputError(f"{path}: the file was cut short: it ends within the picture")
     if picture is None:
-        kind = kind_of(content) or "of no format known here"
+        kind = kind_of(content) or "of an unknown format"
         damaged = kind.endswith(("JPEG picture", "PNG picture", "BMP picture"))
         raise InputError(
-            f"{path}: not a picture that OpenCV can read: it is {kind}"
+            f"{path}: OpenCV can't read it as a picture: it is {kind}"
             + (", but damaged" if damaged else f", expected {', '.join(IMAGE_SUFFIXES)}")
         )
     return picture
 
 
-def _stops_short(content: bytes) -> bool:
-    """Whether a JPEG or a PNG lacks its end: OpenCV fills in what is missing."""
+def _is_cut_short(content: bytes) -> bool:
+    """Whether a JPEG or a PNG lacks its end: OpenCV would fill in what is missing."""
     if content.startswith(b"\xff\xd8"):
-        # After the last start of a scan (FF DA) there must be an end (FF D9), which can't be
-        # part of the pixels.
+        # After the last start of a scan (FF DA) there must be an end marker (FF D9), which can't
+        # occur within the pixels.
         return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
     return content.startswith(b"\x89PNG") and b"IEND" not in content
 
 
 def _announced(content: bytes) -> int:
-    """How many pixels a picture says that it has, 0 if that is not known."""
+    """The number of pixels in a picture's header; 0 if it can't be read."""
     if content.startswith(b"\x89PNG"):
         width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))
     elif content.startswith(b"BM"):

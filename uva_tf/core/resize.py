@@ -1,4 +1,4 @@
-"""The two ways pictures change their size: frames shrink, maps are resized."""
+"""The two ways to change a picture's size: frames are shrunk, maps are resized."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 # Frames are first sampled bilinearly at this size: area averaging a whole 720p frame costs
-# several times what the model does. It does not depend on the size asked for, and from there
-# on sides are halved, so that all frames go through the same pictures of 256, 128, 64 and 32
-# pixels, from wherever they set out.
+# several times what the model does. This size does not depend on the final one, and from here
+# on sides are halved, so that every frame goes through the same pictures of 256, 128, 64 and 32
+# pixels, whether it starts as a video's frame or as a stored one.
 SAMPLED = 256
-# At which a stored frame is what a stream's frame becomes, for models of 64 and 32 pixels.
+# Sizes at which frames can be stored without changing what models of 64 and 32 pixels see.
 EXACT_SIZES = (64, 128, 256)
 
 
@@ -22,16 +22,16 @@ def shrink(frame: np.ndarray, size: int) -> np.ndarray:
 
     Training data and streams both pass through here, so that a model sees the same pixels
     in both: a frame of any shape that is stored at 64, 128 or 256 pixels (`EXACT_SIZES`) and
-    shrunk again to 64 or 32 is, to the last bit, the frame shrunk at once. Stored at 32 it
-    is so for 32 only; stored at any other size it differs by some levels.
+    then shrunk to 64 or 32 equals, to the last bit, the frame shrunk in one go. Stored at 32,
+    that holds for 32 only; stored at any other size, it differs by some levels.
 
     Args:
         frame: `[H, W, 3]` uint8, channels in any order.
         size: side of the result in pixels.
     """
     height, width = frame.shape[:2]
-    # A square of a side on the way down is taken as it is, for it may be a stored frame. Any
-    # other square sets out from the same place as every frame.
+    # A square frame whose side is `size`, or SAMPLED over a whole number, is not sampled: it may
+    # be a stored frame. Any other frame is.
     if height != width or (height != size and SAMPLED % height):
         sampled = max(SAMPLED, size)
         frame = cv2.resize(frame, (sampled, sampled), interpolation=cv2.INTER_LINEAR)

@@ -23,7 +23,7 @@ VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
 
 class Frame(NamedTuple):
-    """A frame of a stream: `[H, W, 3]` uint8 BGR, and when it is shown."""
+    """A frame of a stream: `[H, W, 3]` uint8 BGR, and when it is shown, in seconds."""
 
     pixels: np.ndarray
     seconds: float
@@ -32,8 +32,8 @@ class Frame(NamedTuple):
 def opencv_name(path: Path) -> str | bytes:
     """A video file's path as OpenCV and its FFmpeg take it.
 
-    Absolute, since FFmpeg takes what stands before a colon for a protocol. Bytes where it is not
-    UTF-8, or the locale is not: OpenCV does not survive such text.
+    The path is absolute, since FFmpeg takes what stands before a colon for a protocol. It is
+    bytes where the path or the locale is not UTF-8, for OpenCV does not survive such text.
     """
     name = str(path.absolute())
     try:
@@ -46,10 +46,10 @@ def opencv_name(path: Path) -> str | bytes:
 class VideoReader:
     """The frames of a video file or a camera, in order, once.
 
-    Iterating yields `[H, W, 3]` uint8 BGR arrays, `timed()` yields a Frame each, upright as
-    the file's metadata say. A camera that gives no more raises OSError.
+    Iterating yields `[H, W, 3]` uint8 BGR arrays; `timed()` yields them as Frames. Frames are
+    turned upright as the file's metadata say. A camera that gives no more frames raises OSError.
 
-    Raises InputError on opening if the source is absent, is no video, holds no frame, or
+    Raises InputError on opening if the source is missing, is not a video, has no frames, or
     announces frames of more than `MOST_PIXELS`.
 
     Args:
@@ -59,8 +59,8 @@ class VideoReader:
     Attributes:
         name: of the source, for messages.
         width, height: size of the first frame in pixels.
-        rate: frames per second, their mean where they come unevenly.
-        length: number of frames the container announces; 0 if it does not say.
+        rate: frames per second, the mean where it varies.
+        length: number of frames that the container announces; 0 if it does not.
         live: whether it is a camera.
     """
 
@@ -82,14 +82,14 @@ class VideoReader:
         )
         if pixels > MOST_PIXELS:
             raise InputError(
-                f"{self.name}: frames of {pixels:.0f} pixels, expected {MOST_PIXELS} at most"
+                f"{self.name}: frames of {pixels:.0f} pixels, expected at most {MOST_PIXELS}"
             )
         self._start = time.monotonic()
         self._next = self._read() if self._capture.isOpened() else None
         if self._next is None:
-            code = int(self._capture.get(cv2.CAP_PROP_FOURCC))  # 0 or -1 if it is not known
+            code = int(self._capture.get(cv2.CAP_PROP_FOURCC))  # 0 or -1 if unknown
             codec = code.to_bytes(4, "little").decode("latin-1").strip("\0 ") if code > 0 else ""
-            why = "is it in use or not there?" if self.live else why_no_frame(source, codec)
+            why = "is it plugged in and free?" if self.live else why_no_frame(source, codec)
             raise InputError(f"{self.name}: no frame can be read: {why}")
         self._first = self._next.seconds  # many containers do not begin at 0
         self.height, self.width = self._next.pixels.shape[:2]
@@ -97,13 +97,13 @@ class VideoReader:
         if not 0 < self.rate < 1000:
             if not self.live:
                 raise InputError(
-                    f"{self.name}: the frame rate reads {self.rate}, expected 1 to 1000"
+                    f"{self.name}: a frame rate of {self.rate}, expected more than 0, below 1000"
                 )
             self.rate = 30.0  # many cameras do not say
         self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def timed(self) -> Iterator[Frame]:
-        """Every frame with its time, in seconds from the first."""
+        """Every frame, its time in seconds from the first."""
         while self._next is not None:
             frame, self._next = self._next, None
             yield frame._replace(seconds=frame.seconds - self._first)
@@ -136,13 +136,13 @@ class VideoReader:
 class VideoWriter:
     """An MPEG-4 video of BGR frames of one size.
 
-    Raises InputError if the file can't be opened for writing, and OSError on leaving
-    its block if not all frames have arrived in the file.
+    Raises InputError if the file can't be opened for writing, and OSError at the end of
+    its block if the file lacks some of the frames.
     """
 
     def __init__(self, path: Path, rate: float, width: int, height: int):
         self._path, self._size, self._count = path.absolute(), (width, height), 0
-        # MPEG-4 counts time in at most 65535 parts of a second.
+        # MPEG-4 divides a second into at most 65535 ticks.
         rate = round(rate, 3 if rate < 65 else 1)
         code = cv2.VideoWriter_fourcc(*"mp4v")
         self._writer = cv2.VideoWriter(opencv_name(path), code, rate, self._size)
@@ -155,14 +155,14 @@ class VideoWriter:
     def write(self, frame: np.ndarray) -> None:
         """Append one `[H, W, 3]` uint8 BGR frame.
 
-        Raises InputError for one of another size, and OSError while there is still room on
-        the disk to end the file, so that the frames before can be seen.
+        Raises InputError for a frame of another size, and OSError when the disk is nearly full,
+        early enough to finish the file so that the frames before can be seen.
         """
         if frame.shape[1::-1] != self._size:
             width, height = self._size
             raise InputError(
                 f"frame {self._count + 1} is {frame.shape[1]}x{frame.shape[0]}, the first was "
-                f"{width}x{height}: a video has one size"
+                f"{width}x{height}: all frames of a video have the same size"
             )
         if shutil.disk_usage(self._path.parent).free < self._reserve():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path.name)
@@ -170,7 +170,7 @@ class VideoWriter:
         self._count += 1
 
     def _reserve(self) -> int:
-        """Bytes that the next frame, what FFmpeg holds back, and the file's index may take."""
+        """Bytes that the next frame, FFmpeg's buffers and the file's index may need."""
         width, height = self._size
         return 2**20 + width * height + 64 * self._count
 

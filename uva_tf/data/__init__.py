@@ -1,1 +1,1 @@
-"""Recordings to training batches: layouts, records, pipeline."""
+"""From recordings to training batches: layouts, readers, records, pipeline."""

@@ -1,7 +1,7 @@
 """Random changes of training batches, the same for frame, other, maps and fixations.
 
-The draws of a batch are a function of its stateless seed, so that a resumed run repeats
-them. Everything is done on whole batches: on single examples it costs several times as much.
+The draws of a batch depend on its stateless seed alone, so that a resumed run repeats them.
+All functions work on whole batches: on single examples they would take several times as long.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# Shares of the picture that are kept, `[B, 3]`: left, top and side, from 0 to 1.
+# The part of each picture that is kept, `[B, 3]`: left, top and side, as fractions of the picture.
 Crops = tf.Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
 class Draws(NamedTuple):
-    """What was drawn for a batch, each from 0 to 1."""
+    """Random numbers drawn for a batch, each from 0 to 1."""
 
-    crop: tf.Tensor  # (B, 3) place and side
-    camera: tf.Tensor  # (B, 3) how a camera moved across a photograph
+    crop: tf.Tensor  # (B, 3) left, top, side
+    camera: tf.Tensor  # (B, 3) shift right, shift down, zoom
     colour: tf.Tensor  # (B, 3) saturation, brightness, contrast
     mirror: tf.Tensor  # (B, 1)
 
@@ -31,20 +31,20 @@ class Draws(NamedTuple):
 
 
 def whole(batch: tf.Tensor) -> Crops:
-    """Crops that leave nothing out."""
+    """Crops that keep the whole picture."""
     return tf.tile([[0.0, 0.0, 1.0]], [batch, 1])
 
 
 def draw_crops(points: tf.RaggedTensor, smallest: float, draw: tf.Tensor) -> Crops:
-    """Crops of the pictures' own aspect that hold a fixation.
+    """Crops of the pictures' own aspect that contain a fixation.
 
     Args:
         points: `[B, n, 2]` fixations, x and y from 0 to 1.
-        smallest: side of the smallest crop, as a share of the picture's.
+        smallest: side of the smallest crop, as a fraction of the picture's.
         draw: `[B, 3]` from 0 to 1.
 
     Returns:
-        `[B, 3]`; the whole picture where the draw holds no fixation.
+        `[B, 3]`; the whole picture where the crop that was drawn contains no fixation.
     """
     side = smallest + (1 - smallest) * draw[:, 2:]
     crops = tf.concat([draw[:, :2] * (1 - side), side], axis=1)
@@ -53,21 +53,21 @@ def draw_crops(points: tf.RaggedTensor, smallest: float, draw: tf.Tensor) -> Cro
 
 
 def move_camera(crops: Crops, motion: float, draw: tf.Tensor) -> Crops:
-    """What a camera sees that was at a crop and moved and zoomed a little inside the picture.
+    """The crops after a camera moved and zoomed a little within the picture, `[B, 3]`.
 
     Args:
-        motion: largest shift and zoom, as a share of the crop's side.
+        motion: largest shift and zoom, as a fraction of the crop's side.
         draw: `[B, 3]` from 0 to 1.
     """
     change = motion * (2 * draw - 1) * crops[:, 2:]
     side = tf.minimum(crops[:, 2:] + change[:, 2:], 1.0)
-    # The zoom is about the middle.
+    # The camera zooms about the crop's middle.
     corner = crops[:, :2] + change[:, :2] + (crops[:, 2:] - side) / 2
     return tf.concat([tf.clip_by_value(corner, 0.0, 1 - side), side], axis=1)
 
 
 def crop_points(points: tf.RaggedTensor, crops: Crops) -> tf.RaggedTensor:
-    """Fixations in units of the crops, without those outside, `[B, n, 2]`."""
+    """The fixations inside the crops, `[B, n, 2]`, as fractions of the crops."""
     crop = tf.gather(crops, points.value_rowids())  # (N, 3)
     cropped = (points.flat_values - crop[:, :2]) / crop[:, 2:]
     inside = tf.reduce_all((cropped >= 0) & (cropped < 1), axis=1)
@@ -77,8 +77,8 @@ def crop_points(points: tf.RaggedTensor, crops: Crops) -> tf.RaggedTensor:
 def crop_pictures(pictures: tf.Tensor, crops: Crops, flip: tf.Tensor, size: int) -> tf.Tensor:
     """Cut crops out, mirror some left to right, and shrink them by area averaging.
 
-    Each pixel is the mean of a grid of bilinear samples at most two stored pixels apart: a
-    whole picture made 2, 4, 6, ... times smaller is averaged exactly.
+    Each pixel is the mean of a grid of bilinear samples at most two stored pixels apart, so that
+    a whole picture that becomes 2, 4, 6, ... times smaller is averaged exactly.
 
     Args:
         pictures: `[B, S, S, C]`, any dtype.
@@ -90,13 +90,13 @@ def crop_pictures(pictures: tf.Tensor, crops: Crops, flip: tf.Tensor, size: int)
     """
     stored = pictures.shape[1]
     fine = size * -(-stored // (2 * size))  # samples along a side
-    # The op takes the places of the first and the last sample, as shares of stored - 1.
+    # The op takes the positions of the first and the last sample, as fractions of stored - 1.
     first = crops[:, 1::-1] * stored + 0.5 * crops[:, 2:] * stored / fine - 0.5  # (B, 2) y, x
     last = first + crops[:, 2:] * stored * (fine - 1) / fine
     boxes = tf.concat([first, last], axis=1) / (stored - 1)
     # Sampled from right to left, a picture comes out mirrored.
     boxes = tf.where(flip[:, None], tf.gather(boxes, [0, 3, 2, 1], axis=1), boxes)
-    # Rounding may put a sample outside by a hair, where the op would fill in black.
+    # Rounding may put a sample just outside the picture, where the op would fill in black.
     boxes = tf.clip_by_value(boxes, 0.0, 1.0)
     samples = tf.image.crop_and_resize(
         pictures, boxes, tf.range(tf.shape(pictures)[0]), [fine, fine]
@@ -119,11 +119,11 @@ def mirror_points(points: tf.RaggedTensor, flip: tf.Tensor) -> tf.RaggedTensor:
 
 
 def recolour(frames: tf.Tensor, strength: float, draw: tf.Tensor) -> tf.Tensor:
-    """Change saturation, brightness and contrast of each example's frames alike.
+    """Change saturation, brightness and contrast, alike for all frames of an example.
 
     Args:
         frames: `[B, ..., 3]` float32 on the scale 0..255.
-        strength: largest relative change of each; 0 leaves the frames as they are.
+        strength: largest relative change of each of the three; 0 returns the frames unchanged.
         draw: `[B, 3]` from 0 to 1.
     """
     if strength == 0:

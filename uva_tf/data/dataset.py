@@ -1,4 +1,4 @@
-"""A prepared dataset: a folder of TFRecord shards and an `index.json` that vouches for them."""
+"""A prepared dataset: a folder of TFRecord shards, and `index.json` with their checksums."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ MOST_BYTES = 2**30  # of an index
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of a prepared dataset and what is in it: a clip, or a group of photographs.
+    """One file of a prepared dataset, and what is in it: a clip, or a group of photographs.
 
     Attributes:
-        fixations: summed over the frames, so that a long fixation counts in each.
-        not_looked_at: number of frames without fixations or density.
-        left_out: by recording, why and how many fixations were left out.
-        notes: by recording, what had to be done to make sense of it.
+        still: whether its recordings are photographs.
+        fixations: sum over the frames; a fixation counts in every frame that it lasts.
+        not_looked_at: number of frames without fixations and without a density map.
+        left_out: by recording, how many fixations were left out, by reason.
+        notes: by recording, what was guessed or corrected to read it.
     """
 
     file: str
@@ -45,7 +46,7 @@ class Dataset:
 
     Attributes:
         size: side of the stored frames in pixels.
-        sigma: width of a fixation's Gaussian in image widths.
+        sigma: standard deviation of a fixation's Gaussian in image widths.
         teachers: kinds of teacher (`spatial`, `temporal`) whose maps are in the records.
         skipped: by recording, why it was skipped.
         withheld: number of recordings whose gaze is not published.
@@ -62,12 +63,12 @@ class Dataset:
 
     @property
     def sha256(self) -> str:
-        """Checksum of the index, which holds those of the shards."""
+        """Checksum of the index, which contains the shards' checksums."""
         return file_sha256(self.folder / "index.json")
 
     @property
     def publishes_maps(self) -> bool:
-        """Whether its records hold density maps in place of fixations."""
+        """Whether its records hold density maps instead of fixations."""
         return any(s.frames > s.not_looked_at and not s.fixations for s in self.shards)
 
     def split(self, name: str) -> list[Shard]:
@@ -84,7 +85,7 @@ class Dataset:
 
 
 def write_index(dataset: Dataset, folder: Path) -> None:
-    """Write the index of a dataset whose shards lie in `folder`."""
+    """Write the index of a dataset whose shards are in `folder`."""
     index = {"version": __version__, **asdict(dataset)}
     del index["folder"]
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -94,32 +95,34 @@ def open_dataset(folder: Path, *, verify: bool = True) -> Dataset:
     """Read a prepared dataset's index and check its shards against it.
 
     Args:
-        verify: read all shards for their checksums; else only see that they are there.
+        verify: compare all shards with their checksums; else only check that they exist.
 
-    Raises InputError if the folder is no prepared dataset or a shard has changed.
+    Raises InputError if the folder is not a prepared dataset, or if a shard has changed.
     """
     path = folder / "index.json"
     check_folder(folder)
     if not path.exists():
-        raise InputError(f"{folder}: no index.json, expected a folder written by prepare.py")
+        raise InputError(
+            f"{folder}: no index.json, expected a prepared dataset (made by uva-tf prepare)"
+        )
     refuse_undecodable(folder)
     content = read_input(path, MOST_BYTES, "index")
     try:
         dataset = _from_index(folder, json.loads(content))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{path}: not an index of this version ({error}), run prepare.py again"
+            f"{path}: not an index of this version ({error}): run uva-tf prepare again"
         ) from None
     for shard in dataset.shards:
         file = folder / shard.file
-        check_file(file, "shard, remove the folder and run prepare.py again")
+        check_file(file, "shard: remove the folder and run uva-tf prepare again")
         if verify and file_sha256(file) != shard.sha256:
-            raise InputError(f"{file}: changed since prepare.py wrote it, run prepare.py again")
+            raise InputError(f"{file}: changed since it was prepared: run uva-tf prepare again")
     return dataset
 
 
 def file_sha256(path: Path) -> str:
-    """Checksum of a file."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -131,7 +134,7 @@ def shard_from_dict(values: dict) -> Shard:
 
 def _from_index(folder: Path, index: dict) -> Dataset:
     index = {key: value for key, value in index.items() if key != "version"}
-    DataConfig(index["size"], index["sigma"])  # raises InputError for nonsense
+    DataConfig(index["size"], index["sigma"])  # raises InputError for values out of range
     index["shards"] = tuple(shard_from_dict(shard) for shard in index["shards"])
     index["teachers"] = tuple(index["teachers"])
     dataset = Dataset(folder, **index)

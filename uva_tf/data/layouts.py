@@ -1,8 +1,8 @@
-"""Dataset folders to recordings: one function a layout, one line in the registry.
+"""Layouts: how the folders of datasets are arranged; each is a function and a line in `LAYOUTS`.
 
-A layout reads a folder's listing and returns its recordings sorted by name; their
-frames are decoded only when asked for. A recording that does not fit is returned too,
-with its `problem`, so that the rest can be used without it.
+A layout lists a folder and returns its recordings, sorted by name. It decodes no frames and
+writes nothing. A recording that does not fit is returned too, with its `problem`, so that the
+others can be used without it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.files import listed
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VIDEO_SUFFIXES
-from uva_tf.data import readers, synthetic
+from uva_tf.data import readers
 from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
 from uva_tf.data.tables import (
@@ -33,9 +33,9 @@ from uva_tf.data.tables import (
 def gaze(root: Path) -> list[Recording]:
     """Clips: `videos/NAME.*` and `fixations.csv`.
 
-    The table's columns are `video, observer, onset_ms, duration_ms, x, y`: onset from
-    the first frame, x and y in pixels of the clip. A fixation belongs to every frame
-    whose interval it overlaps.
+    The table's columns are `video, observer, onset_ms, duration_ms, x, y`: the onset counts
+    from the first frame, x and y are pixels of the clip. A fixation belongs to every frame
+    that was shown while it lasted.
     """
     columns = ("video", "onset_ms", "duration_ms", "x", "y")
     return _with_table(root, "videos", VIDEO_SUFFIXES, columns, readers.clip)
@@ -46,18 +46,11 @@ def images(root: Path) -> list[Recording]:
     return _with_table(root, "images", IMAGE_SUFFIXES, ("image", "x", "y"), readers.photograph)
 
 
-def synthetic_clips(root: Path) -> list[Recording]:
-    """The embedded default: writes synthetic recordings to `root` if absent, then reads them."""
-    if not root.exists():
-        synthetic.write_dataset(root)
-    return gaze(root)
-
-
 def dhf1k(root: Path) -> list[Recording]:
     """DHF1K: `video/001.AVI`, `annotation/0001/fixation/0001.png` or `fixation/maps/0001.mat`.
 
-    Videos 1 to 600 are for training, to 700 for validation, to 1000 for testing; where
-    those for testing have no annotation, it was withheld.
+    Videos 1 to 600 are for training, 601 to 700 for validation, 701 to 1000 for testing. The
+    gaze of a test video without annotation was withheld.
     """
     recordings = []
     annotations = {
@@ -74,10 +67,10 @@ def dhf1k(root: Path) -> list[Recording]:
         elif split == "test":
             recordings.append(withheld(name))
         else:
-            problem = f"{path}: no folder annotation/{number:04d} of its own"
+            problem = f"{path}: no folder annotation/{number:04d} for it"
             recordings.append(unreadable(name, problem))
     for number, path in annotations.items():
-        problem = f"{path}: no video of it in {root / 'video'}"
+        problem = f"{path}: no video for it in {root / 'video'}"
         recordings.append(unreadable(f"{number:03d}", problem))
     return _sorted(recordings, root, "video/001.AVI")
 
@@ -86,7 +79,7 @@ def avs1k(root: Path) -> list[Recording]:
     """AVS1K: `{trainSet,validSet,testSet}/{Frame,Ground}/CLIP/CLIP_00001.png`.
 
     Ground holds density maps; fixations are not published. Some copies have Frame and
-    Ground swapped: the one whose pictures are in colour holds the frames.
+    Ground swapped: the folder whose pictures are in colour holds the frames.
     """
     recordings = []
     for part, split in (("trainSet", "train"), ("validSet", "val"), ("testSet", "test")):
@@ -103,7 +96,9 @@ def avs1k(root: Path) -> list[Recording]:
         notes = []
         if _swapped([(frames[name], ground[name]) for name in both]):
             frames, ground = ground, frames
-            notes = ["Frame and Ground are swapped, read the other way round"]
+            notes = [
+                "Frame and Ground are swapped in this copy: they were read the other way round"
+            ]
         for name in both:
             clip = readers.density_clip
             recordings.append(_guarded(name, clip, frames[name], ground[name], split, notes))
@@ -113,7 +108,7 @@ def avs1k(root: Path) -> list[Recording]:
 def ucf_sports(root: Path) -> list[Recording]:
     """UCF-Sports: `{training,testing}/Diving-Side-001/images/Diving-Side_001_001.png`.
 
-    Beside `images` stands `fixation`, pictures or .mat files, maybe in a folder `maps`.
+    Beside `images` is `fixation`, with pictures or .mat files, in some copies in a folder `maps`.
     """
     return _frame_folders(root, lambda name: name)
 
@@ -121,8 +116,8 @@ def ucf_sports(root: Path) -> list[Recording]:
 def hollywood2(root: Path) -> list[Recording]:
     """Hollywood-2: `{training,testing}/actioncliptrain00001_1/images/actioncliptrain00001_*.png`.
 
-    A recording is one shot of a clip; frame numbers run on across shots. Beside
-    `images` stands `fixation`.
+    A recording is one shot of a clip; frame numbers continue from shot to shot. Beside
+    `images` is `fixation`, as in UCF-Sports.
     """
     return _frame_folders(root, lambda name: name.rpartition("_")[0] or name)
 
@@ -130,7 +125,7 @@ def hollywood2(root: Path) -> list[Recording]:
 def salicon(root: Path) -> list[Recording]:
     """SALICON: `images/COCO_train2014_000000000001.jpg`, `fixations/train/*.mat`.
 
-    The fixations of the test images are withheld.
+    The gaze of the test images is withheld.
     """
     # Some copies sort the pictures into a folder for each split.
     parts = [root / "images" / part for part in SPLITS if (root / "images" / part).is_dir()]
@@ -159,7 +154,7 @@ def salicon(root: Path) -> list[Recording]:
             problem = f"{path}: no fixations/{part[1]}/{name}.mat for it"
             recordings.append(unreadable(name, problem))
     for name in set(fixations) - set(pictures):
-        recordings.append(unreadable(name, f"{fixations[name]}: no picture of it in images"))
+        recordings.append(unreadable(name, f"{fixations[name]}: no picture for it in images"))
     return _sorted(recordings, root, "images/COCO_*.jpg")
 
 
@@ -171,7 +166,7 @@ LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
     "ucf-sports": ucf_sports,
     "hollywood2": hollywood2,
     "salicon": salicon,
-    "synthetic": synthetic_clips,
+    "synthetic": gaze,  # `prepare` draws them first
 }
 
 
@@ -182,13 +177,16 @@ def _with_table(
     columns: tuple[str, ...],
     make: Callable[[str, Path, FixationTable, Path], Recording],
 ) -> list[Recording]:
-    """Join files and rows of the table by name; every file has rows and every row a file."""
+    """Join files and rows of `fixations.csv` by name.
+
+    A file without rows, and rows without a file, become recordings with a problem.
+    """
     path = root / "fixations.csv"
     tables, problems = read_fixations(path, columns[0], columns[1:])
     files = files_by_name(root / folder, suffixes)
     meant = matched(tables, files)
     if any(without_suffix(name) != name for name in meant):
-        note = f"names in {path.name} were taken without their extension"
+        note = f"the extension of names in {path.name} was ignored"
         tables = {name: replace(one, notes=(*one.notes, note)) for name, one in tables.items()}
     tables = {meant.get(name, name): table for name, table in tables.items()}
     problems = {meant.get(name, name): problem for name, problem in problems.items()}
@@ -203,31 +201,32 @@ def _with_table(
         problem = f"{root / folder}: no file for {name!r} of {path.name}{hint}"
         recordings.append(unreadable(name, problem))
     for name in set(files) - set(tables):
-        problem = f"{files[name]}: without a row in {path.name}{_but(name, tables)}"
+        problem = f"{files[name]}: no rows in {path.name}{_but(name, tables)}"
         recordings.append(unreadable(name, problem))
     return _sorted(recordings, root, folder)
 
 
 def _but(name: str, others: Iterable[str]) -> str:
-    """A hint where the name is there in another case, or with an extension."""
+    """A hint if one of the others is the name in another case, or with an extension."""
     plain = without_suffix(name).casefold()
     near = sorted(other for other in others if without_suffix(other).casefold() == plain)
     if not near:
         return ""
     case = near[0].casefold() == name.casefold()
-    return f", but {near[0]!r}: names " + ("must agree in case" if case else "go without extension")
+    rule = "names must agree in case" if case else "give names without extension"
+    return f", but {near[0]!r}: {rule}"
 
 
 def _other_format(folder: Path, name: str, suffixes: tuple[str, ...]) -> str:
-    """A hint where the name is there in a format that is not read."""
+    """A hint if the folder has a file of that name in a format that is not read."""
     found = [path.name for path in folder.iterdir() if path.stem == name and path.suffix]
     return f", but {min(found)}: expected {', '.join(suffixes)}" if found else ""
 
 
 def _swapped(pairs: list[tuple[Path, Path]]) -> bool:
-    """Whether the folders of frames hold grey maps and those of maps frames in colour.
+    """Whether the pairs of folders are swapped: maps in grey come first, frames in colour second.
 
-    The first clip of which only one is in colour decides.
+    The first pair with exactly one folder in colour decides.
     """
     for frames, ground in pairs:
         one, other = readers.coloured(frames), readers.coloured(ground)
@@ -248,7 +247,7 @@ def _frame_folders(root: Path, prefix: Callable[[str], str]) -> list[Recording]:
 
 
 def _guarded(name: str, make: Callable[..., Recording], *args: object) -> Recording:
-    """Make a recording, or one that says why it can't be read."""
+    """What `make` returns, or a recording with a problem if it raises InputError."""
     try:
         return make(name, *args)
     except InputError as error:
@@ -256,10 +255,10 @@ def _guarded(name: str, make: Callable[..., Recording], *args: object) -> Record
 
 
 def _sorted(recordings: list[Recording], root: Path, expected: str) -> list[Recording]:
-    """By name; InputError if there are none or two have one name."""
+    """Sort by name; raises InputError if there are none, or two have the same name."""
     if not recordings:
-        raise InputError(f"{root}: no recording in it, expected {expected}")
+        raise InputError(f"{root}: no recordings in it, expected {expected}")
     counts = Counter(recording.name for recording in recordings)
     if twice := sorted(name for name, count in counts.items() if count > 1):
-        raise InputError(f"{root}: two recordings are called {some(twice)}")
+        raise InputError(f"{root}: two recordings have the same name: {some(twice)}")
     return sorted(recordings, key=lambda recording: recording.name)

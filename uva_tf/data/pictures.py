@@ -1,7 +1,4 @@
-"""Files of one frame: photographs, maps, and fixations as maps or MATLAB files.
-
-Untrusted: sizes are looked at before a file is unpacked.
-"""
+"""Untrusted files of one frame: photographs, maps, and fixations as maps or MATLAB files."""
 
 from __future__ import annotations
 
@@ -16,10 +13,10 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
 from uva_tf.core.kinds import kind_of
 from uva_tf.core.pictures import MOST_BYTES, MOST_PIXELS, decode
-from uva_tf.data.gaze import Fixations
+from uva_tf.data.fixations import Fixations
 from uva_tf.data.recordings import to_unit
 
-# Maps of fixations: JPEG would add some of its own.
+# Of fixation maps; JPEG is not among them, since its artefacts would be taken for fixations.
 FIXATION_SUFFIXES = (".bmp", ".mat", ".png")
 
 
@@ -29,7 +26,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_map(path: Path) -> np.ndarray:
-    """Read an 8-bit grey map as `[H, W]` uint8, of three equal channels too.
+    """Read an 8-bit grey map, of one channel or of three equal ones, as `[H, W]` uint8.
 
     Raises InputError for anything else.
     """
@@ -46,11 +43,13 @@ def read_map(path: Path) -> np.ndarray:
 
 
 def read_fixation_map(path: Path) -> tuple[Fixations, tuple[int, int]]:
-    """Read a map whose pixels other than 0 are fixated: a picture, or a .mat with `I`.
+    """Read a map whose nonzero pixels are fixations: a picture, or the variable `I` of a .mat.
 
     Returns:
-        The fixations, at the pixels' centres and all of one observer, and the map's
+        The fixations, at the pixels' centres and all by one observer, and the map's
         height and width.
+
+    Raises InputError for anything else, such as a density map.
     """
     marked = _read_mat(path, "I") if path.suffix.lower() == ".mat" else read_map(path)
     if marked.ndim != 2 or not marked.size or marked.dtype.kind not in "buif":
@@ -69,15 +68,17 @@ def read_fixation_map(path: Path) -> tuple[Fixations, tuple[int, int]]:
 
 
 def read_salicon_gaze(path: Path) -> tuple[Fixations, tuple[int, int], int]:
-    """Read SALICON's .mat: `gaze`, per observer 1-based x and y, and `resolution`.
+    """Read SALICON's .mat: `gaze`, with 1-based x and y for each observer, and `resolution`.
 
     Returns:
-        The fixations, at the pixels' centres, the picture's height and width, and how many
-        fixations were outside it.
+        The fixations, at the pixels' centres; the picture's height and width; and the number of
+        fixations outside it, which are left out.
+
+    Raises InputError for anything else.
     """
     resolution = _read_mat(path, "resolution").ravel()
-    numbers = resolution.dtype.kind in "uif" and np.isfinite(resolution).all()
-    if not numbers or resolution.size != 2 or (resolution < 1).any():
+    finite = resolution.dtype.kind in "uif" and np.isfinite(resolution).all()
+    if not finite or resolution.size != 2 or (resolution < 1).any():
         raise InputError(f"{path}: resolution is {resolution}, expected height and width")
     height, width = (int(side) for side in resolution)
     gaze = _read_mat(path, "gaze")
@@ -87,18 +88,19 @@ def read_salicon_gaze(path: Path) -> tuple[Fixations, tuple[int, int], int]:
         parts = list(gaze["fixations"].ravel())
     else:
         raise InputError(f"{path}: gaze holds {gaze.dtype.names}, expected fixations")
-    points = [_pairs(part, path) for part in parts]
-    observers = np.repeat(np.arange(len(points), dtype=np.int32), [len(p) for p in points])
-    pixels = np.concatenate([np.zeros((0, 2)), *points])
+    by_observer = [_xy(part, path) for part in parts]
+    counts = [len(pixels) for pixels in by_observer]
+    observers = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    pixels = np.concatenate([np.zeros((0, 2)), *by_observer])
     if not np.isfinite(pixels).all():
         raise InputError(f"{path}: gaze holds NaN or infinity, expected pixels")
-    shares, inside = to_unit(pixels[:, 0] - 0.5, pixels[:, 1] - 0.5, width, height, path)
-    fixations = Fixations(shares[inside], observers[inside])
+    points, inside = to_unit(pixels[:, 0] - 0.5, pixels[:, 1] - 0.5, width, height, path)
+    fixations = Fixations(points[inside], observers[inside])
     return fixations, (height, width), int((~inside).sum())
 
 
-def _pairs(part: np.ndarray, path: Path) -> np.ndarray:
-    """One observer's fixations, `[n, 2]`."""
+def _xy(part: np.ndarray, path: Path) -> np.ndarray:
+    """One observer's fixations as float64 `[n, 2]`; raises InputError for another array."""
     if part.size == 0:
         return np.zeros((0, 2))
     if part.dtype.kind not in "uif" or part.ndim != 2 or part.shape[1] != 2:
@@ -107,7 +109,7 @@ def _pairs(part: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _read_mat(path: Path, name: str) -> np.ndarray:
-    """One variable of a MATLAB file; nothing else of it is unpacked."""
+    """Read one variable of a MATLAB file; its size is checked first, and nothing else is read."""
     content = read_input(path, MOST_BYTES, "map")
     if not content:
         raise InputError(f"{path}: the file is empty, expected a MATLAB file")
@@ -127,5 +129,5 @@ def _read_mat(path: Path, name: str) -> np.ndarray:
         raise InputError(f"{path}: a MATLAB 7.3 file, save it with -v7") from None
     except Exception as error:  # whatever a broken file makes SciPy raise
         kind = kind_of(content)
-        told = f"it is {kind}" if kind and "MATLAB" not in kind else str(error).partition("\n")[0]
-        raise InputError(f"{path}: not a MATLAB file that SciPy can read ({told})") from None
+        cause = f"it is {kind}" if kind and "MATLAB" not in kind else str(error).partition("\n")[0]
+        raise InputError(f"{path}: SciPy can't read it as a MATLAB file ({cause})") from None

@@ -1,10 +1,10 @@
-"""Shards to batches: one dict of fixed keys for every stage.
+"""From shards to batches: a dict with the same keys in every stage.
 
 frame, other                        [B, H, W, 3] uint8 RGB
 density                             [B, h, w, 1] float32, sums to 1
 fixations                           ragged [B, n, 2] float32, x and y from 0 to 1
-teacher_spatial, teacher_temporal   [B, h, w, 1] float32, sum to 1, or all 0 where the teacher
-                                    says nothing; in distillation only
+teacher_spatial, teacher_temporal   [B, h, w, 1] float32, sums to 1, or is all 0 where the teacher
+                                    has no map; only in distillation
 video, index                        [B] string, [B] int64
 """
 
@@ -21,26 +21,26 @@ from uva_tf.data import augment as change
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.records import FEATURES
 
-# Neighbouring frames of a clip are nearly the same: a shuffle must reach across clips.
+# Frames in the shuffle buffer. Neighbours in a clip are nearly the same, so it must span clips.
 SHUFFLE = 2048
-# Each shard read at a time takes up to four open files.
+# Shards that are read at the same time; each takes up to four open files.
 OPEN_SHARDS = 64
 TEACHER_KEYS = ("teacher_spatial", "teacher_temporal")
 
 Batch = dict[str, tf.Tensor]
 
-# Nothing here has Python's `if` or `for` over tensors, and converting it all takes seconds.
+# No function here uses Python's `if` or `for` on tensors, and AutoGraph would take seconds.
 as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclass(frozen=True)
 class View:
-    """What a model is to see of a dataset.
+    """How a model sees a dataset.
 
     Attributes:
         size: side of the frames in pixels.
-        map_size: side of the density and teacher maps.
-        pairing: `next` or `previous`, which neighbour is `other`.
+        map_size: side of the density maps and the teachers' maps in pixels.
+        pairing: the neighbour that is `other`, `next` or `previous`.
     """
 
     size: int
@@ -50,7 +50,7 @@ class View:
 
 @dataclass(frozen=True)
 class Worker:
-    """Which of several machines reads; each gets other shards of every epoch."""
+    """Which of several machines reads; in every epoch each machine gets different shards."""
 
     number: int = 0
     count: int = 1
@@ -71,23 +71,26 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless shuffled, augmented batches of the datasets' train splits.
 
-    Every element is a function of `seed` and its number, so that `start` (the number of
-    batches to pass over) resumes an interrupted run where it was. Frames that nobody
-    looked at are left out, except as `other`.
+    Every batch depends only on `seed` and the batch's number, so that `start` (the number of
+    batches to skip) resumes an interrupted run where it stopped. Frames without fixations and
+    without a density map are left out, except as `other`.
 
     Args:
-        weights: how often each dataset is drawn, in proportion; by default all equally often.
-        teachers: by kind, for each dataset the folder of that teacher's maps, or None for
-            the maps that the records themselves hold, if any. Other kinds' maps are left out.
-        worker: on several machines, this one; `batch` is its own share.
+        weights: how often each dataset is drawn, relative to the others; by default all alike.
+        teachers: for each kind that is wanted, one entry for each dataset: the folder of that
+            teacher's maps, or None for the maps in the records themselves, if any.
+        worker: this machine among several; `batch` is the size of this machine's part.
 
-    Raises ValueError if the datasets were prepared with different sigmas, or there are
+    Raises ValueError if the datasets were prepared with different sigmas, or if there are
     fewer shards than machines.
     """
     sigmas = {dataset.sigma for dataset in datasets}
     if len(sigmas) > 1:
-        raise ValueError(f"the datasets' density maps differ in width: sigma {sorted(sigmas)}")
-    streams = [
+        raise ValueError(
+            f"the datasets were prepared with different sigmas, {sorted(sigmas)}: prepare them "
+            "with the same --sigma"
+        )
+    shuffled = [
         _shuffled(
             dataset,
             view.pairing,
@@ -98,10 +101,10 @@ def training_batches(
         )
         for number, dataset in enumerate(datasets)
     ]
-    elements = streams[0]
-    if len(streams) > 1:
-        shares = [weight / sum(weights) for weight in weights] or None
-        elements = tf.data.Dataset.sample_from_datasets(streams, shares, seed=seed)
+    elements = shuffled[0]
+    if len(shuffled) > 1:
+        fractions = [weight / sum(weights) for weight in weights] or None
+        elements = tf.data.Dataset.sample_from_datasets(shuffled, fractions, seed=seed)
 
     def finish(number, examples):
         draws = change.Draws.of(tf.stack([seed + worker.number, number]), batch)
@@ -121,11 +124,11 @@ def training_batches(
 def ordered_batches(
     dataset: Dataset, shards: Sequence[Shard], view: View, *, batch: int, every: int = 1
 ) -> tf.data.Dataset:
-    """The frames of some shards once, in order.
+    """Batches of the frames of some shards, once and in order, without augmentation.
 
     Args:
-        every: take frames 1, 1 + every, 1 + 2 every, ... of each recording, leaving
-            out those that nobody looked at; 1 takes all frames there are.
+        every: 1 takes all frames. A larger number takes frames 1, 1 + every, 1 + 2 every, ...
+            of each recording, and of those only frames with fixations or a density map.
     """
     elements = tf.data.Dataset.from_tensor_slices([str(dataset.folder / s.file) for s in shards])
     elements = elements.flat_map(
@@ -154,7 +157,12 @@ def _shuffled(
     teachers: Mapping[str, Path | None],
     worker: Worker,
 ) -> tf.data.Dataset:
-    """Endless epochs of a dataset's training frames, each with its neighbour and maps."""
+    """Endless epochs of a dataset's training frames, each with its neighbour and maps, serialized.
+
+    Args:
+        time_reversal: fraction of the clips that run backwards.
+        teachers: by kind, as for `training_batches`, but for this dataset alone.
+    """
     shards = dataset.split("train")
     if len(shards) < worker.count:
         raise ValueError(
@@ -170,7 +178,7 @@ def _shuffled(
         return _with_maps(elements, teachers, file)
 
     def epoch(number):
-        # The same order on every machine, which takes a part of it.
+        # Every machine draws the same order and takes its own part of it.
         draws = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 2)
         order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), draws[0])
         reversed_ = tf.random.stateless_uniform([len(shards)], draws[1]) < time_reversal
@@ -187,10 +195,10 @@ def _shuffled(
 
 
 def _paired(file: tf.Tensor, ahead: tf.Tensor, still: tf.Tensor) -> tf.data.Dataset:
-    """A shard's serialized records, each with a neighbour, in one reading.
+    """A shard's serialized records, each with its neighbour; the shard is read once.
 
-    Of two records on end, `ahead` says whether the first is meant and the second its
-    neighbour or the other way round; at the shard's end one of them is empty.
+    Of two consecutive records, `ahead` says whether the first is the frame and the second its
+    neighbour, or the other way round. At one end of the shard the neighbour is empty.
     """
     count = tf.cast(ahead, tf.int64)
     nothing = tf.data.Dataset.from_tensors(b"").repeat(count)
@@ -206,23 +214,26 @@ def _paired(file: tf.Tensor, ahead: tf.Tensor, still: tf.Tensor) -> tf.data.Data
 
 
 def _record(element: dict[str, tf.Tensor]) -> tf.Tensor:
+    """The serialized record of an element's frame."""
     return tf.where(element["ahead"], element["first"], element["second"])
 
 
 def _neighbour(element: dict[str, tf.Tensor]) -> tf.Tensor:
+    """The serialized record beside it, which may be empty or of another recording."""
     return tf.where(element["ahead"], element["second"], element["first"])
 
 
 def _with_maps(
     elements: tf.data.Dataset, teachers: Mapping[str, Path | None], file: tf.Tensor
 ) -> tf.data.Dataset:
-    """Add to each element the serialized records that may hold its teachers' maps."""
+    """Add to each element, by kind of teacher, the serialized record that holds the map."""
     for kind, folder in teachers.items():
         key = f"teacher_{kind}"
         if folder is None:
             elements = elements.map(lambda element, key=key: element | {key: _record(element)})
         else:
-            # Should a map be missing, the empty one in its place does not fit its frame.
+            # If the last map is missing, an empty record takes its place, which `_teacher_map`
+            # refuses.
             maps = tf.data.TFRecordDataset(tf.strings.join([str(folder), "/", file]))
             maps = maps.concatenate(tf.data.Dataset.from_tensors(b""))
             elements = tf.data.Dataset.zip(elements, maps).map(
@@ -246,19 +257,20 @@ def _is_nth(element: dict[str, tf.Tensor], every: int) -> tf.Tensor:
 
 
 def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[str, tf.Tensor]:
-    """Parse one element and decode its pictures, at the size that they are stored in."""
+    """Parse one element and decode its pictures, at the size at which they are stored."""
     size = datasets[0].size
     maps = any(dataset.publishes_maps for dataset in datasets)
     place = ("video", "index", "frame")
     gaze = ("aspect", "points", "density") if maps else ("aspect", "points")
     record = _parse(_record(element), *place, *gaze)
     neighbour = _parse(_neighbour(element), *place)
-    # A neighbour of another recording, or across a gap, is none: the frame pairs with itself.
+    # The neighbour must be of the same recording, and no frame may be missing between the two;
+    # else the frame is paired with itself.
     adjacent = (neighbour["video"] == record["video"]) & (
         tf.abs(neighbour["index"] - record["index"]) == 1
     )
     frame = _decode_frame(record["frame"], size)
-    # A photograph, or a clip's end, is decoded once.
+    # A frame that is paired with itself is decoded once.
     other = tf.cond(adjacent, lambda: _decode_frame(neighbour["frame"], size), lambda: frame)
     example = {
         "frame": frame,  # (S, S, 3)
@@ -284,7 +296,7 @@ def _finish(
     augment: AugmentConfig | None = None,
     draws: change.Draws | None = None,
 ) -> Batch:
-    """Make a batch of decoded examples small and draw its density maps; with `draws`, change it."""
+    """Shrink a batch of decoded examples and draw its density maps; with `draws`, augment it."""
     points = examples["fixations"]  # (B, n, 2)
     count = tf.size(examples["index"])
     crops = others_crops = change.whole(count)
@@ -309,7 +321,7 @@ def _finish(
         for key in ("density", *TEACHER_KEYS)
         if key in examples
     }
-    # A dataset that publishes maps publishes no fixations: one of the two is empty.
+    # Where density maps are published, fixations are not: one of the two maps is all 0.
     drawn = density(points, view.map_size, sigma, examples["aspect"])
     batch = {
         **frames,
@@ -320,9 +332,9 @@ def _finish(
     }
     for key in TEACHER_KEYS:
         if key in maps:
-            # A crop may hold nothing of the teacher's map: then it is even.
-            says = tf.reduce_any(examples[key] > 0, axis=[1, 2, 3], keepdims=True)
-            batch[key] = tf.where(says, _sum_to_1(maps[key] + 1e-3), 0.0)
+            # Where a crop contains nothing of the teacher's map, the map becomes uniform.
+            has_map = tf.reduce_any(examples[key] > 0, axis=[1, 2, 3], keepdims=True)
+            batch[key] = tf.where(has_map, _sum_to_1(maps[key] + 1e-3), 0.0)
     return batch
 
 
@@ -340,7 +352,7 @@ def _decode_map_or_zeros(png: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor) -> tf.Tensor:
-    """`uva_tf.data.gaze.density_map` of a batch, on a square grid.
+    """`uva_tf.data.fixations.density_map` for a batch, on a square grid.
 
     Args:
         points: `[B, n, 2]` x and y from 0 to 1.
@@ -354,13 +366,13 @@ def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor)
     tall = tf.gather(aspect, points.value_rowids())[:, None]  # (N, 1)
     across = tf.exp(-0.5 * ((centres - x) / sigma) ** 2)  # (N, W)
     down = tf.exp(-0.5 * ((centres - y) * tall / sigma) ** 2)  # (N, H)
-    # Padded only now, for exponentials cost more than zeros.
+    # Padding comes after the exponentials, so that none is computed of padding.
     across, down = (points.with_flat_values(v).to_tensor() for v in (across, down))  # (B, n, .)
     return _sum_to_1(tf.matmul(down, across, transpose_a=True)[..., None])
 
 
 def _peaks(maps: tf.Tensor) -> tf.RaggedTensor:
-    """Where maps `[B, S, S, 1]` are highest, ragged `[B, n, 2]`; nowhere in one that is all 0."""
+    """The highest place of each map `[B, S, S, 1]`, ragged `[B, n, 2]`; none if a map is all 0."""
     size = maps.shape[1]
     flat = tf.reshape(maps, [tf.shape(maps)[0], -1])  # (B, S * S)
     place = tf.argmax(flat, axis=1)
@@ -376,6 +388,7 @@ def _sum_to_1(maps: tf.Tensor) -> tf.Tensor:
 def _teacher_map(
     serialized: tf.Tensor, key: str, record: dict[str, tf.Tensor], size: int
 ) -> tf.Tensor:
+    """Decode the teacher's map of a record's frame; raises InvalidArgumentError for another's."""
     stored = _parse(serialized, "video", "index", key)
     same = (stored["video"] == record["video"]) & (stored["index"] == record["index"])
     message = "teachers' maps and frames are out of step: make the maps again"

@@ -1,8 +1,8 @@
-"""Whether numbers of a table of fixations can be the pixels and milliseconds they should be.
+"""Whether the numbers in a table of fixations can be pixels and milliseconds, as they should be.
 
-A wrong unit makes no error of its own: shares of the frame are pixels of its corner, seconds
-are milliseconds of its first frame. The bounds leave real recordings alone, in which a tenth of
-the rows may lie beside the frame and a quarter after the clip's end.
+A wrong unit raises no error by itself: fractions of the frame would be read as pixels in its
+corner, seconds as milliseconds within its first frame. The bounds accept real recordings, in
+which a tenth of the rows may lie outside the frame and a quarter after the clip's end.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.data.recordings import MOST_OUTSIDE
 
-# More than this share of rows before a clip begins or after it ended: another clock.
-MOST_ELSEWHERE = 0.5
-# Rows from which on an order of magnitude says something.
+# If more than this fraction of the rows is outside the time of the clip, the times are of another
+# clock.
+MOST_OUTSIDE_CLIP = 0.5
+# Rows that it takes to judge an order of magnitude.
 ENOUGH = 10
-# The eye rests for 50 ms at least; what is shorter, in ms, is a sample or in another unit.
+# In ms. The eye rests for at least 50 ms; a shorter row is a tracker's sample, or in another unit.
 SHORTEST = 20.0
-# No sample of a tracker is shorter than 0.5 ms, and those of one recording are alike.
+# A tracker's samples are no shorter than 0.5 ms and equally long within a recording. So rows with
+# a median below SAMPLE ms are in another unit if their lengths differ by more than ALIKE.
 SAMPLE, ALIKE = 2.0, 1.5
 
-# Observers look at nearly all of a clip; a part as small as this is told.
+# Observers look at nearly all of a clip; a note says so if the gaze covers a smaller fraction.
 LEAST_COVERED = 0.15
 
-SAMPLES = f"rows last less than {SHORTEST:.0f} ms, as samples do and not fixations: each counts"
+SAMPLES = (
+    f"rows are shorter than {SHORTEST:.0f} ms, like samples of a tracker rather than fixations: "
+    "each counts as a fixation"
+)
 
 
 def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: object) -> None:
-    """Raise InputError for places that are shares of a frame in place of its pixels.
+    """Raise InputError for places that are fractions or percent of a frame instead of its pixels.
 
     Args:
         x, y: `[n]`, origin upper left.
@@ -37,7 +42,7 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
     places = np.stack([x, y])
     _check_percent(places, width, height, name)
     beyond = (np.abs(places) > 1).any(axis=0)
-    # A real fixation may lie in the very corner, but not nearly all of them, at fractions of it.
+    # A real fixation may lie in the corner pixel, but not nearly all of them, and at fractions.
     if beyond.sum() > MOST_OUTSIDE * len(x) or (places == np.rint(places)).all():
         return
     low, high = places[:, ~beyond].min(), places[:, ~beyond].max()
@@ -53,7 +58,7 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
 
 
 def _check_percent(places: np.ndarray, width: int, height: int, name: object) -> None:
-    """Raise InputError where nothing lies beyond 100 in a frame that is far larger."""
+    """Raise InputError if many places all lie within 0 to 100 although the frame is far larger."""
     if places.shape[1] < 5 * ENOUGH or min(width, height) < 300:
         return
     low, high = places.min(), places.max(axis=1)
@@ -66,27 +71,27 @@ def _check_percent(places: np.ndarray, width: int, height: int, name: object) ->
 
 
 def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: object) -> None:
-    """Raise InputError for times that are no milliseconds from a clip's first frame on.
+    """Raise InputError for times that are not milliseconds from a clip's first frame.
 
     Args:
-        onset, duration: `[n]`, as they came.
+        onset, duration: `[n]`, as they are in the table.
         length: of the clip in milliseconds.
         name: of the recording, for the message.
     """
     end = onset + duration
-    elsewhere = int(((onset >= length) | (end < 0)).sum())
+    outside = int(((onset >= length) | (end < 0)).sum())
     count, first, last = len(onset), onset.min(initial=0), onset.max(initial=0)
-    if elsewhere == count > 0 or (count > 2 and elsewhere > MOST_ELSEWHERE * count):
+    if outside == count > 0 or (count > 2 and outside > MOST_OUTSIDE_CLIP * count):
         remedy = "subtract when the clip began" if onset.min() >= length else "shift them"
         for factor, unit in ((1e3, "microseconds"), (1e6, "nanoseconds")):
             if first >= 0 and length / 10 < last / factor <= 1.5 * length:
                 remedy = f"{unit}? divide onset and duration by {factor:.0f}"
         raise InputError(
-            f"{name}: {elsewhere} of {count} fixations lie outside its {length:.0f} ms, onsets "
+            f"{name}: {outside} of {count} fixations lie outside its {length:.0f} ms, onsets "
             f"are {onset.min():.15g} to {last:.15g}, expected milliseconds from the first frame: "
             + remedy
         )
-    # In seconds, all of a clip's gaze would be over within a thousandth of it.
+    # Seconds read as milliseconds would end within the first thousandth of the clip.
     most, several = 1.5 * length / 1000, len(np.unique(onset)) >= ENOUGH / 2
     latest = last if several else end.max(initial=0)
     short = np.median(duration) < SHORTEST if count else False
@@ -101,28 +106,28 @@ def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: ob
         return
     low, median, high = np.percentile(duration, [10, 50, 90])
     if 0 < median < SAMPLE and high > ALIKE * low:
-        told, remedy = f"a median of {median:.3g}", "seconds? multiply them by 1000"
+        found, remedy = f"{median:.3g}", "seconds? multiply them by 1000"
     elif median > ENOUGH * length and len(np.unique(duration)) >= ENOUGH / 2:
-        told, remedy = f"a median of {median:.15g}", "microseconds? divide them by 1000"
+        found, remedy = f"{median:.15g}", "microseconds? divide them by 1000"
     else:
         return
     raise InputError(
-        f"{name}: its durations have {told} in a clip of {length:.0f} ms, expected "
+        f"{name}: its durations have a median of {found} in a clip of {length:.0f} ms, expected "
         f"milliseconds: {remedy}"
     )
 
 
 def covered(onset: np.ndarray, duration: np.ndarray, length: float) -> str:
-    """A note if all gaze lies in a small part of a clip, `length` ms long; else nothing."""
+    """A note if all gaze lies in a small part of a clip of `length` ms; else ""."""
     if len(onset) < ENOUGH:
         return ""
     first, last = max(0.0, onset.min()), (onset + duration).max()
     if last - first > LEAST_COVERED * length:
         return ""
     part = f"{first / 1000:.2f} and {last / 1000:.2f} s of {length / 1000:.2f} s"
-    return f"all gaze lies between {part}: are the times milliseconds?"
+    return f"all gaze lies between {part}: are the times in milliseconds?"
 
 
 def are_samples(duration: np.ndarray) -> bool:
-    """Whether rows are too short for fixations, `[n]` milliseconds."""
+    """Whether rows with these durations, `[n]` milliseconds, are too short for fixations."""
     return len(duration) >= ENOUGH and bool(np.median(duration) < SHORTEST)

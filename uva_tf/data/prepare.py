@@ -1,4 +1,4 @@
-"""A folder of recordings to a prepared dataset, in one call."""
+"""From a folder of recordings to a prepared dataset, in one call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import refuse_existing, refuse_undecodable
 from uva_tf.core.resize import EXACT_SIZES
+from uva_tf.data import synthetic
 from uva_tf.data.dataset import Dataset
-from uva_tf.data.external_maps import with_maps
 from uva_tf.data.layouts import LAYOUTS
+from uva_tf.data.readers import with_maps
 from uva_tf.data.recordings import Recording
 from uva_tf.data.tables import read_split, some
 from uva_tf.data.writer import Progress, write_dataset
@@ -32,15 +33,16 @@ def prepare(
     jobs: int | None = None,
     progress: Progress = lambda shards, total: shards,
 ) -> Dataset:
-    """Read `root` as a layout and write its shards to `out`.
+    """Read the recordings in `root` and write their shards to `out`.
 
-    A preparation that was killed goes on where it was when it is started again.
+    If a preparation was killed, the same call continues it. The layout `synthetic` draws the
+    recordings to `root` first, unless `root` exists.
 
     Args:
-        layout: a key of `LAYOUTS`.
-        split: file of `name,split` rows; by default `split.csv` in `root`, without that
-            what the layout says, and without that every recording is for training.
-        maps: by kind of teacher (`spatial`, `temporal`) a folder of maps that another model
+        layout: how `root` is arranged, a key of `LAYOUTS`.
+        split: file of `name,split` rows; by default `split.csv` in `root`, else the split
+            that the layout gives, else every recording is for training.
+        maps: by kind of teacher (`spatial`, `temporal`), a folder of maps that another model
             made, see `with_maps`.
         skip_bad: leave out recordings that can't be read and list them in `skipped`.
         jobs: shards written at a time; by default one for each processor.
@@ -50,18 +52,20 @@ def prepare(
     """
     refuse_existing(out)
     refuse_undecodable(out)
-    found = [_spelt(recording) for recording in LAYOUTS[layout](root)]
+    if layout == "synthetic" and not root.exists():
+        synthetic.write_recordings(root)
+    found = [_with_valid_name(recording) for recording in LAYOUTS[layout](root)]
     recordings = [recording for recording in found if not recording.withheld]
     for kind, folder in (maps or {}).items():
         recordings = [r if r.problem else with_maps(r, kind, folder) for r in recordings]
     if not recordings:
         raise InputError(f"{root}: the gaze of all its {len(found)} recordings is withheld")
     bad = [recording for recording in recordings if recording.problem]
-    bad.sort(key=_is_spelt)  # a name that is not, is no recording that a table names
+    bad.sort(key=_has_valid_name)  # a wrong name explains why a table's rows have no recording
     good = [recording for recording in recordings if not recording.problem]
     if bad and not (skip_bad and good):
-        more = f"; bad too: {some([r.name for r in bad[1:]])}" if len(bad) > 1 else ""
-        remedy = "; --skip-bad goes on without" if good else ""
+        more = f"; also bad: {some([r.name for r in bad[1:]])}" if len(bad) > 1 else ""
+        remedy = f"; --skip-bad leaves {'them' if more else 'it'} out" if good else ""
         raise InputError(bad[0].problem + more + remedy)
     return write_dataset(
         good,
@@ -78,24 +82,24 @@ def prepare(
     )
 
 
-def _is_spelt(recording: Recording) -> bool:
-    """Whether a name is text: what is not UTF-8 becomes surrogates."""
+def _has_valid_name(recording: Recording) -> bool:
+    """Whether the name is valid Unicode: Python reads bytes that are not UTF-8 as surrogates."""
     return not any("\udc80" <= letter <= "\udcff" for letter in recording.name)
 
 
-def _spelt(recording: Recording) -> Recording:
-    """A recording, with a problem if its name can't be written down."""
-    if _is_spelt(recording) or recording.withheld:
+def _with_valid_name(recording: Recording) -> Recording:
+    """The recording, with a problem if its name is not valid Unicode."""
+    if _has_valid_name(recording) or recording.withheld:
         return recording
     problem = (
-        f"{recording.name}: a recording's name is not UTF-8, or this locale is not: rename it, or "
-        "set PYTHONUTF8=1"
+        f"{recording.name}: the name of this recording, or the locale, is not UTF-8: rename it, "
+        "or set PYTHONUTF8=1"
     )
     return replace(recording, problem=problem)
 
 
 def summary(dataset: Dataset) -> str:
-    """What was prepared and what was left out, a line for each split and reason."""
+    """What was prepared and what was left out: one line for each split and each reason."""
     lines = [f"wrote {dataset.folder}"]
     for name in sorted({shard.split for shard in dataset.shards}):
         shards = dataset.split(name)
@@ -104,21 +108,20 @@ def summary(dataset: Dataset) -> str:
         fixations = sum(shard.fixations for shard in shards)
         empty = sum(shard.not_looked_at for shard in shards)
         gaze = (
-            "density maps in place of fixations"
+            "density maps instead of fixations"
             if dataset.publishes_maps
-            else f"{fixations} fixations (counted in every frame they last)"
+            else f"{fixations} fixations (counted in every frame that they last)"
         )
         lines.append(
-            f"{name}: {recordings} recordings, {frames} frames, {gaze}, "
-            f"{empty} frames that nobody looked at"
+            f"{name}: {recordings} recordings, {frames} frames, {gaze}, {empty} frames without gaze"
         )
     if dataset.size not in EXACT_SIZES:
         lines.append(
-            f"note: frames of {dataset.size} px are not to the bit what a stream gives "
-            f"a model; those of {', '.join(map(str, EXACT_SIZES))} px are"
+            f"note: frames stored at {dataset.size} px differ slightly from what a model sees of "
+            f"a video; at {', '.join(map(str, EXACT_SIZES))} px they do not"
         )
     for kind in dataset.teachers:
-        lines.append(f"with the maps of a {kind} teacher")
+        lines.append(f"with maps of a {kind} teacher")
     reasons: dict[str, Counter] = defaultdict(Counter)
     notes: dict[str, list[str]] = defaultdict(list)
     for shard in dataset.shards:
@@ -143,7 +146,7 @@ def summary(dataset: Dataset) -> str:
 def _splits(
     recordings: Sequence[Recording], found: Sequence[Recording], root: Path, path: Path | None
 ) -> dict[str, str]:
-    """Each recording's split: from a file, else from the layout, else all are for training."""
+    """Each recording's split: from a file, else from the layout, else `train`."""
     if path is None and not (root / "split.csv").exists():
         return {recording.name: recording.split or "train" for recording in recordings}
     names, others = ([recording.name for recording in part] for part in (recordings, found))

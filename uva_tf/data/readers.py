@@ -1,9 +1,10 @@
-"""From the files of one recording to its samples."""
+"""Readers: from the files of one recording to its gaze frames."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,8 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.files import listed
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VideoReader
+from uva_tf.data.fixations import Fixations
 from uva_tf.data.folders import check_joined, numbered_files
-from uva_tf.data.gaze import Fixations
 from uva_tf.data.pictures import (
     FIXATION_SUFFIXES,
     read_fixation_map,
@@ -23,13 +24,13 @@ from uva_tf.data.pictures import (
     read_salicon_gaze,
 )
 from uva_tf.data.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
-from uva_tf.data.recordings import NOWHERE, OUTSIDE, GazeFrame, Recording, to_unit
+from uva_tf.data.recordings import NOWHERE, OUTSIDE, GazeFrame, Recording, to_unit, unreadable
 from uva_tf.data.tables import FixationTable
 
-NOBODY = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
+NO_FIXATIONS = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
 
 
-def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording:
+def clip(name: str, path: Path, table: FixationTable, table_path: Path) -> Recording:
     """A video whose fixations are rows of a table, in milliseconds and pixels."""
     left_out, notes = table.left_out.copy(), list(table.notes)
     onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
@@ -42,9 +43,9 @@ def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording
             left_out[OUTSIDE] = int((~inside).sum())
             end = onset + duration
             seen = np.zeros_like(inside)
-            for index, frame in _whole(video, path):
+            for index, frame in _numbered(video, path):
                 starts, ends = (index - 1) * 1000 / video.rate, index * 1000 / video.rate
-                # A fixation of no length belongs to the frame that it falls into.
+                # A fixation of duration 0 belongs to the frame at its onset.
                 active = inside & (onset < ends) & ((end > starts) | (onset >= starts))
                 seen |= active
                 yield GazeFrame(index, frame, Fixations(points[active], table.observers[active]))
@@ -53,10 +54,10 @@ def clip(name: str, path: Path, table: FixationTable, source: Path) -> Recording
                 notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())
 
-    return Recording(name, False, read, (path, source), left_out=left_out, notes=notes)
+    return Recording(name, False, read, (path, table_path), left_out=left_out, notes=notes)
 
 
-def photograph(name: str, path: Path, table: FixationTable, source: Path) -> Recording:
+def photograph(name: str, path: Path, table: FixationTable, table_path: Path) -> Recording:
     """A photograph whose fixations are rows of a table, in pixels."""
     left_out, notes = table.left_out.copy(), list(table.notes)
 
@@ -67,30 +68,30 @@ def photograph(name: str, path: Path, table: FixationTable, source: Path) -> Rec
         left_out[OUTSIDE] = int((~inside).sum())
         yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))
 
-    return Recording(name, True, read, (path, source), left_out=left_out, notes=notes)
+    return Recording(name, True, read, (path, table_path), left_out=left_out, notes=notes)
 
 
 def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
-    """A video whose fixations are maps numbered as its frames."""
+    """A video with a fixation map for every frame, numbered as the frames are."""
     maps = numbered_files(_fixation_folder(folder), "", FIXATION_SUFFIXES)
-    _check_same(maps, folder / "maps", "")
+    _check_densities(maps, folder / "maps", "")
 
     def read() -> Iterator[GazeFrame]:
         count = 0
         with VideoReader(video, threads=1) as frames:
-            for index, frame in _whole(frames, video):
+            for index, frame in _numbered(frames, video):
                 if index not in maps:
-                    raise InputError(f"{folder}: no fixation map of frame {index} of {video.name}")
+                    raise InputError(f"{folder}: no fixation map for frame {index} of {video.name}")
                 yield GazeFrame(index, frame, _fixations_on(frame, maps[index]))
                 count = index
         if surplus := sorted(set(maps) - set(range(1, count + 1))):
-            raise InputError(f"{maps[surplus[0]]}: {video.name} has {count} frames only")
+            raise InputError(f"{maps[surplus[0]]}: {video.name} has only {count} frames")
 
     return Recording(name, False, read, (video, next(iter(maps.values())).parent), split=split)
 
 
 def density_clip(name: str, frames: Path, ground: Path, split: str, notes: list[str]) -> Recording:
-    """A clip of pictures with density maps."""
+    """A folder of pictures, the frames of a clip, and a folder of their density maps."""
     pictures = numbered_files(frames, name, IMAGE_SUFFIXES)
     maps = numbered_files(ground, name, IMAGE_SUFFIXES)
     check_joined(pictures, maps, frames, ground)
@@ -99,16 +100,19 @@ def density_clip(name: str, frames: Path, ground: Path, split: str, notes: list[
     def read() -> Iterator[GazeFrame]:
         for number, path in pictures.items():
             frame, density = read_picture(path), read_map(maps[number])
-            _check_shape(frame, density.shape, maps[number])
+            _check_aspect(frame, density.shape, maps[number])
             looked_at = density if density.any() else None
-            yield GazeFrame(number - first + 1, frame, NOBODY, looked_at)
+            yield GazeFrame(number - first + 1, frame, NO_FIXATIONS, looked_at)
 
     notes = [*notes, *_gaps(pictures)]
     return Recording(name, False, read, (frames, ground), split=split, notes=notes)
 
 
 def coloured(folder: Path) -> bool | None:
-    """Whether a folder's pictures are in colour, by its first, middle and last; None if unknown."""
+    """Whether the first, middle or last picture of a folder is in colour.
+
+    None if they can't be read.
+    """
     files = listed(folder, IMAGE_SUFFIXES)
     try:
         pictures = [read_picture(files[n]) for n in (0, len(files) // 2, -1)]
@@ -118,12 +122,12 @@ def coloured(folder: Path) -> bool | None:
 
 
 def mapped_frames(name: str, folder: Path, prefix: str, split: str) -> Recording:
-    """A clip of pictures in `images` with fixation maps of the same numbers."""
+    """A clip as pictures in `images`, with fixation maps of the same numbers."""
     pictures = numbered_files(folder / "images", prefix, IMAGE_SUFFIXES)
     fixations = _fixation_folder(folder)
     maps = numbered_files(fixations, prefix, FIXATION_SUFFIXES)
     check_joined(pictures, maps, folder / "images", fixations)
-    _check_same(pictures, folder / "maps", prefix)
+    _check_densities(pictures, folder / "maps", prefix)
     first = min(pictures)
 
     def read() -> Iterator[GazeFrame]:
@@ -131,77 +135,113 @@ def mapped_frames(name: str, folder: Path, prefix: str, split: str) -> Recording
             frame = read_picture(path)
             yield GazeFrame(number - first + 1, frame, _fixations_on(frame, maps[number]))
 
-    sources = (folder / "images", fixations)
-    return Recording(name, False, read, sources, split=split, notes=_gaps(pictures))
+    paths = (folder / "images", fixations)
+    return Recording(name, False, read, paths, split=split, notes=_gaps(pictures))
 
 
 def salicon_picture(name: str, path: Path, mat: Path, split: str) -> Recording:
-    """A photograph with the gaze of its observers in a MATLAB file."""
+    """A photograph whose observers' fixations are in a MATLAB file, as SALICON publishes them."""
     left_out: Counter = Counter()
 
     def read() -> Iterator[GazeFrame]:
         fixations, shape, left_out[OUTSIDE] = read_salicon_gaze(mat)
         picture = read_picture(path)
-        _check_shape(picture, shape, mat)
+        _check_aspect(picture, shape, mat)
         yield GazeFrame(1, picture, fixations)
 
     return Recording(name, True, read, (path, mat), split=split, left_out=left_out)
 
 
+def with_maps(recording: Recording, kind: str, root: Path) -> Recording:
+    """The recording, each gaze frame with the map of a teacher from elsewhere.
+
+    The maps are `root/NAME/000001.png` and so on, 8-bit grey, of any size, one for every
+    frame; any other model may have made them. Reading raises InputError, which names the
+    file, for a map that is missing, surplus or empty.
+
+    Args:
+        kind: of the teacher, `spatial` or `temporal`.
+    """
+    folder = root / recording.name
+    try:
+        maps = numbered_files(folder, "", IMAGE_SUFFIXES)
+    except InputError as error:
+        return unreadable(recording.name, f"{error}, expected a map of every frame")
+
+    def read() -> Iterator[GazeFrame]:
+        surplus = dict(maps)
+        for gaze_frame in recording.read():
+            path = surplus.pop(gaze_frame.index, None)
+            if path is None:
+                missing = folder / f"{gaze_frame.index:06d}.png"
+                raise InputError(f"{missing}: no such file, expected a map of every frame")
+            picture = read_map(path)
+            if not picture.any():
+                raise InputError(f"{path}: an empty map, expected attention somewhere")
+            yield replace(gaze_frame, teachers=gaze_frame.teachers | {kind: picture})
+        if surplus:
+            raise InputError(f"{next(iter(surplus.values()))}: {recording.name} has no such frame")
+
+    return replace(recording, read=read, paths=(*recording.paths, folder))
+
+
 def _to_unit(
     table: FixationTable, width: int, height: int, path: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A table's places as shares of the frame, and which of them lie inside it."""
+    """A table's places as points, and which of them lie inside the frame: see `to_unit`."""
     x, y = table.columns["x"], table.columns["y"]
     check_pixels(x, y, width, height, path)
     return to_unit(x, y, width, height, path)
 
 
-def _whole(video: VideoReader, path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """A video's frames, RGB and numbered from 1; InputError if it stops before its end."""
+def _numbered(video: VideoReader, path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """A video's frames as RGB, numbered from 1; raises InputError if it stops before its end."""
     index = 0
     for index, frame in enumerate(video, start=1):
         yield index, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    # Containers that estimate their length are off by a frame or two.
+    # Some containers estimate their length, and are wrong by a frame or two.
     if index < video.length - max(2, video.length // 100):
         raise InputError(
             f"{path}: stops after {index} of the {video.length} frames that it announces, "
-            "expected a whole video"
+            "expected a complete video"
         )
 
 
 def _fixations_on(frame: np.ndarray, path: Path) -> Fixations:
-    """Read a fixation map and check that it has the frame's shape."""
+    """Read a frame's fixation map and check that it has the frame's aspect."""
     fixations, shape = read_fixation_map(path)
-    _check_shape(frame, shape, path)
+    _check_aspect(frame, shape, path)
     return fixations
 
 
-def _check_shape(frame: np.ndarray, shape: tuple[int, ...], path: Path) -> None:
-    """Raise InputError if a map is not the frame made larger or smaller, but for rounding."""
+def _check_aspect(frame: np.ndarray, shape: tuple[int, ...], path: Path) -> None:
+    """Raise InputError unless a map has the frame's aspect, within rounding."""
     height, width = frame.shape[:2]
     if abs(shape[1] / shape[0] * height / width - 1) > 0.02 + 1 / min(shape):
         raise InputError(
             f"{path}: {shape[1]}x{shape[0]} pixels for a frame of {width}x{height}, "
-            "expected the same shape"
+            "expected the same aspect"
         )
 
 
 def _gaps(frames: dict[int, Path]) -> list[str]:
-    """A note if the numbers of a clip's frames are not consecutive."""
+    """A note if the numbers of a clip's frames are not consecutive, else none."""
     consecutive = len(frames) == max(frames) - min(frames) + 1
-    return [] if consecutive else ["numbers of frames are missing between others"]
+    return [] if consecutive else ["frame numbers have gaps"]
 
 
 def _fixation_folder(folder: Path) -> Path:
-    """`fixation`, or `fixation/maps` where that holds the files."""
+    """`fixation`, or `fixation/maps` if the files are there."""
     fixation = folder / "fixation"
     direct = fixation.is_dir() and listed(fixation, FIXATION_SUFFIXES)
     return fixation if direct or not (fixation / "maps").is_dir() else fixation / "maps"
 
 
-def _check_same(expected: dict[int, Path], folder: Path, prefix: str) -> None:
-    """Published density maps are not read, for fixations say more; but they must be all there."""
+def _check_densities(expected: dict[int, Path], folder: Path, prefix: str) -> None:
+    """Raise InputError if a folder of published density maps lacks some, or has others.
+
+    The maps themselves are not read, since fixations say more.
+    """
     if folder.is_dir():
         published = numbered_files(folder, prefix, IMAGE_SUFFIXES)
         check_joined(expected, published, next(iter(expected.values())).parent, folder)

@@ -1,4 +1,4 @@
-"""What every layout yields: recordings, and their frames with the gaze on each."""
+"""What every layout lists: recordings, which yield gaze frames when they are read."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.data.gaze import Fixations
+from uva_tf.data.fixations import Fixations
 
-# A slip of the tracker puts a few fixations outside the frame; more than this share of a
-# recording means that its coordinates are not pixels of this frame.
+# A tracker's errors put a few fixations outside the frame. If more than this fraction of a
+# recording's lies there, its coordinates are not pixels of this frame.
 MOST_OUTSIDE = 0.1
 
 OUTSIDE = "fixations outside the frame"
-NOWHERE = "fixations in no frame, such as after the last"
+NOWHERE = "fixations before the first frame or after the last"
 REPEATED = "rows that repeat another"
 MISSING = "rows without gaze (a cell is empty, NaN or NA)"
-LOST = "rows at exactly 0,0, as of lost tracking"
+LOST = "rows at exactly 0,0, where tracking was lost"
 
 
 @dataclass(frozen=True)
 class GazeFrame:
-    """One frame and where people looked in it.
+    """One decoded frame, and where people looked in it.
 
     Attributes:
         index: number of the frame in its recording, from 1.
         frame: `[H, W, 3]` uint8 RGB.
-        density: `[h, w]` uint8, of datasets that publish maps in place of fixations.
-        teachers: `[h, w]` uint8 maps that other models made, by `spatial` and `temporal`.
+        density: `[h, w]` uint8, from datasets that publish density maps instead of fixations.
+        teachers: maps `[h, w]` uint8 that other models made, by kind (`spatial`, `temporal`).
     """
 
     index: int
@@ -43,19 +43,19 @@ class GazeFrame:
 
 @dataclass(frozen=True)
 class Recording:
-    """A clip or a photograph with its gaze.
+    """A clip or a photograph with its gaze, listed and not yet decoded.
 
     Attributes:
         name: unique in its dataset.
         still: whether it is a photograph.
-        read: starts decoding; yields the samples in order. Raises InputError for what
-            can't be read or does not fit.
-        paths: the files and folders it is read from; should one change, so has the recording.
-        split: `train`, `val` or `test`, where the dataset itself says so.
-        problem: why it can't be read, where the folder's listing shows it already.
-        withheld: whether its publisher keeps the gaze back.
-        notes: what had to be done to make sense of it; complete after `read`.
-        left_out: why and how many fixations were left out; complete after `read`.
+        read: decodes the recording and yields its gaze frames in order. Raises InputError for
+            what can't be read or does not fit.
+        paths: the files and folders it is read from; if one changes, the recording has changed.
+        split: `train`, `val` or `test`, if the dataset itself says so.
+        problem: why it can't be read, if the folder's listing already shows that.
+        withheld: whether its gaze is not published.
+        notes: what was guessed or corrected to read it; complete after `read`.
+        left_out: how many fixations were left out, by reason; complete after `read`.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Recording:
 
 
 def unreadable(name: str, problem: str) -> Recording:
-    """A recording of which is known already that it can't be read."""
+    """A recording that is already known to be unreadable."""
 
     def read() -> Iterator[GazeFrame]:
         raise InputError(problem)
@@ -79,21 +79,21 @@ def unreadable(name: str, problem: str) -> Recording:
 
 
 def withheld(name: str) -> Recording:
-    """A recording whose publisher keeps the gaze back."""
+    """A recording whose gaze is not published."""
     return Recording(name, False, lambda: iter(()), withheld=True)
 
 
 def to_unit(
     x: np.ndarray, y: np.ndarray, width: int, height: int, name: object
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels to shares of the frame, and which of the fixations lie inside it.
+    """Pixels as fractions of the frame, and which of the fixations lie inside it.
 
     Args:
-        x, y: `[n]`, origin upper left.
+        x, y: `[n]` pixels, origin upper left.
         name: of the recording, for the message.
 
     Returns:
-        `[n, 2]` float32 points and `[n]` bool.
+        `[n, 2]` float32 points, x and y from 0 to 1 inside the frame, and `[n]` bool.
 
     Raises InputError if more than `MOST_OUTSIDE` of them lie outside.
     """
@@ -109,10 +109,12 @@ def to_unit(
 
 
 def _lost(x: np.ndarray, y: np.ndarray) -> str:
-    """A hint where most places outside the frame are one and the same."""
+    """A hint if most of the places outside the frame are the same place."""
     places, counts = np.unique(np.stack([x, y]), axis=1, return_counts=True)
     (column, row), most = places[:, counts.argmax()], int(counts.max())
     if most < 2 or 2 * most < len(x):
         return ""
-    told = f"{most} of them lie at exactly {column:g},{row:g}, as of lost tracking"
-    return f"; {told}: leave such rows out"
+    return (
+        f"; {most} of them lie at exactly {column:g},{row:g}, as if tracking was lost: leave such "
+        "rows out"
+    )

@@ -1,10 +1,10 @@
-"""One frame and its gaze as a TFRecord, and back.
+"""Records: a gaze frame as it is stored in a shard, written and read.
 
-Frames are stored once: the neighbour that a frame is paired with is found by its place in
-the shard. Those for training are JPEGs; all others are PNGs, so that a model is evaluated
-on the very pixels that a stream gives it. Fixations are stored as points, from which a
-density map of any size is drawn; a map is stored only where a dataset publishes no
-fixations, as large as the frame. Teachers' maps are half as large.
+Each frame is stored once: the neighbour that it is paired with is the record before or after.
+Frames for training are JPEGs; all others are PNGs, so that a model is evaluated on exactly the
+pixels that a stream gives it. Fixations are stored as points, from which a density map of any
+size can be drawn. A density map is stored only if the dataset publishes no fixations; it is as
+large as the frame. Teachers' maps are half as large.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset, Shard
-from uva_tf.data.gaze import Fixations
+from uva_tf.data.fixations import Fixations
 from uva_tf.data.recordings import GazeFrame
 
-# Changes with what `frame_record` writes, so that a killed preparation is not mixed with another.
+# Must change with what `frame_record` writes, so that a preparation that was killed is not
+# continued in another format.
 FORMAT = 3
 
-# The longer side of a picture over the shorter: frames and maps are square, and beyond this
-# nothing of the shorter side is left.
+# The longer side of a picture over the shorter. Frames and maps are stored as squares, which
+# distorts a longer picture too much.
 MOST_ASPECT = 20
 
-# What a record holds; points and observers have one entry per fixation, pictures are
-# encoded. A teacher's map may come in a record of its own, without a frame.
+# What a record holds. Pictures are encoded; `points` has x and y of every fixation, `observers`
+# one entry for each. A teacher's map may be in a separate record, without a frame.
 FEATURES = {
     "video": tf.io.FixedLenFeature([], tf.string, ""),
     "index": tf.io.FixedLenFeature([], tf.int64, 0),
@@ -48,13 +49,14 @@ FEATURES = {
 
 @dataclass(frozen=True)
 class Record:
-    """One stored frame, decoded.
+    """A gaze frame as it is stored, decoded again.
 
     Attributes:
+        video: name of the recording.
         index: number of the frame in its recording, from 1.
         frame: `[size, size, 3]` uint8 RGB.
         aspect: height / width of the original picture.
-        density: `[h, w]` uint8, where the dataset publishes maps in place of fixations.
+        density: `[h, w]` uint8, if the dataset publishes density maps instead of fixations.
     """
 
     video: str
@@ -66,62 +68,68 @@ class Record:
 
     @property
     def looked_at(self) -> bool:
-        """Whether anybody looked at it."""
+        """Whether it has fixations or a density map."""
         return self.density is not None or len(self.fixations.points) > 0
 
 
 @dataclass(frozen=True)
-class Gaze:
-    """What a record holds beside its frame."""
+class RecordFixations:
+    """A record's fixations, without its pictures."""
 
     video: str
     fixations: Fixations
 
 
 def check(aspect: float, fixations: Fixations, density: np.ndarray | None = None) -> None:
-    """What holds of every record, where it is written and where it is read.
+    """Check what must hold for every record, when it is written and when it is read.
 
-    Raises InputError, in words that go on after a name, for a picture that is too long, a
-    fixation outside the frame, or a density map that is empty.
+    Raises InputError for a picture that is too long, a fixation outside the frame, or an empty
+    density map; the caller puts the frame's or the file's name before the message.
     """
     points = fixations.points
     if not 1 / MOST_ASPECT <= np.float32(aspect) <= MOST_ASPECT:
         raise InputError(
-            f"height {aspect:.4g} times the width, expected sides of {MOST_ASPECT} to 1 at most"
+            f"height {aspect:.4g} times the width, expected sides of at most {MOST_ASPECT} to 1"
         )
     if points.shape != (len(fixations.observers), 2):
-        raise InputError(f"{len(fixations.observers)} observers of {points.shape} fixations")
+        raise InputError(f"{len(fixations.observers)} observers for {points.shape} fixations")
     outside = ~((points >= 0) & (points <= 1)).all(axis=1)
     if outside.any():
         x, y = points[outside][0]
         raise InputError(f"a fixation at {x:.4g}, {y:.4g} of the frame, expected 0 to 1")
     if density is not None and not density.any():
-        raise InputError("an empty density map, expected none where nobody looks")
+        raise InputError("an empty density map, expected no map for a frame without gaze")
 
 
-def frame_record(video: str, sample: GazeFrame, config: DataConfig, *, lossless: bool) -> bytes:
-    """Serialize a sample, its frame and maps made small; the frame as PNG if lossless.
+def frame_record(video: str, gaze_frame: GazeFrame, config: DataConfig, *, lossless: bool) -> bytes:
+    """Serialize a gaze frame; its frame and maps are shrunk to the sizes that are stored.
+
+    Args:
+        video: name of the recording.
+        lossless: store the frame as a PNG, not as a JPEG.
 
     Raises InputError, which names the frame, for what `check` refuses.
     """
-    height, width = sample.frame.shape[:2]
+    height, width = gaze_frame.frame.shape[:2]
     try:
-        check(height / width, sample.fixations, sample.density)
+        check(height / width, gaze_frame.fixations, gaze_frame.density)
     except InputError as error:
-        raise InputError(f"{video}, frame {sample.index} of {width}x{height}: {error}") from None
-    small = cv2.cvtColor(shrink(sample.frame, config.size), cv2.COLOR_RGB2BGR)
+        raise InputError(
+            f"{video}, frame {gaze_frame.index} of {width}x{height}: {error}"
+        ) from None
+    small = cv2.cvtColor(shrink(gaze_frame.frame, config.size), cv2.COLOR_RGB2BGR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, config.quality]
     frame = cv2.imencode(".png", small) if lossless else cv2.imencode(".jpg", small, quality)
-    maps = {f"teacher_{kind}": _png(m, config.size // 2) for kind, m in sample.teachers.items()}
-    if sample.density is not None:
-        maps["density"] = _png(sample.density, config.size)
+    maps = {f"teacher_{kind}": _png(m, config.size // 2) for kind, m in gaze_frame.teachers.items()}
+    if gaze_frame.density is not None:
+        maps["density"] = _png(gaze_frame.density, config.size)
     return _serialize(
         video=[video.encode()],
-        index=[sample.index],
+        index=[gaze_frame.index],
         frame=[frame[1].tobytes()],
         aspect=[height / width],
-        points=sample.fixations.points.ravel().tolist(),
-        observers=sample.fixations.observers.tolist(),
+        points=gaze_frame.fixations.points.ravel().tolist(),
+        observers=gaze_frame.fixations.observers.tolist(),
         **{key: [png] for key, png in maps.items()},
     )
 
@@ -135,9 +143,9 @@ def map_record(video: bytes, index: int, kind: str, picture: np.ndarray) -> byte
 def read_records(
     dataset: Dataset, shard: Shard, *, start: int = 0, count: int = -1
 ) -> Iterator[Record]:
-    """Decode a shard's records in order, `count` of them (-1: all) from number `start` on.
+    """Decode a shard's records in order: `count` of them (-1: all), from record `start` (from 0).
 
-    Raises InputError for a record that makes no sense.
+    Raises InputError for a record that is not valid.
     """
     path = dataset.folder / shard.file
     records = tf.data.TFRecordDataset(str(path)).skip(start).take(count)
@@ -145,7 +153,7 @@ def read_records(
         example = tf.io.parse_single_example(serialized, FEATURES)
         picture = _decode(example["frame"], cv2.IMREAD_COLOR)
         if picture is None or picture.shape != (dataset.size, dataset.size, 3):
-            raise InputError(f"{path}: a record in it has no frame of {dataset.size} px")
+            raise InputError(f"{path}: a record has no frame of {dataset.size} px")
         aspect, fixations = float(example["aspect"]), _fixations(example)
         density = _decode(example["density"], cv2.IMREAD_GRAYSCALE)
         _check_read(path, aspect, fixations, density)
@@ -159,10 +167,10 @@ def read_records(
         )
 
 
-def read_gaze(dataset: Dataset, shard: Shard) -> Iterator[Gaze]:
+def read_gaze(dataset: Dataset, shard: Shard) -> Iterator[RecordFixations]:
     """The fixations of a shard's records in order; no picture is decoded.
 
-    Raises InputError for a record that makes no sense.
+    Raises InputError for a record that is not valid.
     """
     path = dataset.folder / shard.file
     keys = {key: FEATURES[key] for key in ("video", "aspect", "points", "observers")}
@@ -170,14 +178,14 @@ def read_gaze(dataset: Dataset, shard: Shard) -> Iterator[Gaze]:
         example = tf.io.parse_single_example(serialized, keys)
         fixations = _fixations(example)
         _check_read(path, float(example["aspect"]), fixations)
-        yield Gaze(example["video"].numpy().decode(), fixations)
+        yield RecordFixations(example["video"].numpy().decode(), fixations)
 
 
 def _check_read(path: Path, aspect: float, fixations: Fixations, *density) -> None:
     try:
         check(aspect, fixations, *density)
     except InputError as error:
-        raise InputError(f"{path}: a record in it makes no sense: {error}") from None
+        raise InputError(f"{path}: a record is not valid: {error}") from None
 
 
 def _fixations(example: dict[str, tf.Tensor]) -> Fixations:
@@ -186,11 +194,11 @@ def _fixations(example: dict[str, tf.Tensor]) -> Fixations:
 
 
 def _png(picture: np.ndarray, size: int) -> bytes:
-    """Encode a map as a square of `size` pixels whose maximum is 255."""
+    """Encode a map as a square PNG of `size` pixels whose maximum is 255."""
     smaller = max(picture.shape[:2]) < size
     how = cv2.INTER_LINEAR if smaller else cv2.INTER_AREA
     resized = cv2.resize(picture.astype(np.float32), (size, size), interpolation=how)
-    # A dim map says as much as a bright one, and would lose it in rounding.
+    # Scaled first, so that rounding does not cost a dim map its detail.
     levels = np.rint(resized * (255 / max(resized.max(), 1e-9))).astype(np.uint8)
     return cv2.imencode(".png", levels)[1].tobytes()
 

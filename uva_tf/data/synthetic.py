@@ -1,14 +1,13 @@
-"""Recordings whose right answer is known: the data embedded in the package.
+"""Synthetic recordings, whose true attention is known: the data that the package can draw itself.
 
-Each clip shows discs over a textured background that the camera pans across. One
-disc moves against the background and is looked at most; one stands out by its
-colour and is looked at sometimes; the rest are there to be told apart. Observers
-fixate one disc after another by those weights and now and then the centre.
+Each clip shows discs on a textured background while the camera pans. One disc moves against the
+background and is looked at most; one has a striking colour and is looked at sometimes; the
+others are never looked at. Observers fixate one target after another, at random with fixed
+weights: the moving disc, the coloured disc or the centre.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,28 +15,29 @@ import cv2
 import numpy as np
 
 from uva_tf.core.outputs import new_folder
+from uva_tf.core.text_tables import write_csv
 from uva_tf.core.video import VideoWriter
-from uva_tf.data.gaze import density_map
+from uva_tf.data.fixations import density_map
 
 WIDTH, HEIGHT, RATE = 256, 144, 25
 OBSERVERS = 16
 DISCS = 5
-# Share of the observers' attention: the moving disc, the coloured one, and the centre.
+# Fractions of the fixations that go to the moving disc, the coloured disc and the centre.
 MOVING, COLOURED, CENTRE = 0.7, 0.15, 0.15
-# Spread of a fixation around what is looked at, in image widths.
+# Standard deviation of fixations around their target, in image widths.
 SPREAD = 0.015
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One synthetic clip: what moves where, in units of the frame.
+    """One synthetic clip: what moves where, as fractions of the frame's width and height.
 
     Attributes:
         starts: `[DISCS, 2]` positions in the first frame, x and y from 0 to 1.
-        velocities: `[DISCS, 2]` change per frame, background's pan included.
+        velocities: `[DISCS, 2]` movement per frame, which includes the pan.
         colours: `[DISCS, 3]` uint8 BGR.
-        pan: `[2]` change of the background per frame.
-        seed: draws the texture and the fixations.
+        pan: `[2]` movement of the background per frame.
+        seed: of the texture and the fixations.
         length: number of frames.
     """
 
@@ -49,13 +49,13 @@ class Scene:
     length: int
 
     def positions(self, t: float) -> np.ndarray:
-        """Where the discs are at frame `t`, `[DISCS, 2]`; they rebound inside the frame."""
+        """Where the discs are at frame `t` (from 0), `[DISCS, 2]`; they rebound near the border."""
         low, high = 0.1, 0.9
         phase = np.mod(self.starts - low + t * self.velocities, 2 * (high - low))
         return low + np.minimum(phase, 2 * (high - low) - phase)
 
     def attention(self, index: int, height: int, width: int) -> np.ndarray:
-        """The process that fixations of frame `index` (from 1) come from.
+        """The distribution that fixations on frame `index` (from 1) are drawn from.
 
         Returns:
             `[height, width]` float32 that sums to 1.
@@ -67,7 +67,7 @@ class Scene:
 
 
 def scene(number: int, *, seed: int = 1, length: int = 50) -> Scene:
-    """Draw scene `number` of the family given by `seed`."""
+    """Scene number `number` of those that `seed` generates."""
     rng = np.random.default_rng([seed, number])
     pan = rng.uniform(-0.006, 0.006, 2)
     velocities = np.tile(pan, (DISCS, 1))
@@ -104,7 +104,7 @@ def draw(clip: Scene) -> list[np.ndarray]:
 
 
 def fixations(clip: Scene) -> list[tuple[int, int, int, float, float]]:
-    """Sampled gaze: rows of observer, onset and duration in ms, x and y in pixels."""
+    """Draw fixations on a scene: rows of observer, onset and duration in ms, x and y in pixels."""
     rng = np.random.default_rng(clip.seed + 1)
     end = clip.length * 1000 / RATE
     rows = []
@@ -113,7 +113,7 @@ def fixations(clip: Scene) -> list[tuple[int, int, int, float, float]]:
         while onset < end:
             duration = int(rng.integers(80, 240))
             target = rng.choice(3, p=[MOVING, COLOURED, CENTRE])
-            # The eye rests while the disc moves on: aim at where it is half-way through.
+            # The eye rests while the disc moves: aim at where the disc is half-way through.
             middle = (onset + duration / 2) * RATE / 1000
             aim = (0.5, 0.5) if target == 2 else clip.positions(middle)[target]
             spread = SPREAD * np.array([1, WIDTH / HEIGHT])
@@ -123,10 +123,14 @@ def fixations(clip: Scene) -> list[tuple[int, int, int, float, float]]:
     return rows
 
 
-def write_dataset(
+def write_recordings(
     root: Path, *, train: int = 20, val: int = 4, length: int = 50, seed: int = 1
 ) -> None:
-    """Write clips, fixations and split in the `gaze` layout.
+    """Draw clips and fixations, and write them to `root` in the layout `gaze` with a split.
+
+    Args:
+        train, val: number of clips in each split.
+        length: of each clip, in frames.
 
     Raises InputError if `root` exists.
     """
@@ -143,12 +147,11 @@ def write_dataset(
             table += [(name, *row) for row in fixations(clip)]
         split = [("name", "split"), *names.items()]
         for file, rows in (("fixations.csv", table), ("split.csv", split)):
-            with (folder / file).open("w", newline="") as stream:
-                csv.writer(stream, lineterminator="\n").writerows(rows)
+            write_csv(folder / file, rows)
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:
-    """Smooth grey noise of several grain sizes, `[HEIGHT, WIDTH, 3]` uint8, periodic."""
+    """Periodic, smooth grey noise of several grain sizes, `[HEIGHT, WIDTH, 3]` uint8."""
     total = np.zeros((HEIGHT, WIDTH), np.float32)
     for grain, weight in ((24, 1.0), (8, 0.5), (3, 0.25)):
         noise = rng.normal(0, 1, (HEIGHT, WIDTH)).astype(np.float32)

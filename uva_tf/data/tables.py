@@ -1,7 +1,7 @@
-"""Tables of fixations and splits: comma-separated values with a line of names.
+"""Tables of fixations and splits: comma-separated values whose first line names the columns.
 
-A table is read in steps: its text, what stands between cells, its rows, their numbers. What
-had to be guessed on the way is said in `notes`, and what was left out is counted.
+A table is read in steps: its text, its separator, its rows, their numbers. What had to be
+guessed on the way is listed in `notes`, and rows that were left out are counted.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ MOST_BYTES = 2**31  # of a table
 SEPARATORS = (",", ";", "\t", "|")
 # What trackers and spreadsheets write where there is no value, in lower case.
 NO_VALUE = {"", "-", "--", ".", "#n/a", "-nan", "<na>", "n/a", "na", "nan", "none", "null"}
-# One fixation may lie in the very corner; several at exactly 0,0 are a tracker that saw no eye.
+# One fixation may lie at exactly 0,0; if several do, the tracker had lost the eye.
 LEAST_LOST = 2
-# A comma within a number that has not three digits behind it, or more than three before it.
+# A comma in a number that can't separate thousands: it has not exactly three digits behind it,
+# or more than three before it.
 DECIMAL_COMMA = re.compile(r"(?<!\d)\d+,(?:\d{1,2}|\d{4,})(?!\d)|\d{4},\d")
-DECIMAL_COMMAS = "commas within its numbers are decimal"
+DECIMAL_COMMAS = "commas in the table's numbers are decimal"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ class FixationTable:
     """The fixations of one recording.
 
     Attributes:
-        observers: `[n]` int32, numbered as they come in the file.
-        columns: `[n]` float64 by the column's name.
-        left_out: why and how many rows were left out.
-        notes: what was guessed to make sense of the file.
+        observers: `[n]` int32, numbered in the order in which the file first names them.
+        columns: `[n]` float64, by name of the column.
+        left_out: how many rows were left out, by reason.
+        notes: what was guessed to read the file.
     """
 
     observers: np.ndarray
@@ -62,12 +63,12 @@ def read_fixations(
 
     Args:
         key: the column that names the recording.
-        numbers: the columns that hold numbers, beside `observer`.
+        numbers: the columns that hold numbers; `observer` is read too.
 
     Returns:
-        The tables by recording, and by recording what is wrong with its rows.
+        By recording, its table; and by recording, what is wrong with its rows, if anything.
 
-    Raises InputError if the file is no such table or has no rows.
+    Raises InputError if the file is not such a table or has no rows.
     """
     values: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     observers: dict[str, list[int]] = defaultdict(list)
@@ -79,7 +80,7 @@ def read_fixations(
     for line, row, whole in table.rows:
         name, observer = row[key], row["observer"]
         if not name:
-            raise InputError(f"{path} line {line}: no name in the column {key!r}")
+            raise InputError(f"{path} line {line}: {key} is empty, expected a name")
         if whole in seen[name]:
             left_out[name][REPEATED] += 1
             continue
@@ -97,7 +98,7 @@ def read_fixations(
             continue
         observers[name].append(numbering.setdefault(observer, len(numbering)))
     if not seen:
-        raise InputError(f"{path}: no fixation in it")
+        raise InputError(f"{path}: no fixations in it")
     tables = {}
     lost = _lost(values, numbers)
     for name in seen:
@@ -105,7 +106,7 @@ def read_fixations(
         left_out[name][LOST] += int(lost[name].sum())
         if not len(rows) and name not in problems:
             counts = ", ".join(f"{n} {why}" for why, n in left_out[name].items() if n)
-            problems[name] = f"{path}: no row of {name!r} holds gaze ({counts})"
+            problems[name] = f"{path}: no row of {name!r} has gaze ({counts})"
         columns = dict(zip(numbers, rows.T, strict=True))
         people = np.array(observers[name], np.int32)[~lost[name]]
         tables[name] = FixationTable(people, columns, left_out[name], tuple(table.notes))
@@ -115,7 +116,7 @@ def read_fixations(
 def _lost(
     values: dict[str, list[tuple[float, ...]]], numbers: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
-    """By recording, which rows lie at exactly 0,0: none if that is a single one of the table."""
+    """By recording, `[n]` bool: rows at exactly 0,0; none if the table has only one such row."""
     lost = {}
     for name, rows in values.items():
         places = [[row[numbers.index(axis)] for axis in ("x", "y")] for row in rows]
@@ -126,10 +127,16 @@ def _lost(
 
 
 def read_split(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:
-    """Read a split file, `name,split` with splits `train`, `val`, `test`.
+    """Read a split file: rows of `name,split`, with the splits `train`, `val` and `test`.
 
-    Raises InputError unless it gives each of `names` one split and names nothing else,
-    but what is `optional`.
+    Args:
+        names: the recordings that it must name.
+        optional: those that it may name.
+
+    Returns:
+        The split by name of the recording.
+
+    Raises InputError if a name is missing, unknown or in two splits.
     """
     rows = list(_open_table(path, ("name", "split")).rows)
     meant = matched([row["name"] for _, row, _ in rows], {*names, *optional})
@@ -143,21 +150,22 @@ def read_split(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -
         if split.setdefault(name, row["split"]) != row["split"]:
             raise InputError(f"{path} line {line}: {row['name']!r} is in two splits")
     if missing := sorted(set(names) - set(split)):
-        raise InputError(f"{path}: {some(missing)} of the dataset not listed, add a row for each")
+        raise InputError(f"{path}: no row for {some(missing)} of the dataset: add one for each")
     if surplus := sorted(set(split) - set(names) - set(optional)):
-        raise InputError(f"{path}: {some(surplus)} listed but not in the dataset")
+        raise InputError(f"{path}: {some(surplus)} not in the dataset: remove or correct such rows")
     return split
 
 
 def matched(listed: Iterable[str], files: Collection[str]) -> dict[str, str]:
-    """Names of a table that are a file's but for their extension or the form of their accents.
+    """Match names in a table to files that differ in extension or in the encoding of accents.
 
     Args:
+        listed: names in the table.
         files: names of files, without extension.
 
     Returns:
-        The file's name by the table's; not of names that are a file's already, nor where two
-        of the table or two files would be one.
+        The file's name by the table's name. Left out are names that equal a file's, and
+        matches that are not one to one.
     """
     listed = set(listed)
     forms: dict[str, list[str]] = defaultdict(list)
@@ -180,23 +188,23 @@ def without_suffix(name: str) -> str:
 
 
 def some(names: Sequence[object]) -> str:
-    """A few names of a list that may be long."""
+    """The first three names of a list, and how many more there are."""
     shown = ", ".join(str(name) for name in names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 class _Table(NamedTuple):
-    """A table's rows, each with its line number, its wanted cells by name, and all its cells."""
+    """An open table; `rows` gives line number, wanted cells by column, and all cells of a row."""
 
     path: Path
     separator: str
     rows: Iterator[tuple[int, dict[str, str], tuple[str, ...]]]
     notes: list[str]
-    decimal: bool  # whether some comma within a number can't stand after thousands
+    decimal: bool  # whether some comma in a number can't separate thousands
 
 
 def _open_table(path: Path, columns: tuple[str, ...]) -> _Table:
-    """Read a table; InputError if a column is not there. Rows are checked as they are taken."""
+    """Open a table; raises InputError for a missing column. Rows are checked as they are read."""
     text, encoding = _text(path)
     separator = _separator(text, columns)
     guessed = [] if separator == "," else [f"with {separator!r} between cells"]
@@ -207,30 +215,30 @@ def _open_table(path: Path, columns: tuple[str, ...]) -> _Table:
 
 
 def _text(path: Path) -> tuple[str, str]:
-    """A table's text and its encoding: as its byte order mark says, UTF-8, or else cp1252."""
+    """A table's text and its encoding: UTF-16 if it looks like it, else UTF-8, else cp1252."""
     content = read_input(path, MOST_BYTES)
     encoding = "utf-8"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
-    elif b"\0" in content[:2]:  # UTF-16 without its mark: of a Latin letter one byte is 0
+    elif b"\0" in content[:2]:  # UTF-16 without a byte order mark: a Latin letter has one byte 0
         encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
     try:
         return content.decode(encoding).removeprefix("\ufeff"), encoding
     except UnicodeDecodeError:
         pass
     try:
-        # What Windows writes. Letters of another code page come out wrong, but as different
-        # from each other as they are.
+        # What Windows writes. Letters of another code page are read wrong, but different letters
+        # stay different.
         return content.decode("cp1252"), "cp1252"
     except UnicodeDecodeError:
-        raise InputError(f"{path}: neither UTF-8 nor cp1252, save it as UTF-8") from None
+        raise InputError(f"{path}: neither UTF-8 nor cp1252: save it as UTF-8") from None
 
 
 def _separator(text: str, columns: tuple[str, ...]) -> str:
-    """What stands between cells: that with which the first line names most columns."""
+    """The separator of cells: the one with which the first line names the most columns."""
     first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")[:10_000]
-    if told := _told_separator(first):
-        return told
+    if declared := _declared_separator(first):
+        return declared
 
     def named(separator: str) -> int:
         row = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
@@ -239,8 +247,8 @@ def _separator(text: str, columns: tuple[str, ...]) -> str:
     return max(SEPARATORS, key=named)
 
 
-def _told_separator(line: str) -> str:
-    """The separator of Excel's line `sep=;`, or nothing."""
+def _declared_separator(line: str) -> str:
+    """The separator that Excel declares in a line such as `sep=;`, or ""."""
     line = line.strip('"\r\n')
     return line[4:5] if line[:4].lower() == "sep=" and len(line) == 5 else ""
 
@@ -254,17 +262,19 @@ def _rows(
     try:
         for row in reader:
             cells = _cells(row)
-            if not any(cells):  # spreadsheets add rows of separators only
+            if not any(cells):  # spreadsheets add rows of nothing but separators
                 continue
             if not head:
-                if len(cells) < 3 and cells[0].lower().startswith("sep="):  # Excel's
+                if len(cells) < 3 and cells[0].lower().startswith("sep="):  # by Excel
                     continue
                 head = _head(path, cells, columns)
                 places = {column: head.index(column) for column in columns}
                 continue
             if len(cells) < len(head) or any(cells[len(head) :]):
                 number = "fewer" if len(cells) < len(head) else "more"
-                raise InputError(f"{path} line {reader.line_num}: {number} fields than the first")
+                raise InputError(
+                    f"{path} line {reader.line_num}: {number} cells than in the first line"
+                )
             wanted = {column: cells[place] for column, place in places.items()}
             yield reader.line_num, wanted, tuple(cells[: len(head)])
     except csv.Error as error:
@@ -274,7 +284,7 @@ def _rows(
 
 
 def _head(path: Path, cells: list[str], columns: tuple[str, ...]) -> list[str]:
-    """The names of a table's columns, without empty ones behind."""
+    """Check the first line, the names of the columns, and drop empty cells at its end."""
     while cells and not cells[-1]:
         cells = cells[:-1]
     for column in columns:
@@ -290,7 +300,7 @@ def _head(path: Path, cells: list[str], columns: tuple[str, ...]) -> list[str]:
 
 
 def _cells(row: Iterable[str]) -> list[str]:
-    """Cells without the blanks around them, and with one form of accented letters."""
+    """Cells without surrounding blanks, their accented letters as single characters (NFC)."""
     return [_composed(cell.strip()) for cell in row]
 
 
@@ -299,13 +309,13 @@ def _composed(text: str) -> str:
 
 
 def _number(column: str, text: str, table: _Table, line: int) -> float:
-    # Where commas do not stand between cells, they are decimal.
+    # A comma that does not separate cells is a decimal comma.
     decimal = table.separator != "," and "." not in text and text.count(",") == 1
     if decimal:
         if not table.decimal and text[-4:-3] == "," and not text.lstrip("-").startswith("0"):
             raise InputError(
-                f"{table.path} line {line}: {column} is {text!r}, of thousands or decimal? write "
-                "numbers without commas"
+                f"{table.path} line {line}: {column} is {text!r}: thousands or a decimal comma? "
+                "write numbers without commas"
             )
         if DECIMAL_COMMAS not in table.notes:
             table.notes.append(DECIMAL_COMMAS)

@@ -1,4 +1,4 @@
-"""Recordings to shards: in parallel, complete or not at all, and going on after a kill."""
+"""Recordings to shards: written in parallel, complete or not at all, continued after a kill."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from uva_tf.data.records import FORMAT, frame_record
 
 STILLS_PER_SHARD = 64
 
-# Wraps an iterator of known length to show how far it is.
+# Wraps an iterator of known length to show its progress.
 Progress = Callable[[Iterator, int], Iterator]
 
 
@@ -44,7 +44,7 @@ class Job:
     """What is the same for all shards; see `write_dataset`.
 
     Attributes:
-        cancelled: set once nobody wants the shards any more.
+        cancelled: set when the shards are no longer wanted.
     """
 
     layout: str
@@ -70,15 +70,15 @@ def write_dataset(
 ) -> Dataset:
     """Write recordings as shards with an index.
 
-    The result depends neither on `jobs` nor on how often the writing was killed: shards are
-    numbered by the recordings' order, and those that a killed writing left are kept if
-    they would be written again the same.
+    The result does not depend on `jobs`, nor on whether the writing was killed and continued:
+    shards are numbered in the order of the recordings, and a shard from before the kill is kept
+    only if it would be written again with the same content.
 
     Args:
-        split: split by name of recording.
-        jobs: how many shards are written at a time.
-        teachers: kinds of teacher whose maps the samples have.
-        skip_bad: leave out recordings that can't be read, in place of raising.
+        split: the split of each recording, by its name.
+        jobs: number of shards that are written at a time.
+        teachers: kinds of teacher whose maps the gaze frames have.
+        skip_bad: leave out recordings that can't be read instead of raising.
         skipped, withheld: what was left out before, for the index.
         progress: wraps the iterator over finished shards.
 
@@ -103,9 +103,9 @@ def write_dataset(
             pool.shutdown(cancel_futures=True)
             if kept := len(list(folder.glob("*.tfrecord"))):
                 left = f"{kept} of {len(groups)} shards are kept"
-                error.add_note(f"{left}: the same command goes on from them")
+                error.add_note(f"{left}: the same command continues from them")
             raise
-        stop.asked()  # too late to stop anything: all is written
+        stop.asked()  # a signal comes too late now: everything is written
         reasons = dict(skipped or {})
         for _, bad in written:
             reasons.update(bad)
@@ -127,7 +127,7 @@ def write_dataset(
 
 
 def _group(recordings: Sequence[Recording], split: dict[str, str]) -> list[Group]:
-    """A shard for each clip, and one for every few photographs of a split."""
+    """One group for each clip, and one for every `STILLS_PER_SHARD` photographs of a split."""
     groups: list[Group] = []
     open_groups: dict[str, Group] = {}
     for recording in recordings:
@@ -143,13 +143,16 @@ def _group(recordings: Sequence[Recording], split: dict[str, str]) -> list[Group
 
 
 def _finish_shard(path: Path, group: Group, job: Job) -> tuple[Shard | None, dict[str, str]]:
-    """Write a shard, unless it is there already; None if all of it was skipped.
+    """Write a shard unless it is there already.
 
-    Beside a finished shard stands `NUMBER.json`: what it was made from and what is in it.
+    Beside a finished shard is `NUMBER.json`, with what it was made from and what is in it.
+
+    Returns:
+        The shard, or None if all its recordings were skipped; and by recording, why it was skipped.
     """
     stamp = _stamp(group, job)
     beside = path.with_suffix(".json")
-    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or not whole
+    with suppress(OSError, ValueError, KeyError, TypeError):  # missing or incomplete
         found = json.loads(beside.read_text())
         if found["stamp"] == stamp and found["shard"]["sha256"] == file_sha256(path):
             return shard_from_dict(found["shard"]), {}
@@ -164,7 +167,7 @@ def _finish_shard(path: Path, group: Group, job: Job) -> tuple[Shard | None, dic
         return None, skipped
     shard = replace(shard, file=path.name)
     partial.replace(path)
-    if not skipped:  # else it is tried again
+    if not skipped:  # else the next call tries the skipped recordings again
         partial.write_text(json.dumps({"stamp": stamp, "shard": asdict(shard)}))
         partial.replace(beside)
     return shard, skipped
@@ -181,7 +184,7 @@ def _write_shard(path: Path, group: Group, job: Job) -> tuple[Shard, dict[str, s
                 kept.append(recording)
             except InputError as error:
                 if not job.skip_bad:
-                    raise InputError(f"{error}; --skip-bad goes on without") from None
+                    raise InputError(f"{error}; --skip-bad leaves it out") from None
                 skipped[recording.name] = str(error)
     shard = Shard(
         file=path.name,
@@ -201,20 +204,21 @@ def _write_shard(path: Path, group: Group, job: Job) -> tuple[Shard, dict[str, s
 def _write_recording(
     writer: tf.io.TFRecordWriter, recording: Recording, split: str, job: Job
 ) -> Counter:
-    """Write a recording's records and count them.
+    """Write a recording's records, and count its frames and fixations.
 
-    A photograph is written once all of it was read, for its shard holds others too.
+    A photograph is read completely before it is written: if it can't be read, nothing of it may
+    be in the shard, which holds others too.
     """
     counts: Counter = Counter()
 
     def records() -> Iterator[bytes]:
-        for sample in recording.read():
+        for gaze_frame in recording.read():
             if job.cancelled.is_set():
                 raise CancelledError
-            found = len(sample.fixations.points)
-            looked_at = found or sample.density is not None
+            found = len(gaze_frame.fixations.points)
+            looked_at = found or gaze_frame.density is not None
             counts.update({"frames": 1, "fixations": found, "not looked at": int(not looked_at)})
-            yield frame_record(recording.name, sample, job.config, lossless=split != "train")
+            yield frame_record(recording.name, gaze_frame, job.config, lossless=split != "train")
 
     for record in list(records()) if recording.still else records():
         writer.write(record)
@@ -222,19 +226,19 @@ def _write_recording(
 
 
 def _stamp(group: Group, job: Job) -> str:
-    """A checksum of everything that decides a shard's content, as far as a listing shows it."""
-    sources = [
+    """A checksum of what a shard's content depends on; of files, the size and time of change."""
+    files = [
         (recording.name, *_state(path))
         for recording in group.recordings
-        for source in recording.paths
-        for path in ([source, *sorted(source.iterdir())] if source.is_dir() else [source])
+        for given in recording.paths
+        for path in ([given, *sorted(given.iterdir())] if given.is_dir() else [given])
     ]
     how = [__version__, FORMAT, job.layout, asdict(job.config), job.teachers, group.split]
-    return hashlib.sha256(json.dumps([how, sources]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([how, files]).encode()).hexdigest()
 
 
 def _state(path: Path) -> tuple[str, int, int]:
-    """A file's path, size and time of change; reading it will tell if it can't be."""
+    """A file's path, size and time of change; 0 for a missing file, which reading will refuse."""
     try:
         state = path.stat()
     except OSError:
@@ -250,7 +254,7 @@ def _remove_all_but(files: set[str], folder: Path) -> None:
 
 @contextmanager
 def _one_thread_a_job() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own within each job."""
+    """Keep OpenCV from starting more threads within each job."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""What a model is compared with: simple maps below it, people above it."""
+"""What a model is compared with: the centre prior, simple baselines, and other observers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 
 from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset
-from uva_tf.data.gaze import density_map
+from uva_tf.data.fixations import density_map
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.records import Record
 from uva_tf.evaluation.map_sources import MapSource
 
 PRIOR_SIZE = 64
-SMALL = 64  # side of the simple maps
-SMOOTHING = 2.5  # of the simple maps, in pixels of 64
-SMALLEST = 8  # side of the frames that come along and are not looked at
-# Without recordings to learn it from, the prior is a Gaussian of this width, a rough
-# average of published centre biases.
+SMALL = 64  # side of the baselines' maps
+SMOOTHING = 2.5  # of the baselines' maps, in their pixels
+SMALLEST = 8  # side of frames that are read but not used
+# Without a train split the prior is a Gaussian of this width in image widths, a rough average of
+# published centre biases.
 PRIOR_SIGMA = 0.2
 
 
 def centre_prior(dataset: Dataset) -> tuple[np.ndarray, str]:
-    """Where people look whatever is shown: the mean density of the train split.
+    """Where people look whatever is shown: the mean density map of the train split.
 
     Returns:
-        `[64, 64]` uint8 map, 255 at its maximum, and in words what it was made from.
+        A `[64, 64]` uint8 map, 255 at its maximum, and a description of what it was made from.
     """
     if not dataset.has("train"):
         prior = density_map(np.array([[0.5, 0.5]]), PRIOR_SIZE, PRIOR_SIZE, PRIOR_SIGMA)
@@ -39,26 +39,26 @@ def centre_prior(dataset: Dataset) -> tuple[np.ndarray, str]:
 
 
 def uniform(records: Iterable[Record]) -> Iterator[np.ndarray]:
-    """Maps that say nothing."""
+    """Constant maps, `[64, 64]` uint8."""
     return (np.zeros((SMALL, SMALL), np.uint8) for _ in records)
 
 
 def spectral_residual(records: Iterable[Record]) -> Iterator[np.ndarray]:
-    """What is unexpected in a frame's spectrum (Hou and Zhang, CVPR 2007), at 64 px.
+    """Maps of what is unexpected in a frame's spectrum (Hou and Zhang, CVPR 2007), at 64 px.
 
-    The log amplitude's difference from its own 3x3 mean, brought back with the frame's
-    phase, squared and smoothed.
+    The log amplitude minus its 3x3 mean, transformed back with the frame's phase, squared and
+    smoothed.
     """
     for record in records:
         spectrum = np.fft.fft2(_grey(record))
-        log_amplitude = np.log(np.abs(spectrum) + 1)  # a drawn picture has empty frequencies
+        log_amplitude = np.log(np.abs(spectrum) + 1)  # + 1: drawn pictures have zeros
         residual = log_amplitude - cv2.blur(log_amplitude, (3, 3))
         saliency = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
         yield _to_bytes(cv2.GaussianBlur(saliency, (0, 0), SMOOTHING))
 
 
 def motion_energy(records: Iterable[Record]) -> Iterator[np.ndarray]:
-    """Where a frame differs from the one before it, at 64 px; nowhere in a clip's first."""
+    """Maps of where a frame differs from the one before it, at 64 px; 0 for a clip's first."""
     last = None
     for record in records:
         grey = _grey(record)
@@ -77,7 +77,7 @@ BASELINES: dict[str, MapSource] = {
 def observer_halves(
     observers: Sequence[int], repeats: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split observers in two at random, several times, the same way for the same seed."""
+    """Split observers into two halves at random, `repeats` times, always the same for a seed."""
     rng = np.random.default_rng(seed)
     everyone = np.unique(np.asarray(observers))
     half = len(everyone) // 2
@@ -91,7 +91,7 @@ def _grey(record: Record) -> np.ndarray:
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
-    """Scale to 0..255; what is constant becomes 0."""
+    """Scale to 0..255; constant values become 0."""
     spread = np.ptp(values)
     return np.rint(255 * (values - values.min()) / spread if spread else 0 * values).astype(
         np.uint8
@@ -99,7 +99,7 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
 
 
 def _mean_density(dataset: Dataset) -> np.ndarray:
-    """Mean over all training frames that somebody looked at, `[64, 64]` float32."""
+    """Mean density map over all training frames with fixations, `[64, 64]` float32."""
     view = View(SMALLEST, PRIOR_SIZE, "previous")
     batches = ordered_batches(dataset, dataset.split("train"), view, batch=64)
     total = sum(batch["density"].numpy().sum(axis=0)[..., 0] for batch in batches)

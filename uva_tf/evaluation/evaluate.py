@@ -1,8 +1,7 @@
-"""Score maps frame by frame, clip by clip, beside baselines and people.
+"""Score maps frame by frame and clip by clip, beside baselines and other observers.
 
-Maps are scored on a grid as wide as DHF1K's, with the picture's own aspect. A clip's
-frames are decoded, mapped and scored some at a time, so that memory does not grow with
-their number.
+Maps are scored on a grid as wide as DHF1K's videos, with the picture's aspect. A clip's frames
+are decoded, mapped and scored in chunks, so that memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ from uva_tf.evaluation.map_sources import MapSource
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, Evaluation
 from uva_tf.evaluation.truth import WIDTH, Truth
 
-# Splits of the observers for the human ceiling; a clip's frames take them in turn.
+# Splits of the observers for the human ceiling; a clip's frames use them in turn.
 HALVES = 10
-# sAUC's negatives: fixations of so many frames of other clips, drawn for every frame.
+# For each frame, sAUC's negatives are the fixations of this many frames of other clips, ...
 ELSEWHERE_FRAMES = 10
-# Of each clip so many frames are kept to draw from.
+# ... drawn from about this many frames of each clip.
 SURVEYED_FRAMES = 32
 AT_A_TIME = 64
 
-NOT_LOOKED_AT = "frames that nobody looked at"
+WITHOUT_GAZE = "frames without gaze"
 WITHOUT_A_MAP = "frames without a usable map"
-END = object()  # of a source's maps
+END = object()  # marks the end of a source's maps
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,11 @@ class Settings:
     """How maps are scored.
 
     Attributes:
-        smoothing: standard deviation of a Gaussian laid over the sources' maps, in image
+        smoothing: standard deviation of a Gaussian that smooths the sources' maps, in image
             widths; choose it on validation clips only.
-        seed: draws the observers' halves, sAUC's negatives and the noise that breaks ties.
-        skip_bad: leave frames out that a source has no usable map of, in place of raising.
-        every: score frames 1, 1 + every, 1 + 2 every, ... of a clip; the sources see them all.
+        seed: of the observers' halves, sAUC's negatives and the noise that breaks ties.
+        skip_bad: leave out frames that a source has no usable map of, instead of raising.
+        every: score every Nth frame of a clip, from the first; the sources see all frames.
     """
 
     smoothing: float = 0.0
@@ -59,7 +58,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of a clip beforehand: who looked, and some frames' fixations."""
+    """What is read of a clip beforehand: its observers, and some frames' fixations."""
 
     observers: np.ndarray
     points: list[np.ndarray]
@@ -74,15 +73,15 @@ def evaluate(
     baselines: bool = True,
     progress: Callable[[Iterator, int], Iterator] = lambda clips, total: clips,
 ) -> Evaluation:
-    """Score sources on the frames of a split that somebody looked at.
+    """Score map sources on the frames of a split that have fixations or density maps.
 
     Args:
-        sources: by the name of their row.
+        sources: by the names of their rows.
         baselines: whether to score all of `BASELINES`, or the centre prior alone.
-        progress: wraps the iterator over clips.
+        progress: `(iterator over clips, number of clips) -> iterator`, to show progress.
 
-    Raises InputError if the dataset has no such split, nobody looks at anything in it, or
-    a source has no map of a frame, or more maps than a clip has frames.
+    Raises InputError if the dataset has no such split, no frame of it can be scored, or a source
+    has fewer or more maps than a clip has frames.
     """
     shards = dataset.split(split)
     prior, prior_from = centre_prior(dataset)
@@ -91,7 +90,7 @@ def evaluate(
         rows = BASELINES | rows
     scorer = _Scorer(rows, sources, prior, _survey(dataset, shards), dataset.sigma, settings)
     clips: dict[str, Clip] = {}
-    left_out: Counter = Counter({NOT_LOOKED_AT: 0, WITHOUT_A_MAP: 0})
+    left_out: Counter = Counter({WITHOUT_GAZE: 0, WITHOUT_A_MAP: 0})
     constant: Counter = Counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         total = sum(len(shard.recordings) for shard in shards)
@@ -100,9 +99,11 @@ def evaluate(
             if len(clip.indices):
                 clips[name] = clip
     if not clips:
-        raise InputError(f"{dataset.folder}: no frame to score in split {split!r}")
+        raise InputError(
+            f"{dataset.folder}: no frame to score in split {split!r}: expected some with fixations"
+        )
     notes = [
-        f"{row}: {count} maps say nothing (constant), scored as chance"
+        f"{row}: {count} maps are constant, scored as chance"
         for row, count in constant.items()
         if row in sources
     ]
@@ -127,7 +128,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Scorer:
-    """Everything that is the same for all clips."""
+    """What is the same for all clips, and scores each of them."""
 
     rows: Mapping[str, MapSource]
     sources: Mapping[str, MapSource]
@@ -148,7 +149,7 @@ class _Scorer:
         left_out: Counter,
         constant: Counter,
     ) -> Clip:
-        """Score a clip's frames; count those left out and the maps that say nothing."""
+        """Score a clip's frames; count the frames left out and the maps that are constant."""
         halves = itertools.cycle(
             observer_halves(self.surveys[name].observers, HALVES, self.settings.seed)
         )
@@ -163,7 +164,7 @@ class _Scorer:
                 if (record.index - 1) % self.settings.every:
                     continue
                 if not record.looked_at:
-                    left_out[NOT_LOOKED_AT] += 1
+                    left_out[WITHOUT_GAZE] += 1
                 elif any(p is None for p in predictions):
                     left_out[WITHOUT_A_MAP] += 1
                 else:
@@ -187,8 +188,8 @@ class _Scorer:
     ) -> Iterator[tuple]:
         """Each record with its halves of the observers and every row's map.
 
-        Raises InputError for a source with more maps than frames, or fewer; with `skip_bad`
-        those that are missing are None.
+        Raises InputError for a source with more or fewer maps than frames; with `skip_bad`,
+        missing maps are None instead.
         """
         count = 0
         ended: set[str] = set()
@@ -199,20 +200,20 @@ class _Scorer:
                 total = count + sum(1 for _ in records)
                 raise InputError(
                     f"{min(ended)}: {count - 1} maps of {clip}, which has {total} frames: expected "
-                    "one of every frame"
+                    "one map for each frame"
                 )
             yield record, next(halves), *(None if p is END else p for p in drawn.values())
         for row, source in maps.items():
             if row not in ended and next(source, END) is not END:
                 raise InputError(
                     f"{row}: more than {count} maps of {clip}, which has {count} frames: expected "
-                    "one of every frame"
+                    "one map for each frame"
                 )
 
     def _score_frame(
         self, name: str, record: Record, half: tuple[np.ndarray, np.ndarray], predictions: list
     ) -> np.ndarray:
-        """Scores of all rows, `[rows, metrics]`."""
+        """One frame's scores of all rows, `[rows, metrics]`."""
         truth = Truth.of_record(record, self.sigma)
         shape = truth.density.shape
         prior = resize(self.prior, *shape)
@@ -230,7 +231,7 @@ class _Scorer:
     def _score_people(
         self, record: Record, half: tuple[np.ndarray, np.ndarray], prior, elsewhere
     ) -> np.ndarray:
-        """One half of the observers as the prediction of the other's fixations."""
+        """The human ceiling: one half's density map as a prediction of the other's fixations."""
         one, other = (record.fixations.of(observers).points for observers in half)
         if not len(one) or not len(other):
             return np.full(len(METRICS), np.nan, np.float32)
@@ -240,7 +241,7 @@ class _Scorer:
         return truth.score(prediction, prior, elsewhere, self.settings.seed)
 
     def _elsewhere(self, name: str, index: int) -> np.ndarray:
-        """Where people looked in some frames of other clips, `[n, 2]`, by a seeded draw."""
+        """Fixations in some frames of other clips, `[n, 2]`, by a seeded draw."""
         frames = [p for other, s in self.surveys.items() if other != name for p in s.points]
         if not frames:
             return np.zeros((0, 2), np.float32)
@@ -255,7 +256,7 @@ def _clips(dataset: Dataset, shards: Sequence[Shard]) -> Iterator[tuple[str, Ite
 
 
 def _survey(dataset: Dataset, shards: Sequence[Shard]) -> dict[str, Survey]:
-    """Read the gaze of every clip and keep a little of it."""
+    """Read the gaze of every clip; keep its observers and some frames' fixations."""
     surveys = {}
     for shard in shards:
         for name, frames in itertools.groupby(read_gaze(dataset, shard), key=lambda f: f.video):

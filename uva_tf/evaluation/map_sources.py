@@ -1,4 +1,4 @@
-"""From a run, a .keras or a .tflite file, or a folder of maps to a function that gives maps."""
+"""Map sources: a run, a .keras or .tflite file, or a folder of maps, as a function to maps."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from uva_tf.runtime.predictor import Predictor, to_bytes
 from uva_tf.training.run import Run
 from uva_tf.training.weights import load_student, load_teacher
 
-# From a clip's records in order to their maps, [h, w] uint8; None where there is none.
+# From a clip's records in order to their maps, [h, w] uint8; None for a missing map.
 MapSource = Callable[[Iterable[Record]], Iterator[np.ndarray | None]]
 
 BATCH = 32
 
 
 def open_map_source(path: Path, size: int) -> MapSource:
-    """Open whatever can be evaluated.
+    """Open a run or a model as a map source.
 
     Args:
         path: a run folder, its `student.keras`, one of its `teachers/*.keras`, or a .tflite file.
-        size: side of the frames that will come; a teacher takes them as they are.
+        size: side of the dataset's frames in pixels, for which a teacher is built.
 
     Raises InputError for anything else.
     """
@@ -55,7 +55,7 @@ def open_map_source(path: Path, size: int) -> MapSource:
 
 
 def teachers_of(path: Path, size: int) -> dict[str, MapSource]:
-    """The teachers that a run folder holds, by the names of their rows; none of anything else."""
+    """The teachers in a run folder, by the names of their rows; empty for any other path."""
     if not (path / "config.json").is_file():
         return {}
     run = Run.open(path.resolve())
@@ -67,13 +67,13 @@ def teachers_of(path: Path, size: int) -> dict[str, MapSource]:
 
 
 def maps_source(folder: Path, *, skip_bad: bool = False) -> MapSource:
-    """Maps that any model wrote: `folder/RECORDING/000001.png`, 8-bit grey, one for each frame.
+    """Maps written by any model: `folder/RECORDING/000001.png`, 8-bit grey, one for each frame.
 
     Args:
-        skip_bad: give None for a map that is not there or can't be used.
+        skip_bad: yield None for a map that is missing or unusable.
 
-    Raises InputError if there is no such folder, and on giving a map that is missing, no 8-bit
-    grey picture, or of another size than the clip's first.
+    Raises InputError if there is no such folder. The source raises it for a map that is missing,
+    not an 8-bit grey picture, or of another size than the clip's first.
     """
     check_folder(folder, " of maps")
 
@@ -83,7 +83,7 @@ def maps_source(folder: Path, *, skip_bad: bool = False) -> MapSource:
             path = folder / record.video / f"{record.index:06d}.png"
             try:
                 if not path.is_file():
-                    raise InputError(f"{path}: no such map, expected one for every frame")
+                    raise InputError(f"{path}: no such map, expected one for each frame")
                 picture = read_map(path)
                 shape = shape or picture.shape
                 if picture.shape != shape:
@@ -101,22 +101,22 @@ def maps_source(folder: Path, *, skip_bad: bool = False) -> MapSource:
 
 
 def student_source(run: Run) -> MapSource:
-    """A run's float student."""
+    """The maps of a run's float student."""
     return keras_source(load_student(run).pair, run.config.student.pairing)
 
 
 def teacher_source(run: Run, kind: str, size: int) -> MapSource:
-    """A run's spatial or temporal teacher."""
+    """The maps of a run's spatial or temporal teacher, on frames of `size` pixels."""
     return keras_source(load_teacher(run, kind, size), run.config.student.pairing)
 
 
 def keras_source(model: keras.Model, pairing: str) -> MapSource:
-    """A Keras model from `{"frame", "other"}` to logits."""
+    """The maps of a Keras model from `{"frame", "other"}` to logits."""
     side = model.inputs[0].shape[1]
     frames = tf.TensorSpec([None, side, side, 3], tf.uint8)
 
     @tf.function(input_signature=[frames, frames], autograph=False)
-    def predict(frame, other):
+    def predict(frame, other):  # two (B, side, side, 3) bytes -> (B, h, w, 1)
         inputs = {"frame": normalise(frame), "other": normalise(other)}
         return attention(model(inputs, training=False))
 
@@ -131,7 +131,7 @@ def keras_source(model: keras.Model, pairing: str) -> MapSource:
 
 
 def paired(frames: Iterable[np.ndarray], pairing: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each frame with its neighbour; the one at the clip's end with itself."""
+    """Each frame with its neighbour; a frame without one (at the clip's end) with itself."""
     last = None
     for frame in frames:
         if pairing == "previous":

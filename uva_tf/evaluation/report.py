@@ -23,7 +23,7 @@ from uva_tf.bench.model_files import Timing, machine, noisy
 from uva_tf.config import StudentConfig
 from uva_tf.core.outputs import UTF8
 from uva_tf.data.dataset import Dataset
-from uva_tf.data.gaze import density_map
+from uva_tf.data.fixations import density_map
 from uva_tf.data.records import Record, read_records
 from uva_tf.evaluation.map_sources import MapSource
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation, percent

@@ -1,4 +1,4 @@
-"""What people did in a frame, on the grid that maps are scored on."""
+"""Ground truth of a frame, on the grid that maps are scored on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uva_tf.core.resize import resize
-from uva_tf.data.gaze import density_map, fixation_map
+from uva_tf.data.fixations import density_map, fixation_map
 from uva_tf.data.records import Record
 from uva_tf.evaluation import metrics
 
@@ -16,11 +16,11 @@ WIDTH = 640  # of the grid, as of DHF1K's videos
 
 @dataclass(frozen=True)
 class Truth:
-    """The fixations and their density.
+    """A frame's fixations and their density map.
 
     Attributes:
         density: `[H, W]`, on any scale.
-        fixated: `[H, W]` bool; None where the dataset publishes density maps only.
+        fixated: `[H, W]` bool; None if the dataset publishes only density maps.
     """
 
     density: np.ndarray
@@ -28,13 +28,19 @@ class Truth:
 
     @classmethod
     def of(cls, points: np.ndarray, aspect: float, sigma: float) -> Truth:
-        """From `[n, 2]` points, height / width of the picture, and the Gaussians' width."""
+        """Ground truth from fixations.
+
+        Args:
+            points: `[n, 2]`, x and y from 0 to 1.
+            aspect: height / width of the picture.
+            sigma: standard deviation of a fixation's Gaussian in image widths.
+        """
         height = round(WIDTH * aspect)
         return cls(density_map(points, height, WIDTH, sigma), fixation_map(points, height, WIDTH))
 
     @classmethod
     def of_record(cls, record: Record, sigma: float) -> Truth:
-        """From what a frame's record holds, fixations or a density map."""
+        """Ground truth from a record, which holds fixations or a density map."""
         if record.density is None:
             return cls.of(record.fixations.points, record.aspect, sigma)
         return cls(resize(record.density, round(WIDTH * record.aspect), WIDTH), None)
@@ -42,12 +48,13 @@ class Truth:
     def score(
         self, prediction: np.ndarray, prior: np.ndarray, elsewhere: np.ndarray, seed: int
     ) -> np.ndarray:
-        """All metrics of a map, in the order of `METRICS`; NaN for those that can't be had.
+        """All metrics of a map, in the order of `METRICS`; NaN for those that don't apply.
 
         Args:
-            prediction: `[H, W]` float64 on the grid, 0..255.
-            prior: the centre prior on the grid.
-            elsewhere: `[n, 2]` points that people looked at in other clips.
+            prediction: `[H, W]` float64 on the grid, in 0..255.
+            prior: the centre prior, `[H, W]` on the grid.
+            elsewhere: fixations in other clips, `[n, 2]`.
+            seed: of sAUC's draws and of the noise that breaks ties.
         """
         nan = float("nan")
         cc = metrics.cc(prediction, self.density)

@@ -1,4 +1,4 @@
-"""Backbones of keras.applications as encoders of several scales, and their first weights."""
+"""Backbones of keras.applications as multi-scale encoders, and their pretrained weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from uva_tf.models.blocks import Block, Tensor
 
 NAME = "backbone"  # of the encoder's layer in a teacher
 
-# By backbone, its last layer at a half of the frame's side, a quarter, and so on.
+# Each backbone's last layer at 1/2 of the frame's side, at 1/4, and so on.
 SCALES: dict[str, tuple[str, ...]] = {
-    # conv3-3, conv4-3 and conv5-3 as in DVA (Wang and Shen, IEEE TIP 2018), and one finer.
+    # conv3-3, conv4-3 and conv5-3 as in DVA (Wang and Shen, IEEE TIP 2018), and a finer one.
     "vgg16": ("block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
     "mobilenetv2": (
         "block_1_expand_relu",
@@ -38,16 +38,16 @@ _APPLICATIONS = {
     "mobilenetv2": keras.applications.MobileNetV2,
     "efficientnetv2b0": keras.applications.EfficientNetV2B0,
 }
-IMAGENET_MEANS_BGR = (103.939, 116.779, 123.68)  # that VGG16 was trained without, of 0..255
+IMAGENET_MEANS_BGR = (103.939, 116.779, 123.68)  # of 0..255, subtracted in VGG16's training
 
 
 def build_backbone(name: str, size: int) -> Block:
-    """An encoder with random weights, shared by all its calls.
+    """An encoder with random weights; all calls use the same weights.
 
     Maps frames `[B, size, size, 3]` float32 RGB in -1..1 to a list of features, finest
-    first, each half the side of the one before.
+    first: `[B, size / 2, size / 2, C]`, `[B, size / 4, size / 4, C]` and so on.
     """
-    # Without weights nothing is fetched.
+    # weights=None keeps Keras from downloading any.
     whole = _APPLICATIONS[name](include_top=False, weights=None, input_shape=(size, size, 3))
     scales = [whole.get_layer(layer).output for layer in SCALES[name]]
     encoder = keras.Model(whole.input, scales, name=NAME)
@@ -59,23 +59,23 @@ def build_backbone(name: str, size: int) -> Block:
 
 
 def _as_trained(name: str, frame: Tensor) -> Tensor:
-    """Frames in -1..1 on the scale that a backbone's ImageNet weights expect."""
+    """Frames `[B, S, S, 3]` in -1..1 on the scale that a backbone's ImageNet weights expect."""
     if name == "mobilenetv2":
         return frame
-    # In full precision, for bfloat16 would round the upper bytes.
+    # In full precision: bfloat16 would round values near 255.
     frame = keras.layers.Rescaling(127.5, offset=127.5, dtype=keras.backend.floatx())(frame)
     if name == "vgg16":
         return keras.ops.flip(frame, axis=-1) - keras.ops.array(IMAGENET_MEANS_BGR)
-    return frame  # EfficientNetV2 normalises 0..255 itself
+    return frame  # EfficientNetV2 takes 0..255 and normalises it itself
 
 
 def load_backbone_weights(teacher: keras.Model, config: TeacherConfig) -> None:
-    """Give a new teacher's backbone the weights that its configuration names, if any.
+    """Load the weights that a configuration names, if any, into a new teacher's backbone.
 
     Args:
-        teacher: by `models.teachers.build_teacher`, of the same configuration.
+        teacher: built by `models.teachers.build_teacher` from the same configuration.
 
-    Raises InputError if they can't be fetched or read, or are another backbone's.
+    Raises InputError if the weights can't be downloaded or read, or are another backbone's.
     """
     if config.weights == "none":
         return
@@ -89,27 +89,28 @@ def load_backbone_weights(teacher: keras.Model, config: TeacherConfig) -> None:
             layer.set_weights(given[layer.name])
         except (KeyError, ValueError):
             raise InputError(
-                f"{config.weights}: its layer {layer.name} is not that of {config.backbone}"
+                f"{config.weights}: layer {layer.name} does not fit {config.backbone}: expected "
+                f"weights of {config.backbone}"
             ) from None
 
 
 def _pretrained(config: TeacherConfig, shape: tuple[int, int, int]) -> keras.Model:
-    """The whole backbone with the weights of a configuration."""
+    """The whole backbone, without its top, with the weights that a configuration names."""
     application, path = _APPLICATIONS[config.backbone], Path(config.weights)
     if config.weights != "imagenet":
         check_file(path, f"file, expected weights of {config.backbone}")
     try:
         if config.weights == "imagenet":
             return application(include_top=False, weights="imagenet", input_shape=shape)
-        # Not load_model: larger sisters, such as VGG19, have layers of all these names and shapes.
+        # Not load_model: a larger network, such as VGG19, has layers of the same names and shapes.
         model = application(include_top=False, weights=None, input_shape=shape)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # hundreds, before an error that says it
+            warnings.simplefilter("ignore", UserWarning)  # hundreds, before an error that says why
             model.load_weights(path)
         return model
-    except Exception as error:  # whatever a network or a broken file makes Keras raise
+    except Exception as error:  # a failed download or a broken file can raise anything in Keras
         reason = str(error).strip().partition("\n")[0]
         remedy = " (give a file)" if config.weights == "imagenet" else ""
         raise InputError(
-            f"{config.weights}: no weights of {config.backbone} to be had{remedy}: {reason}"
+            f"{config.weights}: no weights of {config.backbone} loaded{remedy}: {reason}"
         ) from None

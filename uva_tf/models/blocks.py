@@ -1,9 +1,8 @@
 """Building blocks of the student: CA-Res, channel attention, convolution units.
 
-Every block is a function that makes its layers once and returns a function from
-tensor to tensor, so that a block called twice shares its weights. The namespace
-is an argument because the quantisation-aware twin is built with tf_keras from
-the same code.
+A block is a function that makes its layers once and returns a function from tensor to
+tensor: called twice, that function uses the same weights. Keras is an argument, because
+the same code builds the student in Keras 3 and its twin, for fine-tuning, in tf_keras.
 """
 
 from __future__ import annotations
@@ -15,25 +14,24 @@ from typing import Any
 
 Tensor = Any
 Block = Callable[[Tensor], Tensor]
-# From the features of two frames to those that a head draws a map of.
+# From the trunk's features of the mapped frame and of its neighbour to path features.
 Path = Callable[[Tensor, Tensor], Tensor]
-
 # From path features and the trunk's features of the mapped frame to logits.
 Head = Callable[[Tensor, Tensor], Tensor]
 
-# Running averages of short trainings: the paper's decay, not Keras' 0.99.
+# The paper's, which suits short trainings; Keras' own is 0.99.
 BATCH_NORM_MOMENTUM = 0.95
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Functions that make a student's layers; each call makes new ones.
+    """Functions that make a student's layers; each call makes new layers.
 
     Attributes:
-        features: channels of the trunk's features, `[B, R/4, R/4, features]`.
-        trunk: `() -> frame -> features`.
-        paths: by kind, `() -> (features, other_features) -> path features`.
-        head: `name -> (path features, features) -> logits [B, R, R, 1]`.
+        features: channels of the trunk's features.
+        trunk: `() -> frame [B, R, R, 3] -> features [B, R/4, R/4, features]`.
+        paths: `() -> (features, other features) -> path features` for each kind of path.
+        head: `name of its layers -> (path features, features) -> logits [B, R, R, 1]`.
     """
 
     features: int
@@ -51,7 +49,7 @@ def conv_unit(
     strides: int = 1,
     activation: bool = True,
 ) -> Block:
-    """Convolution, batch normalisation and, unless switched off, ReLU6.
+    """Convolution, batch normalisation and, with `activation`, ReLU6.
 
     Maps `[B, H, W, C]` to `[B, H / strides, W / strides, filters]`.
     """
@@ -68,17 +66,17 @@ def conv_unit(
 
 
 def channel_attention(keras: ModuleType, name: str, filters: int, *, reduction: int = 8) -> Block:
-    """Scale channels by a gate computed from global average and global max pooling.
+    """Scale the channels by a gate, computed from global average and global max pooling.
 
-    The two pooled vectors are added and pass through one bottleneck of `filters /
-    reduction` units, at least 8. Shape is kept, `[B, H, W, filters]`. Source: UVA-Net
-    (arXiv 1904.04449), section 3.
+    The two pooled vectors are added and pass through a bottleneck of `filters / reduction`
+    units, at least 8. Maps `[B, H, W, filters]` to the same shape. Source: UVA-Net (arXiv
+    1904.04449), section 3.
     """
     layers = keras.layers
     average = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_average")
     maximum = layers.GlobalMaxPooling2D(keepdims=True, name=f"{name}_maximum")
-    # Added, not stacked: a concatenation would force one 8-bit scale on the pooled values
-    # and, through the maximum, on the block's own output, and clip its negative half.
+    # Added, not concatenated: a concatenation has one 8-bit scale for both vectors. Through the
+    # maximum the block's own output would get that scale too, and lose its negative half.
     pool = layers.Add(name=f"{name}_pool")
     squeeze = layers.Conv2D(
         max(8, filters // reduction), 1, activation="relu", name=f"{name}_squeeze"
@@ -89,7 +87,7 @@ def channel_attention(keras: ModuleType, name: str, filters: int, *, reduction: 
 
     def block(x: Tensor) -> Tensor:  # (B, H, W, C) -> (B, H, W, C)
         pooled = pool([average(x), maximum(x)])  # (B, 1, 1, C)
-        return scale([x, gate(excite(squeeze(pooled)))])
+        return scale([x, gate(excite(squeeze(pooled)))])  # gate: (B, 1, 1, C)
 
     return block
 
@@ -104,16 +102,17 @@ def ca_res(
     rectify: bool = False,
     attention: bool = True,
 ) -> Block:
-    """CA-Res: an inverted residual whose output channels are weighted by attention.
+    """CA-Res: an inverted residual whose output channels are weighted by channel attention.
 
-    1x1 expansion, batch norm, ReLU6, SeparableConv2D 3x3, batch norm, channel
-    attention; plus the input where the widths agree. Maps `[B, H, W, filters_in]`
-    to `[B, H, W, filters]`. Source: UVA-Net (arXiv 1904.04449), section 3.
+    1x1 expansion, batch norm, ReLU6, SeparableConv2D 3x3, batch norm, channel attention;
+    the input is added if `filters_in` equals `filters`. Maps `[B, H, W, filters_in]` to
+    `[B, H, W, filters]`. Source: UVA-Net (arXiv 1904.04449), section 3.
 
     Args:
-        rectify: put a ReLU6 before the attention, so that the output (of a block
-            whose widths differ) lies in 0..6.
-        attention: weight the output channels; False for comparisons.
+        expansion: channels after the 1x1 expansion, as a multiple of `filters_in`.
+        rectify: put a ReLU6 before the attention; the output then lies in 0..6, unless the
+            input is added.
+        attention: False leaves the channel attention out, for comparisons.
     """
     layers = keras.layers
     expand = conv_unit(keras, f"{name}_expand", expansion * filters_in, 1)
@@ -130,7 +129,8 @@ def ca_res(
     add = layers.Add(name=f"{name}_add") if filters_in == filters else None
 
     def block(x: Tensor) -> Tensor:  # (B, H, W, filters_in) -> (B, H, W, filters)
-        y = attend(project(expand(x)))
+        wide = expand(x)  # (B, H, W, expansion * filters_in)
+        y = attend(project(wide))
         return add([x, y]) if add else y
 
     return block
@@ -139,15 +139,15 @@ def ca_res(
 def deconv(
     keras: ModuleType, name: str, filters: int, *, factor: int = 2, last: bool = False
 ) -> Block:
-    """Enlarge by a transposed convolution, its kernel twice the factor.
+    """Enlarge by a transposed convolution whose kernel is twice the factor.
 
-    Maps `[B, H, W, C]` to `[B, factor H, factor W, filters]`; with batch normalisation and
-    ReLU6, unless it is the last layer of all.
+    Maps `[B, H, W, C]` to `[B, factor H, factor W, filters]`. Batch normalisation and ReLU6
+    follow, except after the network's last layer.
     """
     layers = keras.layers
     options = {"strides": factor, "padding": "same", "name": name}
     if last:
-        # In full precision, also where the rest is computed in less.
+        # In full precision, even if the rest computes in bfloat16.
         return layers.Conv2DTranspose(filters, 2 * factor, dtype=keras.backend.floatx(), **options)
     return chain(
         [
@@ -163,10 +163,10 @@ def subpixel(
 ) -> Block:
     """Enlarge by a 3x3 convolution whose channels become pixels.
 
-    Shapes and functions of `deconv`: its kernel lies within the 3x3 ones here. XNNPACK runs
-    it several times as fast, since it pads a few filters to a full tile of them.
-    Source: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
-    Sub-Pixel Convolutional Neural Network", CVPR 2016.
+    Shapes as in `deconv`, and it can compute all that `deconv` can. XNNPACK runs it several
+    times as fast: it pads few filters to a full tile, and here there are `factor^2` times as
+    many. Source: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an
+    Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016.
     """
     layers = keras.layers
     channels = factor**2 * filters
@@ -185,7 +185,7 @@ def subpixel(
             layers.Permute((1, 3, 2, 4, 5), name=f"{name}_weave", **precision),
             layers.Reshape((*join, filters), name=f"{name}_join", **precision),
         ]
-        return chain(stack)(conv(x))
+        return chain(stack)(conv(x))  # conv: (B, H, W, factor^2 filters)
 
     return block
 
@@ -194,7 +194,7 @@ ENLARGE = {"deconv": deconv, "sub": subpixel}
 
 
 def chain(stack: list[Block]) -> Block:
-    """Layers and blocks one after the other."""
+    """Layers and blocks, one after the other."""
 
     def block(x: Tensor) -> Tensor:
         for layer in stack:

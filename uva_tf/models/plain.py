@@ -1,6 +1,6 @@
-"""The plain network: the yardstick that students have to beat in speed and in accuracy.
+"""The plain network: the yardstick for a student's speed and accuracy.
 
-Plain 3x3 convolutions, the layer widths of UVA-Net's released network (arXiv 1904.04449):
+Plain 3x3 convolutions with the layer widths of UVA-Net's released network (arXiv 1904.04449):
 
   part           layers, by output width                                  side at 64 px
   trunk          conv 3x3 16, conv 3x3 16, LRN | pool, 32 | pool, 64       64 | 32 | 16
@@ -8,10 +8,11 @@ Plain 3x3 convolutions, the layer widths of UVA-Net's released network (arXiv 19
   temporal path  conv 3x3 64, conv 3x3 128   on [f(t), f(t) - f(other)]    16
   head           1x1 32, 3x3 32, 32, 16 | deconv 4x4/2 8 | deconv 4x4/2 1  16 | 32 | 64
 
-Every convolution has a bias and batch normalisation without a scale: 318,498 trainable
-parameters. XNNPACK knows no local response normalisation (LRN), which has no weights; with
-it the network takes more than twice its time there. So the yardstick goes without, and the
-network as released is a row of its own.
+Every convolution has a bias and a batch normalisation without scale: 318,498 trainable
+parameters. The released network also has a local response normalisation (LRN), which has
+no weights. XNNPACK does not support it, so that with LRN the network takes more than twice
+the time. The yardstick therefore leaves it out; the network as released is `plain-64-lrn`
+or `plain-32-lrn`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, Head, Parts, Path, 
 
 TRUNK, PATH, HEAD = (16, 16, 32, 64), (64, 128), (32, 32, 32, 16, 8)
 
-# By name: the resolution, and whether there is LRN.
+# Each network's resolution, and whether it has LRN.
 PLAIN = {
     "plain-64": (64, False),
     "plain-32": (32, False),
@@ -33,7 +34,7 @@ PLAIN = {
 
 
 def plain_parts(keras: ModuleType, name: str) -> Parts:
-    """The parts of a network of `PLAIN`."""
+    """The parts of one of the networks in `PLAIN`."""
     _, lrn = PLAIN[name]
     return Parts(
         features=TRUNK[-1],
@@ -58,7 +59,7 @@ def _norm(keras: ModuleType, name: str, dtype: str | None = None) -> Block:
     )
 
 
-def _trunk(keras: ModuleType, lrn: bool) -> Block:
+def _trunk(keras: ModuleType, lrn: bool) -> Block:  # (B, R, R, 3) -> (B, R/4, R/4, 64)
     first, second, third, fourth = TRUNK
     layers = keras.layers
     return chain(
@@ -89,7 +90,7 @@ def _lrn(keras: ModuleType) -> Block:
 
 def _spatial_path(keras: ModuleType) -> Path:
     stack = chain([_conv(keras, f"spatial{n}", width) for n, width in enumerate(PATH, start=1)])
-    return lambda f, g: stack(f)
+    return lambda f, g: stack(f)  # (B, R/4, R/4, 64) -> (B, R/4, R/4, 128)
 
 
 def _temporal_path(keras: ModuleType) -> Path:
@@ -97,13 +98,14 @@ def _temporal_path(keras: ModuleType) -> Path:
     change = layers.Subtract(name="change")
     both = layers.Concatenate(name="appearance_and_change")
     stack = chain([_conv(keras, f"temporal{n}", width) for n, width in enumerate(PATH, start=1)])
+    # Two (B, R/4, R/4, 64) -> both: (B, R/4, R/4, 128) -> (B, R/4, R/4, 128)
     return lambda f, g: stack(both([f, change([f, g])]))
 
 
 def _head(keras: ModuleType, name: str) -> Head:
     layers = keras.layers
     *convs, last = HEAD
-    # The last in full precision, also where the rest is computed in less.
+    # The last layers are in full precision, even if the rest computes in bfloat16.
     full = keras.backend.floatx()
 
     def deconv(number: int, filters: int, dtype: str | None = None) -> list[Block]:
@@ -124,4 +126,4 @@ def _head(keras: ModuleType, name: str) -> Head:
             *deconv(2, 1, full),
         ]
     )
-    return lambda paths, features: head(paths)
+    return lambda paths, features: head(paths)  # (B, R/4, R/4, C) -> (B, R, R, 1)

@@ -1,4 +1,4 @@
-"""The weights that come with the package, as Keras students to go on training."""
+"""The weights that come with the package, as Keras students."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from uva_tf.weights import FOLDER
 
 
 def load(name: str = "uva-64") -> keras.Model:
-    """A trained student, to go on training or to build upon.
+    """A trained student, to train further or to build on.
 
     Args:
-        name: of its variant, `uva-64` or `uva-32`.
+        name: its variant, `uva-64` or `uva-32`.
 
     Returns:
-        Model from `{"frame", "other"}`, `[B, R, R, 3]` float32 in -1..1 (bytes / 127.5 - 1; `other`
-        is the frame before), to logits `[B, R, R, 1]`; `uva_tf.models.maps.attention` makes
-        the finished map of them.
+        Model from `{"frame", "other"}` to logits `[B, R, R, 1]`. Both inputs are `[B, R, R, 3]`
+        float32 in -1..1 (bytes / 127.5 - 1); `other` is the frame before `frame`.
+        `uva_tf.models.maps.attention` turns logits into finished maps.
 
-    Raises InputError for a name that the package does not bring.
+    Raises InputError if the package has no weights of that name.
     """
     variant = current(name)
     if variant not in shipped():
@@ -37,16 +37,19 @@ def load(name: str = "uva-64") -> keras.Model:
 
 
 def load_shipped(student: Student, variant: str) -> None:
-    """Give a student the shipped weights; raises InputError if there are none that fit it."""
+    """Give a student the shipped weights of a variant; raises InputError if none fit it."""
     path = FOLDER / f"{variant}.npy"
     if not path.is_file():
         names = ", ".join(shipped()) or "none"
-        raise InputError(f"no weights of {variant} come with the package, expected one of {names}")
+        raise InputError(f"the package has no weights of {variant}: expected one of {names}")
     values = np.load(path, allow_pickle=False)
     shapes = [weight.shape for weight in student.pair.weights]
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     if values.shape != (ends[-1],):
-        raise InputError(f"{path} holds {values.size} weights, the student has {ends[-1]}")
+        raise InputError(
+            f"{path} holds {values.size} weights, the student has {ends[-1]}: expected the "
+            f"student {variant} as shipped, with both paths and channel attention"
+        )
     parts = np.split(values, ends[:-1])
     student.pair.set_weights(
         [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
@@ -59,6 +62,6 @@ def shipped() -> list[str]:
 
 
 def save_weights(student: Student, path: Path) -> None:
-    """Write a student's weights, in the order of its `pair` model, as one float16 vector, .npy."""
+    """Write a student's weights as one float16 vector (.npy), in the order of its `pair` model."""
     weights = [np.ravel(weight) for weight in student.pair.get_weights()]
     np.save(path, np.concatenate(weights).astype(np.float16))

@@ -1,4 +1,4 @@
-"""The student: two compositions of one set of weights, and the models that share them."""
+"""The student: one set of weights, as a function of two frames (`pair`) or of a stream (`step`)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Model = Any
 class Student:
     """Keras models that share one set of weights.
 
-    Frames are `[B, R, R, 3]` float32 in -1..1 (see `models.maps`), features
-    `[B, R/4, R/4, C]` float32 in 0..6 (the plain network's have no upper bound), logits
-    `[B, R, R, 1]`, from which `models.maps.attention` makes the finished map.
+    Frames are `[B, R, R, 3]` float32 in -1..1, features `[B, R/4, R/4, C]` float32 in 0..6
+    (without an upper bound in the plain network), logits `[B, R, R, 1]`. `models.maps` makes
+    frames from bytes and finished maps from logits.
 
     Attributes:
         trunk: `frame -> features`.
-        head: `features, other_features -> logits`.
+        head: `features, other_features -> logits`: all that follows the trunk.
         pair: `frame, other -> logits`, for training and files.
-        step: `frame, state -> logits, features`, for streams; `state` holds the
-            features of the previous call.
-        paths: `frame, other -> logits of each path by its kind`, each under a head of its
-            own; only distillation uses those heads.
-        pairing: whose features the state holds beside a frame's, `next` or `previous`.
+        step: `frame, state -> logits, state`, for streams; the state is the features of the
+            last frame.
+        paths: `frame, other -> {kind: logits}`, each path under its own head; only the stage
+            distill uses these heads.
+        pairing: the neighbour that a frame is paired with, `next` or `previous`.
     """
 
     trunk: Model
@@ -48,13 +48,16 @@ def resolution(config: StudentConfig) -> int:
     if config.variant in PLAIN:
         return PLAIN[config.variant][0]
     names = ", ".join([*VARIANTS, *PLAIN])
-    raise InputError(f"unknown student variant {config.variant!r}: choose one of {names}")
+    raise InputError(f"unknown student variant {config.variant!r}: expected one of {names}")
 
 
 def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Student:
-    """Build the student of a config in a Keras namespace (Keras 3 by default).
+    """Build the student of a configuration, with random weights.
 
-    Raises InputError for a variant that neither `VARIANTS` nor `PLAIN` holds.
+    Args:
+        keras: Keras 3 (the default) or tf_keras.
+
+    Raises InputError for a variant in neither `VARIANTS` nor `PLAIN`.
     """
     if keras is None:
         import keras
@@ -68,7 +71,8 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     heads = {kind: parts.head(f"{kind}_head") for kind in paths}
 
     def attend(f, g):  # two (B, R/4, R/4, features) -> (B, R, R, 1)
-        return fused_head(fuse([path(f, g) for path in paths.values()]), f)
+        fused = fuse([path(f, g) for path in paths.values()])  # (B, R/4, R/4, C), or at R/8
+        return fused_head(fused, f)
 
     def frame_input(name):
         return keras.Input((side, side, 3), name=name)
@@ -78,7 +82,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
 
     frame, other = frame_input("frame"), frame_input("other")
     trunk_model = keras.Model(frame, trunk(frame), name="trunk")
-    f, g = trunk(frame), trunk(other)
+    f, g = trunk(frame), trunk(other)  # (B, R/4, R/4, features) each
     inputs = {"frame": frame, "other": other}
     pair = keras.Model(inputs, attend(f, g), name="pair")
     apart = {kind: heads[kind](path(f, g), f) for kind, path in paths.items()}
@@ -89,7 +93,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
 
     frame, state = frame_input("frame"), state_input("state")
     f = trunk(frame)
-    # `next` pairing draws the map of the previous frame, whose features are the state.
+    # With pairing `next` the map is that of the last frame, whose features are the state.
     logits = attend(state, f) if config.pairing == "next" else attend(f, state)
     step = keras.Model(
         {"frame": frame, "state": state}, {"attention": logits, "state": f}, name="step"

@@ -1,8 +1,8 @@
-"""The students' variant table, and the parts that a row of it is made of.
+"""The table of student variants, and the layers that a row of it stands for.
 
 A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `res16` a CA-Res
-block, `|` a pooling that halves the size, `deconv8` and `sub8` double it (see `blocks`),
-`sub1x4` makes it four times as large.
+block of 16 filters, `|` a max pooling that halves the size. `deconv8` and `sub8` double the
+size (see `blocks`), `sub1x4` makes it four times as large.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from uva_tf.models.blocks import ENLARGE, Block, Head, Parts, Path, ca_res, chai
 
 @dataclass(frozen=True)
 class Variant:
-    """A student's layers.
+    """A student's layers, as text.
 
     Attributes:
         resolution: side of its frames and maps in pixels.
-        trunk: on each frame, down to a quarter of its size.
-        path: of each path, after the temporal one's comparison of two frames.
-        context: 0 for paths at a quarter of the frame's size; else they work at an eighth,
-            and come back through so many channels, to meet the trunk's features.
-        head: after a 1x1 convolution of 32 filters.
-        decoder: from there to the map.
-        noise: standard deviation of the noise that features get in training, where they
-            lie in 0..6. It stands for the error of an integer trunk, and keeps the temporal
-            path from building on changes that 8 bits can't hold.
+        trunk: from a frame to features at a quarter of its size.
+        path: of each path; in the temporal one it follows the comparison of the two frames.
+        head: what follows the head's first layer, a 1x1 convolution of 32 filters.
+        decoder: what follows the head, up to the map.
+        context: 0 if the paths work at a quarter of the frame's size. Otherwise they work at an
+            eighth, are reduced to this many channels, enlarged, and joined with the trunk's
+            features.
+        noise: standard deviation of the noise that is added in training to the features, whose
+            values lie in 0..6. It stands for the error of an 8-bit trunk, so that the temporal
+            path does not rely on changes too small for 8 bits.
     """
 
     resolution: int
@@ -43,11 +44,11 @@ class Variant:
     noise: float = 0.05
 
 
-# paper:  the paper's architecture: CA-Res blocks of the plain network's widths.
-# uva:    five times the plain network's speed: plain convolutions where the frame is large,
-#         paths at an eighth of its size, and a convolution in place of the deconvolutions.
-# uva-m:  the same with more of the frame's detail, which helps where it is small.
-# docs/results.md has what each costs and gives.
+# paper:   the paper's architecture: CA-Res blocks with the plain network's widths.
+# uva:     five times as fast as the plain network: plain convolutions where the size is large,
+#          paths at an eighth of the frame's size, one convolution for the deconvolutions.
+# uva-..-m: between the two: keeps more of the frame's detail, which helps at 32 px.
+# docs/results.md has the speed and the accuracy of each.
 _PAPER = Variant(
     resolution=64,
     trunk="conv16 res16 | res32 | res64",
@@ -82,9 +83,11 @@ VARIANTS: dict[str, Variant] = {
 }
 ENTRY = 32  # filters of a head's first convolution
 
+Stack = Callable[..., list[Block]]  # `_stack` for one Keras, with or without channel attention
+
 
 def variant_parts(keras: ModuleType, config: StudentConfig) -> Parts:
-    """The parts of a row of `VARIANTS`."""
+    """The parts of the configuration's row in `VARIANTS`."""
     variant = VARIANTS[config.variant]
     stack = functools.partial(_stack, keras, config.channel_attention)
     return Parts(
@@ -98,15 +101,95 @@ def variant_parts(keras: ModuleType, config: StudentConfig) -> Parts:
     )
 
 
-def _tokens(text: str) -> list[tuple[str, int, int]]:
-    """Kind, filters and factor of each layer: `sub1x4` is of kind sub, 1 filter, factor 4."""
-    found = [re.fullmatch(r"([a-z]+)(\d+)(?:x(\d))?", token) for token in text.split()]
-    return [(match[1], int(match[2]), int(match[3] or 2)) for match in found]
+def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
+    """`[B, R, R, 3]` to features `[B, R/4, R/4, C]`."""
+    layers = keras.layers
+    stem, _, rest = variant.trunk.partition(" ")
+    width, count = _width(stem), 0
+    blocks = [conv_unit(keras, "stem", width, 3)]
+    levels = rest.split("|")  # by size: the frame's, a half of it, a quarter
+    for level, text in enumerate(levels):
+        if level:
+            blocks.append(layers.MaxPooling2D(3, 2, padding="same", name=f"pool{level}"))
+        if text.strip():
+            # Features that end in 0..6 have one fixed 8-bit scale, for both ends of a stream.
+            rectify = level == len(levels) - 1
+            added = stack("trunk", text, width, first=count + 1, rectify=rectify)
+            blocks += added
+            width, count = _width(text), count + len(added)
+    noise = layers.GaussianNoise(variant.noise, name="features")  # in training only
+    return chain([*blocks, noise])
 
 
-def _width(text: str) -> int:
-    """Filters of the last layer."""
-    return _tokens(text.rpartition("|")[2])[-1][1]
+def _spatial_path(keras: ModuleType, variant: Variant, stack: Stack) -> Path:
+    """Features of the mapped frame to path features; the neighbour's are ignored."""
+    pool = _pool(keras, variant, "spatial")
+    path = chain(stack("spatial", variant.path, _width(variant.trunk)))
+    return lambda f, g: path(pool(f))  # (B, R/4, R/4, C) -> (B, R/4, R/4, width), or at R/8
+
+
+def _temporal_path(keras: ModuleType, variant: Variant, stack: Stack) -> Path:
+    """Features of the mapped frame and their difference from the neighbour's to path features."""
+    layers = keras.layers
+    width = _tokens(variant.path)[0][1]
+    pool_one, pool_other = (_pool(keras, variant, name) for name in ("temporal", "other"))
+    change = layers.Subtract(name="change")
+    # A 1x1 convolution of the concatenation [f, f - g] equals the sum of two 1x1 convolutions.
+    # Kept apart, each has its own batch normalisation, so that large features do not drown
+    # small differences, and its own scale in an integer model.
+    appearance = conv_unit(keras, "appearance", width, 1, activation=False)
+    motion = conv_unit(keras, "motion", width, 1, activation=False)
+    join = layers.Add(name="join")
+    relu = layers.ReLU(6.0, name="join_relu")
+    path = chain(stack("temporal", variant.path, width))
+
+    def block(f, g):  # two (B, R/4, R/4, C) -> (B, R/4, R/4, width), or at R/8
+        one, other = pool_one(f), pool_other(g)
+        joined = join([appearance(one), motion(change([one, other]))])
+        return path(relu(joined))
+
+    return block
+
+
+def _pool(keras: ModuleType, variant: Variant, name: str) -> Block:
+    """From a quarter of the frame's size to the size that the paths work at."""
+    if not variant.context:
+        return lambda f: f
+    return keras.layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_context")
+
+
+def _head(keras: ModuleType, variant: Variant, stack: Stack, name: str) -> Head:
+    """Path features, and with `context` the trunk's features, to logits `[B, R, R, 1]`."""
+    layers = keras.layers
+    draw = chain(
+        [
+            conv_unit(keras, f"{name}_enter", ENTRY, 1),
+            *stack(name, variant.head, ENTRY),
+            *_decoder(keras, variant, name),
+        ]
+    )
+    if not variant.context:
+        return lambda paths, features: draw(paths)
+    narrow = conv_unit(keras, f"{name}_context", variant.context, 1)
+    double = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_double")
+    both = layers.Concatenate(name=f"{name}_both")
+
+    def block(paths, features):  # (B, R/8, R/8, width), (B, R/4, R/4, C) -> (B, R, R, 1)
+        context = double(narrow(paths))  # (B, R/4, R/4, context)
+        return draw(both([context, features]))
+
+    return block
+
+
+def _decoder(keras: ModuleType, variant: Variant, name: str) -> list[Block]:
+    """Layers that enlarge `[B, R/4, R/4, C]` to logits `[B, R, R, 1]`."""
+    tokens = _tokens(variant.decoder)
+    return [
+        ENLARGE[kind](
+            keras, f"{name}_{kind}{number}", filters, factor=factor, last=number == len(tokens)
+        )
+        for number, (kind, filters, factor) in enumerate(tokens, start=1)
+    ]
 
 
 def _stack(
@@ -119,12 +202,13 @@ def _stack(
     first: int = 1,
     rectify: bool = False,
 ) -> list[Block]:
-    """Convolutions and CA-Res blocks `name1`, `name2` and so on.
+    """The convolutions and CA-Res blocks of a text, named `name1`, `name2` and so on.
 
     Args:
+        attention: whether CA-Res blocks have channel attention.
         width: channels that come in.
-        first: number of the first.
-        rectify: the last one, if it is a CA-Res block; convolutions are anyway.
+        first: the first block's number.
+        rectify: end with a ReLU6 if the last block is CA-Res; a convolution always does.
     """
     blocks = []
     tokens = _tokens(text)
@@ -146,82 +230,12 @@ def _stack(
     return blocks
 
 
-def _trunk(keras: ModuleType, variant: Variant, stack: Callable[..., list[Block]]) -> Block:
-    layers = keras.layers
-    stem, _, rest = variant.trunk.partition(" ")
-    width, number = _width(stem), 0
-    blocks = [conv_unit(keras, "stem", width, 3)]
-    parts = rest.split("|")
-    for level, part in enumerate(parts):
-        if level:
-            blocks.append(layers.MaxPooling2D(3, 2, padding="same", name=f"pool{level}"))
-        if part.strip():
-            # Features from 0 to 6 keep one 8-bit scale when a stream hands them back.
-            last = level == len(parts) - 1
-            blocks += (added := stack("trunk", part, width, first=number + 1, rectify=last))
-            width, number = _width(part), number + len(added)
-    # In training only.
-    return chain([*blocks, layers.GaussianNoise(variant.noise, name="features")])
+def _width(text: str) -> int:
+    """Filters of a text's last layer."""
+    return _tokens(text.rpartition("|")[2])[-1][1]
 
 
-def _pool(keras: ModuleType, variant: Variant, name: str) -> Block:
-    """From a quarter of the frame's size to that of the paths."""
-    if not variant.context:
-        return lambda f: f
-    return keras.layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_context")
-
-
-def _spatial_path(keras: ModuleType, variant: Variant, stack: Callable[..., list[Block]]) -> Path:
-    pool = _pool(keras, variant, "spatial")
-    path = chain(stack("spatial", variant.path, _width(variant.trunk)))
-    return lambda f, g: path(pool(f))
-
-
-def _temporal_path(keras: ModuleType, variant: Variant, stack: Callable[..., list[Block]]) -> Path:
-    layers = keras.layers
-    width = _tokens(variant.path)[0][1]
-    pool_one, pool_other = (_pool(keras, variant, name) for name in ("temporal", "other"))
-    change = layers.Subtract(name="change")
-    # A 1x1 convolution of [f, f - g] is the sum of two, one for each part. Apart they are
-    # normalised apart, so that the small differences between frames are not drowned, and
-    # an integer model needs no common scale for both.
-    appearance = conv_unit(keras, "appearance", width, 1, activation=False)
-    motion = conv_unit(keras, "motion", width, 1, activation=False)
-    join = layers.Add(name="join")
-    relu = layers.ReLU(6.0, name="join_relu")
-    path = chain(stack("temporal", variant.path, width))
-
-    def block(f, g):  # two (B, R/4, R/4, C) -> (B, R/4, R/4, width), or at an eighth
-        one, other = pool_one(f), pool_other(g)
-        return path(relu(join([appearance(one), motion(change([one, other]))])))
-
-    return block
-
-
-def _head(
-    keras: ModuleType, variant: Variant, stack: Callable[..., list[Block]], name: str
-) -> Head:
-    layers = keras.layers
-    entry = chain(
-        [
-            conv_unit(keras, f"{name}_enter", ENTRY, 1),
-            *stack(name, variant.head, ENTRY),
-            *_decoder(keras, variant, name),
-        ]
-    )
-    if not variant.context:
-        return lambda paths, features: entry(paths)
-    narrow = conv_unit(keras, f"{name}_context", variant.context, 1)
-    double = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_double")
-    both = layers.Concatenate(name=f"{name}_both")
-    return lambda paths, features: entry(both([double(narrow(paths)), features]))
-
-
-def _decoder(keras: ModuleType, variant: Variant, name: str) -> list[Block]:
-    tokens = _tokens(variant.decoder)
-    return [
-        ENLARGE[kind](
-            keras, f"{name}_{kind}{number}", filters, factor=factor, last=number == len(tokens)
-        )
-        for number, (kind, filters, factor) in enumerate(tokens, start=1)
-    ]
+def _tokens(text: str) -> list[tuple[str, int, int]]:
+    """Kind, filters and factor of each layer: `sub1x4` is of kind sub, 1 filter, factor 4."""
+    found = [re.fullmatch(r"([a-z]+)(\d+)(?:x(\d))?", token) for token in text.split()]
+    return [(match[1], int(match[2]), int(match[3] or 2)) for match in found]

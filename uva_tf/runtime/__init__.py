@@ -1,4 +1,1 @@
-"""Run an attention model: numpy, OpenCV and LiteRT, and nothing else of this package.
-
-The folder is the package's lowest layer: everything else may import it.
-"""
+"""Run a model file on frames with NumPy, OpenCV and LiteRT; no TensorFlow is needed."""

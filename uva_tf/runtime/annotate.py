@@ -1,4 +1,4 @@
-"""A stream's attention, predicted while frames are still being read, and handed to sinks."""
+"""Predict a stream's attention while it is being read, and hand frames and maps to sinks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uva_tf.runtime.streams import Stream
 
 T = TypeVar("T")
 
-# Frames that may wait between two stages; of a camera one, since they grow old.
+# Frames that may wait between two threads; only one of a camera, since waiting frames grow old.
 DEPTH, LIVE_DEPTH = 4, 1
 END = object()
 
@@ -31,24 +31,24 @@ def annotate(
 ) -> tuple[int, BaseException | None]:
     """Hand every frame and its map to all sinks.
 
-    Reading, prediction with the sinks' making, and their taking happen at the same time, each
-    on a frame of its own.
+    Three threads work at the same time, each on another frame: one reads, one predicts and
+    calls the sinks' `make`, one calls their `take`.
 
     Args:
         predictor: made with `channels="bgr"`.
-        progress: wraps the finished frames, such as a progress bar.
-        stop: of `interruption.hold`; asked after each frame that all sinks have had.
+        progress: wraps the iterator over finished frames, for example in a progress bar.
+        stop: what `interruption.hold` yields; it is asked after each finished frame.
 
     Returns:
-        How many frames all sinks have had, and what ended the stream before its end, if
-        anything did after the first of them: KeyboardInterrupt, or an OSError such as a full
-        disk or a camera unplugged. What the sinks wrote until then is whole.
+        The number of frames that all sinks have taken, and the error that ended the stream early,
+        or None: KeyboardInterrupt, or an OSError such as a full disk or an unplugged camera. What
+        the sinks wrote until then is complete. An error before the first frame was taken is raised.
     """
     stop = stop or Stop()
     depth = LIVE_DEPTH if source.live else DEPTH
     sinks, count = list(sinks), 0
     made = _made(ahead(source.timed(), depth), predictor, sinks)
-    if sinks:  # else there is nothing to take meanwhile
+    if sinks:  # without sinks there is nothing to do at the same time
         made = ahead(made, depth)
     with closing(made):
         try:
@@ -70,9 +70,9 @@ def annotate(
 def ahead(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
     """The same items in the same order, up to `depth` of them made before they are asked for.
 
-    They are made in a thread of their own. Decoding, LiteRT and encoding let other threads run,
-    so that stages chained by this take the time of the slowest and not of all together. What
-    `items` raises is raised here. Once this is closed nothing makes items any more.
+    They are made in another thread. Decoding, LiteRT and encoding let other threads run, so that
+    a chain of these takes as long as its slowest part, not as all parts together. What `items`
+    raises is raised here. Once this is closed, no more items are made.
     """
     thread = ThreadPoolExecutor(1)
     with closing(items):

@@ -1,4 +1,4 @@
-"""What is taken for a frame or a map; anything else is refused with its remedy."""
+"""Checks of the arrays that users pass as frames and maps; each refusal names a remedy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_map(attention: object, *, floats: bool = False) -> None:
     """Raise ValueError for anything but a map: an array `[h, w]` uint8.
 
     Args:
-        floats: let those of any numbers pass that are finite and 0 or more.
+        floats: accept any dtype of numbers that are finite and 0 or more.
     """
     expected = "a map [h, w]" + (", 0 or more" if floats else " uint8")
     if not isinstance(attention, np.ndarray):
@@ -56,7 +56,7 @@ def check_map(attention: object, *, floats: bool = False) -> None:
 
 
 def check_size(width: object, height: object) -> None:
-    """Raise ValueError for anything but whole numbers of pixels from 1 up."""
+    """Raise ValueError unless width and height are whole numbers of at least 1."""
     try:
         fits = operator.index(width) > 0 and operator.index(height) > 0
     except TypeError:
@@ -68,7 +68,7 @@ def check_size(width: object, height: object) -> None:
 
 
 def _other(value: object) -> str:
-    """What something is that is no array, and how to make an array of it."""
+    """What a value is that is not an array, and how to make an array of it."""
     kind = type(value)
     if value is None:
         return "None: nothing was read, check the path or whether the stream has ended"
@@ -85,7 +85,7 @@ def _other(value: object) -> str:
 
 
 def _to_bytes(array: np.ndarray) -> str:
-    """How an array of other numbers becomes one of bytes."""
+    """How to turn an array of another dtype into uint8."""
     if array.dtype == np.bool_:
         return "cast it, 255 * array.astype(np.uint8)"
     if array.dtype == np.uint16 and array.max() > 255:

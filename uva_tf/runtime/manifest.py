@@ -1,4 +1,4 @@
-"""The manifest, `FILE.json` beside `FILE.tflite`: what the file is and how to feed it."""
+"""The manifest, `FILE.json` beside `FILE.tflite`: what the file is, and how to feed it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ MOST_MANIFEST_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a user of the file has to know.
+    """What a user of the file needs to know.
 
     Attributes:
         form: `pair` (inputs `frame`, `other`) or `step` (inputs `frame`, `state`).
         recipe: how it was compressed.
         variant: which student it is.
         resolution: side of its frames and of its map in pixels.
-        pairing: which neighbour `other` or the state belongs to, `next` or `previous`.
+        pairing: the neighbour that `other` or the state comes from, `next` or `previous`.
         sha256: checksum of the .tflite file.
         input: range and meaning of a frame.
         output: range and meaning of the map.
-        state: quantisation of the state, `{"scale", "zero_point"}`; empty in float and in `pair`.
+        state: quantisation of the state, `{"scale", "zero_point"}`; empty for a float model and
+            for a `pair`.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
-        training: of a model that comes with the package, the command, commit and seed that
-            trained it, and the checksums of its data.
+        training: the command, commit and seed of the training, and the checksums of its data;
+            only for a model that comes with the package.
         versions: of the packages that made it.
     """
 
@@ -69,9 +70,9 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
     """Read a model file and the manifest that vouches for it.
 
     Returns:
-        The manifest, and the bytes of the file with that checksum.
+        The manifest, and the content of the model file, which has the manifest's checksum.
 
-    Raises InputError if either is missing or too large, or they do not belong together.
+    Raises InputError if either is missing or too large, or if they do not belong together.
     """
     model = located(model)
     path = manifest_path(model)
@@ -79,7 +80,7 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
     if model.suffix != ".tflite":
         raise InputError(f"{model}: expected a .tflite file, written by uva-tf convert")
     if not path.exists():
-        raise InputError(f"{model}: its manifest {path.name} is missing, it must lie beside it")
+        raise InputError(f"{model}: its manifest {path.name} is missing, expected it beside it")
     manifest = _parse(path)
     content = read_input(model, MOST_BYTES, "model file")
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
@@ -98,7 +99,7 @@ def _parse(path: Path) -> Manifest:
     for name, value in known.items():
         kind, allowed = KINDS.get(name, str), ALLOWED.get(name)
         if type(value) is not kind or (allowed and not allowed(value)):
-            raise InputError(f"{path}: {name} {value!r:.200} is not known here")
+            raise InputError(f"{path}: {name} {value!r:.200} is not valid in this version")
     return manifest
 
 
@@ -106,7 +107,7 @@ def _are_finite(values: dict[str, Any]) -> bool:
     return all(type(value) in (int, float) and math.isfinite(value) for value in values.values())
 
 
-# What a manifest's fields are in JSON where they are no text, and which values they may have.
+# The JSON types of the fields that are not text, and the values that fields may have.
 KINDS = {
     "resolution": int,
     "state": dict,

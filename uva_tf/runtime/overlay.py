@@ -10,12 +10,12 @@ import numpy as np
 from uva_tf.core.resize import resize
 from uva_tf.runtime.arrays import check_frame, check_map, check_size
 
-# How much of a heat map is seen where attention is highest.
+# Of the heat map where attention is highest.
 OPACITY = 0.7
 LEVELS = (64, 128, 192)  # of contours
 CONTOUR = (0, 230, 255)  # BGR
 
-# From a frame `[H, W, 3]` BGR and its attention `[h, w]` to a picture BGR, all uint8.
+# Draws a frame `[H, W, 3]` BGR and its attention map `[h, w]` as one BGR picture, all uint8.
 Style = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[:, 0]
@@ -25,29 +25,29 @@ _CLEAR = np.rint(255 * (1 - _WEIGHTS)).astype(np.uint8)  # (256, 1)
 
 
 def heat(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """A heat map over the frame, clear where nobody looks.
+    """A heat map over the frame, transparent where attention is 0.
 
     Args:
         frame: `[H, W, 3]` uint8 BGR.
-        attention: `[h, w]` uint8, 255 at the most looked-at place.
+        attention: `[h, w]` uint8, 255 at the place that is looked at most.
 
     Returns:
         `[H, W, 3]` uint8 BGR.
 
-    Raises ValueError for another shape or type.
+    Raises ValueError for another shape or dtype.
     """
     _check(frame, attention)
     size = frame.shape[1::-1]
-    # Colours and weights are enlarged, not made for every pixel: it is six times as fast.
+    # Enlarging the colours and weights is six times as fast as computing them for every pixel.
     colours = cv2.resize(_HEAT[attention], size)  # (H, W, 3)
     clear = cv2.resize(_CLEAR[attention], size)  # (H, W)
     return cv2.add(cv2.multiply(frame, cv2.merge([clear] * 3), scale=1 / 255), colours)
 
 
 def contours(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Lines around what draws a quarter, a half and three quarters of the peak's attention.
+    """Lines where attention is a quarter, a half and three quarters of the peak's.
 
-    Arguments and result as of `heat`.
+    Arguments, result and errors as for `heat`.
     """
     _check(frame, attention)
     drawn = np.ascontiguousarray(frame).copy()
@@ -61,9 +61,9 @@ def contours(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
 
 def beside(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """The frame and, right of it, its map in colours.
+    """The frame and, to its right, its map in colours.
 
-    Arguments as of `heat`; the result is `[H, 2 W, 3]`.
+    Arguments and errors as for `heat`; the result is `[H, 2 W, 3]`.
     """
     _check(frame, attention)
     colours = cv2.resize(_COLOURS[attention], frame.shape[1::-1])
@@ -76,12 +76,12 @@ STYLES: dict[str, Style] = {"heat": heat, "contours": contours, "beside": beside
 def enlarge(attention: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resize an attention map `[h, w]` uint8 to `[height, width]` uint8, as evaluation does.
 
-    Raises ValueError for another map, or sides that are no pixels.
+    Raises ValueError for anything but a map, or for sides that are not whole pixels.
     """
     check_map(attention)
     check_size(width, height)
     levels = resize(attention, height, width, np.float32)
-    # In place: new arrays of this size cost more than the resizing.
+    # In place, since new arrays of this size cost more than the resizing.
     np.rint(levels, out=levels)
     np.clip(levels, 0, 255, out=levels)
     return levels.astype(np.uint8)

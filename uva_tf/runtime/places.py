@@ -1,4 +1,4 @@
-"""Where a map's attention lies, for tracking and cropping."""
+"""Where the attention of a map is, as points for tracking and cropping."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from uva_tf.runtime.arrays import check_map, check_size
 
 
 def peak(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
-    """The place that is looked at most; of equal ones that with most attention around it.
+    """The place that is looked at most; among equals, the one with most attention around it.
 
     Args:
         attention: `[h, w]`, 0 or more.
         width, height: of the frame in pixels.
 
     Returns:
-        x and y in pixels of the frame, origin upper left, as exact as the map is fine.
+        x and y in pixels of the frame, origin upper left: the centre of a pixel of the map.
 
-    Raises ValueError for another map, or sides that are no pixels.
+    Raises ValueError for anything but a map, or for sides that are not whole pixels.
     """
     check_map(attention, floats=True)
     check_size(width, height)
@@ -32,9 +32,9 @@ def peak(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
 
 
 def centroid(attention: np.ndarray, width: int, height: int) -> tuple[float, float]:
-    """The mean place of all attention; the frame's middle if there is none.
+    """The mean place of all attention, not rounded; the frame's middle if the map is all 0.
 
-    Arguments, result and errors as of `peak`.
+    Arguments and errors as for `peak`; x and y in pixels of the frame, origin upper left.
     """
     check_map(attention, floats=True)
     check_size(width, height)

@@ -1,4 +1,4 @@
-"""Frames in, attention maps out, through LiteRT."""
+"""The predictor: frames in, attention maps out, through LiteRT."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CHANNELS = ("rgb", "bgr")
 def open_interpreter(
     content: bytes, threads: int = 1, *, delegate: bool = True, reference: bool = False
 ) -> Interpreter:
-    """An interpreter with its tensors allocated.
+    """An interpreter for a file's content, with its tensors allocated.
 
     Args:
         delegate: whether XNNPACK may run it; else LiteRT's own kernels do.
-        reference: whether LiteRT's reference kernels run it, slow ones without tricks.
+        reference: run it with LiteRT's reference kernels, which are plain and slow.
 
     Raises RuntimeError or ValueError if LiteRT refuses the file.
     """
@@ -45,9 +45,9 @@ def open_interpreter(
 def open_model(
     model: Path, threads: int = 1, *, delegate: bool = True, reference: bool = False
 ) -> tuple[Manifest, Interpreter]:
-    """Load a .tflite file that its manifest vouches for.
+    """Load a .tflite file that its manifest vouches for; arguments as for `open_interpreter`.
 
-    Raises InputError if file and manifest do not fit or LiteRT refuses the file.
+    Raises InputError if file and manifest do not fit together, or LiteRT refuses the file.
     """
     manifest, content = read_manifest(model)
     try:
@@ -70,7 +70,7 @@ def open_model(
             if name != "state"
         )
     ):
-        raise InputError(f"{model}: its inputs and outputs are not those its manifest states")
+        raise InputError(f"{model}: its inputs and outputs are not those that its manifest states")
     return manifest, interpreter
 
 
@@ -81,18 +81,18 @@ def _indices(details: dict[str, dict]) -> set[int]:
 class Predictor:
     """An attention model on a stream of frames.
 
-    Frames are `[H, W, 3]` uint8 of any size; maps are `[R, R]` uint8 over the whole
-    frame, 255 at the most looked-at place, `R` the model's resolution.
+    Frames are `[H, W, 3]` uint8 of any size. Maps are `[R, R]` uint8 and cover the whole frame,
+    with 255 at the place that is looked at most; `R` is the model's resolution.
 
     Args:
-        model: .tflite file with its manifest beside it, of either form; by default the 64 px
+        model: .tflite file of either form, with its manifest beside it; by default the 64 px
             int8 student that comes with the package.
-        threads: of the interpreter.
+        threads: number of threads of the interpreter.
         channels: order of the frames' channels.
-        reference: run LiteRT's reference kernels, slow ones, to compare with.
-        exact: give maps as the model does: of a float model float32, 1 at the peak.
+        reference: run LiteRT's slow reference kernels, for comparison.
+        exact: return maps in the model's own dtype; a float model gives float32, 1 at the peak.
 
-    Raises InputError if the model can't be used, ValueError for arguments that make no sense.
+    Raises InputError if the model can't be used, ValueError for invalid arguments.
     """
 
     def __init__(
@@ -122,15 +122,15 @@ class Predictor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the frames seen so far: the next one begins a stream."""
+        """Forget the frames seen so far: the next one begins a new stream."""
         self._memory: np.ndarray | None = None
 
     def step(self, frame: np.ndarray) -> np.ndarray:
-        """The map of the stream's next frame, which is paired with the one before it.
+        """The map of the stream's next frame, which is paired with the frame before it.
 
-        A stream's first frame pairs with itself. Raises ValueError for anything but a frame,
-        which the stream then goes on without, and for a model with `next` pairing, whose map
-        of a frame needs the following frame: use `run`.
+        The first frame of a stream is paired with itself. Raises ValueError for anything but a
+        frame, after which the stream can continue, and for a model with `next` pairing, which
+        needs the following frame: use `run` for that.
         """
         if self.manifest.pairing == "next":
             raise ValueError("this model pairs frames with the next one: use run, not step")
@@ -140,10 +140,10 @@ class Predictor:
         return self._advance(small)
 
     def run(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The maps of a stream's frames, one for each, in order.
+        """The maps of a new stream's frames, one for each frame, in order.
 
         Args:
-            frames: any iterable of them, such as a list or an array `[N, H, W, 3]` uint8.
+            frames: any iterable of frames, such as a list or an array `[N, H, W, 3]` uint8.
 
         Raises ValueError for anything else.
         """
@@ -154,8 +154,8 @@ class Predictor:
                 f"{list(frames.shape)} {frames.dtype}" if single else f"a {type(frames).__name__}"
             )
             raise ValueError(
-                f"run: expected frames one after the other, received {what}: pass one frame to "
-                "step, or a list of frames"
+                f"run: expected an iterable of frames, received {what}: pass a list of frames, or "
+                "one frame to step"
             )
         return self._run(frames)
 
@@ -172,11 +172,11 @@ class Predictor:
                 self._memory = self._remember(small)
             else:
                 yield self._advance(small)
-        if small is not None:  # the last frame pairs with itself
+        if small is not None:  # the last frame is paired with itself
             yield self._advance(small)
 
     def _small(self, frame: np.ndarray) -> np.ndarray:
-        """To `[1, R, R, 3]` RGB."""
+        """The frame at the model's resolution, `[1, R, R, 3]` uint8 RGB."""
         check_frame(frame)
         small = shrink(frame, self.manifest.resolution)
         if self._bgr:
@@ -184,13 +184,16 @@ class Predictor:
         return small[None]
 
     def _remember(self, small: np.ndarray) -> np.ndarray:
-        """What is kept of a frame: itself, or the features that the trunk makes of it."""
+        """What is kept of a frame: the small frame itself, or its features from the trunk."""
         if self.manifest.form == "pair":
             return small
         return self._call(frame=small, state=self._empty)["state"]
 
     def _advance(self, small: np.ndarray) -> np.ndarray:
-        """The map of the stream's current position; `small` is remembered."""
+        """The map of the current frame; `small`, the latest frame, is remembered.
+
+        The current frame is the latest, or with `next` pairing the one before it.
+        """
         frame, memory = small, self._memory
         if self.manifest.form == "pair" and self.manifest.pairing == "next":
             frame, memory = memory, small
@@ -200,7 +203,7 @@ class Predictor:
         return attention if self._exact else to_bytes(attention)
 
     def _call(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Run the model. LiteRT's own runner of signatures allocates anew at every call."""
+        """Run the model, without LiteRT's signature runner, which allocates at every call."""
         for name, value in inputs.items():
             self._interpreter.set_tensor(self._inputs[name]["index"], value)
         self._interpreter.invoke()
@@ -211,7 +214,7 @@ class Predictor:
 
 
 def to_bytes(attention: np.ndarray) -> np.ndarray:
-    """A finished map as bytes: float 0..1 becomes 0..255, bytes stay as they are."""
+    """A map as uint8: floats from 0 to 1 become 0 to 255, uint8 stays as it is."""
     if attention.dtype == np.uint8:
         return attention
     return np.rint(255 * np.clip(attention, 0, 1)).astype(np.uint8)

@@ -1,9 +1,7 @@
-"""What becomes of frames and their maps: an overlay video, pictures, a table, a window."""
+"""What is made of frames and their maps: an overlay video, pictures, a table, a window."""
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 import sys
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.text_tables import csv_text
 from uva_tf.core.video import Frame
 from uva_tf.runtime.overlay import Style, enlarge
 from uva_tf.runtime.places import centroid, peak
@@ -27,9 +26,9 @@ class Stopped(Exception):
 
 
 class Sink(NamedTuple):
-    """Two steps: `make` something of a frame and its map, and `take` it, frame by frame.
+    """Two functions: `make` turns a frame and its map into an item, `take` writes or shows it.
 
-    A frame is made while the one before it is being taken. The map is `[R, R]` uint8.
+    An item is made while the one before it is being taken. The map is `[R, R]` uint8.
     """
 
     make: Callable[[Frame, np.ndarray], Any]
@@ -37,12 +36,12 @@ class Sink(NamedTuple):
 
 
 def write_overlay(write: Callable[[np.ndarray], None], style: Style) -> Sink:
-    """Pass each frame, drawn in a style, to a video writer."""
+    """Draw each frame in a style and pass it to `write`, such as `VideoWriter.write`."""
     return Sink(lambda frame, attention: style(frame.pixels, attention), write)
 
 
 def write_maps(folder: Path) -> Sink:
-    """Write `000001.png` and so on: 8-bit grey, of the frame's size."""
+    """Write each map as `000001.png` and so on: 8-bit grey, as large as the frame."""
     numbers = itertools.count(1)
 
     def make(frame: Frame, attention: np.ndarray) -> bytes:
@@ -61,12 +60,12 @@ def write_maps(folder: Path) -> Sink:
 
 
 def write_places(stream: BinaryIO) -> Sink:
-    """Write a CSV row for each frame: its number, its time, and where attention lies.
+    """Write a CSV row for each frame: its number, its time, its map's peak and centroid.
 
-    `frame` counts from 1; peak and centroid are in pixels of the frame, origin upper left.
+    Frames are counted from 1; peak and centroid are in pixels of the frame, origin upper left.
 
     Args:
-        stream: a new file, open for writing without a buffer.
+        stream: a new file, opened for unbuffered writing.
     """
     numbers = itertools.count(1)
     _write_row(stream, COLUMNS)
@@ -82,7 +81,7 @@ def write_places(stream: BinaryIO) -> Sink:
 def show(title: str, style: Style) -> Sink:
     """Show the overlay in a window until q is pressed; raises InputError without a display."""
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
-        raise InputError("no display to show the camera on: give --overlay, --maps or --csv")
+        raise InputError("no display to show the overlay on: give --overlay, --maps or --csv")
 
     def take(picture: np.ndarray) -> None:
         cv2.imshow(title, picture)
@@ -94,10 +93,8 @@ def show(title: str, style: Style) -> Sink:
 
 
 def _write_row(stream: BinaryIO, values: Iterable[object]) -> None:
-    """Write a row, or if that fails nothing of it."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    row, before = text.getvalue().encode(), stream.tell()
+    """Write a row completely, or nothing of it if that fails."""
+    row, before = csv_text([values]).encode(), stream.tell()
     try:
         written = 0
         while written < len(row):

@@ -1,4 +1,4 @@
-"""Where frames come from: a video file, a folder of pictures, or a camera."""
+"""Streams, where frames come from: a video file, a folder of pictures, or a camera."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from uva_tf.core.files import is_hidden, listed
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import Frame, VideoReader
 
-RATE = 25.0  # of a folder of pictures
+RATE = 25.0  # frames per second of a folder of pictures
 
 
 class PictureReader:
     """The pictures of a folder as a stream of frames, 2.png before 10.png.
 
     Attributes as of VideoReader. Raises InputError for a folder without pictures, and for a
-    picture that can't be read, by name.
+    picture that can't be read, which it names.
     """
 
     live = False
@@ -40,16 +40,16 @@ class PictureReader:
         self.height, self.width = decode(self._files[0], cv2.IMREAD_COLOR).shape[:2]
 
     def timed(self) -> Iterator[Frame]:
-        """Every picture with its time, in seconds from the beginning."""
+        """Every picture as a Frame, its time in seconds from the first."""
         for number, path in enumerate(self._files):
             try:
                 picture = decode(path, cv2.IMREAD_COLOR)
-            except OSError as error:  # which would be taken for one of writing
+            except OSError as error:  # `annotate` would take it for an error in writing
                 raise InputError(f"{path}: can't be read: {error.strerror}") from None
             yield Frame(picture, number / self.rate)
 
     def close(self) -> None:
-        """Nothing is open between pictures."""
+        """Does nothing: no file is open between pictures."""
 
 
 Stream = VideoReader | PictureReader
@@ -63,5 +63,5 @@ def open_stream(source: Path | int) -> Stream:
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:
-    """A key that sorts numbers within names by their value."""
+    """A sort key that orders numbers within names by their value."""
     return [(int(digits or 0), other) for digits, other in re.findall(r"(\d+)|(\D+)", name)]

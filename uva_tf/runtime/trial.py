@@ -1,7 +1,7 @@
-"""A model file tried in a process of its own, which LiteRT may bring down with it.
+"""The trial of a model file in a child process, which LiteRT may crash.
 
-LiteRT checks little of a file: one that was made or changed to harm can end the process that
-loads it. The trial shows what a file does to a process that nobody needs.
+LiteRT checks little of a file: a damaged or malicious one can crash the process that loads it.
+The trial loads it in a process that can be spared.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from uva_tf.core.errors import InputError
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.weights import is_shipped
 
-SECONDS = 60
-MOST_MEMORY = 4 * 2**30  # of addresses, most of which the libraries reserve and never use
+SECONDS = 60  # that a trial may take
+MOST_MEMORY = 4 * 2**30  # bytes of address space, most of which libraries reserve and never use
 RUNS = 3
 PROGRAM = f"from {__name__} import try_here; try_here()"
 
 
 def check_model(model: Path) -> None:
-    """Refuse a model file that LiteRT does not survive; for commands, before they load it.
+    """Refuse a model file that crashes LiteRT; commands call this before they load a file.
 
     It takes as long as starting Python and LiteRT. A file that comes with the package is
-    known, and not tried.
+    known to be good and is not tried.
 
-    Raises InputError, also for a file that its manifest does not vouch for: that one is
-    not loaded at all.
+    Raises InputError for a file that fails the trial, and for one that its manifest does not
+    vouch for, which is not loaded at all.
     """
     manifest, content = read_manifest(model)
     if is_shipped(manifest.sha256):
@@ -41,7 +41,7 @@ def check_model(model: Path) -> None:
 
 
 def failure(content: bytes) -> str | None:
-    """What goes wrong when a file is loaded and run with XNNPACK, or None, in a line."""
+    """What goes wrong when a file is loaded and run with XNNPACK, in one line, or None."""
     try:
         child = subprocess.run(
             python(PROGRAM),
@@ -54,13 +54,13 @@ def failure(content: bytes) -> str | None:
         return f"it was not done after {SECONDS} seconds"
     if child.returncode == 0:
         return None
-    told = child.stderr.decode(errors="replace").rpartition("Error: ")[2].splitlines()
-    told = [line for line in told if line.strip() and not line.startswith("INFO")]
-    return told[0].strip() if told else f"it ends the process (exit code {child.returncode})"
+    lines = child.stderr.decode(errors="replace").rpartition("Error: ")[2].splitlines()
+    lines = [line for line in lines if line.strip() and not line.startswith("INFO")]
+    return lines[0].strip() if lines else f"it ends the process (exit code {child.returncode})"
 
 
 def try_here() -> None:
-    """Load and run what comes on stdin, in this process, which may not survive it."""
+    """Load and run the model file that comes on stdin, in this process, which it may crash."""
     from uva_tf.runtime.predictor import open_interpreter
 
     _limit_memory()
@@ -76,7 +76,7 @@ def try_here() -> None:
 
 
 def _limit_memory() -> None:
-    """Let a file that announces huge tensors fail instead of filling the machine."""
+    """Make a file that announces huge tensors fail before it fills the machine's memory."""
     try:
         import resource
     except ImportError:  # Windows

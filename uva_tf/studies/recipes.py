@@ -1,8 +1,7 @@
-"""What every recipe keeps of a student's accuracy, and what it saves."""
+"""What each recipe keeps of a student's accuracy, and what it saves."""
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import io
 import json
@@ -12,18 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from uva_tf.bench.model_files import Timing, benchmark, machine, noisy
+from uva_tf.bench.model_files import Timing, benchmark, noisy
 from uva_tf.compression.export import convert
 from uva_tf.core.errors import InputError
-from uva_tf.core.outputs import UTF8, new_file
-from uva_tf.evaluation.evaluate import Settings, evaluate
-from uva_tf.evaluation.intervals import estimate, left_out
+from uva_tf.core.outputs import new_file
 from uva_tf.evaluation.map_sources import open_map_source
-from uva_tf.evaluation.results import METRICS
+from uva_tf.evaluation.results import Row, clips_left_out, span
 from uva_tf.runtime.manifest import read_manifest
-from uva_tf.studies.comparison import compared, to_score
+from uva_tf.studies.scoring import datasets_to_score, over_seeds, score
+from uva_tf.studies.table import write_markdown
 from uva_tf.training.run import Run, data_folders
 
 BASELINE = "fp32"  # what the others are compared with
@@ -33,54 +29,62 @@ FILE, RUNS = "compression.md", "runs.json"
 
 
 @dataclass(frozen=True)
-class Row:
-    """A recipe of one variant.
+class Compressed:
+    """A variant compressed by a recipe.
 
     Attributes:
-        values: scores `[seeds, clips, metrics]`.
-        baseline: those of the float files.
-        timing: of the first seed's file, beside those of the other recipes.
+        row: scores of its files, one for each seed.
+        baseline: scores of the float files.
+        timing: of the first seed's file, timed side by side with the other recipes'.
         zipped: bytes of that file in a zip archive.
-        metrics: of its manifest: how its maps agree with the float student's and between kernels.
+        metrics: of that file's manifest: agreement with the float student and between kernels.
     """
 
     variant: str
     recipe: str
-    values: np.ndarray
-    baseline: np.ndarray
+    row: Row
+    baseline: Row
     timing: Timing
     zipped: int
     metrics: dict[str, Any]
 
 
 def open_comparison(runs: Sequence[Run], folder: Path) -> None:
-    """Note in a folder which runs are compared in it, before anything takes long.
+    """Write into a folder which runs it compares, before anything slow begins.
 
-    Raises InputError if two are of one variant and seed, one is not trained, they were
-    trained on different data or on no video to score, or the folder is of other runs.
+    Raises InputError if two runs have the same variant and seed, a run is not trained, the runs
+    were trained on different data or without validation video, or the folder compares other runs.
     """
     names = [_name(run) for run in runs]
     for run, name in zip(runs, names, strict=True):
         if names.count(name) > 1:
-            raise InputError(f"{run.folder}: another run is of the same variant and seed")
+            raise InputError(f"{run.folder}: another run has the same variant and seed")
         if run.config.data_sha256 != runs[0].config.data_sha256:
-            raise InputError(f"{run.folder} was trained on other data than {runs[0].folder}")
+            raise InputError(
+                f"{run.folder} was not trained on the data of {runs[0].folder}: give runs with the "
+                "same --data"
+            )
         if not run.student.is_file():
-            raise InputError(f"{run.folder}: no student.keras yet, finish its training")
-    to_score(data_folders(runs[0].config))
+            raise InputError(
+                f"{run.folder}: no student.keras yet, finish its training by uva-tf train"
+            )
+    datasets_to_score(data_folders(runs[0].config))
     checksums = [hashlib.sha256(run.student.read_bytes()).hexdigest() for run in runs]
     text = json.dumps(dict(zip(names, checksums, strict=True)), indent=1) + "\n"
     if not (folder / RUNS).exists():
         with new_file(folder / RUNS) as path:
             path.write_text(text)
     elif (folder / RUNS).read_text() != text:
-        raise InputError(f"{folder} was begun with other runs: choose another --out")
+        raise InputError(f"{folder} compares other runs: choose another --out")
 
 
 def convert_all(
     runs: Sequence[Run], recipes: Sequence[str], form: str, folder: Path
 ) -> dict[tuple[Run, str], Path]:
-    """Convert runs, fine-tuned where a recipe needs it, into a folder; files there are kept."""
+    """Convert every run by every recipe into a folder; files already there are kept.
+
+    A run must be fine-tuned for the recipes that need it, see `fine_tune_all`.
+    """
     files = {}
     for run in runs:
         for recipe in recipes:
@@ -100,51 +104,49 @@ def score_files(
     *,
     every: int,
     progress: Callable[[Iterator, int], Iterator] = lambda clips, total: clips,
-) -> dict[tuple[Run, str], np.ndarray]:
-    """Scores of each file on the runs' validation clips, `[clips, metrics]`.
+) -> dict[tuple[Run, str], Row]:
+    """Score each file on the runs' validation clips.
 
     Args:
-        every: score every so manieth frame.
+        every: score every Nth frame.
+        progress: wraps the iterator over clips.
     """
     run = next(iter(files))[0]
-    found: dict[tuple[Run, str], list[np.ndarray]] = {key: [] for key in files}
-    for dataset in to_score(data_folders(run.config)):
-        sources = {path.name: open_map_source(path, dataset.size) for path in files.values()}
-        settings = Settings(every=every)
-        scored = evaluate(sources, dataset, "val", settings, baselines=False, progress=progress)
-        means = np.stack([clip.means for clip in scored.clips.values()])  # (clips, rows, metrics)
-        for key, path in files.items():
-            found[key].append(means[:, scored.rows.index(path.name)])
-    return {key: np.concatenate(parts) for key, parts in found.items()}
+    scored = score(
+        data_folders(run.config),
+        lambda dataset: {p.name: open_map_source(p, dataset.size) for p in files.values()},
+        every=every,
+        progress=progress,
+    )
+    return {key: scored.rows[path.name] for key, path in files.items()}
 
 
 def measure(
-    files: dict[tuple[Run, str], Path],
-    scores: dict[tuple[Run, str], np.ndarray],
-) -> list[Row]:
-    """A row for each variant and recipe; the files of a variant's first run are timed in turn."""
-    rows = []
+    files: dict[tuple[Run, str], Path], scores: dict[tuple[Run, str], Row]
+) -> list[Compressed]:
+    """Each variant by each recipe; the files of a variant's first run are timed side by side."""
+    found = []
     recipes = list(dict.fromkeys(recipe for _, recipe in files))
     variants: dict[str, list[Run]] = {}
     for run in dict.fromkeys(run for run, _ in files):
         variants.setdefault(run.config.student.variant, []).append(run)
     for variant, runs in variants.items():
         timed = [files[runs[0], recipe] for recipe in recipes]
-        values = {r: np.stack([scores[run, r] for run in runs]) for r in recipes}
+        rows = {r: over_seeds(f"{variant} {r}", [scores[run, r] for run in runs]) for r in recipes}
         for recipe, path, timing in zip(recipes, timed, benchmark(timed, memory=True), strict=True):
             manifest, _ = read_manifest(path)
-            rows.append(
-                Row(
-                    variant,
-                    recipe,
-                    values[recipe],
-                    values[BASELINE],
-                    timing,
-                    zipped_size(path),
-                    manifest.metrics,
+            found.append(
+                Compressed(
+                    variant=variant,
+                    recipe=recipe,
+                    row=rows[recipe],
+                    baseline=rows[BASELINE],
+                    timing=timing,
+                    zipped=zipped_size(path),
+                    metrics=manifest.metrics,
                 )
             )
-    return rows
+    return found
 
 
 def zipped_size(path: Path) -> int:
@@ -155,62 +157,55 @@ def zipped_size(path: Path) -> int:
     return len(archive.getvalue())
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown; ratios are to the float file of the same variant."""
-    head = ["", "recipe", "kB", "zip kB", "ms", "ratio", "MB", "NSS", "95 %", "of fp32", "95 %"]
+def table(compressed: Sequence[Compressed]) -> list[list[str]]:
+    """Size, speed and accuracy as text, the head first; "of fp32" is a ratio of NSS."""
+    lines = [["", "recipe", "kB", "zip kB", "ms", "ratio", "MB", "NSS", "95 %", "of fp32", "95 %"]]
     for metric in SHOWN:
-        head += [metric, "95 %"]
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
-        line = compared(row.recipe, row.values, row.baseline)
+        lines[0] += [metric, "95 %"]
+    for one in compressed:
+        of_float = one.row.ratio(one.baseline, "NSS")
         cells = [
-            row.variant,
-            row.recipe,
-            f"{row.timing.kilobytes:.0f}",
-            f"{row.zipped / 1000:.0f}",
-            f"{row.timing.median:.3f}",
-            f"{row.timing.ratio:.2f}",
-            "-" if row.timing.memory is None else f"{row.timing.memory.peak:.1f}",
-            f"{line.means['NSS']:.3f}",
-            "{:.2f} to {:.2f}".format(*line.interval),
-            f"{line.ratio:.4f}",
-            "{:.3f} to {:.3f}".format(*line.ratio_interval),
+            one.variant,
+            one.recipe,
+            f"{one.timing.kilobytes:.0f}",
+            f"{one.zipped / 1000:.0f}",
+            f"{one.timing.median:.3f}",
+            f"{one.timing.ratio:.2f}",
+            "-" if one.timing.memory is None else f"{one.timing.memory.peak:.1f}",
+            f"{one.row.mean('NSS'):.3f}",
+            span(one.row.interval("NSS")),
+            f"{of_float.value:.4f}",
+            span(of_float.interval, 3),
         ]
         for metric in SHOWN:
-            low, high = estimate(row.values[..., METRICS.index(metric)]).interval
-            cells += [f"{line.means[metric]:.3f}", f"{low:.2f} to {high:.2f}"]
+            cells += [f"{one.row.mean(metric):.3f}", span(one.row.interval(metric))]
         lines.append(cells)
-    return _ruled(lines)
+    return lines
 
 
-def agreement_table(rows: Sequence[Row]) -> str:
-    """What the manifests say of the maps: against the float student, and between kernels."""
-    head = ["", "recipe", "frames"]
-    head += [f"{what}, {side}" for side in ("float", "kernels") for what in AGREEMENT.values()]
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
+def agreement_table(compressed: Sequence[Compressed]) -> list[list[str]]:
+    """How the maps agree with the float student's, and between kernels, as the manifests say."""
+    columns = [f"{what}, {side}" for side in ("float", "kernels") for what in AGREEMENT.values()]
+    lines = [["", "recipe", "frames", *columns]]
+    for one in compressed:
         figures = [
-            f"{row.metrics[side][name]:.4f}"
+            f"{one.metrics[side][name]:.4f}"
             for side in ("with_float", "with_reference_kernels")
             for name in AGREEMENT
         ]
-        lines.append([row.variant, row.recipe, str(row.metrics["frames"]), *figures])
-    return _ruled(lines)
+        lines.append([one.variant, one.recipe, str(one.metrics["frames"]), *figures])
+    return lines
 
 
-def _ruled(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def write_table(out: Path, rows: Sequence[Row], command: str) -> None:
-    """Write `compression.md`, both tables, into a folder.
+def write_study(out: Path, compressed: Sequence[Compressed], command: str) -> None:
+    """Write `FILE` with both tables into a folder.
 
     Args:
-        command: that made it, for the caption.
+        command: that made the study, for the caption.
+
+    Raises InputError if the file exists.
     """
-    about = ", ".join(f"{key} {value}" for key, value in machine().items())
-    with new_file(out / FILE) as path:
-        scores = {f"{row.variant} {row.recipe}": row.values for row in rows}
-        notes = [*left_out(scores, METRICS), *noisy([row.timing for row in rows])]
-        caption = "\n".join([f"`{command}`, {datetime.date.today()}, {about}.", *notes])
-        path.write_text(f"{caption}\n\n{table(rows)}\n\n{agreement_table(rows)}\n", **UTF8)
+    notes = clips_left_out(one.row for one in compressed)
+    notes += noisy([one.timing for one in compressed])
+    tables = table(compressed), agreement_table(compressed)
+    write_markdown(out / FILE, command, *tables, notes=notes)

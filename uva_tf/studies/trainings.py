@@ -1,4 +1,4 @@
-"""Several trainings beside each other, each a run that goes on where it was."""
+"""The trainings of a study: each a run of its own, resumed if it was interrupted."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class Training:
     """One run of a study.
 
     Attributes:
-        row: what several seeds have in common; `TEACHERS` for the run that trains teachers.
-        changes: to the preset, as `train.py --set` takes them.
+        row: what it is called in the table, the same for all seeds; `TEACHERS` for the run that
+            trains the teachers.
+        changes: to the preset, as `uva-tf train --set` takes them.
     """
 
     row: str
@@ -41,12 +42,12 @@ class Training:
 
     @property
     def name(self) -> str:
-        """Names the run's folder."""
+        """Name of the run's folder."""
         return f"{self.row.replace(',', '').replace(' ', '-')}-{self.seed}"
 
 
 def refuse_repeats(*given: Sequence) -> None:
-    """Raise InputError if something is named twice."""
+    """Raise InputError if a name occurs twice in one of the lists."""
     for names in given:
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f"{twice[0]} is named twice: name every row and seed once")
@@ -55,7 +56,7 @@ def refuse_repeats(*given: Sequence) -> None:
 def check_trainings(
     runs: Sequence[Training], preset: Config, data: Sequence[Path], out: Path
 ) -> None:
-    """Raise InputError if one of the runs below `out` that are not begun can't be trained."""
+    """Raise InputError if a run that has no folder in `out` yet can't be trained."""
     for run in runs:
         config = _config(run, preset, data)
         if not (out / run.name).exists():
@@ -71,23 +72,28 @@ def train_all(
     jobs: int = 1,
     progress: Callable[[Iterator, int], Iterator] = lambda runs, total: runs,
 ) -> dict[Training, float]:
-    """Train all runs below `out`, some at a time, each in a process of its own.
+    """Train all runs in folders of `out`, each in a process of its own.
 
-    A first run of the row `TEACHERS` is trained before the others, which share its teachers.
+    If the first run is that of the row `TEACHERS`, it is trained before the others, and they
+    share its teachers.
+
+    Args:
+        jobs: trainings at a time.
+        progress: wraps the iterator over runs.
 
     Returns:
-        The seconds that each took just now, about 0 for one that was finished before.
+        The seconds that each training took, 0 for a run that was finished already.
 
-    Raises InputError if a run was begun otherwise, or a training fails.
+    Raises InputError if a run was begun with other settings, or a training fails.
     """
     seconds = {}
     first = [run for run in runs[:1] if run.row == TEACHERS]
-    for batch, share in ((first, 1), (runs[len(first) :], jobs)):
+    for batch, at_a_time in ((first, 1), (runs[len(first) :], jobs)):
         if not batch:
             continue
         for run in batch:
             _begin(run, first, _config(run, preset, data), out)
-        children = Children(share)
+        children = Children(at_a_time)
         works = [functools.partial(_train, run, preset, data, out, children) for run in batch]
         seconds |= dict(zip(batch, children.finish(works, progress), strict=True))
     return seconds
@@ -95,12 +101,12 @@ def train_all(
 
 def _config(training: Training, preset: Config, data: Sequence[Path]) -> Config:
     if any(change.partition("=")[0] == "seed" for change in training.changes):
-        raise InputError("seed is not set in a study: give --seeds")
+        raise InputError("seed can't be set by --set in a study: give --seeds")
     return with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
 
 
 def _begin(training: Training, first: Sequence[Training], config: Config, out: Path) -> None:
-    """Make a run's folder, with the teachers of the first, or check the one that there is."""
+    """Make a run's folder, with a link to the teachers of the first run, or check the folder."""
     folder = out / training.name
     if not folder.exists():
         Run.create(folder, config)
@@ -108,7 +114,7 @@ def _begin(training: Training, first: Sequence[Training], config: Config, out: P
         Run.open(folder).continued(config)
     for teachers in first if training not in first else ():
         link, shared = folder / "teachers", Path("..") / teachers.name / "teachers"
-        if not link.is_symlink():  # a study killed just now may have left none
+        if not link.is_symlink():  # a study that was killed may not have made it
             link.symlink_to(shared)
         elif link.readlink() != shared:
             raise InputError(f"{folder} was begun with other teachers: give the same first seed")
@@ -117,14 +123,14 @@ def _begin(training: Training, first: Sequence[Training], config: Config, out: P
 def _train(
     training: Training, preset: Config, data: Sequence[Path], out: Path, children: Children
 ) -> float:
-    """Run `train.py`; returns the seconds it took."""
+    """Run `uva-tf train`; returns the seconds it took."""
     run = Run.open(out / training.name)
     if run.student.is_file():
         return 0.0
     command = uva_tf("train", "--preset", preset.name, "--run", str(run.folder))
     for folder in data:
         command += ["--data", str(folder)]
-    # Of changes to one field the last holds, as in the configuration that the run has.
+    # --set takes each field once; the last change to a field is the one in the run's configuration.
     for change in {change.partition("=")[0]: change for change in training.changes}.values():
         command += ["--set", change]
     command += ["--seed", str(training.seed), "--stages", ",".join(training.stages), "--resume"]
@@ -140,9 +146,13 @@ def fine_tune_all(
     jobs: int = 1,
     progress: Callable[[Iterator, int], Iterator] = lambda runs, total: runs,
 ) -> None:
-    """Fine-tune runs by `qat.py` for some recipes, where they are not yet; some runs at a time.
+    """Fine-tune runs for some recipes by `uva-tf qat`, unless they are already.
 
-    Raises InputError if one fails.
+    Args:
+        jobs: runs at a time.
+        progress: wraps the iterator over runs.
+
+    Raises InputError if a fine-tuning fails.
     """
     children = Children(jobs)
 
@@ -156,17 +166,23 @@ def fine_tune_all(
 
 
 class Children:
-    """Scripts that run some at a time, each in a process with its share of the processors.
+    """Commands that run in processes of their own, which share the processors evenly.
 
-    A signal or a failure ends those that run, each with a checkpoint. The terminal's Ctrl-C
-    reaches them through this process alone.
+    After a failure or a signal all running commands are terminated; a training then writes a
+    checkpoint. Ctrl-C in the terminal reaches them through this process only.
+
+    Args:
+        jobs: commands at a time.
     """
 
     def __init__(self, jobs: int):
         self._jobs, self._running, self._over = jobs, set(), False
 
     def finish(self, works: Sequence[Callable[[], T]], progress: Callable) -> list[T]:
-        """What works, which call `run`, return, in order; raises what one of them raises."""
+        """Call each of `works`, which call `run`; returns their results in order.
+
+        Raises what the first one to fail raises.
+        """
         with hold() as stop, ThreadPoolExecutor(self._jobs) as pool:
             tasks = [pool.submit(work) for work in works]
             try:
@@ -179,7 +195,11 @@ class Children:
                 raise
 
     def run(self, command: Sequence[str], name: str) -> None:
-        """Run a script; raises InputError if it fails."""
+        """Run a command line; raises InputError with its last line if it fails.
+
+        Args:
+            name: of the work, for the message.
+        """
         threads = str(max(1, (os.cpu_count() or 1) // self._jobs))
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
         child = subprocess.Popen(
@@ -192,11 +212,11 @@ class Children:
             start_new_session=True,
         )
         self._running.add(child)
-        if self._over:  # since the work was begun
+        if self._over:  # while this command was being started
             child.terminate()
         _, err = child.communicate()
         self._running.remove(child)
         if child.returncode:
             code = f"exit code {child.returncode}"
-            told = "" if child.returncode < 0 else err.strip()  # of a crash, a trace
+            told = "" if child.returncode < 0 else err.strip()  # a crash leaves only a trace
             raise InputError(f"{name}: {(told or code).splitlines()[-1]}")

@@ -1,1 +1,1 @@
-"""The training loop, its losses, and the stages that run in it."""
+"""The stages of a training, the loop that they run in, their losses, and the run folder."""

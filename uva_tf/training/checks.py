@@ -1,4 +1,4 @@
-"""What a run could not train: refused before it has a folder, or before a stage is left out."""
+"""Checks before a training: that a new run can be trained, and that no stage would be skipped."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from uva_tf.training.run import Run
 
 
 def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
-    """Refuse what a run that is about to begin could not train, while it has no folder yet.
+    """Raise InputError if a new run could not train some stages; call it before the run exists.
 
     Args:
-        config: by `with_data`.
-
-    Raises InputError.
+        config: made by `with_data`.
     """
     datasets = [open_dataset(Path(folder), verify=False) for folder in config.data]
     if "joint" in stages and not config.joint.steps:
-        raise InputError("joint.steps 0: expected 1 or more, for stage joint makes the student")
+        raise InputError("joint.steps 0: expected 1 or more, as the stage joint makes the student")
     if config.loop.keep == "best" and not any(map(has_validation, datasets)):
-        raise InputError("loop.keep=best: no --data has a val split that anybody looks at")
+        raise InputError(
+            "loop.keep=best: no --data has a val split with fixations: prepare one, or set "
+            "loop.keep=last"
+        )
     for kind in _kinds_used(config, stages):
         check_external(config, kind, datasets)
     wanted = kinds_to_teach(config, datasets) if "teach" in stages else []
@@ -46,23 +47,23 @@ def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
 
 
 def _kinds_used(config: Config, stages: Sequence[str]) -> list[str]:
-    """The kinds of teacher whose maps some stages train the student on."""
+    """The kinds of teacher whose maps the student learns from in some stages."""
     distilled = config.student.paths if "distill" in stages and config.distill.steps else ()
     joined = KINDS if "joint" in stages and config.soft_targets.joint_weight else ()
     return [kind for kind in KINDS if kind in distilled or kind in joined]
 
 
 def check_order(run: Run, stages: Sequence[str]) -> None:
-    """Refuse what would quietly leave out a stage."""
+    """Raise InputError if joint would not build on a finished distill."""
     distilled = _last_step(run, "distill")
     if "distill" in stages:
         if _last_step(run, "joint") and distilled < run.config.distill.steps:
-            raise InputError(f"{run.folder}: joint was trained before distill, start another run")
+            raise InputError(f"{run.folder}: joint was trained before distill: start another run")
     elif "joint" in stages and 0 < distilled < run.config.distill.steps:
-        raise InputError(f"{run.folder}: distill is unfinished, add it to --stages")
+        raise InputError(f"{run.folder}: distill is unfinished: add it to --stages")
 
 
 def _last_step(run: Run, stage: str) -> int:
-    """The step of a stage's last checkpoint, 0 without any."""
+    """The step of a stage's last checkpoint; 0 if there is none."""
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints(stage)))
     return int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0

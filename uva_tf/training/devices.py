@@ -1,4 +1,4 @@
-"""Which devices and machines train: the strategies of tf.distribute, by name."""
+"""The devices and machines that train, as strategies of tf.distribute."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from uva_tf.core.errors import InputError
 
 
 def open_strategy(loop: LoopConfig) -> tf.distribute.Strategy:
-    """The strategy that a configuration names; of several machines, wait for the others.
+    """The strategy that a configuration names; `multi-worker` waits for the other machines.
 
-    It must come before anything else that TensorFlow computes. Raises InputError for a
-    TF_CONFIG that does not list the machines.
+    Call it before TensorFlow computes anything. Raises InputError for a TF_CONFIG that does not
+    list the machines.
     """
     if loop.strategy == "mirrored":
         return tf.distribute.MirroredStrategy(_devices())
@@ -26,26 +26,24 @@ def open_strategy(loop: LoopConfig) -> tf.distribute.Strategy:
 
 
 def device_count(loop: LoopConfig) -> int:
-    """How many devices of this machine train together."""
+    """The number of devices on this machine that train together."""
     return len(_devices()) if loop.strategy == "mirrored" else 1
 
 
 def check_batch(batch: int, devices: int) -> None:
-    """Raise InputError for a batch that its devices can't share evenly."""
+    """Raise InputError for a batch that can't be divided evenly among the devices."""
     if batch % devices:
-        raise InputError(
-            f"batch {batch}: expected a multiple of the {devices} devices that share it"
-        )
+        raise InputError(f"batch {batch}: expected a multiple of the {devices} devices")
 
 
 def _devices() -> list[str]:
-    """This machine's devices that can train, by name."""
+    """Names of the devices on this machine that can train: its GPUs, or else its CPU."""
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return [device.name for device in devices]
 
 
 def is_chief(loop: LoopConfig) -> bool:
-    """Whether this process writes the run; of several machines the chief, or else the first does.
+    """Whether this process writes the run: of several machines the chief, or the first worker.
 
     Raises InputError for a TF_CONFIG that does not list the machines.
     """
@@ -57,7 +55,7 @@ def is_chief(loop: LoopConfig) -> bool:
 
 
 def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The machines that the environment's TF_CONFIG lists, and which this one is."""
+    """The machines that the environment variable TF_CONFIG lists, and which one this is."""
     kinds, listed = set(), False
     try:
         cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
@@ -68,8 +66,8 @@ def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
         pass
     if others := kinds - {"chief", "worker", None}:
         raise InputError(
-            f"strategy multi-worker: TF_CONFIG has a task of type {min(others)}, expected workers "
-            "and at most one chief: every machine trains, and evaluate.py scores"
+            f"strategy multi-worker: TF_CONFIG has a task of type {min(others)}: expected workers "
+            "and at most one chief, as every machine trains (uva-tf evaluate scores afterwards)"
         )
     if not listed:
         raise InputError(
@@ -83,7 +81,7 @@ def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
 
 
 def wait_for_all() -> None:
-    """Return once every machine has come here."""
+    """Return once every machine has reached this call."""
     strategy = tf.distribute.get_strategy()
     if strategy.cluster_resolver is not None:
         here = strategy.run(tf.function(lambda: tf.ones([])))
@@ -92,9 +90,9 @@ def wait_for_all() -> None:
 
 @contextmanager
 def precision(loop: LoopConfig) -> Iterator[None]:
-    """Build models that compute in bfloat16 within the block, where a GPU is found.
+    """Within the block, models are built to compute in bfloat16 if there is a GPU.
 
-    bfloat16 reaches as far as float32, so that losses need no scaling.
+    bfloat16 has the range of float32, so losses need no scaling.
     """
     policy = keras.config.dtype_policy()
     if loop.mixed_precision and tf.config.list_physical_devices("GPU"):

@@ -1,4 +1,4 @@
-"""What a run trains on: its datasets, the teachers' maps beside them, and batches of both."""
+"""What a run trains on: its datasets, the teachers' maps, and batches of both."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from uva_tf.training.run import Run, data_folders
 from uva_tf.training.teacher_maps import check_maps
 from uva_tf.training.weights import initial_student
 
-# Of a clip's validation frames one in so many is enough for a loss curve.
+# Validate on every 16th frame of a clip: enough for a loss curve.
 VALIDATE_EVERY_FRAME = 16
 
-# By kind of teacher, where each dataset's maps of it are; None for in the records themselves.
+# For each kind of teacher, the folder of its maps of each dataset; None if the records hold them.
 MapFolders = Mapping[str, Sequence[Path | None]]
 
 
 def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] = ()) -> Config:
-    """A configuration that trains on some prepared datasets, as they are now.
+    """A configuration that trains on the datasets in some folders, with their checksums.
 
     Args:
-        weights: how often each is drawn, in proportion; by default equally often.
+        weights: how often each is drawn, relative to the others; by default equally often.
 
-    Raises InputError if one can't be trained on, or for a variant that there is not.
+    Raises InputError for a dataset that can't be trained on, and for an unknown variant or
+    weights that do not fit it.
     """
-    resolution(config.student)  # refuses what there is not before anything is written
+    resolution(config.student)  # refuses an unknown variant before anything is written
     if config.student.weights != "none":
         initial_student(config.student)
-    distinct_names(folders)  # refuses one that is given twice
+    distinct_names(folders)  # refuses a folder that is given twice
     data = tuple(str(folder.resolve()) for folder in folders)
     config = replace(config, data=data, data_weights=tuple(weights), data_sha256=())
     datasets = open_data(config)
@@ -48,20 +49,24 @@ def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] 
 def open_data(config: Config) -> list[Dataset]:
     """Open a configuration's datasets.
 
-    Raises InputError if one is none, has nothing to train on, or was not prepared like the others.
+    Raises InputError if a folder is no dataset, its train split has no fixations, it was not
+    prepared like the others, or it changed after the run began.
     """
     datasets = [open_dataset(folder) for folder in data_folders(config)]
     for dataset in datasets[1:]:
         if (dataset.size, dataset.sigma) != (datasets[0].size, datasets[0].sigma):
             raise InputError(
                 f"{dataset.folder} and {datasets[0].folder} were prepared with different "
-                "sizes or sigmas: prepare them alike"
+                "sizes or sigmas: prepare them with the same --size and --sigma"
             )
     for dataset in datasets:
         if all(shard.frames == shard.not_looked_at for shard in dataset.split("train")):
-            raise InputError(f"{dataset.folder}: nobody looks at anything in its train split")
+            raise InputError(
+                f"{dataset.folder}: its train split has no frames with fixations: add recordings "
+                "that have some"
+            )
     if config.data_sha256 and config.data_sha256 != tuple(d.sha256 for d in datasets):
-        raise InputError("the data was prepared anew since the run began: start another run")
+        raise InputError("the data was prepared anew after the run began: start another run")
     return datasets
 
 
@@ -73,10 +78,10 @@ def training_examples(
     seed: int,
     teachers: MapFolders | None = None,
 ) -> Callable[[int], tf.data.Dataset]:
-    """From a step's number to the endless batches of the train splits from there on."""
+    """A function from the number of a step to endless training batches from that step on."""
 
     def batches(start: int) -> tf.data.Dataset:
-        keras.utils.set_random_seed(seed)  # shuffles depend on the global seed too
+        keras.utils.set_random_seed(seed)  # shuffling depends on the global seed too
         return training_batches(
             datasets,
             view,
@@ -94,7 +99,7 @@ def training_examples(
 def validation_examples(
     datasets: Sequence[Dataset], view: View, batch: int
 ) -> tf.data.Dataset | None:
-    """Batches of the val splits, once and in order; None if nobody looks at anything in them."""
+    """Batches of the val splits, once and in order; None if no val split has fixations."""
     parts = [
         ordered_batches(
             dataset, dataset.split("val"), view, batch=batch, every=VALIDATE_EVERY_FRAME
@@ -106,32 +111,32 @@ def validation_examples(
 
 
 def has_validation(dataset: Dataset) -> bool:
-    """Whether it has a val split in which somebody looks at something."""
+    """Whether a dataset has a val split with fixations, or with density maps."""
     shards = dataset.split("val") if dataset.has("val") else []
     return any(shard.frames > shard.not_looked_at for shard in shards)
 
 
 def student_view(config: Config) -> View:
-    """What the student sees of a frame."""
+    """The sizes of the student's frames and maps, and its pairing."""
     side = resolution(config.student)
     return View(side, side, config.student.pairing)
 
 
 def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
-    """The kinds of own teacher that the configuration wants maps of, for some dataset."""
+    """The kinds of own teacher whose maps the student learns from, of any of the datasets."""
     return [kind for kind in KINDS if any(wants_own(config, kind, d) for d in datasets)]
 
 
 def wants_own(config: Config, kind: str, dataset: Dataset) -> bool:
-    """Whether the student learns from an own teacher's maps of a dataset."""
+    """Whether the student learns from its own teacher's maps of a dataset."""
     choice = getattr(config.soft_targets, kind)
     return choice == "own" or (choice == "any" and kind not in dataset.teachers)
 
 
 def teacher_maps(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) -> MapFolders:
-    """Where the maps lie that some kinds of teacher made of the datasets.
+    """The folders of the maps that some kinds of teacher drew of the datasets.
 
-    Raises InputError for maps that are not there, or were made from something else.
+    Raises InputError for maps that are missing, or were made from other data or weights.
     """
     folders: dict[str, list[Path | None]] = {}
     for kind in kinds:
@@ -145,7 +150,7 @@ def teacher_maps(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) ->
                 folder = run.teacher_maps(number) / kind
                 if not (folder.is_dir() and run.teacher(kind).is_file()):
                     raise InputError(
-                        f"{folder} is not there: run the stage teach first, or set "
+                        f"{folder} does not exist: run the stage teach first, or set "
                         f"soft_targets.{kind}=none"
                     )
                 check_maps(folder, run.teacher(kind), dataset, run.config.student.pairing)
@@ -154,10 +159,10 @@ def teacher_maps(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) ->
 
 
 def check_external(config: Config, kind: str, datasets: Sequence[Dataset]) -> None:
-    """Raise InputError if external maps are asked for that no dataset holds."""
+    """Raise InputError if the configuration asks for external maps that no dataset holds."""
     wanted = getattr(config.soft_targets, kind) == "external"
     if wanted and not any(kind in dataset.teachers for dataset in datasets):
         raise InputError(
-            f"soft_targets.{kind}=external: no --data holds such maps, "
-            f"prepare it with --{kind}-maps"
+            f"soft_targets.{kind}=external: no --data holds such maps: prepare it with "
+            f"uva-tf prepare --{kind}-maps"
         )

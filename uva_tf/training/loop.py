@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections import Counter
@@ -20,19 +19,15 @@ from uva_tf.config import LoopConfig, StageConfig
 from uva_tf.core.interruption import hold
 from uva_tf.training.devices import check_batch, is_chief, wait_for_all
 from uva_tf.training.losses import Terms
-from uva_tf.training.run import Journal, Run
+from uva_tf.training.run import NORM, Journal, Run
 
 # From a batch and whether it is for training to the loss's named terms.
 Loss = Callable[[dict[str, tf.Tensor], bool], Terms]
 # From what `tensors` makes of a batch to the loss's named terms.
 Step = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
-LOG = logging.getLogger(__name__)
-
 LOG_EVERY = 20  # steps
-SAY_EVERY = 30.0  # seconds between two lines of training losses, or more
 VALIDATIONS = 5
-NORM = "gradient_norm"
 
 
 @dataclass(frozen=True)
@@ -66,8 +61,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     then from before. Raises KeyboardInterrupt, with a checkpoint of the step reached, once a
     signal asks to stop. Raises InputError for a batch that the devices can't share evenly.
 
-    Logs a line with the losses at the first metrics, at most every `SAY_EVERY` seconds, at every
-    validation and at the last step.
+    Logs a line with the losses now and then, see `Journal`.
     """
     loop = run.config.loop
     chief = is_chief(loop)
@@ -75,7 +69,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
     optimizer.build(task.model.trainable_variables)
     checkpoints = Checkpoints(run.checkpoints(task.name), task.model, optimizer, writes=chief)
     start = checkpoints.restore()
-    journal = Journal(run, task.name, start, writes=chief)
+    journal = Journal(run, task.name, start, config.steps, writes=chief)
     if start >= config.steps:
         return
 
@@ -88,9 +82,7 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
         unit="step",
         disable=None if chief else True,
     )
-    sums: Counter = Counter()
-    summed = 0  # steps
-    saved, said = time.monotonic(), -math.inf
+    saved = time.monotonic()
     with hold() as stop:
         for step, batch in enumerate(bar, start=start + 1):
             terms = {name: float(value) for name, value in train_step(batch).items()}
@@ -99,33 +91,15 @@ def fit(task: Task, config: StageConfig, run: Run) -> None:
                     f"{task.name}: loss not finite at step {step}: {terms}, in a batch of "
                     f"{_videos(task.batches(step - 1))}"
                 )
-            sums.update(terms)
-            summed += 1
+            journal.add(terms)
             last, stopping = step == config.steps, stop.asked()
-            logs = step % LOG_EVERY == 0 or last or stopping
+            if step % LOG_EVERY == 0 or last or stopping:
+                bar.set_postfix(loss=f"{journal.training(step):.3f}")
             validates = step % -(-config.steps // VALIDATIONS) == 0 or last
-            validates = validates and task.validation is not None
-            news = {}
-            if logs or validates:
-                means = {name: value / summed for name, value in sums.items()}
-                news["loss"] = sum(value for name, value in means.items() if name != NORM)
-            if logs:
-                journal.log(step, loss=news["loss"], **means)
-                bar.set_postfix(loss=f"{news['loss']:.3f}")
-                sums.clear()
-                summed = 0
-            if validates:
+            if validates and task.validation is not None:
                 with _averaged(optimizer, task.model):
-                    means = _validate(task.validation, validation_step)
-                    loss = news["validation loss"] = sum(means.values())
-                    if loss < journal.best:
+                    if journal.validation(step, _validate(task.validation, validation_step)):
                         checkpoints.save_best(step)
-                    journal.log(step, val_loss=loss, **means)
-            due = logs and time.monotonic() - said >= SAY_EVERY
-            if chief and (due or validates or last):
-                figures = ", ".join(f"{name} {value:.3f}" for name, value in news.items())
-                LOG.info("%s: step %d of %d, %s", task.name, step, config.steps, figures)
-                said = time.monotonic()
             if last:
                 optimizer.finalize_variable_values(task.model.trainable_variables)
                 wait_for_all()  # the best is on its way to the disk

@@ -1,9 +1,8 @@
 """The losses: from maps and a batch to named terms, whose sum is minimised.
 
-A loss compares finished maps with targets by one or more distances, named in a configuration
-as `kl`, `cc`, `mse`, or several joined by `+`. Each distance gives one number for each
-example, and each term is the mean of such numbers over the batch, so that a batch divided
-among devices has the same loss.
+A loss compares finished maps with targets by one or more distances: `kl`, `cc`, `mse`, or
+several joined by `+`. A distance gives one number per example. A term is the mean of these
+numbers over the batch, so that dividing a batch among devices does not change the loss.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     `sum_x t(x) (ln t(x) - ln p(x))`, with `p` the finished map scaled to sum to 1.
 
     Args:
-        target: `[B, H, W, 1]`, each map sums to 1, or is 0 everywhere (divergence 0).
+        target: `[B, H, W, 1]`, each map with the sum 1, or 0 everywhere (divergence 0).
         logits: `[B, H, W, 1]`.
     """
     flat = _flat(target)  # (B, H * W)
@@ -35,7 +34,7 @@ def divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def decorrelation(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """1 - Pearson's correlation of finished maps and targets, `[B]`, from 0 to 2.
+    """1 - Pearson's correlation of finished maps and targets, `[B]`, in 0..2.
 
     Args:
         target: `[B, H, W, 1]`; a constant one has correlation 0.
@@ -56,12 +55,12 @@ def squared_error(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean((tf.math.divide_no_nan(target, peak) - attention(logits)) ** 2, [1, 2, 3])
 
 
-# By their names in a configuration, `uva_tf.config.DISTANCES`.
+# By the names that a configuration may use, `uva_tf.config.DISTANCES`.
 DISTANCES = {"kl": divergence, "cc": decorrelation, "mse": squared_error}
 
 
 def ground_truth(logits: tf.Tensor, batch: Batch, distances: str) -> Terms:
-    """One map against ground truth: `hard_kl` and the like.
+    """A map against ground truth: terms such as `hard_kl`.
 
     Args:
         logits: `[B, H, W, 1]`.
@@ -73,13 +72,13 @@ def ground_truth(logits: tf.Tensor, batch: Batch, distances: str) -> Terms:
 def coupled(
     logits: Mapping[str, tf.Tensor], batch: Batch, distances: str, soft_targets: SoftTargets
 ) -> Terms:
-    """Each path's map against its own teacher's and ground truth: `spatial_soft_kl` and so on.
+    """Each path's map against its own teacher's and ground truth: terms like `spatial_soft_kl`.
 
-    Frames that a path's teacher says nothing of (no map, or 0 everywhere, as in validation)
-    are left to ground truth.
+    A frame without a map of that teacher, or with one that is 0 everywhere, counts against
+    ground truth alone. In validation all frames do.
 
     Args:
-        logits: by path, `[B, H, W, 1]` each.
+        logits: by kind of path, `[B, H, W, 1]` each.
     """
     terms = {}
     for kind, drawn in logits.items():
@@ -91,7 +90,7 @@ def coupled(
 
 
 def joint(logits: tf.Tensor, batch: Batch, distances: str, soft_targets: SoftTargets) -> Terms:
-    """The fused map against ground truth and the mean of the teachers' maps.
+    """The student's map against ground truth and the mean of the teachers' maps.
 
     Args:
         logits: `[B, H, W, 1]`.
@@ -107,7 +106,7 @@ def frames(batch: Batch) -> Batch:
 
 
 def _mean(teachers: Sequence[tf.Tensor], temperature: float) -> tf.Tensor | None:
-    """Mean of the teachers that say something, `[B, H, W, 1]`; None without teachers."""
+    """Mean of the teachers' maps, `[B, H, W, 1]`, summing to 1 or 0; None without teachers."""
     if not teachers:
         return None
     if temperature != 1:
@@ -123,12 +122,12 @@ def _mixed(
     logits: tf.Tensor,
     soft_weight: float,
 ) -> Terms:
-    """Terms of ground truth and of a teacher, weighted for each example."""
+    """Terms of ground truth and of a teacher; their weights in an example sum to 1."""
     if soft is None or soft_weight == 0:
         return _terms(f"{prefix}hard", distances, hard, logits, 1.0)
-    share = soft_weight * tf.reduce_sum(soft, axis=[1, 2, 3])  # (B,), 0 where nobody taught
-    return _terms(f"{prefix}hard", distances, hard, logits, 1.0 - share) | _terms(
-        f"{prefix}soft", distances, soft, logits, share
+    weight = soft_weight * tf.reduce_sum(soft, axis=[1, 2, 3])  # (B,), 0 without a teacher's map
+    return _terms(f"{prefix}hard", distances, hard, logits, 1.0 - weight) | _terms(
+        f"{prefix}soft", distances, soft, logits, weight
     )
 
 
@@ -147,12 +146,12 @@ def _flat(maps: tf.Tensor) -> tf.Tensor:
 
 
 def _unit(flat: tf.Tensor) -> tf.Tensor:
-    """Rows without their mean, of length 1; 0 for a constant row."""
+    """Rows `[B, N]` less their mean, scaled to length 1; a constant row becomes 0."""
     centred = flat - tf.reduce_mean(flat, axis=1, keepdims=True)
-    # Not divided by a norm of 0, whose gradient is infinite.
+    # The maximum avoids a norm of 0, where the gradient is infinite.
     square = tf.reduce_sum(centred**2, axis=1, keepdims=True)
     return centred * tf.math.rsqrt(tf.maximum(square, 1e-20))
 
 
-def _sum_to_1(maps: tf.Tensor) -> tf.Tensor:
+def _sum_to_1(maps: tf.Tensor) -> tf.Tensor:  # (B, H, W, 1)
     return tf.math.divide_no_nan(maps, tf.reduce_sum(maps, axis=[1, 2, 3], keepdims=True))

@@ -1,4 +1,4 @@
-"""Where a run comes from: the command, the commit, the packages and the day."""
+"""Where a run comes from: the command, the commit, the packages and the date."""
 
 from __future__ import annotations
 
@@ -18,34 +18,35 @@ from uva_tf.core.outputs import replace_file
 from uva_tf.training.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("setup.cfg", "pipelines/train.py", "uva_tf/__init__.py")  # what a checkout tracks
-NAME = "name = uva_tf"  # a line of its setup.cfg
+# What tells a checkout of this project from another repository that holds the package.
+OURS = ("setup.cfg", "pipelines/train.py", "uva_tf/__init__.py")  # tracked files
+NAME = "name = uva_tf"  # a line of setup.cfg
 
 
 def provenance(command: str) -> dict[str, Any]:
-    """What one needs to run a command line again."""
+    """What is needed to run a command again: its line, the commit, the date and the packages."""
     return {"command": command, **_here_and_now()}
 
 
 def note_resumed(run: Run) -> None:
-    """Note in an unfinished run's provenance that other code or packages go on with it."""
+    """Note in an unfinished run's provenance if other code or packages resume it."""
     now = _here_and_now()
     with run.locked():
         if run.student.is_file() or not run.provenance.is_file():
             return
-        told = json.loads(run.provenance.read_text())
-        last = told.get("resumed", [told])[-1]
+        found = json.loads(run.provenance.read_text())
+        last = found.get("resumed", [found])[-1]
         if any(last.get(key) != now[key] for key in ("commit", "versions")):
-            told["resumed"] = [*told.get("resumed", ()), now]
-            replace_file(run.provenance, json.dumps(told, indent=1) + "\n")
+            found["resumed"] = [*found.get("resumed", ()), now]
+            replace_file(run.provenance, json.dumps(found, indent=1) + "\n")
 
 
 def _here_and_now() -> dict[str, Any]:
-    """Which code runs, of which day, in which packages."""
+    """The commit, today's date, and the versions of the packages."""
     return {
         "commit": commit(),
         "date": date.today().isoformat(),
-        # As they are loaded; the name that a package was installed by may be another.
+        # Of the modules, as a package may be installed under another name (tensorflow-cpu).
         "versions": {
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
@@ -69,7 +70,7 @@ def origin(run: Run) -> dict[str, Any]:
 def commit() -> str | None:
     """The checkout's commit, with `+changes` if files differ from it; None outside a checkout.
 
-    The package may lie in somebody's else repository, of which the commit would say nothing.
+    The package may lie inside another repository, whose commit would say nothing about it.
     """
     try:
         if not ROOT.samefile(_git("rev-parse", "--show-toplevel")):
@@ -84,8 +85,8 @@ def commit() -> str | None:
 
 
 def _git(*arguments: str) -> str:
-    """What git says of this checkout, whatever the environment says of another."""
-    # A repository's own settings may name a program to run.
+    """The output of a git command on this checkout, whatever GIT_ variables are set."""
+    # Without fsmonitor: a repository's settings can name a program that git would run.
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(ROOT), *arguments]
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     done = subprocess.run(command, env=environment, capture_output=True, check=True)

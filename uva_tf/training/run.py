@@ -1,10 +1,13 @@
-"""The run folder: what a training leaves behind, and where."""
+"""The run folder: what a training writes, and where."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
+import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +21,8 @@ from uva_tf.core.outputs import locked, new_folder, refuse_undecodable, replace_
 LOG = logging.getLogger(__name__)
 
 MOST_BYTES = 2**24  # of a config
+SAY_EVERY = 30.0  # seconds between two lines with the training loss, or more
+NORM = "gradient_norm"  # logged beside the loss's terms
 
 
 class Losses(NamedTuple):
@@ -41,7 +46,10 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A folder of `config.json`, `metrics.jsonl`, `checkpoints/`, `teachers/`, `student.keras`."""
+    """The folder of one training.
+
+    It holds `config.json`, `metrics.jsonl`, `checkpoints/`, `teachers/` and `student.keras`.
+    """
 
     folder: Path
     config: Config
@@ -51,7 +59,7 @@ class Run:
         """Start a run; raises InputError if the folder exists.
 
         Args:
-            provenance: the command that begins it, see `training.provenance`.
+            provenance: the command that starts it, see `training.provenance`.
         """
         _refuse_patterns(folder)
         if (folder / "config.json").is_file():
@@ -66,27 +74,27 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Open an existing run; raises InputError if the folder is none."""
+        """Open an existing run; raises InputError if the folder is not a run."""
         _refuse_patterns(folder)
         path = folder / "config.json"
         check_folder(folder)
         if not path.exists():
-            raise InputError(f"{folder}: no config.json, expected a run folder made by train.py")
+            raise InputError(f"{folder}: no config.json, expected a run made by uva-tf train")
         content = read_input(path, MOST_BYTES, "config")
         return cls(folder, Config.from_json(content.decode(errors="replace")))
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep other processes from training the run within a block.
+        """Within the block, no other process trains the run.
 
-        Raises InputError if one does.
+        Raises InputError if one is training it already.
         """
         return locked(self.folder / "config.json", self.folder, "trained")
 
     def continued(self, config: Config) -> Run:
-        """The run, to go on with the configuration that it was begun with.
+        """The run, to resume with the configuration that it was begun with.
 
-        The same data in another place is taken from there from now on. Raises InputError for
-        anything else that differs.
+        Only the folders of the data may differ: data that moved is read from its new place from
+        now on. Raises InputError for anything else that differs.
         """
         mine, theirs = vars(replace(self.config, data=config.data)), vars(config)
         if differing := [name for name in mine if mine[name] != theirs[name]]:
@@ -98,12 +106,12 @@ class Run:
             return self
         with self.locked():
             replace_file(self.folder / "config.json", config.to_json())
-        LOG.warning("%s: its data moved, taken from %s now", self.folder, ", ".join(config.data))
+        LOG.warning("%s: its data moved, read from %s now", self.folder, ", ".join(config.data))
         return Run(self.folder, config)
 
     @property
     def progress(self) -> str:
-        """How far its training is, and what to do, in words."""
+        """How far the training is, and what to do, for a message."""
         if self.student.is_file():
             return "with a finished training: choose another path"
         stages = [f" at step {step} of {stage}" for stage, (step, *_) in self.last_losses().items()]
@@ -112,7 +120,7 @@ class Run:
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line: the losses by stage and step."""
+        """The losses by stage and step, one JSON object per line."""
         return self.folder / "metrics.jsonl"
 
     @property
@@ -122,11 +130,11 @@ class Run:
 
     @property
     def provenance(self) -> Path:
-        """The command that began the run, with commit, packages and day."""
+        """The command that began the run, with commit, packages and date."""
         return self.folder / "provenance.json"
 
     def checkpoints(self, stage: str) -> Path:
-        """Where a stage keeps its last checkpoint."""
+        """The folder of a stage's last checkpoint."""
         return self.folder / "checkpoints" / stage
 
     def teacher(self, kind: str) -> Path:
@@ -134,7 +142,7 @@ class Run:
         return self.folder / "teachers" / f"{kind}.keras"
 
     def teacher_maps(self, number: int) -> Path:
-        """The teachers' maps of the run's dataset `number`, a folder for each kind."""
+        """The teachers' maps of dataset `number` of the run: a folder that has one per kind."""
         folder = self.folder / "teachers" / "maps"
         path = folder / f"{number}-{Path(self.config.data[number]).name}"
         if not path.exists() and folder.is_dir():  # the dataset may have been renamed since
@@ -142,11 +150,11 @@ class Run:
         return path
 
     def fine_tuned(self, recipe: str) -> Path:
-        """What `qat.py` made of the student for a recipe: its `step`, without a manifest."""
+        """The student fine-tuned for a recipe by `uva-tf qat`: a `step` without a manifest."""
         return self.folder / "fine-tuned" / f"{recipe}.tflite"
 
     def log(self, **entry: Any) -> None:
-        """Append a line to the metrics."""
+        """Append a line to `metrics.jsonl`."""
         with self.metrics.open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -173,7 +181,7 @@ class Run:
         return {stage: losses for stage, losses in found.items() if losses.step}
 
     def forget(self, stage: str, step: int) -> None:
-        """Drop a stage's metrics after a step: they are about to be made again."""
+        """Drop a stage's metrics after a step, as they are about to be written again."""
         kept = [e for e in self.history() if e["stage"] != stage or e["step"] <= step]
         replace_file(self.metrics, "".join(json.dumps(entry) + "\n" for entry in kept))
 
@@ -181,17 +189,23 @@ class Run:
 class Journal:
     """Writes a stage's metrics into its run: lines of `metrics.jsonl`, and TensorBoard's files.
 
+    It also logs a line with the loss at first, at every validation, at the end, and when there was
+    none for `SAY_EVERY` seconds.
+
     Args:
-        start: the step that the stage goes on from; what was written of later ones is dropped.
-        writes: False writes nothing, on all machines but the first.
+        start: the step that the stage continues from; metrics of later steps are dropped.
+        steps: number of the stage's steps.
+        writes: False on all machines but the first, which writes for all.
 
     Attributes:
         best: the stage's least validation loss so far.
     """
 
-    def __init__(self, run: Run, stage: str, start: int, *, writes: bool) -> None:
-        self._run, self._stage, self._writes = run, stage, writes
+    def __init__(self, run: Run, stage: str, start: int, steps: int, *, writes: bool) -> None:
+        self._run, self._stage, self._steps, self._writes = run, stage, steps, writes
         self._board = None
+        self._sums, self._count = Counter(), 0
+        self._said = -math.inf
         self.best = math.inf
         if not writes:
             return
@@ -203,9 +217,32 @@ class Journal:
         past = [e["val_loss"] for e in run.history() if e["stage"] == stage and "val_loss" in e]
         self.best = min(past, default=math.inf)
 
+    def add(self, terms: Mapping[str, float]) -> None:
+        """Take in the loss's terms, and the gradients' norm, of one more step."""
+        self._sums.update(terms)
+        self._count += 1
+
+    def training(self, step: int) -> float:
+        """Write the means over the steps since the last call; returns the mean loss."""
+        means = {name: value / self._count for name, value in self._sums.items()}
+        loss = sum(value for name, value in means.items() if name != NORM)
+        self.log(step, loss=loss, **means)
+        self._sums, self._count = Counter(), 0
+        if step == self._steps or time.monotonic() - self._said >= SAY_EVERY:
+            self._say(step, f"loss {loss:.3f}")
+            self._said = time.monotonic()
+        return loss
+
+    def validation(self, step: int, terms: Mapping[str, float]) -> bool:
+        """Write the terms of the validation loss; returns whether it is the least so far."""
+        before, loss = self.best, sum(terms.values())
+        self.best = min(before, loss)
+        self.log(step, val_loss=loss, **terms)
+        self._say(step, f"validation loss {loss:.3f}")
+        return loss < before
+
     def log(self, step: int, **values: float) -> None:
-        """Write some values of a step; `val_loss` is the validation loss."""
-        self.best = min(self.best, values.get("val_loss", math.inf))
+        """Write values of a step by name."""
         if not self._writes:
             return
         self._run.log(stage=self._stage, step=step, **values)
@@ -217,21 +254,28 @@ class Journal:
                     tf.summary.scalar(name, value)
             self._board.flush()
 
+    def _say(self, step: int, what: str) -> None:
+        if self._writes:
+            LOG.info("%s: step %d of %d, %s", self._stage, step, self._steps, what)
+
 
 def data_folders(config: Config) -> list[Path]:
-    """Where a configuration's datasets lie; raises InputError for a run's that are not there."""
+    """The folders of a configuration's datasets; raises InputError if a run's are missing."""
     folders = [Path(folder) for folder in config.data]
     for folder in folders if config.data_sha256 else ():
         if not (folder / "index.json").is_file():
             raise InputError(
-                f"{folder}: the data that the run was trained on is not there; if it was moved, "
-                "give the run's train.py command again, with --resume and the new --data"
+                f"{folder}: the run's data is not there: if it was moved, give the run's uva-tf "
+                "train command again, with --resume and the new --data"
             )
     return folders
 
 
 def _refuse_patterns(folder: Path) -> None:
-    """TensorFlow takes a checkpoint's path for a pattern, and for UTF-8."""
+    """Raise InputError for a path that TensorFlow can't use for checkpoints.
+
+    It reads the path as UTF-8 and as a pattern.
+    """
     refuse_undecodable(folder)
     if set(str(folder.resolve())) & set("*?[]\\"):
         raise InputError(f"{folder}: choose a path without any of * ? [ ] \\ for a run")

@@ -6,8 +6,8 @@
   distill   each of the student's paths, under a head  ground truth, its own teacher's maps
   joint     the whole student                          ground truth, the mean of those maps
 
-Every stage picks up what the run already holds, so that an interrupted or partial training goes
-on where it was. `loop.fit` is the loop, `losses` has the formulas.
+Every stage continues from what the run already holds, so an interrupted training resumes where
+it stopped. `loop.fit` is the loop, `losses` has the formulas.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from uva_tf.training.weights import initial_student, load_weights, restore_stage
 
 
 def train(run: Run, stages: Sequence[str] = STAGES) -> None:
-    """Run some stages in their order on the run's datasets.
+    """Run some stages, in the order of `STAGES`, on the run's datasets.
 
-    On several machines each of them does so, and the first writes the run.
+    With several machines, all of them call it and the first writes the run.
 
     Raises InputError if the datasets do not fit, the stages come out of order, or another
-    process trains the run.
+    process is training the run.
     """
     config = run.config
     alone = run.locked() if is_chief(config.loop) else nullcontext()
     with alone, open_strategy(config.loop).scope(), precision(config.loop):
-        wait_for_all()  # the run may have been begun just now
+        wait_for_all()  # the first machine may just have begun the run
         datasets = open_data(config)
         check_order(run, stages)
 
@@ -75,7 +75,7 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
 
 
 def _teach(run: Run, datasets: Sequence[Dataset], kind: str) -> None:
-    """Train a teacher on ground truth, then let it draw the map of every training frame."""
+    """Train a teacher on ground truth, then write its map of every training frame."""
     config, stage, size = run.config, run.config.teach, datasets[0].size
     seed = config.seed + KINDS.index(kind)
     keras.utils.set_random_seed(seed)
@@ -103,11 +103,11 @@ def _teach(run: Run, datasets: Sequence[Dataset], kind: str) -> None:
 
 
 def _distill(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
-    """Train trunk and paths, each path under a head that is thrown away afterwards."""
+    """Train trunk and paths, each path under its own head, which joint does not use."""
     config, stage, view = run.config, run.config.distill, student_view(run.config)
 
     def loss(batch: Batch, training: bool) -> Terms:
-        logits = student.paths(losses.frames(batch), training=training)  # by path (B, R, R, 1)
+        logits = student.paths(losses.frames(batch), training=training)  # {kind: (B, R, R, 1)}
         return losses.coupled(logits, batch, stage.loss, config.soft_targets)
 
     teachers = teacher_maps(run, datasets, config.student.paths)
@@ -117,7 +117,7 @@ def _distill(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
 
 
 def _joint(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
-    """Train the whole student, its paths under one fused head."""
+    """Train the whole student: both paths under the fused head."""
     if run.config.freeze_paths:
         distilled = set(map(id, student.paths.layers))
         for layer in student.pair.layers:
@@ -136,14 +136,16 @@ def fit_joint(
     pair: Callable[..., tf.Tensor],
     namespace: ModuleType = keras,
 ) -> None:
-    """Train a whole student by the loss of the stage joint; fine-tuning does so too.
+    """Train a whole student with the loss of the stage joint, as fine-tuning for 8 bits does too.
 
     Args:
-        name: of the stage, for checkpoints and metrics.
-        model: holds the weights, built with the Keras `namespace`.
-        pair: `{"frame", "other"}, training -> logits` by those weights.
+        name: under which checkpoints and metrics are written.
+        stage: how long and how fast to train.
+        model: holds the weights.
+        pair: `{"frame", "other"}, training -> logits`, computed with those weights.
+        namespace: the Keras that the model is built with.
 
-    Raises InputError for teachers' maps that the run lacks.
+    Raises InputError if the run lacks teachers' maps that it needs.
     """
     config, view = run.config, student_view(run.config)
 

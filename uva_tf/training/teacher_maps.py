@@ -1,7 +1,7 @@
-"""The teachers' maps, made once before distillation: shards that run beside the frames'.
+"""The teachers' maps, drawn once before distillation, in shards parallel to the frames' shards.
 
-Beside them stands `made_from.json`, which says of what they were made, so that maps of
-another teacher or of other frames are never taken for them.
+`made_from.json` beside them names the teacher and the data that they were made from, so that
+maps of another teacher or of other frames are never used by mistake.
 """
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ from uva_tf.models.maps import attention, normalise
 
 BATCH = 32
 STAMP = "made_from.json"
-MOST_BYTES = 2**20  # of it
+MOST_BYTES = 2**20  # of that file
 
 
 def write_maps(
     model: keras.Model, weights: Path, kind: str, dataset: Dataset, out: Path, pairing: str
 ) -> None:
-    """Write a teacher's map of every training frame, 8-bit, in the shards' order.
+    """Write a teacher's 8-bit map of every training frame, in the order of the shards.
 
-    It goes on from the shards that an interruption left.
+    After an interruption it keeps the finished shards and writes the others.
 
     Args:
+        model: the teacher.
         weights: the file that the teacher was saved in.
+        kind: `spatial` or `temporal`.
+        out: the folder to write.
+        pairing: `previous` or `next`.
 
     Raises InputError if `out` exists.
     """
@@ -61,7 +65,7 @@ def write_maps(
             with tf.io.TFRecordWriter(str(partial)) as writer:
                 for batch in ordered_batches(dataset, [shard], view, batch=BATCH):
                     inputs = {key: normalise(batch[key]) for key in ("frame", "other")}
-                    maps = np.rint(255 * predict(inputs).numpy()).astype(np.uint8)
+                    maps = np.rint(255 * predict(inputs).numpy()).astype(np.uint8)  # (B, h, w, 1)
                     for video, index, picture in zip(
                         batch["video"].numpy(), batch["index"].numpy(), maps, strict=True
                     ):
@@ -72,25 +76,25 @@ def write_maps(
 
 
 def check_maps(folder: Path, weights: Path, dataset: Dataset, pairing: str) -> None:
-    """Raise InputError unless maps were made by this teacher of this dataset as it is now."""
+    """Raise InputError unless this teacher made the maps, of the dataset as it is now."""
     remedy = "remove that folder and run the stage teach to make them anew"
     if not (folder / STAMP).exists():
-        raise InputError(f"{folder}: no teacher's maps with a {STAMP}, {remedy}")
+        raise InputError(f"{folder}: its {STAMP} is missing: {remedy}")
     content = read_input(folder / STAMP, MOST_BYTES)
     try:
         found = json.loads(content)
         found = {key: found[key] for key in ("resolution", "shards", "teacher", "pairing")}
     except (ValueError, KeyError, TypeError):
         raise InputError(
-            f"{folder}: its {STAMP} says nothing of teacher's maps, {remedy}"
+            f"{folder}: its {STAMP} does not say what the maps were made from: {remedy}"
         ) from None
     for key, now in _stamp(weights, dataset, pairing).items():
         if found[key] != now:
-            raise InputError(f"{folder}: made from another {key} ({found[key]}), {remedy}")
+            raise InputError(f"{folder}: made from another {key} ({found[key]}): {remedy}")
 
 
 def _stamp(weights: Path, dataset: Dataset, pairing: str) -> dict[str, str | int]:
-    """What decides the maps."""
+    """What the maps depend on."""
     return {
         "resolution": dataset.size,
         "shards": dataset.sha256,

@@ -1,4 +1,4 @@
-"""A run's weights: those that it begins with, those that it was trained to."""
+"""A run's weights, before and after training."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from uva_tf.training.run import Run
 
 
 def initial_student(config: StudentConfig) -> Student:
-    """Build a student with the weights that it begins with.
+    """Build a student with its first weights: random, shipped, or of another run.
 
-    Raises InputError for a variant or weights that there are not, or that do not fit.
+    Raises InputError for an unknown variant, and for weights that are missing or do not fit.
     """
     student = build_student(config)
     if config.weights == "shipped":
@@ -35,7 +35,9 @@ def initial_student(config: StudentConfig) -> Student:
 def load_student(run: Run) -> Student:
     """The trained student of a run; raises InputError if it is not trained yet."""
     if not run.student.is_file():
-        raise InputError(f"{run.folder}: no student.keras yet, finish its training with --resume")
+        raise InputError(
+            f"{run.folder}: no student.keras yet: finish its training with uva-tf train --resume"
+        )
     student = build_student(run.config.student)
     load_weights(student.pair, run.student)
     return student
@@ -45,18 +47,18 @@ def load_teacher(run: Run, kind: str, size: int) -> keras.Model:
     """A trained teacher of a run; raises InputError if it is not trained yet.
 
     Args:
-        size: side of its frames in pixels, that of the run's datasets.
+        size: side of its frames in pixels, as in the run's datasets.
     """
     path = run.teacher(kind)
     if not path.is_file():
-        raise InputError(f"{path} is not there: run the stage teach first")
+        raise InputError(f"{path} does not exist: run the stage teach first")
     model = build_teacher(kind, run.config.teacher, size)
     load_weights(model, path)
     return model
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Give a model the weights of a file; raises InputError if they do not fit it."""
+    """Load weights from a file into a model; raises InputError if they do not fit it."""
     check_file(path, "weights of this run")
     try:
         model.load_weights(path)
@@ -65,14 +67,14 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 
 def save_model(run: Run, model: keras.Model, path: Path) -> None:
-    """Write a model into its run, on the machine that writes it."""
+    """Write a model into its run; only the first of several machines does."""
     if is_chief(run.config.loop):
         with new_file(path) as partial:
             model.save(partial)
 
 
 def restore_stage(run: Run, stage: str, model: keras.Model) -> None:
-    """Take a finished or unfinished stage's weights, if the run has any."""
+    """Load the weights of a stage's last checkpoint, finished or not, if the run has any."""
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints(stage)))
     if checkpoint:
         tf.train.Checkpoint(model=model).restore(checkpoint).expect_partial()

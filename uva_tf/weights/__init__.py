@@ -13,9 +13,9 @@ DEFAULT = "uva-64-int8-step"
 
 
 def shipped_model(name: str = DEFAULT) -> Path:
-    """The `.tflite` file of a name such as `uva-64-int8-step`, its manifest beside it.
+    """The path of a shipped `.tflite` file, such as `uva-64-int8-step`; its manifest is beside it.
 
-    Raises InputError for one that the package does not bring.
+    Raises InputError for a name that does not come with the package.
     """
     path = FOLDER / f"{current(name)}.tflite"
     if not path.is_file():
@@ -25,13 +25,13 @@ def shipped_model(name: str = DEFAULT) -> Path:
 
 
 def located(model: Path) -> Path:
-    """Where a model file lies: one that the package brings may be given by its older name."""
+    """Where a model file lies; a shipped file may be given by its older name."""
     shipped = not model.exists() and model.resolve().parent == FOLDER.resolve()
     return model.with_name(current(model.name)) if shipped else model
 
 
 def is_shipped(sha256: str) -> bool:
-    """Whether a checksum is that of a model which comes with the package."""
+    """Whether a checksum belongs to a model that comes with the package."""
     return any(
         hashlib.sha256(file.read_bytes()).hexdigest() == sha256 for file in FOLDER.glob("*.tflite")
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from uva_tf.config import DHF1K_SIGMA
-from uva_tf.data.gaze import Fixations, density_map, fixation_map
+from uva_tf.data.fixations import Fixations, density_map, fixation_map
 
 
 def points(*rows):

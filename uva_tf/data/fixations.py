@@ -1,4 +1,4 @@
-"""Fixations, and the maps that are made from them."""
+"""Fixations, and the maps that are made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Fixations:
-    """What a group of observers looked at in one frame.
+    """The places that observers looked at in one frame.
 
     Attributes:
         points: `[n, 2]` float32, x and y from 0 to 1, origin upper left.
@@ -20,7 +20,7 @@ class Fixations:
     observers: np.ndarray
 
     def of(self, observers: np.ndarray) -> Fixations:
-        """The fixations of some observers only."""
+        """Only the fixations of these observers."""
         chosen = np.isin(self.observers, observers)
         return Fixations(self.points[chosen], self.observers[chosen])
 
@@ -32,7 +32,7 @@ def fixation_map(points: np.ndarray, height: int, width: int) -> np.ndarray:
         points: `[n, 2]` x and y from 0 to 1; 1 itself falls into the last pixel.
 
     Returns:
-        `[height, width]` bool; several fixations of one pixel mark it once.
+        `[height, width]` bool.
     """
     grid = np.zeros((height, width), bool)
     column = np.minimum((points[:, 0] * width).astype(int), width - 1)
@@ -44,15 +44,15 @@ def fixation_map(points: np.ndarray, height: int, width: int) -> np.ndarray:
 def density_map(
     points: np.ndarray, height: int, width: int, sigma: float, aspect: float | None = None
 ) -> np.ndarray:
-    """Sum of one Gaussian per fixation, scaled to sum to 1.
+    """One Gaussian for each fixation, added up and scaled to sum to 1.
 
-    Evaluated at the pixels' centres, so that any grid samples the same surface:
-    `sum_i exp(-((x - x_i)^2 + (y - y_i)^2) / (2 sigma^2))`, all in image widths.
+    `sum_i exp(-((x - x_i)^2 + (y - y_i)^2) / (2 sigma^2))`, all in image widths, at the centres
+    of the pixels, so that grids of any size sample the same surface.
 
     Args:
         points: `[n, 2]` x and y from 0 to 1.
-        sigma: standard deviation in image widths, `config.DHF1K_SIGMA` for the field's usual maps.
-        aspect: height / width of the picture, where the grid's own differs.
+        sigma: standard deviation in image widths; `config.DHF1K_SIGMA` is the usual one.
+        aspect: height / width of the picture, if not that of the grid.
 
     Returns:
         `[height, width]` float32; all zero without fixations.
