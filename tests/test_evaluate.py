@@ -27,7 +27,7 @@ from uva_tf.evaluation.baselines import (
     observer_halves,
     spectral_residual,
 )
-from uva_tf.evaluation.evaluate import WITHOUT_GAZE, WITHOUT_A_MAP, Settings, evaluate
+from uva_tf.evaluation.evaluate import WITHOUT_A_MAP, WITHOUT_GAZE, Settings, evaluate
 from uva_tf.evaluation.map_sources import maps_source, paired
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.truth import Truth
