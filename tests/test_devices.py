@@ -177,9 +177,9 @@ def test_one_machine_of_several_writes_the_run(monkeypatch, cluster, chief):
 @pytest.mark.parametrize(
     ("cluster", "kind", "words"),
     [
-        ({"worker": ["a:1"], "ps": ["b:1"]}, "worker", "a task of type ps, expected workers and"),
-        ({"worker": ["a:1"], "ps": ["b:1"]}, "ps", "a task of type ps, expected workers and"),
-        ({"worker": ["a:1"]}, "evaluator", "a task of type evaluator, expected workers and"),
+        ({"worker": ["a:1"], "ps": ["b:1"]}, "worker", "a task of type ps: expected workers and"),
+        ({"worker": ["a:1"], "ps": ["b:1"]}, "ps", "a task of type ps: expected workers and"),
+        ({"worker": ["a:1"]}, "evaluator", "a task of type evaluator: expected workers and"),
         ({"chief": ["a:1", "b:1"], "worker": ["c:1"]}, "chief", "several chiefs"),
     ],
 )

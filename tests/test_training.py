@@ -136,7 +136,7 @@ def test_every_stage_runs_and_leaves_a_student(distilled, tmp_path):
 
 
 @pytest.mark.parametrize("freeze", [True, False])
-def test_frozen_paths_stay_as_step_1_left_them(distilled, tmp_path, freeze):
+def test_frozen_paths_stay_as_distill_left_them(distilled, tmp_path, freeze):
     run = copied(distilled, tmp_path)
     run = replace(run, config=run.config.changed(f"freeze_paths={str(freeze).lower()}"))
     student = build_student(run.config.student)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from uva_tf.commands.command import Parser, add_form_argument, add_run_argument, command
+from uva_tf.compression.recipes import RECIPES
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import new_file, refuse_existing
 from uva_tf.runtime.manifest import manifest_path
@@ -18,11 +19,6 @@ TOP = 8  # layers of the report that are printed
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, convert, print."""
-    from uva_tf.compression.export import convert, layers_of
-    from uva_tf.compression.noise import noise_csv, noise_table
-    from uva_tf.compression.recipes import RECIPES
-    from uva_tf.training.run import Run
-
     parser = Parser("convert", __doc__)
     add_run_argument(parser)
     parser.add_argument(
@@ -57,6 +53,10 @@ def main(argv: list[str] | None = None) -> None:
             )
         if args.recipe != "int8":
             raise InputError(f"--report: expected --recipe int8, not {args.recipe}")
+
+    from uva_tf.compression.export import convert, layers_of
+    from uva_tf.compression.noise import noise_csv, noise_table
+    from uva_tf.training.run import Run
 
     run = Run.open(args.run)
     manifest = convert(run, args.recipe, args.form, args.out)

@@ -13,14 +13,12 @@ from uva_tf.commands.command import (
     goes_on,
     losses_printed,
 )
+from uva_tf.compression.recipes import TRAINED
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, fine-tune, print."""
-    from uva_tf.compression.recipes import TRAINED
-    from uva_tf.training.run import Run
-
     parser = Parser("qat", __doc__)
     add_run_argument(parser)
     parser.add_argument(
@@ -33,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from uva_tf.compression.qat import fine_tune
+    from uva_tf.training.run import Run
 
     run = Run.open(args.run)
     with goes_on("qat", argv), losses_printed():

@@ -29,7 +29,7 @@ WHAT_NEXT = {
     ),
     "Time it on your machine:": "uva-tf benchmark STUDENT.tflite",
 }
-STEPS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "report")
+PARTS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "report")
 
 
 @command
@@ -114,8 +114,8 @@ def _run(out: Path, preset: Config) -> None:
     print(f"report:     {out / 'report.html'}")
 
 
-def _say(step: str, what: str) -> None:
-    print(f"[{STEPS.index(step) + 1}/{len(STEPS)}] {step}: {what}", flush=True)
+def _say(part: str, what: str) -> None:
+    print(f"[{PARTS.index(part) + 1}/{len(PARTS)}] {part}: {what}", flush=True)
 
 
 def _sources(run, int8: Path, size: int) -> dict:

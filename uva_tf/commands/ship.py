@@ -17,11 +17,6 @@ RECIPES = ("int8", "fp16")
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, convert, print."""
-    from uva_tf.compression.export import convert
-    from uva_tf.models.shipped import save_weights
-    from uva_tf.training.run import Run
-    from uva_tf.training.weights import load_student
-
     parser = Parser("ship", __doc__)
     add_run_argument(parser)
     parser.add_argument(
@@ -32,6 +27,12 @@ def main(argv: list[str] | None = None) -> None:
         help="folder to write to (default: the package's uva_tf/weights)",
     )
     args = parser.parse_args(argv)
+
+    from uva_tf.compression.export import convert
+    from uva_tf.models.shipped import save_weights
+    from uva_tf.training.run import Run
+    from uva_tf.training.weights import load_student
+
     run = Run.open(args.run)
     variant = run.config.student.variant
     for recipe in RECIPES:

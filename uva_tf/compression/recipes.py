@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-import tensorflow as tf
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
 
 # Yields the float inputs by name, once for each calibration frame.
-Calibration = Callable[[], Iterator[dict[str, np.ndarray]]]
-Recipe = Callable[[tf.lite.TFLiteConverter], None]
+Calibration = Callable[[], "Iterator[dict[str, np.ndarray]]"]
+Recipe = Callable[["tf.lite.TFLiteConverter"], None]
 
 
 def fp32(converter: tf.lite.TFLiteConverter) -> None:
@@ -18,17 +20,23 @@ def fp32(converter: tf.lite.TFLiteConverter) -> None:
 
 def fp16(converter: tf.lite.TFLiteConverter) -> None:
     """float16 weights: half the size; a CPU computes in float32."""
+    import tensorflow as tf  # not before a command has read which recipe it is
+
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
 
 def dynamic(converter: tf.lite.TFLiteConverter) -> None:
     """8-bit weights in large convolutions, whose float inputs are rounded to 8 bits at run time."""
+    import tensorflow as tf
+
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
 
 def integer(converter: tf.lite.TFLiteConverter) -> None:
     """8-bit weights (per channel) and activations, with ranges that the model holds already."""
+    import tensorflow as tf
+
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.uint8
@@ -36,6 +44,8 @@ def integer(converter: tf.lite.TFLiteConverter) -> None:
 
 def int8(converter: tf.lite.TFLiteConverter, calibration: Calibration) -> None:
     """Post-training quantisation: as `integer`, with ranges from calibration inputs of a `step`."""
+    import tensorflow as tf
+
     integer(converter)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = lambda: (("step", inputs) for inputs in calibration())
