@@ -317,3 +317,12 @@ def test_the_script_writes_table_json_csv_and_bars(files, script, tmp_path, monk
     assert [t["left"] for t in timings[4:]] == [""] * 4
     assert main([str(files[0]), f"--csv={out['csv']}"]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_what_is_shipped_is_timed_by_no_name_and_by_its_older_one(call, monkeypatch):
+    monkeypatch.setattr(bench, "RUNS", 2)
+    older = FOLDER / "uva-32-s-int8-step.tflite"
+    for given, name in (([], "uva-64-int8-step.tflite"), ([older], "uva-32-int8-step.tflite")):
+        code, out, err = call("tflite/benchmark.py", *given, "--rounds", "1")
+        assert code == 0, err
+        assert name in out

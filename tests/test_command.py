@@ -117,3 +117,11 @@ def test_losses_are_printed_once_where_no_progress_bar_shows_them(capsys, monkey
     out, err = capsys.readouterr()
     assert (out.count("loss 1.000"), out.count("\n")) == ((0, 0) if terminal else (2, 2))
     assert err == ""
+
+
+def test_a_field_set_by_its_older_name_is_set_twice():
+    parser = Parser("try", "What it does.")
+    add_training_arguments(parser, ["smoke"])
+    given = "--data d --preset smoke --set teachers.spatial=own --set soft_targets.spatial=none"
+    with pytest.raises(InputError, match=r"soft_targets\.spatial given twice"):
+        parser.parse_args(given.split())

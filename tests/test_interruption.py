@@ -279,7 +279,7 @@ def test_train_at_twenty_moments(shards, tmp_path):
             )
             assert refused.returncode == 2
             finished = (run / "student.keras").is_file()
-            remedy = "finished training" if finished else "--resume goes on with it"
+            remedy = "finished training" if finished else "--resume continues it"
             assert remedy in refused.stderr
             seconds_of(again)
         assert weights(run) == weights(tmp_path / "whole")

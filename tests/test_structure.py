@@ -101,6 +101,19 @@ def test_a_command_imports_what_takes_time_or_may_be_missing_once_it_runs(name):
     assert result.stdout == "[]\n", result.stderr
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_needs_no_extra(name):
+    absent = ("tensorflow", "keras", "scipy", "matplotlib", "tf_keras", "tqdm")
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}));"
+        f"sys.argv = ['uva-tf', '{name}', '--help'];"
+        "from uva_tf.__main__ import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"usage: uva-tf {name}")
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_script_is_a_command_of_the_same_name(path):
     result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)

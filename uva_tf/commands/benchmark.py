@@ -27,14 +27,16 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.bench.profile import operators_of, profile, profile_table
     from uva_tf.runtime.manifest import read_manifest
     from uva_tf.runtime.trial import check_model
+    from uva_tf.weights import located, shipped_model
 
     if args.plot:  # before the work: it may not be installed
         import matplotlib  # noqa: F401
-    for file in args.files:
+    models = [located(file) for file in args.files or [shipped_model()]]
+    for file in models:
         check_model(file)
-    sides = [read_manifest(file)[0].resolution for file in args.files]
+    sides = [read_manifest(file)[0].resolution for file in models]
     with tempfile.TemporaryDirectory() as folder:
-        files = list(args.files)
+        files = list(models)
         if args.yardstick:
             from uva_tf.bench.yardstick import write_yardsticks
 
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.plot:
         with new_file(args.plot) as path:
             plot_timings(timings, path)
-    for file in args.files if args.profile else ():
+    for file in models if args.profile else ():
         print(f"\n{file.name}, operators on {args.threads[0]} thread(s)")
         print(profile_table(profile(operators_of(file), args.threads[0]), args.profile))
 
@@ -65,7 +67,11 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser("benchmark", __doc__)
     parser.add_argument(
-        "files", metavar="FILE.tflite", nargs="+", type=Path, help="model files, timed in turn"
+        "files",
+        metavar="FILE.tflite",
+        nargs="*",
+        type=Path,
+        help="model files, timed in turn (default: the shipped 64 px int8 student)",
     )
     parser.add_argument(
         "--threads",
@@ -85,7 +91,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "--yardstick",
         action="store_true",
-        help="also time the plain network of UVA-Net's authors at each resolution",
+        help="also time the plain network of UVA-Net's authors at each resolution (needs "
+        "the extra [train])",
     )
     parser.add_argument(
         "--profile",
@@ -102,6 +109,9 @@ def _parser() -> Parser:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures as CSV")
     parser.add_argument(
-        "--plot", metavar="FILE", type=Path, help="draw the figures as a bar chart (PNG)"
+        "--plot",
+        metavar="FILE",
+        type=Path,
+        help="draw the figures as a bar chart, PNG (needs the extra [train])",
     )
     return parser

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
+from uva_tf.config import OLDER_FIELDS
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
@@ -64,8 +65,9 @@ class _AppendChange(argparse._AppendAction):
     """Appends FIELD=VALUE; refuses a field given twice."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        field = values.partition("=")[0]
-        if field in {change.partition("=")[0] for change in getattr(namespace, self.dest)}:
+        given = [change.partition("=")[0] for change in [*getattr(namespace, self.dest), values]]
+        *before, field = [OLDER_FIELDS.get(name, name) for name in given]
+        if field in before:
             parser.error(f"{self.option_strings[-1]} {field} given twice: expected once")
         super().__call__(parser, namespace, values, option_string)
 
@@ -365,7 +367,7 @@ def _missing(error: ImportError) -> str | None:
     name = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError):
         extra = "[qat]" if name in QAT_PACKAGES else "" if name in BASE_PACKAGES else "[train]"
-        remedy = f'python -m pip install -e ".{extra}"'
+        remedy = f'python -m pip install -e ".{extra}" in a clone of the repository'
         return None if name == "uva_tf" else f"{error.name} is not installed, try {remedy}"
     library = re.match(r"\S+(?=: cannot open shared object file)", str(error))
     if library is None:

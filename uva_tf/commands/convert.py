@@ -13,6 +13,14 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import new_file, refuse_existing
 from uva_tf.runtime.manifest import manifest_path
 
+# Of a manifest's metrics, which maps a file's are compared with, and what each figure is.
+COMPARED = {"with_float": "the float student", "with_reference_kernels": "the reference kernels"}
+FIGURES = {
+    "mean_cc": "mean correlation",
+    "worst_cc": "lowest correlation",
+    "close": "fraction of pixels within 2 of 255",
+    "flat": "flat maps left out",
+}
 TOP = 8  # layers of the report that are printed
 
 
@@ -64,9 +72,9 @@ def main(argv: list[str] | None = None) -> None:
         f"wrote {args.out} ({args.out.stat().st_size / 1000:.0f} kB, {manifest.recipe}, "
         f"{manifest.form}) and {manifest_path(args.out).name}"
     )
-    for name in ("with_float", "with_reference_kernels"):
-        figures = ", ".join(f"{key} {value}" for key, value in manifest.metrics[name].items())
-        print(f"{name.replace('_', ' ')}: {figures}")
+    for name, other in COMPARED.items():
+        figures = ", ".join(f"{FIGURES[k]} {v}" for k, v in manifest.metrics[name].items())
+        print(f"its maps beside those of {other}: {figures}")
     if args.report:
         layers = layers_of(run, manifest, args.out.read_bytes())
         with new_file(args.report) as path:

@@ -11,7 +11,7 @@ from uva_tf.commands.command import Parser, add_run_argument, command
 from uva_tf.core.outputs import new_file
 from uva_tf.weights import FOLDER
 
-RECIPES = ("int8", "fp16")
+SHIPPED = ("int8", "fp16")
 
 
 @command
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
 
     run = Run.open(args.run)
     variant = run.config.student.variant
-    for recipe in RECIPES:
+    for recipe in SHIPPED:
         file = args.out / f"{variant}-{recipe}-step.tflite"
         convert(run, recipe, "step", file)
         print(f"wrote {file}")

@@ -58,10 +58,7 @@ def new_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     except (PermissionError, FileNotFoundError) as error:
-        raise InputError(
-            f"{path}: can't be written in {path.absolute().parent} ({error.strerror}), choose "
-            "another path"
-        ) from None
+        raise _unwritable(path, error) from None
     partial = beside / path.name
     try:
         yield partial
@@ -72,6 +69,13 @@ def new_file(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    place = path.absolute().parent
+    return InputError(
+        f"{path}: can't be written in {place} ({error.strerror}), choose another path"
+    )
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -102,7 +106,10 @@ def resumable_folder(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     partial = path.with_name(f".{path.name[:99]}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+    except (PermissionError, FileNotFoundError) as error:
+        raise _unwritable(path, error) from None
     with locked(partial, path, "written"):
         try:
             yield partial

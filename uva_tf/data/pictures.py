@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.io import loadmat, whosmat
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
@@ -110,6 +109,8 @@ def _xy(part: np.ndarray, path: Path) -> np.ndarray:
 
 def _read_mat(path: Path, name: str) -> np.ndarray:
     """Read one variable of a MATLAB file; its size is checked first, and nothing else is read."""
+    from scipy.io import loadmat, whosmat  # of the extra [train]; help goes without
+
     content = read_input(path, MOST_BYTES, "map")
     if not content:
         raise InputError(f"{path}: the file is empty, expected a MATLAB file")

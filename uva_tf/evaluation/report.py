@@ -50,7 +50,7 @@ MEASURES = {
     ),
     "IG": (
         "bits",
-        "information gain: how much better the map foretells the fixations than the centre prior "
+        "information gain: how much better the map predicts the fixations than the centre prior "
         "does; 0 is the centre prior",
     ),
     "AUC-Judd": (
@@ -185,6 +185,13 @@ def cautions(evaluation: Evaluation, models: Iterable[str]) -> list[str]:
             "half of the observers: it is spiky, and almost 0 elsewhere. KL and IG punish that "
             "wherever the other half looks, so a smoother map can score better. Compare with "
             "people by NSS."
+        )
+    metrics = [m for m in ("CC", "SIM") if any(leads(r, CEILING, m) for r in models)]
+    if metrics:
+        found.append(
+            f"A model is above the {CEILING} in {_and(metrics)}. A density map drawn from half of "
+            "the observers is a noisy estimate of the other half's, so a model that knows the mean "
+            "can come closer to it. Compare with people by NSS."
         )
     gaps = (
         "KL and IG punish a map most where it is almost 0 and somebody looks. A map that is low "

@@ -226,7 +226,12 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: Path, model: keras.Model, optimizer: keras.Optimizer, *, writes: bool
+        self,
+        folder: Path,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        writes: bool,
     ) -> None:
         everything = tf.train.Checkpoint(model=model, optimizer=optimizer, seeds=_seeds(model))
         self._optimizer, self._model, self._writes = optimizer, model, writes

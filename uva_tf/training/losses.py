@@ -14,6 +14,8 @@ import tensorflow as tf
 from uva_tf.config import SoftTargets
 from uva_tf.models.maps import attention, log_density, normalise
 
+# `frame`, `other` [B, R, R, 3] uint8; `density` [B, R, R, 1] float32, sums to 1; where there are
+# teachers also `teacher_spatial`, `teacher_temporal` like `density`. See `training.examples`.
 Batch = Mapping[str, tf.Tensor]
 Terms = dict[str, tf.Tensor]
 

@@ -116,7 +116,7 @@ class Run:
             return "with a finished training: choose another path"
         stages = [f" at step {step} of {stage}" for stage, (step, *_) in self.last_losses().items()]
         reached = stages[-1] if stages else ""
-        return f"with a training{reached}: --resume goes on with it, or choose another path"
+        return f"with a training{reached}: --resume continues it, or choose another path"
 
     @property
     def metrics(self) -> Path:
