@@ -214,8 +214,9 @@ def table(evaluation: Evaluation) -> str:
         scores = [f"{evaluation.mean(row, metric):.3f}" for metric in METRICS]
         share = percent(evaluation.share(row, "NSS"))
         cells.append([row, *scores, share, span(evaluation.interval(row, "NSS"), 3)])
+    count = len(evaluation.clips)
     lines = [
-        f"{evaluation.dataset}, split {evaluation.split}: {len(evaluation.clips)} clips, "
+        f"{evaluation.dataset}, split {evaluation.split}: {count} clip{'s' * (count != 1)}, "
         f"{evaluation.frames} frames{left_out}",
         aligned(cells),
         f"share: of NSS, of the way from the centre prior ({evaluation.prior}) to the human "

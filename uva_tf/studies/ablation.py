@@ -26,6 +26,10 @@ FILES = ("table.md", "table.csv", "clips.csv", "plot.png")
 BASELINE = "no teacher"
 NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none")
 COUPLED = ("soft_targets.spatial=own", "soft_targets.temporal=own")
+LEGEND = (
+    "To no teacher, to best teacher: NSS over that row's, nan without that row. Share: how far NSS "
+    "gets from the centre prior to the human ceiling. Columns named after a dataset: NSS on it."
+)
 # What each row changes in the configuration.
 ROWS: dict[str, tuple[str, ...]] = {
     BASELINE: NOBODY,  # stage joint alone, for the steps of distill and joint together
@@ -69,11 +73,7 @@ def trainings(
 
 
 def table(scores: Scores) -> list[list[str]]:
-    """The scores as text, the head first.
-
-    "to no teacher" and "to best teacher" are ratios of NSS; "share" is how far NSS gets from the
-    centre prior to the human ceiling; then NSS by dataset, and the other metrics.
-    """
+    """The scores as text, the head first; `LEGEND` explains it."""
     datasets = list(dict.fromkeys(dataset for dataset, _ in scores.clips))
     others = [metric for metric in METRICS if metric != "NSS"]
     ratios = ["to no teacher", "95 %", "to best teacher"]
@@ -122,7 +122,7 @@ def write_study(out: Path, scores: Scores, command: str) -> None:
         write_csv(path, _clip_rows(scores))
     with new_file(out / "plot.png") as path:
         plot(scores, path)
-    write_markdown(out / "table.md", command, lines, notes=scores.notes)
+    write_markdown(out / "table.md", command, lines, notes=[LEGEND, *scores.notes])
 
 
 def plot(scores: Scores, path: Path) -> None:
