@@ -19,7 +19,7 @@ from uva_tf.core.outputs import new_file
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import VideoReader, VideoWriter
 from uva_tf.data.dataset import open_dataset
-from uva_tf.data.pictures import read_fixation_map
+from uva_tf.data.picture_files import read_fixation_map
 from uva_tf.data.tables import read_fixations
 from uva_tf.evaluation.map_sources import maps_source
 from uva_tf.runtime.manifest import manifest_path, read_manifest

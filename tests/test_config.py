@@ -232,3 +232,16 @@ class TestEarlierNames:
         parser = Parser("train", "What it does.")
         add_training_arguments(parser, list(PRESETS))
         assert parser.parse_args(["--data", "x", "--preset", "uva-64-s"]).preset == "uva-64"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("soft_target.weight=1", r"no such field, did you mean soft_targets\.weight\?"),
+        ("steps=4", "no such field, "),
+        ("nothing=4", "no such field, expected one of config.json"),
+    ],
+)
+def test_an_unknown_field_is_refused_with_the_one_that_is_like_it(change, words):
+    with pytest.raises(InputError, match=words):
+        SMOKE.changed(change)

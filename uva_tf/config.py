@@ -6,7 +6,9 @@ data, `quick` to see distillation work, `paper-64` for the paper's length of tra
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -340,9 +342,20 @@ class Config:
             for parent in parents:
                 inner = inner.get(parent) if isinstance(inner, dict) else None
             if not isinstance(inner, dict) or isinstance(inner.get(name, {}), dict):
-                raise InputError(f"{change!r}: no such field, expected one of config.json")
+                near = difflib.get_close_matches(path, _paths(values), 1)
+                hint = f"did you mean {near[0]}?" if near else "expected one of config.json"
+                raise InputError(f"{change!r}: no such field, {hint}")
             inner[name] = read_field(change, text, inner[name])
         return build_dataclass(Config, values)
+
+
+def _paths(values: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The fields of nested dictionaries by their paths, such as `soft_targets.weight`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
 
 
 def _in_todays_names(values: Any) -> Any:

@@ -16,7 +16,7 @@ from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VideoReader
 from uva_tf.data.fixations import Fixations
 from uva_tf.data.folders import check_joined, numbered_files
-from uva_tf.data.pictures import (
+from uva_tf.data.picture_files import (
     FIXATION_SUFFIXES,
     read_fixation_map,
     read_map,

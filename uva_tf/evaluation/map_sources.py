@@ -14,7 +14,7 @@ from uva_tf.config import KINDS
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, check_folder
 from uva_tf.core.resize import shrink
-from uva_tf.data.pictures import read_map
+from uva_tf.data.picture_files import read_map
 from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
 from uva_tf.runtime.predictor import Predictor, to_bytes

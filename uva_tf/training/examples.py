@@ -133,7 +133,7 @@ def wants_own(config: Config, kind: str, dataset: Dataset) -> bool:
     return choice == "own" or (choice == "any" and kind not in dataset.teachers)
 
 
-def teacher_maps(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) -> MapFolders:
+def map_folders(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) -> MapFolders:
     """The folders of the maps that some kinds of teacher drew of the datasets.
 
     Raises InputError for maps that are missing, or were made from other data or weights.

@@ -30,9 +30,9 @@ from uva_tf.training.checks import check_order
 from uva_tf.training.devices import is_chief, open_strategy, precision, wait_for_all
 from uva_tf.training.examples import (
     kinds_to_teach,
+    map_folders,
     open_data,
     student_view,
-    teacher_maps,
     training_examples,
     validation_examples,
     wants_own,
@@ -110,7 +110,7 @@ def _distill(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
         logits = student.paths(losses.frames(batch), training=training)  # {kind: (B, R, R, 1)}
         return losses.coupled(logits, batch, stage.loss, config.soft_targets)
 
-    teachers = teacher_maps(run, datasets, config.student.paths)
+    teachers = map_folders(run, datasets, config.student.paths)
     examples = training_examples(run, datasets, view, stage, config.seed + 2, teachers)
     validation = validation_examples(datasets, view, stage.batch)
     fit(Task("distill", student.paths, loss, examples, validation), stage, run)
@@ -153,7 +153,7 @@ def fit_joint(
         logits = pair(losses.frames(batch), training=training)  # (B, R, R, 1)
         return losses.joint(logits, batch, stage.loss, config.soft_targets)
 
-    teachers = teacher_maps(run, datasets, KINDS) if config.soft_targets.joint_weight else None
+    teachers = map_folders(run, datasets, KINDS) if config.soft_targets.joint_weight else None
     examples = training_examples(run, datasets, view, stage, config.seed + 3, teachers)
     validation = validation_examples(datasets, view, stage.batch)
     fit(Task(name, model, loss, examples, validation, namespace), stage, run)
