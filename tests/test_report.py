@@ -43,6 +43,8 @@ def test_scores_in_their_natural_order_need_no_caution():
         ({"KL": (1, 3, 2, 0)}, "In KL, uniform scores better than model, although its NSS"),
         ({"IG": (0, 2, 1, 3)}, "In IG, centre prior scores better than model, although"),
         ({"KL": (5, 2, 4, 1), "IG": (-1, 0, -1, 3)}, "In KL and IG, centre prior scores"),
+        ({"CC": (0, 1, 3, 2)}, "A model is above the human ceiling in CC."),
+        ({"CC": (0, 1, 3, 2), "SIM": (0, 1, 3, 2)}, "A model is above the human ceiling in CC and"),
         ({"AUC-Judd": (0, 2, 1, 3)}, "In AUC-Judd, centre prior scores better than model"),
     ],
 )

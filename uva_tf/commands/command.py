@@ -278,13 +278,7 @@ def add_training_arguments(parser: Parser, presets: Sequence[str]) -> None:
 def add_study_arguments(parser: Parser, presets: Sequence[str]) -> None:
     """The options of every study that trains: those above, and its folder, seeds and pace."""
     add_training_arguments(parser, presets)
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="study folder; an interrupted study in it is resumed",
-    )
+    add_study_folder_argument(parser)
     parser.add_argument(
         "--seeds",
         metavar="N",
@@ -295,6 +289,17 @@ def add_study_arguments(parser: Parser, presets: Sequence[str]) -> None:
     )
     add_every_argument(parser, default=8)
     add_jobs_argument(parser, "trainings")
+
+
+def add_study_folder_argument(parser: Parser) -> None:
+    """`--out`, the folder of a study."""
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="study folder; an interrupted study in it is resumed",
+    )
 
 
 def add_jobs_argument(parser: Parser, work: str) -> None:

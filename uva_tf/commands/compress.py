@@ -12,6 +12,7 @@ from uva_tf.commands.command import (
     add_every_argument,
     add_form_argument,
     add_jobs_argument,
+    add_study_folder_argument,
     as_typed,
     command,
     goes_on,
@@ -58,13 +59,7 @@ def _parser() -> Parser:
         required=True,
         help="run folder (made by uva-tf train); may be repeated",
     )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="study folder; an interrupted study in it is resumed",
-    )
+    add_study_folder_argument(parser)
     parser.add_argument(
         "--recipes",
         metavar="NAME",

@@ -7,7 +7,7 @@ import html
 import io
 import json
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -28,7 +28,7 @@ from uva_tf.data.records import Record, read_records
 from uva_tf.evaluation.map_sources import MapSource
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Evaluation, percent
 from uva_tf.models.student import build_student
-from uva_tf.training.loop import NORM
+from uva_tf.training.run import NORM
 
 STRIP_FRAMES = 4
 MOST_PANELS = 12  # clips of which NSS over time is drawn
@@ -166,7 +166,7 @@ def bullets(lines: Sequence[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def cautions(evaluation: Evaluation, models: Iterable[str]) -> list[str]:
+def cautions(evaluation: Evaluation, models: Collection[str]) -> list[str]:
     """Where a row scores better or worse than it should by the nature of a metric.
 
     Args:
