@@ -125,3 +125,18 @@ def test_a_field_set_by_its_older_name_is_set_twice():
     given = "--data d --preset smoke --set teachers.spatial=own --set soft_targets.spatial=none"
     with pytest.raises(InputError, match=r"soft_targets\.spatial given twice"):
         parser.parse_args(given.split())
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("pipelines/frontier.py", "--data absent --preset uva-64-s --out {} --variants uva-32-s"),
+        ("pipelines/quickstart.py", "--preset uva-64-s --out {}"),
+    ],
+)
+def test_older_names_of_presets_and_variants_reach_what_is_meant(call, path, words, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "frontier.md").touch()
+    code, _, err = call(path, *words.format(tmp_path / "out").split())
+    assert code == 2
+    assert "exists already" in err or "absent" in err

@@ -17,6 +17,7 @@ from uva_tf.commands.command import (
 )
 from uva_tf.commands.study import trained_and_scored
 from uva_tf.config import PRESETS
+from uva_tf.core.names import current
 
 
 @command
@@ -41,6 +42,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--variants",
         metavar="NAME",
+        type=current,
         nargs="+",
         help="students to train, such as uva-64 paper-64 (default: all); the plain network is "
         "trained too",

@@ -11,6 +11,7 @@ from pathlib import Path
 from uva_tf.commands.command import Parser, command, goes_on, losses_printed
 from uva_tf.config import PRESETS, Config
 from uva_tf.core.errors import InputError
+from uva_tf.core.names import current
 
 TITLE = "uva_tf quickstart: a student is trained, converted to int8, and run on a video"
 EVERY = 4  # score every 4th frame: neighbours are much alike
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
+        type=current,
         choices=list(PRESETS),
         default="quickstart",
         help="configuration to train: %(choices)s (default: %(default)s)",

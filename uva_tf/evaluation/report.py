@@ -31,7 +31,7 @@ from uva_tf.models.student import build_student
 from uva_tf.training.run import NORM
 
 STRIP_FRAMES = 4
-MOST_PANELS = 12  # clips of which NSS over time is drawn
+MOST_PANELS = 12  # clips whose NSS over time is drawn
 MOST_CLIPS = 100  # rows in the table of clips
 JPEG_QUALITY = 75  # of a player's frames
 
@@ -194,7 +194,7 @@ def cautions(evaluation: Evaluation, models: Collection[str]) -> list[str]:
             "can come closer to it. Compare with people by NSS."
         )
     gaps = (
-        "KL and IG punish a map most where it is almost 0 and somebody looks. A map that is low "
+        "KL and IG punish a map most where it is almost 0 and people look. A map that is low "
         "nowhere avoids that, although it tells little."
     )
     ranks = (
