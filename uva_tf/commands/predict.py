@@ -1,4 +1,4 @@
-"""Predict where people look in a video, with a .tflite model.
+"""Predict where people look in videos or pictures, with a .tflite model.
 
 uva-tf predict VIDEO --overlay OUT.mp4 --maps DIR --csv OUT.csv
 """
@@ -6,80 +6,177 @@ uva-tf predict VIDEO --overlay OUT.mp4 --maps DIR --csv OUT.csv
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
-import time
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_jobs_argument,
+    command,
+    goes_on,
+    number,
+    progress,
+)
 from uva_tf.core.errors import InputError
-from uva_tf.core.interruption import hold
-from uva_tf.core.outputs import new_file, new_folder
 
 if TYPE_CHECKING:
-    from uva_tf.core.video_writer import VideoWriter
-    from uva_tf.runtime.sinks import Sink
-    from uva_tf.runtime.streams import Stream
+    from uva_tf.runtime.batch import Answer, Batch
+    from uva_tf.runtime.sources import Sources
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
-    from uva_tf.runtime.annotate import annotate
+    from uva_tf.runtime.batch import Batch
     from uva_tf.runtime.default_model import choose_model
-    from uva_tf.runtime.predictor import Predictor
-    from uva_tf.runtime.streams import open_stream
+    from uva_tf.runtime.sinks import Options, Outputs
     from uva_tf.runtime.trial import check_model
 
-    args = _parse(argv)
+    args, sources = _parse(argv)
     model, why = choose_model(args.model)
-    check_model(model)
-    predictor = Predictor(model, threads=args.threads)
-    with hold() as stop:
-        with contextlib.ExitStack() as stack:
-            place = args.video if args.camera is None else args.camera
-            source = open_stream(place, stream=args.stream, deinterlace=args.deinterlace)
-            stack.callback(source.close)
-            sinks, writer = _sinks(args, source, stack)
-            bar = progress("predict", "frame")
-            begun = time.perf_counter()
-            count, cause = annotate(
-                source, predictor, sinks, lambda items: bar(items, source.length), stop
-            )
-            seconds = time.perf_counter() - begun
-            if args.strict and source.damaged:
-                raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
-        stop.asked()  # a late signal has nothing left to stop: all is written
-    written = [str(path) for path in (args.overlay, args.maps, args.csv) if path]
-    if isinstance(cause, KeyboardInterrupt) and source.live:
-        cause = None  # Ctrl-C is how a recording ends
-    if cause:
-        frames = f"{count} finished frames are" if count > 1 else "1 finished frame is"
-        cause.add_note(f"{frames} in {', '.join(written) or 'no file'}")
-        raise cause
-    print(f"{count} frames at {count / seconds:.0f} frames/s, reading and writing included")
-    for path in written:
+    outputs = Outputs(args.overlay, args.maps, args.csv)
+    options = Options(*(getattr(args, name) for name in Options._fields))
+    if sources.several:
+        batch = Batch(
+            places=sources.places,
+            stills=sources.stills,
+            outputs=outputs,
+            model=model,
+            options=options,
+            jobs=args.jobs,
+            threads=args.threads,
+            strict=args.strict,
+        )
+        check_model(model)
+        with goes_on("predict", argv):
+            notes, failure = _predict_all(batch)
+    else:
+        check_model(model)
+        predict = _predict_still if sources.stills else _predict_stream
+        notes, failure = predict(sources.places[0], model, outputs, options, args), None
+    for path in dict.fromkeys(path for path in outputs if path and path.exists()):
         print(f"wrote {path}")
-    for note in [
-        *([f"model {why}"] if why else []),
-        *source.notes,
-        *(writer.notes if writer else []),
-    ]:
+    for note in [*([f"model {why}"] if why else []), *sources.notes, *notes]:
         print(f"note: {note}")
+    if failure:
+        raise failure
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def _predict_stream(place, model, outputs, options, args) -> list[str]:
+    """Predict a video, a folder of pictures, a pipe or a camera; returns what is to be noted."""
+    from uva_tf.runtime.predictor import Predictor
+    from uva_tf.runtime.single import predict_stream
+
+    result = predict_stream(
+        place,
+        Predictor(model, threads=args.threads),
+        outputs,
+        options,
+        strict=args.strict,
+        progress=progress("predict", "frame"),
+    )
+    count = result.frames
+    if result.cause:
+        frames = f"{count} finished frames are" if count > 1 else "1 finished frame is"
+        written = ", ".join(str(path) for path in outputs if path) or "no file"
+        result.cause.add_note(f"{frames} in {written}")
+        raise result.cause
+    speed = count / result.seconds
+    print(f"{count} frames at {speed:.0f} frames/s, reading and writing included")
+    return result.notes
+
+
+def _predict_still(place, model, outputs, options, args) -> list[str]:
+    """Predict a picture."""
+    from uva_tf.core.outputs import new_file, refuse_existing
+    from uva_tf.core.text_tables import write_csv
+    from uva_tf.runtime.batch import TABLE
+    from uva_tf.runtime.predictor import Predictor
+    from uva_tf.runtime.single import predict_still
+
+    maps = outputs.maps and outputs.maps / f"{place.stem}.png"
+    for path in filter(None, (outputs.overlay, maps, outputs.csv)):
+        refuse_existing(path)
+    predictor = Predictor(model, threads=args.threads)
+    places = predict_still(place, predictor, outputs._replace(maps=maps), options.style)
+    if outputs.csv:
+        with new_file(outputs.csv) as path:
+            write_csv(path, [TABLE, [place.name, *places]])
+    print("1 picture")
+    return []
+
+
+def _predict_all(batch: Batch) -> tuple[list[str], Exception | None]:
+    """Predict many sources, and name those that failed on stderr.
+
+    Returns:
+        What is to be noted; and an error if some failed, an InputError if all did by the user's
+        mistake.
+    """
+    total, failed, notes = len(batch.works), [], []
+    unit = "picture" if batch.stills else "source"
+    answers = batch.run()
+    before = done = next(answers)
+    try:
+        for answer in progress("predict", unit)(answers, total - before):
+            if "error" in answer.reply:
+                failed.append(answer)
+                continue
+            done += 1
+            if batch.stills:
+                continue
+            place = answer.work.place
+            print(f"{done + len(failed)} of {total}: {place}, {answer.reply['frames']} frames")
+            notes += [f"{place}: {note}" for note in answer.reply["notes"]]
+    except (KeyboardInterrupt, OSError) as error:
+        _name(failed)
+        error.add_note(f"{done} of {total} {unit}s are done")
+        raise
+    more = f" ({before} done before)" if before else ""
+    print(f"{done} of {total} {unit}s are done{more}")
+    _name(failed)
+    if not failed:
+        return notes, None
+    which = f"{len(failed)} of {total} {unit}s, named above"
+    all_mistakes = not done and all(answer.reply["mistake"] for answer in failed)
+    return notes, InputError(which) if all_mistakes else OSError(which)
+
+
+def _name(failed: list[Answer]) -> None:
+    """Name the sources that failed, with the causes."""
+    for work, reply in sorted(failed):
+        name = "" if str(work.place) in reply["error"] else f"{work.place}: "
+        print(f"failed: {name}{reply['error']}", file=sys.stderr)
+
+
+def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     from uva_tf.core.video_writer import CODECS, check_codec
     from uva_tf.runtime.overlay import STYLES
+    from uva_tf.runtime.sources import Sources, find_sources
 
     parser = Parser("predict", __doc__)
     parser.add_argument(
-        "video", metavar="VIDEO", nargs="?", type=Path, help="video file, or folder of pictures"
+        "sources",
+        metavar="SOURCE",
+        nargs="*",
+        help="video or picture, folder of videos or of pictures, pattern such as '*.mp4', or - for "
+        "stdin; of several sources, outputs go to folders, and the same command resumes its work",
     )
     parser.add_argument(
         "--camera", metavar="N", type=number(0, 99), help="read camera N instead, until Ctrl-C or q"
     )
+    parser.add_argument(
+        "--stills", action="store_true", help="take each picture of a folder by itself"
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="N",
+        type=_rate,
+        help="take a folder of pictures for a film of N frames/s (default: 25 if numbered)",
+    )
+    add_jobs_argument(parser, "of several sources, how many")
     parser.add_argument(
         "--stream",
         metavar="N",
@@ -101,9 +198,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--overlay",
-        metavar="FILE",
+        metavar="DIR|FILE",
         type=Path,
-        help="write the video with attention drawn over it: .mp4 (H.264), .webm (VP9), .mkv, .mov",
+        help="write the video with attention drawn over it: .mp4 (H.264), .webm (VP9), .mkv, .mov; "
+        "or the picture; of several sources, DIR/NAME.mp4, of pictures DIR/NAME.jpg",
     )
     parser.add_argument(
         "--style",
@@ -127,13 +225,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--maps",
         metavar="DIR",
         type=Path,
-        help="write a grey map for every frame: DIR/000001.png, ...",
+        help="write a grey map for every frame: DIR/000001.png, ...; of several sources, "
+        "DIR/NAME/000001.png, of pictures DIR/NAME.png",
     )
     parser.add_argument(
         "--csv",
-        metavar="FILE",
+        metavar="DIR|FILE",
         type=Path,
-        help="write the peak and centroid of every frame in pixels, as CSV",
+        help="write the peak and centroid of every frame in pixels, as CSV; of several videos, "
+        "DIR/NAME.csv",
     )
     parser.add_argument(
         "--threads",
@@ -143,53 +243,35 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="threads that the model runs on (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    if (args.video is None) == (args.camera is None):
-        raise InputError("expected one source: either VIDEO or --camera N")
+    if bool(args.sources) == (args.camera is not None):
+        raise InputError("expected either a SOURCE or --camera N")
+    if args.camera is None:
+        sources = find_sources(args.sources, stills=args.stills, rate=args.rate)
+    else:
+        sources = Sources([args.camera], several=False, stills=False, notes=[])
     outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv}
     for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
-        if _overlap(outputs[one], outputs[other]):
+        if _overlap(outputs[one], outputs[other], sources.several):
             raise InputError(f"--{one} and --{other} overlap: choose separate paths")
-    if args.overlay:
+    encodes = args.overlay and not sources.stills
+    if not encodes and (args.codec or args.quality is not None):
+        raise InputError("--codec and --quality are of an overlay video: give --overlay too")
+    if encodes and not sources.several:
         check_codec(args.overlay, args.codec, args.quality)
-    elif args.codec or args.quality is not None:
-        raise InputError("--codec and --quality are the overlay's: give --overlay FILE too")
-    return args
+    return args, sources
 
 
-def _sinks(
-    args: argparse.Namespace, source: Stream, stack: contextlib.ExitStack
-) -> tuple[list[Sink], VideoWriter | None]:
-    """Open the outputs that the arguments ask for; the stack completes them."""
-    from uva_tf.core.video_writer import VideoWriter
-    from uva_tf.runtime.overlay import STYLES
-    from uva_tf.runtime.sinks import show, write_maps, write_overlay, write_places
-
-    sinks, style, writer = [], STYLES[args.style], None
-    if args.maps:
-        sinks.append(write_maps(stack.enter_context(new_folder(args.maps))))
-    if args.csv:
-        path = stack.enter_context(new_file(args.csv))
-        sinks.append(write_places(stack.enter_context(path.open("wb", buffering=0))))
-    if args.overlay:
-        path = stack.enter_context(new_file(args.overlay))
-        writer = VideoWriter(
-            path,
-            source.rate,
-            2 * source.width if args.style == "beside" else source.width,
-            source.height,
-            tick=source.tick,
-            sound_of=source.path,
-            pixel_aspect=source.pixel_aspect,
-            codec=args.codec,
-            quality=args.quality,
-            live=source.live,
-        )
-        sinks.append(write_overlay(stack.enter_context(writer).write, style))
-    if source.live and not sinks:
-        sinks.append(show(f"{source.name}: q to quit", style))
-    return sinks, writer
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0.01 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 0.01 to 1000")
+    return rate
 
 
-def _overlap(one: Path, other: Path) -> bool:
+def _overlap(one: Path, other: Path, may_be_same: bool) -> bool:
     one, other = one.resolve(), other.resolve()
-    return one == other or one in other.parents or other in one.parents
+    same = one == other and not may_be_same
+    return same or one in other.parents or other in one.parents

@@ -87,6 +87,21 @@ def why_no_frame(path: Path, codec: str) -> str:
     return f"{kind}{codec and f' ({codec})'} that is damaged or has no frames"
 
 
+def why_no_frame_of_pipe(head: bytes) -> str:
+    """Why no video frame can be read from a pipe that begins with `head`."""
+    if not head:
+        return "nothing came"
+    kind = kind_of(head)
+    if kind and not kind.endswith("video"):
+        return f"it is {kind}, expected a video"
+    if "MP4" in kind:
+        return (
+            f"{kind} with its index (moov) at the end, which a pipe can't go back from: give the "
+            "file's name, or write it with ffmpeg -movflags +faststart"
+        )
+    return f"{kind or 'of an unknown format,'} damaged or without frames"
+
+
 def _boxes(path: Path) -> Iterator[str]:
     """The names of an MP4's outermost boxes, up to the first that is cut off."""
     offset, size = 0, path.stat().st_size

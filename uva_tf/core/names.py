@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def current(name: str) -> str:
 
 
 def distinct_names(paths: Sequence[Path], taken: Sequence[str] = ()) -> list[str]:
+    """As `distinct_ends`, for tables: bytes that are not valid text are escaped."""
+    return [as_text(name) for name in distinct_ends(paths, taken)]
+
+
+def distinct_ends(paths: Sequence[Path], taken: Sequence[str] = ()) -> list[str]:
     """The shortest ends of the paths that differ from each other: `a/run`, `b/run`.
 
     Args:
@@ -34,13 +40,15 @@ def distinct_names(paths: Sequence[Path], taken: Sequence[str] = ()) -> list[str
         (to if ".." in path.parts else path.absolute()).parts
         for path, to in zip(paths, meant, strict=True)
     ]
-    names = []
-    for path, own in zip(paths, parts, strict=True):
-        if meant.count(path.resolve()) > 1:
+    names, times, ends = [], Counter(meant), {}
+    for path, to, own in zip(paths, meant, parts, strict=True):
+        if times[to] > 1:
             raise InputError(f"{path} is given twice: give it once")
         for length in range(1, len(own) + 1):
+            if length not in ends:
+                ends[length] = Counter(other[-length:] for other in parts)
             name = "/".join(own[-length:])
-            if name not in taken and sum(other[-length:] == own[-length:] for other in parts) == 1:
+            if name not in taken and ends[length][own[-length:]] == 1:
                 break
-        names.append(as_text(name))
+        names.append(name)
     return names

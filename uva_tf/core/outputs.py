@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import shutil
@@ -69,6 +70,12 @@ def new_file(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what `new_file` for `path` left when it was killed; nobody else may write there."""
+    for folder in path.parent.glob(f".{glob.escape(path.name[:40])}.????????"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

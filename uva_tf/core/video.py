@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ from uva_tf.core.clock import Clock
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame
-from uva_tf.core.kinds import why_no_frame
+from uva_tf.core.kinds import HEAD, why_no_frame, why_no_frame_of_pipe
 from uva_tf.core.pictures import MOST_PIXELS
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
@@ -42,7 +43,8 @@ class VideoReader:
     announces frames of more than `MOST_PIXELS`.
 
     Args:
-        source: a file; or, as text, a URL that FFmpeg opens, with `options` for its protocol.
+        source: a file; a pipe that is open for reading, buffered; or, as text, a URL that FFmpeg
+            opens, with `options` for its protocol.
         stream: number of the video stream in the container; by default the one that is marked as
             default, of several the largest, but no attached picture.
         threads: for decoding; 0 leaves it to FFmpeg.
@@ -57,7 +59,8 @@ class VideoReader:
         tick: the container's unit of time, in seconds.
         length: number of frames that the container announces; 0 if it does not.
         damaged: packets that could not be decoded, so far.
-        path: the file, of which sound can be taken; None for a URL.
+        path: the file, of which sound can be taken; None for a pipe or a URL.
+        has_sound: whether there is sound.
         live: whether frames come as they are made, and must not wait.
     """
 
@@ -65,7 +68,7 @@ class VideoReader:
 
     def __init__(
         self,
-        source: Path | str,
+        source: Path | str | BinaryIO,
         *,
         stream: int | None = None,
         threads: int = 0,
@@ -73,14 +76,16 @@ class VideoReader:
         options: dict[str, str] | None = None,
         timeout: float | None = None,
     ):
-        self.name = str(source)
+        self.name, self._head = str(source), None
         if isinstance(source, Path):
             check_file(source, "video file")
             # Absolute, since FFmpeg takes what stands before a colon for a protocol. A playlist
             # must not make it open other files or addresses.
             place, options = str(source.absolute()), {"protocol_whitelist": "file"}
-        else:
+        elif isinstance(source, str):
             place = source
+        else:
+            place, self.name, self._head = source, "stdin", source.peek(HEAD)
         self.damaged, self._packets, self._shown, self._notes = 0, 0, 0, []
         self._changes, self._doubts = 0, set()
         self.path = source if isinstance(source, Path) else None
@@ -105,6 +110,7 @@ class VideoReader:
         rate = stream.average_rate or stream.guessed_rate or RATE
         self.rate = float(rate) if 0 < rate <= 10**6 else RATE
         self.tick = stream.time_base
+        self.has_sound = bool(self._container.streams.audio)
         self.length, self._duration = stream.frames, stream.duration
         self._clock = Clock(1 / (self.rate * self.tick))
         self._start = start_of(self._container)
@@ -273,6 +279,8 @@ class VideoReader:
         """The error for a source without a readable frame."""
         if self.path:
             why = why_no_frame(self.path, codec)
+        elif self._head is not None:
+            why = why_no_frame_of_pipe(self._head)
         return InputError(f"{self.name}: no frame can be read: {why or 'it has no video'}")
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
@@ -14,11 +15,39 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.frames import Frame
+from uva_tf.core.outputs import new_file, new_folder
 from uva_tf.core.text_tables import csv_text
-from uva_tf.runtime.overlay import Style, enlarge
+from uva_tf.core.video_writer import VideoWriter
+from uva_tf.runtime.overlay import STYLES, Style, enlarge
 from uva_tf.runtime.places import centroid, peak
+from uva_tf.runtime.streams import Stream
 
 COLUMNS = ("frame", "seconds", "peak_x", "peak_y", "centroid_x", "centroid_y")
+
+
+class Outputs(NamedTuple):
+    """Where a source's outputs go; None for what is not wanted."""
+
+    overlay: Path | None = None
+    maps: Path | None = None
+    csv: Path | None = None
+
+
+class Options(NamedTuple):
+    """What the outputs depend on besides the source and the model; as `uva-tf predict` has it.
+
+    Attributes:
+        style, codec, quality: of the overlay.
+        stream, deinterlace: of a video.
+        rate: of a folder of pictures that is taken for a film.
+    """
+
+    style: str = "heat"
+    codec: str | None = None
+    quality: int | None = None
+    stream: int | None = None
+    deinterlace: bool = False
+    rate: float | None = None
 
 
 class Stopped(Exception):
@@ -33,6 +62,41 @@ class Sink(NamedTuple):
 
     make: Callable[[Frame, np.ndarray], Any]
     take: Callable[[Any], None]
+
+
+def open_sinks(
+    outputs: Outputs, options: Options, source: Stream, stack: contextlib.ExitStack
+) -> tuple[list[Sink], VideoWriter | None]:
+    """The sinks for a source's outputs, and the overlay's writer; the stack completes the files.
+
+    A live source without outputs is shown in a window.
+    """
+    sinks, style, writer = [], STYLES[options.style], None
+    if outputs.maps:
+        sinks.append(write_maps(stack.enter_context(new_folder(outputs.maps))))
+    if outputs.csv:
+        path = stack.enter_context(new_file(outputs.csv))
+        sinks.append(write_places(stack.enter_context(path.open("wb", buffering=0))))
+    if outputs.overlay:
+        path = stack.enter_context(new_file(outputs.overlay))
+        writer = VideoWriter(
+            path,
+            source.rate,
+            2 * source.width if options.style == "beside" else source.width,
+            source.height,
+            tick=source.tick,
+            sound_of=source.path,
+            pixel_aspect=source.pixel_aspect,
+            codec=options.codec,
+            quality=options.quality,
+            live=source.live,
+        )
+        if source.has_sound and not source.path:
+            writer.notes.append(f"no sound: {source.name} can be read only once")
+        sinks.append(write_overlay(stack.enter_context(writer).write, style))
+    if source.live and not sinks:
+        sinks.append(show(f"{source.name}: q to quit", style))
+    return sinks, writer
 
 
 def write_overlay(write: Callable[[Frame], None], style: Style) -> Sink:
@@ -71,11 +135,15 @@ def write_places(stream: BinaryIO) -> Sink:
     _write_row(stream, COLUMNS)
 
     def make(frame: Frame, attention: np.ndarray) -> tuple[object, ...]:
-        size = frame.width, frame.height
-        places = (*peak(attention, *size), *centroid(attention, *size))
-        return next(numbers), f"{frame.seconds:.3f}", *(f"{value:.1f}" for value in places)
+        return next(numbers), f"{frame.seconds:.3f}", *places(frame, attention)
 
     return Sink(make, lambda row: _write_row(stream, row))
+
+
+def places(frame: Frame, attention: np.ndarray) -> list[str]:
+    """A map's peak and centroid in pixels of the frame, the last four of COLUMNS."""
+    size = frame.width, frame.height
+    return [f"{v:.1f}" for v in (*peak(attention, *size), *centroid(attention, *size))]
 
 
 def show(title: str, style: Style) -> Sink:

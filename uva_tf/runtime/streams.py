@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from uva_tf.core.frames import Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import RATE, VideoReader
 
+STDIN = "-"
 CAMERA_RATE = 30.0  # frames per second; many cameras do not say
 
 
@@ -27,7 +29,7 @@ class PictureReader:
     picture that can't be read, which it names.
     """
 
-    live, path, pixel_aspect, damaged = False, None, Fraction(1), 0
+    live, path, has_sound, pixel_aspect, damaged = False, None, False, Fraction(1), 0
 
     def __init__(self, folder: Path, rate: float = RATE):
         self.name, self.rate, self.tick = str(folder), rate, None
@@ -63,7 +65,8 @@ class CameraReader:
     once no more frames come.
     """
 
-    live, path, length, tick, pixel_aspect, damaged = True, None, 0, None, Fraction(1), 0
+    live, path, has_sound, length, tick = True, None, False, 0, None
+    pixel_aspect, damaged = Fraction(1), 0
 
     def __init__(self, number: int):
         self.name = f"camera {number}"
@@ -96,15 +99,22 @@ class CameraReader:
 Stream = VideoReader | PictureReader | CameraReader
 
 
-def open_stream(source: Path | int, **options) -> Stream:
-    """Open a video file, a folder of pictures, or a camera by its number.
+def open_stream(source: Path | int | str, *, rate: float | None = None, **options) -> Stream:
+    """Open a video file, a folder of pictures, a camera by its number, or stdin as STDIN.
 
     Args:
+        rate: frames per second of a folder of pictures; 25 by default.
         options: of a VideoReader.
     """
     if isinstance(source, int):
         return CameraReader(source)
-    return PictureReader(source) if source.is_dir() else VideoReader(source, **options)
+    if source == STDIN:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise InputError("stdin is a terminal: expected a video through a pipe")
+        return VideoReader(sys.stdin.buffer, **options)
+    return (
+        PictureReader(source, rate or RATE) if source.is_dir() else VideoReader(source, **options)
+    )
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:

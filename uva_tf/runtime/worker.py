@@ -1,0 +1,160 @@
+"""A child process that predicts one source after another, so that a crash costs only one.
+
+The parent writes lines of JSON to its stdin, first a setup, then tasks, and reads one answer for
+each task from its stdout. If the parent is killed, the child ends at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+import cv2
+
+from uva_tf.core.children import python
+from uva_tf.core.errors import InputError
+from uva_tf.core.interruption import PATIENCE, handle_signals
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.single import predict_still, predict_stream
+from uva_tf.runtime.sinks import Options, Outputs
+
+PROGRAM = f"from {__name__} import serve; serve()"
+
+
+class Worker:
+    """The parent's side of a child, which is started for the first task and after a crash.
+
+    Args:
+        setup: what all tasks share: `model` and `threads` of a Predictor; `cores` that the child
+            may use, 0 for all; `options`, as a dictionary; `strict`.
+    """
+
+    def __init__(self, setup: dict[str, Any]):
+        self._setup, self._child, self._over = setup, None, False
+
+    def do(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Do a task in the child.
+
+        Args:
+            task: `place`, `outputs` as a dictionary of paths, and whether it is a `still`.
+
+        Returns:
+            `frames`, `seconds` and `notes` of a stream's Result; or a still's `places`; or an
+            `error` in one line, whether it is the user's `mistake`, and an OSError's `errno`.
+        """
+        try:
+            if self._child is None:
+                self._start()
+            self._tell(task)
+            answer = self._child.stdout.readline()
+        except BrokenPipeError:
+            answer = b""
+        if answer.endswith(b"\n"):
+            return json.loads(answer)
+        code, self._child = self._child.wait(), None
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return {"error": f"reading or writing it crashed the process ({how})", "mistake": False}
+
+    def _start(self) -> None:
+        verbose = os.environ.get("UVA_TF_VERBOSE")
+        self._child = subprocess.Popen(
+            python(PROGRAM),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if verbose else subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in the terminal reaches it through the parent only
+        )
+        if self._over:  # while it was being started
+            self._child.terminate()
+        self._tell(self._setup)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._child.stdin.write(json.dumps(message).encode() + b"\n")
+        self._child.stdin.flush()
+
+    def stop(self) -> None:
+        """End the child, which leaves nothing of the task that it may be doing."""
+        self._over = True
+        if self._child:
+            self._child.terminate()
+
+    def close(self) -> None:
+        """Wait for the end of the child, which has nothing more to do or was stopped."""
+        if child := self._child:
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.close()
+            try:
+                child.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            child.stdout.close()
+
+
+def serve() -> None:
+    """Do the tasks that come on stdin, in this process."""
+    # Copies: Python closes its own stdin while the listener may still be reading it.
+    asked = os.fdopen(os.dup(0), "rb")
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # whatever libraries print
+        handle_signals()
+        tasks, busy = SimpleQueue(), threading.Event()
+        setup = json.loads(asked.readline())
+        threading.Thread(target=_listen, args=(asked, tasks, busy), daemon=True).start()
+        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+            do = _doer(setup)
+            while (task := tasks.get()) is not None:
+                answer = do(task)
+                busy.clear()
+                answers.write(json.dumps(answer).encode() + b"\n")
+                answers.flush()
+
+
+def _listen(asked: BinaryIO, tasks: SimpleQueue, busy: threading.Event) -> None:
+    for line in asked:
+        busy.set()
+        tasks.put(json.loads(line))
+    if busy.is_set():  # the parent was killed: another may be about to begin anew
+        os._exit(1)
+    tasks.put(None)
+
+
+def _doer(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that does a task and returns the answer."""
+    predictor = Predictor(Path(setup["model"]), threads=setup["threads"])
+    options, cores = Options(**setup["options"]), setup["cores"]
+    if cores:
+        cv2.setNumThreads(cores)
+
+    def answer(task: dict[str, Any]) -> dict[str, Any]:
+        place = Path(task["place"])
+        outputs = Outputs(**{kind: path and Path(path) for kind, path in task["outputs"].items()})
+        if task["still"]:
+            return {"places": predict_still(place, predictor, outputs, options.style)}
+        result = predict_stream(
+            place, predictor, outputs, options, strict=setup["strict"], whole=True, threads=cores
+        )
+        return {"frames": result.frames, "seconds": result.seconds, "notes": result.notes}
+
+    def do(task: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return answer(task)
+        except InputError as error:
+            return {"error": str(error), "mistake": True}
+        except OSError as error:
+            return {"error": str(error), "mistake": False, "errno": error.errno}
+        except Exception as error:
+            traceback.print_exc()  # shown with UVA_TF_VERBOSE=1
+            first = str(error).partition("\n")[0]
+            return {"error": f"{type(error).__name__}: {first}", "mistake": False}
+
+    return do
