@@ -135,7 +135,7 @@ def _predict_all(batch: Batch) -> tuple[list[str], Exception | None]:
         error.add_note(f"{done} of {total} {unit}s are done")
         raise
     more = f" ({before} done before)" if before else ""
-    print(f"{done} of {total} {unit}s are done{more}")
+    print(f"{done} of {total} {unit}s done{more}")
     _name(failed)
     if not failed:
         return notes, None

@@ -110,7 +110,7 @@ def open_stream(source: Path | int | str, *, rate: float | None = None, **option
         return CameraReader(source)
     if source == STDIN:
         if sys.stdin is None or sys.stdin.isatty():
-            raise InputError("stdin is a terminal: expected a video through a pipe")
+            raise InputError("stdin is closed or a terminal: expected a video through a pipe")
         return VideoReader(sys.stdin.buffer, **options)
     return (
         PictureReader(source, rate or RATE) if source.is_dir() else VideoReader(source, **options)
