@@ -1,4 +1,4 @@
-"""Predict where people look in videos or pictures, with a .tflite model.
+"""Predict where people look in videos or pictures.
 
 uva-tf predict VIDEO --overlay OUT.mp4 --maps DIR --csv OUT.csv
 """
