@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame
-from uva_tf.core.video import start_of
+from uva_tf.core.video import open_container, start_of
 
 WARM_UP = 0.1  # seconds of sound that a decoder may need before the first that is heard
 TICK = Fraction(1, 90_000)  # seconds, where the input has no unit of time
@@ -252,7 +252,7 @@ class _Sound:
         self.notes: list[str] = []
         self.copied, self.count = False, 0
         check_file(source, "video file")
-        self._input = av.open(str(source.absolute()), options={"protocol_whitelist": "file"})
+        self._input = open_container(source)
         self._start = start_of(self._input)
         chosen = self._input.streams.best("audio")
         if chosen is None:
@@ -291,8 +291,8 @@ class _Sound:
                 if packet.size and packet.dts is not None and packet.pts is not None:
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
                     yield packet
-        except FFmpegError as error:
-            self.notes.append(f"the sound stops early: {error.strerror}")
+        except (FFmpegError, IndexError) as error:
+            self.notes.append(f"the sound stops early: {error}")
 
     def _as_they_are(
         self, stream: av.audio.stream.AudioStream, out: av.audio.stream.AudioStream
