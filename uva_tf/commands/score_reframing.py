@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> None:
         "--model",
         metavar="FILE.tflite",
         type=Path,
-        help="model file, with its manifest beside it (default: the shipped 64 px int8 student)",
+        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
+        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
     )
     parser.add_argument(
         "--strip",
@@ -63,13 +64,14 @@ def main(argv: list[str] | None = None) -> None:
 
     from uva_tf.evaluation.reframing import clips_of, draw_strip, score, table
     from uva_tf.runtime.crop_path import parse_aspect
+    from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.predictor import Predictor
     from uva_tf.runtime.trial import check_model
 
     aspect = parse_aspect(args.aspect)
-    if args.model:
-        check_model(args.model)
-    predictor = Predictor(args.model)
+    model, _ = choose_model(args.model)
+    check_model(model)
+    predictor = Predictor(model)
     clips = [
         clip
         for root in args.root
@@ -77,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
             clips_of(args.layout, root, args.split, predictor, aspect, strip=bool(args.strip)), None
         )
     ]
-    show(table(score(clips)), kept=False)
+    show(f"{model.stem}, split {args.split}, {args.aspect}: {table(score(clips))}", kept=False)
     if args.strip:
         with new_file(args.strip) as path:
             path.write_bytes(cv2.imencode(".png", draw_strip(clips))[1].tobytes())

@@ -13,14 +13,13 @@ import numpy as np
 
 from uva_tf.config import DHF1K_SIGMA
 from uva_tf.core.errors import InputError
-from uva_tf.core.resize import shrink
 from uva_tf.core.text_tables import aligned
 from uva_tf.core.video import VIDEO_SUFFIXES, VideoReader
 from uva_tf.data.fixations import density_map
 from uva_tf.data.layouts import LAYOUTS
 from uva_tf.data.prepare import splits_of
 from uva_tf.data.recordings import Recording
-from uva_tf.evaluation.baselines import spectral_residual
+from uva_tf.evaluation.baselines import residual
 from uva_tf.evaluation.intervals import estimate, share
 from uva_tf.evaluation.results import percent
 from uva_tf.runtime.crop_path import SMALL, Crop, change, crop_of, crop_path, find_cuts, profile
@@ -124,41 +123,44 @@ def clips_of(
     if not chosen:
         raise InputError(f"{root}: no recordings with gaze in split {split}")
     for recording in chosen:
-        yield _read(recording, predictor, aspect, strip)
+        yield read_clip(recording, predictor, aspect, strip=strip)
 
 
-def _read(recording: Recording, predictor: Predictor, aspect: Fraction, strip: bool) -> Clip:
+def read_clip(
+    recording: Recording, predictor: Predictor, aspect: Fraction, *, strip: bool = False
+) -> Clip:
+    """Read and predict a clip; raises InputError as `clips_of` does."""
     if recording.problem:
         raise InputError(recording.problem)
     if recording.still or recording.paths[0].suffix.lower() not in VIDEO_SUFFIXES:
         raise InputError(f"{recording.name}: expected recordings of videos, found pictures")
     with VideoReader(recording.paths[0]) as video:
-        width, height, rate = video.width, video.height, video.rate
-        crop = crop_of(width, height, aspect, getattr(video, "pixel_aspect", 1))
+        width, height = video.width, video.height
+        crop = crop_of(width, height, aspect, video.pixel_aspect)
     rows: dict[str, list[np.ndarray]] = {RESIDUAL: [], ATTENTION: [], GAZE: []}
-    places, changes, pictures, before = [], [], [], None
+    seconds, places, changes, pictures, before = [], [], [], [], None
     predictor.reset()
     for gaze in recording.read():
-        points = gaze.fixations.points
+        points, small = gaze.fixations.points, gaze.frame.small(SMALL)
         maps = {
-            RESIDUAL: next(spectral_residual([gaze])),
+            RESIDUAL: residual(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)),
             ATTENTION: predictor.step(gaze.frame),
             GAZE: density_map(points, GRID, GRID, DHF1K_SIGMA, height / width),
         }
         for name, attention in maps.items():
             rows[name].append(profile(attention, crop.axis))
+        seconds.append(gaze.frame.seconds)
         places.append(points[:, crop.axis])
-        small = shrink(gaze.frame, SMALL)
         changes.append(0.0 if before is None else change(small, before))
         before = small
         if strip:
-            pictures.append(_picture(gaze.frame, points))
+            pictures.append(_picture(gaze.frame.pixels, points))
     frames = np.repeat(np.arange(len(places)), [len(part) for part in places])
     if not len(frames):
         raise InputError(f"{recording.name}: no fixations, expected recorded gaze")
     return Clip(
         recording.name,
-        np.arange(len(places)) / rate,
+        np.array(seconds),
         crop,
         (crop.height / height) if crop.axis else (crop.width / width),
         find_cuts(np.array(changes)),
@@ -245,9 +247,9 @@ def draw_strip(clips: Sequence[Clip]) -> np.ndarray:
 
 
 def _picture(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A frame `[H, W, 3]` RGB in small, BGR, with its fixations."""
+    """A frame `[H, W, 3]` BGR in small, with its fixations."""
     width = round(HEIGHT * frame.shape[1] / frame.shape[0])
-    small = cv2.resize(frame, (width, HEIGHT), interpolation=cv2.INTER_AREA)[..., ::-1].copy()
+    small = cv2.resize(frame, (width, HEIGHT), interpolation=cv2.INTER_AREA)
     for x, y in points:
         cv2.circle(small, (int(x * width), int(y * HEIGHT)), 2, LOOK, -1)
     return small
