@@ -89,7 +89,7 @@ def test_frames_times_and_sound_are_kept(reframe, clip, tmp_path):
     assert [f.seconds for f in after] == pytest.approx([f.seconds for f in before], abs=0.002)
     assert {(f.width, f.height) for f in after} == {(50, 90)}
     kept, whole = sound_of(tmp_path / "out.mp4"), sound_of(clip)
-    assert whole.startswith(kept)
+    assert kept in whole
     assert len(kept) > 0.9 * len(whole)  # it ends with the last frame
 
 
@@ -137,11 +137,14 @@ def test_the_crop_jumps_at_the_cut(reframe, tmp_path):
     assert set(np.flatnonzero(np.diff(places))) <= {19}
 
 
+@pytest.mark.parametrize("turns", [0, 1])
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (6, 0), (7, 0), (0, 4), (0, 5)])
-def test_a_part_of_a_frame(x, y):
+def test_a_part_of_a_frame(x, y, turns):
     rng = np.random.default_rng(1)
-    pixels = cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (41, 31))
-    whole = Frame(pixels, 1.5)
+    small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    pixels = cv2.resize(small, (31, 41) if turns else (41, 31))
+    whole = Frame(decoded=Frame(pixels).video(), seconds=1.5, turns=turns)
+    assert (whole.width, whole.height) == (41, 31)
     part = cropped(whole, x, y, 34, 26)
     assert (part.width, part.height, part.seconds) == (34, 26, 1.5)
     planes, parts = whole.planes(), part.planes()
@@ -159,8 +162,8 @@ def test_a_part_of_a_frame(x, y):
         (["clip.mp4", "--aspect", "0:1"], "aspect '0:1': expected WIDTH:HEIGHT"),
         (["clip.mp4", "--aspect", "tall"], "aspect 'tall': expected WIDTH:HEIGHT"),
         (["clip.mp4", "--aspect", "30:1"], "from 1:20 to 20:1"),
-        (["rtsp://camera/stream"], "expected a file"),
-        (["-"], "expected a file"),
+        (["rtsp://camera/stream"], "rtsp://camera/stream: expected a file"),
+        (["-"], "-: expected a file"),
         (["nothing.mp4"], "no such video file"),
         (["clip.mp4", "--out", "out.gif"], "expected a name that ends in"),
     ],

@@ -16,7 +16,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file
 
-URL = re.compile(r"\w{2,}:/")  # a Path keeps one of several slashes
+URL = re.compile(r"\w{2,}://")
 
 
 @command
@@ -95,7 +95,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     from uva_tf.core.video_writer import CODECS, check_codec
 
     parser = Parser("reframe", __doc__)
-    parser.add_argument("video", metavar="VIDEO", type=Path, help="video file")
+    parser.add_argument("video", metavar="VIDEO", help="video file")
     parser.add_argument(
         "--aspect",
         metavar="WIDTH:HEIGHT",
@@ -154,11 +154,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="threads that the model runs on (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    if str(args.video) == "-" or (not args.video.exists() and URL.match(str(args.video))):
+    if args.video == "-" or URL.match(args.video):
         raise InputError(
             f"{args.video}: expected a file, since the crop looks ahead and reads a video twice: "
             "record the stream first"
         )
+    args.video = Path(args.video)
     if args.csv and args.csv.resolve() == args.out.resolve():
         raise InputError("--out and --csv overlap: choose separate paths")
     check_codec(args.out, args.codec, args.quality)
