@@ -1,4 +1,4 @@
-"""Score crops that follow attention on recorded gaze, beside other crops.
+"""Score crops that follow attention on recorded gaze.
 
 uva-tf score-reframing --layout gaze --root RECORDINGS
 """

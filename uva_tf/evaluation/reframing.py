@@ -203,7 +203,7 @@ def table(scores: Reframing) -> str:
         cells.append(
             [
                 *(row, percent(inside.value), ends, way),
-                *(f"{scores.speed[row].max():.2f}", f"{scores.jerk[row].mean():.2f}"),
+                *(_digits(scores.speed[row].max()), _digits(scores.jerk[row].mean())),
             ]
         )
     each = [["inside, by clip", *ROWS]]
@@ -223,6 +223,10 @@ def table(scores: Reframing) -> str:
         aligned(each),
     ]
     return "\n".join(lines)
+
+
+def _digits(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
 def draw_strip(clips: Sequence[Clip]) -> np.ndarray:
