@@ -212,7 +212,8 @@ def table(scores: Reframing) -> str:
     count = len(scores.clips)
     lines = [
         f"{count} clip{'s' * (count != 1)}, {scores.frames} frames, {scores.fixations} fixations "
-        f"(counted in every frame that they last), {scores.cuts} cuts",
+        f"(counted in every frame that they last), {scores.cuts} "
+        f"cut{'s' * (scores.cuts != 1)}",
         aligned(cells),
         "inside: mean over the clips of the share of fixations inside the crop; 95 %: bootstrap "
         "over clips",
