@@ -19,6 +19,7 @@ from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame
 from uva_tf.core.video import start_of
 
+WARM_UP = 0.1  # seconds of sound that a decoder may need before the first that is heard
 TICK = Fraction(1, 90_000)  # seconds, where the input has no unit of time
 
 
@@ -256,6 +257,7 @@ class _Sound:
         chosen = self._input.streams.best("audio")
         if chosen is None:
             return
+        self._lists_edits = CONTAINERS[path.suffix.lower()] is MP4
         takes = CONTAINERS[path.suffix.lower()][1]
         name = chosen.codec_context.name if chosen.codec_context else "unknown"
         if name in takes:
@@ -296,7 +298,10 @@ class _Sound:
         self, stream: av.audio.stream.AudioStream, out: av.audio.stream.AudioStream
     ) -> Iterator[av.Packet]:
         for packet in self._demuxed(stream):
-            if not packet.is_discard:  # before the start, by the file's edit list
+            # Before the start, by the file's edit list: of no use but to warm up the decoder,
+            # which only an MP4 can tell.
+            early = packet.pts * packet.time_base < -WARM_UP or not self._lists_edits
+            if not (packet.is_discard and early):
                 packet.stream = out
                 yield packet
 
