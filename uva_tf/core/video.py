@@ -21,6 +21,7 @@ from uva_tf.core.pictures import MOST_PIXELS
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 RATE = 25.0  # frames per second, where nothing is known
+MOST_RATE = 1000  # above which a rate is taken for an error
 LOOKAHEAD = 4  # frames that are decoded before one is handed out, to see whether times are in order
 MOST_ERRORS = 100  # in a row, after which a container is given up
 ATTACHED = av.stream.Disposition.attached_pic
@@ -98,8 +99,8 @@ class VideoReader:
             raise self._refusal()
         self._check(context.width, context.height)
         context.thread_count, context.thread_type = threads, "AUTO"
-        rate = stream.average_rate or stream.guessed_rate or RATE
-        self.rate = float(rate) if 0 < rate <= 10**6 else RATE
+        rate = stream.average_rate or stream.guessed_rate or 0
+        self.rate = float(rate) if 0 < rate <= MOST_RATE else RATE
         self.tick = stream.time_base
         self.length, self._duration = stream.frames, stream.duration
         self._clock = Clock(1 / (self.rate * self.tick))

@@ -195,8 +195,17 @@ class VideoWriter:
         video.duration = max(1, round(self._step / self._tick))
         if self._sound:
             self._sound.until(seconds)
-        self._file.mux(self._stream.encode(video))
+        self._encode(video)
         self._count += 1
+
+    def _encode(self, video: av.VideoFrame | None) -> None:
+        """Encode a frame, or with None what is left; raises OSError if that fails."""
+        try:
+            self._file.mux(self._stream.encode(video))
+        except FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            raise OSError(f"{self._path.name}: frame {self._count + 1}: {error.strerror}") from None
 
     def _reserve(self) -> int:
         """Bytes that the next frames, the encoder's buffers and the file's index may need."""
@@ -208,7 +217,7 @@ class VideoWriter:
         try:
             if self._sound and self._count:
                 self._sound.until(self._last * self._tick + self._step)
-            self._file.mux(self._stream.encode(None))
+            self._encode(None)
             if self._sound:
                 self._sounds = self._sound.count if self._sound.copied else 0
                 self.notes += self._sound.notes
