@@ -132,12 +132,12 @@ def write_places(stream: BinaryIO) -> Sink:
         stream: a new file, opened for unbuffered writing.
     """
     numbers = itertools.count(1)
-    _write_row(stream, COLUMNS)
+    write_row(stream, COLUMNS)
 
     def make(frame: Frame, attention: np.ndarray) -> tuple[object, ...]:
         return next(numbers), f"{frame.seconds:.3f}", *places(frame, attention)
 
-    return Sink(make, lambda row: _write_row(stream, row))
+    return Sink(make, lambda row: write_row(stream, row))
 
 
 def places(frame: Frame, attention: np.ndarray) -> list[str]:
@@ -160,7 +160,7 @@ def show(title: str, style: Style) -> Sink:
     return Sink(lambda frame, attention: style(frame, attention).pixels, take)
 
 
-def _write_row(stream: BinaryIO, values: Iterable[object]) -> None:
+def write_row(stream: BinaryIO, values: Iterable[object]) -> None:
     """Write a row completely, or nothing of it if that fails."""
     row, before = csv_text([values]).encode(), stream.tell()
     try:
