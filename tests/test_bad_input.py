@@ -196,7 +196,7 @@ def avi_without_frames(path):
     ("name", "make", "words"),
     [
         ("absent.mp4", lambda path: None, "absent.mp4: no such video file"),
-        ("folder.mp4", Path.mkdir, "folder.mp4: no pictures"),
+        ("folder.mp4", Path.mkdir, "folder.mp4: no videos and no pictures"),
         ("text.mp4", text_called_mp4, "text.mp4: no frame can be read"),
         ("empty.mp4", Path.touch, "empty.mp4: no frame can be read"),
         ("still.avi", avi_without_frames, "still.avi: no frame can be read"),
@@ -292,8 +292,8 @@ def test_predict_refuses_to_overwrite(tmp_path, model, video, refused, taken):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ("--model {model}", "either VIDEO or --camera"),
-        ("--model {model} {video} --camera 0", "either VIDEO or --camera"),
+        ("--model {model}", "either a SOURCE or --camera"),
+        ("--model {model} {video} --camera 0", "either a SOURCE or --camera"),
         ("--model {model} --camera front", "'front'"),
         ("--model {model} --camera 99", "camera 99: no frame can be read"),
         ("--model {model} {video} --threads 0.5", "'0.5'"),

@@ -63,7 +63,7 @@ def web_page(path):
 
 
 def web_picture(path):
-    path.write_bytes(b"RIFF\x40\0\0\0WEBPVP8X" + bytes(50))
+    path.write_bytes(b"RIFF\x2a\0\0\0WEBPVP8X" + bytes(50))
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def huge_png(path):
         ),
         (lambda path: jpeg(path, 0.1), "x.png: the file was cut short: it ends within the picture"),
         (lambda path: jpeg(path, 0.6), "x.png: the file was cut short: it ends within the picture"),
-        (lambda path: path.write_text("to do\n"), "it is text, expected .bmp, .jpeg, .jpg, .png"),
-        (web_picture, "it is a WebP picture, expected .bmp"),
+        (lambda path: path.write_text("to do\n"), "it is text, expected .avif, .bmp, .jpeg, .jpg"),
+        (web_picture, "it is a WebP picture, but damaged"),
         (lambda path: path.write_bytes(b"\0\0\0\x1cftypheic" + bytes(99)), "it is a HEIC picture"),
         (lambda path: path.write_bytes(b"\0\0\0\x1cftypavif" + bytes(99)), "it is an AVIF picture"),
         (lambda path: path.write_bytes(b"II*\0" + bytes(99)), "it is a TIFF picture"),
@@ -169,9 +169,9 @@ def test_a_folder_in_place_of_a_file_and_the_other_way_round(tmp_path):
 
 
 def test_a_folder_without_pictures_says_what_is_there(tmp_path):
-    for name in ("1.webp", "2.webp", "notes.txt", "._1.jpg", ".DS_Store"):
+    for name in ("1.tiff", "2.tiff", "notes.txt", "._1.jpg", ".DS_Store"):
         (tmp_path / name).touch()
-    words = "no pictures, expected .bmp, .jpeg, .jpg, .png, found 2 .webp, 1 .txt"
+    words = "no pictures, expected .avif, .bmp, .jpeg, .jpg, .png, .webp, found 2 .tiff, 1 .txt"
     assert said(open_stream, tmp_path).endswith(words)
 
 

@@ -216,10 +216,10 @@ def test_two_names_of_one_file_are_not_joined(pictures):
 
 def test_a_file_of_another_format_is_hinted_at(pictures, tmp_path):
     pictures(["a"], ["a,p1,9,9", "b,p1,9,9"])
-    (tmp_path / "images" / "b.webp").touch()
+    (tmp_path / "images" / "b.tiff").touch()
     _, b = images(tmp_path)
     assert b.problem.endswith(
-        "for 'b' of fixations.csv, but b.webp: expected .bmp, .jpeg, .jpg, .png"
+        "for 'b' of fixations.csv, but b.tiff: expected .avif, .bmp, .jpeg, .jpg, .png, .webp"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from pathlib import Path
@@ -30,11 +31,10 @@ def decode(path: Path, flags: int) -> np.ndarray:
         raise InputError(
             f"{path}: an animated {kind_of(content).partition(' ')[2]}, expected a still one"
         )
-    try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:  # more pixels than it allows
-        picture = None
-    pixels = _announced(content)
+    picture, pixels = None, _announced(content)
+    if pixels <= MOST_PIXELS or content.startswith(b"\xff\xd8"):  # within a JPEG may be others
+        with contextlib.suppress(cv2.error):  # more pixels than it allows
+            picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if picture is None and pixels > MOST_PIXELS:
         raise InputError(f"{path}: {pixels} pixels, expected at most {MOST_PIXELS}")
     if _is_cut_short(content):

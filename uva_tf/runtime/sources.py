@@ -100,7 +100,7 @@ def _inside(
     found = ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(3))
     if videos and pictures:
         raise InputError(
-            f"{folder}: {len(videos)} videos and {len(pictures)} pictures, expected one kind: "
+            f"{folder}: videos ({len(videos)}) and pictures ({len(pictures)}), expected one kind: "
             f"name those you mean, such as '{folder / ('*' + videos[0].suffix)}'"
         )
     if not videos and not pictures:
