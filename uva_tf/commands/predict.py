@@ -132,6 +132,7 @@ def _predict_all(batch: Batch) -> tuple[list[str], Exception | None]:
             notes += [f"{place}: {note}" for note in answer.reply["notes"]]
     except (KeyboardInterrupt, OSError) as error:
         _name(failed)
+        done = max(done, batch.count_done())  # a source may have ended at the same moment
         error.add_note(f"{done} of {total} {unit}s are done")
         raise
     more = f" ({before} done before)" if before else ""

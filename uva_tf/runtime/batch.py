@@ -132,16 +132,22 @@ class Batch:
         workers = [Worker(setup) for _ in range(min(self.jobs, len(works)))]
 
         def serve(worker: Worker) -> None:
-            with contextlib.suppress(IndexError):  # nothing left to do
-                while True:
+            while True:
+                try:
                     work = todo.popleft()
-                    outputs = work.missing()._asdict().items()
-                    task = {
-                        "place": str(work.place),
-                        "outputs": {kind: path and str(path) for kind, path in outputs},
-                        "still": self.stills,
-                    }
-                    answers.put(Answer(work, worker.do(task)))
+                except IndexError:  # nothing left to do
+                    return
+                outputs = work.missing()._asdict().items()
+                task = {
+                    "place": str(work.place),
+                    "outputs": {kind: path and str(path) for kind, path in outputs},
+                    "still": self.stills,
+                }
+                try:
+                    reply = worker.do(task)
+                except OSError as error:  # the process can't be started
+                    reply = {"error": str(error), "mistake": False}
+                answers.put(Answer(work, reply))
 
         threads = [threading.Thread(target=serve, args=[worker]) for worker in workers]
         with hold() as stop:
@@ -169,6 +175,10 @@ class Batch:
                     thread.join()
                 for worker in workers:
                     worker.close()
+
+    def count_done(self) -> int:
+        """How many sources have all their outputs."""
+        return sum(map(self._is_done, self.works))
 
     def _is_done(self, work: Work) -> bool:
         there = any(self.outputs) and not any(work.missing())
@@ -242,7 +252,7 @@ class Batch:
         if not self._table:
             return
         if not self._rows:
-            self._table.with_suffix(".json").unlink()
+            self._table.with_suffix(".json").unlink(missing_ok=True)
             return
         now = [work.row for work in self.works if work.row in self._rows]
         others = self._rows.keys() - set(now)
