@@ -16,16 +16,16 @@ from uva_tf.config import DHF1K_SIGMA
 from uva_tf.core.errors import InputError
 from uva_tf.data.fixations import density_map
 from uva_tf.data.recordings import Recording
+from uva_tf.data.tables import read_split
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.regions import FLOOR, Attach, Region, regions
 
 GRID = 64  # side of the maps
 SHRINK = 4  # the squared error is weighted on a grid this much coarser than the frame
 CRFS = (22, 27, 32, 37)
+MEAN = "mean"
 RATE = 25  # nominal; at a constant rate factor it changes little
 MODEL, PRIOR, RECORDED = SOURCES = ("model", "centre prior", "recorded gaze")
-# Chosen on the training clips, for each source by itself (docs/regions.md).
-FLOORS = {MODEL: FLOOR, PRIOR: 0.1, RECORDED: 0.1}
 
 
 class Point(NamedTuple):
@@ -51,15 +51,79 @@ class Clip:
     maps: dict[str, list[np.ndarray]]
 
 
+class Saved(NamedTuple):
+    """What regions save on a clip, by source, as shares of the bits.
+
+    Attributes:
+        floor: what the regions were made with.
+        eye: at equal PSNR weighted by recorded gaze.
+        plain: at equal PSNR of all pixels alike.
+    """
+
+    clip: str
+    floor: float
+    eye: tuple[float, ...]
+    plain: tuple[float, ...]
+
+
+def split_clips(
+    recordings: Sequence[Recording], root: Path, split: str
+) -> tuple[list[Recording], list[Recording]]:
+    """The clips of a split and those of `train`; raises InputError if either is empty."""
+    usable = [one for one in recordings if not (one.still or one.withheld)]
+    for one in usable:
+        if one.problem:
+            raise InputError(one.problem)
+    splits = {one.name: one.split or "train" for one in usable}
+    if (root / "split.csv").exists():
+        splits = read_split(root / "split.csv", list(splits), [one.name for one in recordings])
+    parts = [[one for one in usable if splits[one.name] == part] for part in (split, "train")]
+    for part, name in zip(parts, (split, "train"), strict=True):
+        if not part:
+            raise InputError(f"{root}: no clips with gaze in the split {name!r}")
+    return parts[0], parts[1]
+
+
+def compare(
+    clips: Iterable[Recording],
+    train: Sequence[Recording],
+    floors: Sequence[float],
+    count: int,
+    model: Path | None,
+    preset: str,
+) -> list[Saved]:
+    """Encode the first `count` frames of each clip, plain and with every source's regions.
+
+    Args:
+        train: the clips that the centre prior is the mean of.
+        floors: what regions are made with.
+        model: None for the shipped one.
+        preset: x264's.
+
+    Returns:
+        For each clip and floor what is saved, and at the end the means of all clips.
+    """
+    prior, found = mean_density(train, count), []
+    for recording in clips:
+        clip = read_clip(recording, count, model, prior)
+        plain = curve(clip, None, FLOOR, preset)
+        for floor in floors:
+            curves = [curve(clip, source, floor, preset) for source in SOURCES]
+            shares = ([saved(plain, one, kind) for one in curves] for kind in ("eye", "plain"))
+            found.append(Saved(recording.name, floor, *map(tuple, shares)))
+    for floor in floors:
+        same = [one for one in found if one.floor == floor and one.clip != MEAN]
+        means = (np.mean([getattr(one, kind) for one in same], 0) for kind in ("eye", "plain"))
+        found.append(Saved(MEAN, floor, *(tuple(map(float, one)) for one in means)))
+    return found
+
+
 def read_clip(recording: Recording, count: int, model: Path | None, prior: np.ndarray) -> Clip:
     """Decode the first frames of a recording, and make their maps.
 
-    Raises InputError for a photograph, or if nobody looked at these frames.
+    Raises InputError if nobody looked at these frames.
     """
-    if recording.still:
-        raise InputError(f"{recording.name}: expected a clip, found a photograph")
-    predictor, frames, points = Predictor(model), [], []
-    pictures = []
+    predictor, frames, points, pictures = Predictor(model), [], [], []
     for gaze, _ in zip(recording.read(), range(count), strict=False):
         height, width = (side & ~1 for side in gaze.frame.shape[:2])  # H.264 takes even sides
         picture = np.ascontiguousarray(gaze.frame[:height, :width])
@@ -89,15 +153,13 @@ def mean_density(recordings: Iterable[Recording], count: int) -> np.ndarray:
     return total
 
 
-def curve(
-    clip: Clip, source: str | None, floor: float, crfs: Sequence[int], preset: str
-) -> list[Point]:
-    """Encode a clip at several rate factors, with a source's regions or, for None, without."""
+def curve(clip: Clip, source: str | None, floor: float, preset: str) -> list[Point]:
+    """Encode a clip at all of `CRFS`, with a source's regions or, for None, without."""
     width, height = clip.frames[0].width, clip.frames[0].height
     found: list[list[Region]] = [[] for _ in clip.frames]
     if source is not None:
         found = [regions(one, width, height, floor) for one in clip.maps[source]]
-    return [_encode(clip, found, crf, preset) for crf in crfs]
+    return [_encode(clip, found, crf, preset) for crf in CRFS]
 
 
 def saved(plain: Sequence[Point], other: Sequence[Point], quality: str = "eye") -> float:

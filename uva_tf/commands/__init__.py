@@ -2,7 +2,7 @@
 
 # In the order in which one meets them.
 COMMANDS = (
-    *("quickstart", "predict", "prepare", "train", "evaluate", "convert", "benchmark"),
+    *("quickstart", "predict", "encode", "prepare", "train", "evaluate", "convert", "benchmark"),
     *("throughput", "qat", "cost", "ablate", "frontier", "compress", "ship"),
-    *("time-batches", "time-preparing"),
+    *("time-batches", "time-preparing", "compare-regions"),
 )

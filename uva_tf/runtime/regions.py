@@ -6,11 +6,9 @@ They are rectangles with an offset of the quantiser, made from an attention map,
 
 from __future__ import annotations
 
-import csv
 import heapq
-import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -51,9 +49,7 @@ class Region(NamedTuple):
     qoffset: float
 
 
-def regions(
-    attention: np.ndarray, width: int, height: int, floor: float = FLOOR
-) -> list[Region]:
+def regions(attention: np.ndarray, width: int, height: int, floor: float = FLOOR) -> list[Region]:
     """Cut a frame into rectangles by how much people look at them.
 
     A distortion that counts `w` times as much is worth `w` times the bits that it saves. An
@@ -166,11 +162,6 @@ def _cut(sums: np.ndarray, tile: tuple[int, int, int, int]) -> tuple[float, tupl
             )
             best = -float(gains[place]), halves
     return best
-
-
-def rows_of(number: int, seconds: float, found: Iterable[Region]) -> list[tuple[object, ...]]:
-    """A frame's rows of the table; `number` counts frames from 1."""
-    return [(number, f"{seconds:.3f}", *region) for region in found]
 
 
 def read_regions(path: Path, width: int, height: int) -> Iterator[list[Region]]:
