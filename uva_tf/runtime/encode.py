@@ -64,14 +64,14 @@ def encode_with_regions(
             sound.copy_until(frame.seconds)
             count += 1
         if found is not None and next(found, None) is not None:
-            raise InputError(_other_length(table, "more frames", video))
+            raise InputError(_other_length(table, f"more than {count} frames", video))
         target.mux(stream.encode(None))
         sound.copy_until(float("inf"))
     return count
 
 
 def _other_length(table: Path, what: str, video: Path) -> str:
-    return f"{table}: {what} than {video} has: expected the table of this video"
+    return f"{table}: {what}, expected the regions of each frame of {video}"
 
 
 def _even(pixels: np.ndarray) -> np.ndarray:
