@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from uva_tf.config import DataConfig, StudentConfig
-from uva_tf.core.video import VideoWriter
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data import synthetic
 from uva_tf.runtime.manifest import Manifest, manifest_path
 

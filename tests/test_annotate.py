@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.core.video import Frame
+from uva_tf.core.frames import Frame
 from uva_tf.runtime.annotate import ahead, annotate
 from uva_tf.runtime.sinks import Sink, Stopped, write_maps, write_places
 

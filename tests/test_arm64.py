@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.video import VideoWriter
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data import synthetic
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import shipped_model

@@ -14,7 +14,7 @@ import tensorflow as tf
 from conftest import assert_refused, contents, noise, write_table
 from scipy.io import savemat
 
-from uva_tf.core.video import VideoWriter
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.records import FEATURES
 
 WIDTH, HEIGHT, FRAMES = 64, 36, 6

@@ -13,7 +13,7 @@ import pytest
 from conftest import contents
 
 from uva_tf.commands.command import command
-from uva_tf.core.video import VideoWriter
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.recordings import NOWHERE, OUTSIDE
 from uva_tf.runtime.manifest import manifest_path
 

@@ -17,7 +17,8 @@ from uva_tf.core.files import listed
 from uva_tf.core.kinds import kind_of
 from uva_tf.core.outputs import new_file
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
-from uva_tf.core.video import VideoReader, VideoWriter
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.picture_files import read_fixation_map
 from uva_tf.data.tables import read_fixations

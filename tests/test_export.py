@@ -17,7 +17,7 @@ from uva_tf.compression.lower import lower
 from uva_tf.compression.recipes import FLOAT
 from uva_tf.config import PRESETS, DataConfig
 from uva_tf.core.errors import ExportError, InputError
-from uva_tf.core.video import VideoWriter
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
 from uva_tf.evaluation.map_sources import keras_source, student_source

@@ -22,7 +22,8 @@ from conftest import ROOT, noise
 from uva_tf.core import interruption
 from uva_tf.core.interruption import hold, result
 from uva_tf.core.outputs import new_file
-from uva_tf.core.video import VideoReader, VideoWriter
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data import synthetic
 
 FRAMES = 1500

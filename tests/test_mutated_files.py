@@ -10,7 +10,8 @@ import pytest
 from mutations import mutated
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.video import VideoReader, VideoWriter
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime import predictor, trial
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.core.video import VideoReader, VideoWriter
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime import sinks
 from uva_tf.runtime.predictor import Predictor
 

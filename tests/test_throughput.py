@@ -9,7 +9,8 @@ import pytest
 
 from uva_tf.bench import videos as throughput
 from uva_tf.core.errors import InputError
-from uva_tf.core.video import VideoReader, VideoWriter
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import shipped_model
 

@@ -10,7 +10,8 @@ import pytest
 
 from uva_tf.core import video as video_module
 from uva_tf.core.errors import InputError
-from uva_tf.core.video import VideoReader, VideoWriter
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime.streams import PictureReader, open_stream
 
 RED, GREEN, BLUE, GREY = (0, 0, 255), (0, 255, 0), (255, 0, 0), (128, 128, 128)

@@ -74,7 +74,8 @@ def test_predict_and_benchmark_run_from_it(uva_tf, gaze_root, tmp_path):
 
 
 def _three_frames(gaze_root, folder):
-    from uva_tf.core.video import VideoReader, VideoWriter
+    from uva_tf.core.video import VideoReader
+    from uva_tf.core.video_writer import VideoWriter
 
     clip = folder / "clip.mp4"
     frames = list(VideoReader(gaze_root / "videos" / "clip01.mp4"))[:3]

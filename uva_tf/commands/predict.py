@@ -18,6 +18,7 @@ from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file, new_folder
 
 if TYPE_CHECKING:
+    from uva_tf.core.video_writer import VideoWriter
     from uva_tf.runtime.sinks import Sink
     from uva_tf.runtime.streams import Stream
 
@@ -26,25 +27,29 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
     from uva_tf.runtime.annotate import annotate
+    from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.predictor import Predictor
     from uva_tf.runtime.streams import open_stream
     from uva_tf.runtime.trial import check_model
 
     args = _parse(argv)
-    if args.model:
-        check_model(args.model)
-    predictor = Predictor(args.model, threads=args.threads, channels="bgr")
+    model, why = choose_model(args.model)
+    check_model(model)
+    predictor = Predictor(model, threads=args.threads)
     with hold() as stop:
         with contextlib.ExitStack() as stack:
-            source = open_stream(args.video if args.camera is None else args.camera)
+            place = args.video if args.camera is None else args.camera
+            source = open_stream(place, stream=args.stream, deinterlace=args.deinterlace)
             stack.callback(source.close)
-            sinks = _sinks(args, source, stack)
+            sinks, writer = _sinks(args, source, stack)
             bar = progress("predict", "frame")
             begun = time.perf_counter()
             count, cause = annotate(
                 source, predictor, sinks, lambda items: bar(items, source.length), stop
             )
             seconds = time.perf_counter() - begun
+            if args.strict and source.damaged:
+                raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
         stop.asked()  # a late signal has nothing left to stop: all is written
     written = [str(path) for path in (args.overlay, args.maps, args.csv, args.regions) if path]
     if isinstance(cause, KeyboardInterrupt) and source.live:
@@ -56,9 +61,16 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{count} frames at {count / seconds:.0f} frames/s, reading and writing included")
     for path in written:
         print(f"wrote {path}")
+    for note in [
+        *([f"model {why}"] if why else []),
+        *source.notes,
+        *(writer.notes if writer else []),
+    ]:
+        print(f"note: {note}")
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
+    from uva_tf.core.video_writer import CODECS, check_codec
     from uva_tf.runtime.overlay import STYLES
 
     parser = Parser("predict", __doc__)
@@ -69,22 +81,47 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--camera", metavar="N", type=number(0, 99), help="read camera N instead, until Ctrl-C or q"
     )
     parser.add_argument(
+        "--stream",
+        metavar="N",
+        type=number(0, 999),
+        help="read the file's stream N (default: the one marked as default, else the largest)",
+    )
+    parser.add_argument(
+        "--deinterlace", action="store_true", help="make whole pictures of interlaced ones"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse a damaged video instead of noting the damage"
+    )
+    parser.add_argument(
         "--model",
         metavar="FILE.tflite",
         type=Path,
-        help="model file, with its manifest beside it (default: the shipped 64 px int8 student)",
+        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
+        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
     )
     parser.add_argument(
         "--overlay",
-        metavar="FILE.mp4",
+        metavar="FILE",
         type=Path,
-        help="write the video with attention drawn over it",
+        help="write the video with attention drawn over it: .mp4 (H.264), .webm (VP9), .mkv, .mov",
     )
     parser.add_argument(
         "--style",
         choices=STYLES,
         default="heat",
         help="how the overlay or the camera's window is drawn (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--codec",
+        choices=CODECS,
+        help="of the overlay (default: h264, in .webm vp9)",
+    )
+    parser.add_argument(
+        "--quality",
+        metavar="N",
+        type=number(0, 63),
+        help="constant rate factor of the overlay, less is better "
+        f"(default: {', '.join(f'{c.quality} for {name}' for name, c in CODECS.items())})",
     )
     parser.add_argument(
         "--maps",
@@ -118,14 +155,18 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
         if _overlap(outputs[one], outputs[other]):
             raise InputError(f"--{one} and --{other} overlap: choose separate paths")
-    if args.overlay and args.overlay.suffix.lower() != ".mp4":
-        raise InputError(f"{args.overlay}: an overlay is MPEG-4: expected a name that ends in .mp4")
+    if args.overlay:
+        check_codec(args.overlay, args.codec, args.quality)
+    elif args.codec or args.quality is not None:
+        raise InputError("--codec and --quality are the overlay's: give --overlay FILE too")
     return args
 
 
-def _sinks(args: argparse.Namespace, source: Stream, stack: contextlib.ExitStack) -> list[Sink]:
+def _sinks(
+    args: argparse.Namespace, source: Stream, stack: contextlib.ExitStack
+) -> tuple[list[Sink], VideoWriter | None]:
     """Open the outputs that the arguments ask for; the stack completes them."""
-    from uva_tf.core.video import VideoWriter
+    from uva_tf.core.video_writer import VideoWriter
     from uva_tf.runtime.overlay import STYLES
     from uva_tf.runtime.sinks import (
         show,
@@ -135,7 +176,7 @@ def _sinks(args: argparse.Namespace, source: Stream, stack: contextlib.ExitStack
         write_regions,
     )
 
-    sinks, style = [], STYLES[args.style]
+    sinks, style, writer = [], STYLES[args.style], None
     if args.maps:
         sinks.append(write_maps(stack.enter_context(new_folder(args.maps))))
     if args.csv:
@@ -146,12 +187,22 @@ def _sinks(args: argparse.Namespace, source: Stream, stack: contextlib.ExitStack
         sinks.append(write_regions(stack.enter_context(path.open("wb", buffering=0))))
     if args.overlay:
         path = stack.enter_context(new_file(args.overlay))
-        width = 2 * source.width if args.style == "beside" else source.width
-        writer = VideoWriter(path, source.rate, width, source.height)
+        writer = VideoWriter(
+            path,
+            source.rate,
+            2 * source.width if args.style == "beside" else source.width,
+            source.height,
+            tick=source.tick,
+            sound_of=source.path,
+            pixel_aspect=source.pixel_aspect,
+            codec=args.codec,
+            quality=args.quality,
+            live=source.live,
+        )
         sinks.append(write_overlay(stack.enter_context(writer).write, style))
     if source.live and not sinks:
         sinks.append(show(f"{source.name}: q to quit", style))
-    return sinks
+    return sinks, writer
 
 
 def _overlap(one: Path, other: Path) -> bool:

@@ -134,7 +134,8 @@ def _sources(run, int8: Path, size: int) -> dict:
 def _predict(model: Path, clip: Path, overlay: Path) -> None:
     from uva_tf.core.interruption import hold
     from uva_tf.core.outputs import new_file
-    from uva_tf.core.video import VideoReader, VideoWriter
+    from uva_tf.core.video import VideoReader
+    from uva_tf.core.video_writer import VideoWriter
     from uva_tf.runtime.annotate import annotate
     from uva_tf.runtime.overlay import heat
     from uva_tf.runtime.predictor import Predictor
@@ -144,10 +145,10 @@ def _predict(model: Path, clip: Path, overlay: Path) -> None:
         hold() as stop,
         VideoReader(clip) as video,
         new_file(overlay) as path,
-        VideoWriter(path, video.rate, video.width, video.height) as writer,
+        VideoWriter(path, video.rate, video.width, video.height, tick=video.tick) as writer,
     ):
         sinks = [write_overlay(writer.write, heat)]
-        _, cause = annotate(video, Predictor(model, channels="bgr"), sinks, stop=stop)
+        _, cause = annotate(video, Predictor(model), sinks, stop=stop)
         if cause:  # half an overlay is of no use
             raise cause
 

@@ -40,7 +40,7 @@ MAGIC = (
     (0, b"<!DOCTYPE html", "a web page"),
     (0, b"<html", "a web page"),
 )
-# Codecs that every build of OpenCV's FFmpeg decodes.
+# Codecs that every build of FFmpeg decodes.
 COMMON = (
     *("avc1", "avc3", "divx", "dx50", "fmp4", "h264", "hev1", "hevc", "hvc1", "mjpg"),
     *("mp4v", "mpg4", "vp8", "vp80", "vp9", "vp90", "xvid"),
@@ -81,7 +81,7 @@ def why_no_frame(path: Path, codec: str) -> str:
     codec = codec or _codec(path)
     if codec and codec.lower() not in COMMON:
         return (
-            f"its codec {codec} is not built into this OpenCV, convert it: "
+            f"its codec {codec} is not built into this FFmpeg, convert it: "
             "ffmpeg -i IN -c:v libx264 OUT.mp4"
         )
     return f"{kind}{codec and f' ({codec})'} that is damaged or has no frames"

@@ -14,19 +14,19 @@ from numpy.typing import DTypeLike
 # pixels, whether it starts as a video's frame or as a stored one.
 SAMPLED = 256
 # Sizes at which frames can be stored without changing what models of 64 and 32 pixels see.
-EXACT_SIZES = (64, 128, 256)
+EXACT_SIZES = (64, 128)
 
 
 def shrink(frame: np.ndarray, size: int) -> np.ndarray:
     """Resize a frame to `[size, size, 3]` uint8, aspect not kept.
 
     Training data and streams both pass through here, so that a model sees the same pixels
-    in both: a frame of any shape that is stored at 64, 128 or 256 pixels (`EXACT_SIZES`) and
-    then shrunk to 64 or 32 equals, to the last bit, the frame shrunk in one go. Stored at 32,
-    that holds for 32 only; stored at any other size, it differs by some levels.
+    in both: a frame of any shape that is stored at 64 or 128 pixels (`EXACT_SIZES`) and then
+    shrunk to 64 or 32 equals, to the last bit, the frame shrunk in one go. Stored at 32, that
+    holds for 32 only; stored at any other size, it differs by some levels.
 
     Args:
-        frame: `[H, W, 3]` uint8, channels in any order.
+        frame: `[H, W, 3]` uint8, channels in any order; or one channel, `[H, W]`.
         size: side of the result in pixels.
     """
     height, width = frame.shape[:2]

@@ -1,130 +1,283 @@
-"""Videos and cameras in, overlay videos out."""
+"""Videos in: a file or a URL as frames with their presentation times."""
 
 from __future__ import annotations
 
-import errno
 import math
-import os
-import shutil
-import time
+from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
+import av
 import numpy as np
+from av.error import FFmpegError
 
+from uva_tf.core.clock import Clock
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
+from uva_tf.core.frames import Frame
 from uva_tf.core.kinds import why_no_frame
 from uva_tf.core.pictures import MOST_PIXELS
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
-
-
-class Frame(NamedTuple):
-    """A frame of a stream: `[H, W, 3]` uint8 BGR, and when it is shown, in seconds."""
-
-    pixels: np.ndarray
-    seconds: float
-
-
-def opencv_name(path: Path) -> str | bytes:
-    """A video file's path as OpenCV and its FFmpeg take it.
-
-    The path is absolute, since FFmpeg takes what stands before a colon for a protocol. It is
-    bytes where the path or the locale is not UTF-8, for OpenCV does not survive such text.
-    """
-    name = str(path.absolute())
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(name)
-    return name
+RATE = 25.0  # frames per second, where nothing is known
+LOOKAHEAD = 4  # frames that are decoded before one is handed out, to see whether times are in order
+MOST_ERRORS = 100  # in a row, after which a container is given up
+ATTACHED = av.stream.Disposition.attached_pic
+# Transfer characteristics of high dynamic range, by FFmpeg's numbers.
+HDR = {16: "PQ", 18: "HLG"}
 
 
 class VideoReader:
-    """The frames of a video file or a camera, in order, once.
+    """The frames of a video, in order, once.
 
-    Iterating yields `[H, W, 3]` uint8 BGR arrays; `timed()` yields them as Frames. Frames are
-    turned upright as the file's metadata say. A camera that gives no more frames raises OSError.
+    `timed()` yields Frames; iterating yields their pixels, `[H, W, 3]` uint8 BGR. Frames are
+    turned upright as the file's metadata say. What is damaged is left out and counted.
+
+    A frame's time is the one of the container, in seconds. Containers of live streams, whose
+    clocks begin anywhere, are counted from their start. Frames without a time are counted at the
+    mean rate; `notes` says so.
 
     Raises InputError on opening if the source is missing, is not a video, has no frames, or
     announces frames of more than `MOST_PIXELS`.
 
     Args:
-        source: a file, or the number of a camera.
-        threads: for decoding a file; 0 leaves it to FFmpeg.
+        source: a file; or, as text, a URL that FFmpeg opens, with `options` for its protocol.
+        stream: number of the video stream in the container; by default the one that is marked as
+            default, of several the largest, but no attached picture.
+        threads: for decoding; 0 leaves it to FFmpeg.
+        deinterlace: make whole pictures of interlaced ones.
+        options: FFmpeg's options for a URL, with `timeout` in seconds for opening and reading.
 
     Attributes:
         name: of the source, for messages.
-        width, height: size of the first frame in pixels.
+        width, height: of the first frame in pixels, upright.
+        pixel_aspect: a pixel's width divided by its height.
         rate: frames per second, the mean where it varies.
+        tick: the container's unit of time, in seconds.
         length: number of frames that the container announces; 0 if it does not.
-        live: whether it is a camera.
+        damaged: packets that could not be decoded, so far.
+        path: the file, of which sound can be taken; None for a URL.
+        live: whether frames come as they are made, and must not wait.
     """
 
-    def __init__(self, source: Path | int, *, threads: int = 0):
-        self.live = isinstance(source, int)
-        self.name = f"camera {source}" if self.live else str(source)
-        if not self.live:
+    live = False
+
+    def __init__(
+        self,
+        source: Path | str,
+        *,
+        stream: int | None = None,
+        threads: int = 0,
+        deinterlace: bool = False,
+        options: dict[str, str] | None = None,
+        timeout: float | None = None,
+    ):
+        self.name = str(source)
+        if isinstance(source, Path):
             check_file(source, "video file")
-        self._capture = (
-            cv2.VideoCapture(source)
-            if self.live
-            else cv2.VideoCapture(
-                opencv_name(source), cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, threads]
+            # Absolute, since FFmpeg takes what stands before a colon for a protocol. A playlist
+            # must not make it open other files or addresses.
+            place, options = str(source.absolute()), {"protocol_whitelist": "file"}
+        else:
+            place = source
+        self.damaged, self._packets, self._shown, self._notes = 0, 0, 0, []
+        self._changes, self._doubts = 0, set()
+        self.path = source if isinstance(source, Path) else None
+        self._deinterlace, self._filter = deinterlace, None
+        try:
+            self._container = av.open(place, options=options or {}, timeout=timeout)
+        except FFmpegError as error:
+            raise self._refusal(why=error.strerror) from None
+        try:
+            self._open(stream, threads)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open(self, number: int | None, threads: int) -> None:
+        self._stream = stream = self._chosen(number)
+        context = stream.codec_context
+        if context is None:
+            raise self._refusal()
+        self._check(context.width, context.height)
+        context.thread_count, context.thread_type = threads, "AUTO"
+        rate = stream.average_rate or stream.guessed_rate or RATE
+        self.rate = float(rate) if 0 < rate <= 10**6 else RATE
+        self.tick = stream.time_base
+        self.length, self._duration = stream.frames, stream.duration
+        self._clock = Clock(1 / (self.rate * self.tick))
+        self._start = start_of(self._container)
+        self._frames = self._decoded()
+        self._pending: deque[av.VideoFrame] = deque()
+        self._fill()
+        if not self._pending:
+            raise self._refusal(context.name)
+        first = self._frame(self._pending[0], 0.0)
+        self.width, self.height = first.width, first.height
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        sideways = self._pending[0].rotation % 180
+        self.pixel_aspect = 1 / aspect if sideways else aspect
+
+    @property
+    def notes(self) -> list[str]:
+        """What was chosen, guessed, damaged or missing, one line each; complete at the end."""
+        notes = list(self._notes)
+        if self.damaged:
+            notes.append(f"{_count(self.damaged, 'damaged packet')} left out")
+        if self._clock.missing:
+            whose = "no times" if self._clock.missing == self._shown else "some frames no time"
+            notes.append(f"the file has {whose}: frame number / {self.rate:g} is used")
+        if self._clock.moved:
+            notes.append(
+                f"{_count(self._clock.moved, 'frame')} out of order: shown between the neighbours"
             )
-        )
-        pixels = math.prod(
-            self._capture.get(side)
-            for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
-        if pixels > MOST_PIXELS:
-            raise InputError(
-                f"{self.name}: frames of {pixels:.0f} pixels, expected at most {MOST_PIXELS}"
+        if self._changes:
+            notes.append(f"{_count(self._changes, 'frame')} of another size than the first")
+        if self.missing:
+            notes.append(
+                f"cut short: it holds {self._packets} of the {self.length} frames that it announces"
             )
-        self._start = time.monotonic()
-        self._next = self._read() if self._capture.isOpened() else None
-        if self._next is None:
-            code = int(self._capture.get(cv2.CAP_PROP_FOURCC))  # 0 or -1 if unknown
-            codec = code.to_bytes(4, "little").decode("latin-1").strip("\0 ") if code > 0 else ""
-            why = "is it plugged in and free?" if self.live else why_no_frame(source, codec)
-            raise InputError(f"{self.name}: no frame can be read: {why}")
-        self._first = self._next.seconds  # many containers do not begin at 0
-        self.height, self.width = self._next.pixels.shape[:2]
-        self.rate = self._capture.get(cv2.CAP_PROP_FPS)
-        if not 0 < self.rate < 1000:
-            if not self.live:
-                raise InputError(
-                    f"{self.name}: a frame rate of {self.rate}, expected more than 0, below 1000"
-                )
-            self.rate = 30.0  # many cameras do not say
-        self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        return notes + sorted(self._doubts)
+
+    @property
+    def missing(self) -> int:
+        """How many frames the container announces and does not hold; complete at the end."""
+        lost = self.length - self._packets
+        # Some containers estimate their length, and are wrong by a frame or two.
+        return lost if not self._frames and lost > max(2, self.length // 100) else 0
 
     def timed(self) -> Iterator[Frame]:
-        """Every frame, its time in seconds from the first."""
-        while self._next is not None:
-            frame, self._next = self._next, None
-            yield frame._replace(seconds=frame.seconds - self._first)
-            self._next = self._read()
-        if self.live:
-            raise OSError(f"{self.name} gives no more frames, was it unplugged?")
+        """Every frame, with its presentation time in seconds."""
+        while self._pending:
+            video = self._pending.popleft()
+            ticks = self._clock.frame(video.pts, [later.pts for later in self._pending])
+            self._shown += 1
+            frame = self._frame(video, float(ticks * self.tick) - self._start)
+            self._changes += (frame.width, frame.height) != (self.width, self.height)
+            yield frame
+            self._fill()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (frame.pixels for frame in self.timed())
 
-    def _read(self) -> Frame | None:
-        ok, pixels = self._capture.read()
-        if not ok:
-            return None
-        if self.live:
-            return Frame(pixels, time.monotonic() - self._start)
-        return Frame(pixels, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    def _fill(self) -> None:
+        while self._frames and len(self._pending) <= LOOKAHEAD:
+            video = next(self._frames, None)
+            if video is None:
+                self._frames = None
+            else:
+                self._pending.append(video)
+
+    def _frame(self, video: av.VideoFrame, seconds: float) -> Frame:
+        return Frame(decoded=video, seconds=seconds, turns=round(video.rotation / 90))
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Everything that can be decoded, in order."""
+        for packet in self._demuxed():
+            try:
+                videos = packet.decode()
+            except FFmpegError:
+                self.damaged += 1
+                continue
+            for video in videos:
+                self._check(video.width, video.height)
+                self._look_at(video)
+                yield from self._whole(video)
+        if self._filter is not None:
+            self._filter.push(None)
+            yield from self._pulled()
+
+    def _demuxed(self) -> Iterator[av.Packet]:
+        """The stream's packets, past errors; the last is empty and flushes the decoder."""
+        errors, packets = 0, self._container.demux(self._stream)
+        while errors < MOST_ERRORS:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except FFmpegError as error:
+                if isinstance(error, OSError) and not isinstance(error, ValueError):
+                    raise
+                errors, packets = errors + 1, self._container.demux(self._stream)
+                self.damaged += 1
+                continue
+            if packet.size:
+                errors, self._packets = 0, self._packets + 1
+                self._clock.packet(packet.pts)
+            yield packet
+
+    def _look_at(self, video: av.VideoFrame) -> None:
+        if video.interlaced_frame and not self._deinterlace:
+            self._doubts.add("interlaced: --deinterlace makes whole pictures of its lines")
+        if video.color_trc in HDR:
+            self._doubts.add(
+                f"high dynamic range ({HDR[video.color_trc]}): not tone-mapped, colours are dull"
+            )
+
+    def _whole(self, video: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """The frame itself, or what deinterlacing makes of it and those before."""
+        if not self._deinterlace:
+            yield video
+            return
+        if self._filter is None:
+            self._filter = av.filter.Graph()
+            source = self._filter.add_buffer(template=self._stream)
+            # Only frames that are marked as interlaced, and one for each.
+            weave = self._filter.add("bwdif", "mode=send_frame:deint=interlaced")
+            sink = self._filter.add("buffersink")
+            source.link_to(weave)
+            weave.link_to(sink)
+            self._filter.configure()
+        self._filter.push(video)
+        yield from self._pulled()
+
+    def _pulled(self) -> Iterator[av.VideoFrame]:
+        while True:
+            try:
+                yield self._filter.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+
+    def _chosen(self, number: int | None) -> av.video.stream.VideoStream:
+        """The stream that is read; a note if there are others."""
+        streams = list(self._container.streams.video)
+        films = [s for s in streams if not s.disposition & ATTACHED]
+        listed = ", ".join(f"{s.index}: {_described(s)}" for s in streams)
+        if number is not None:
+            chosen = next((s for s in streams if s.index == number), None)
+            if chosen is None:
+                raise InputError(
+                    f"{self.name}: no video stream {number}, expected one of {listed or 'none'}"
+                )
+            return chosen
+        if streams and not films:
+            raise InputError(f"{self.name}: no frame can be read: its only picture is a cover")
+        if not films:
+            raise self._refusal()
+        default = [s for s in films if s.disposition & av.stream.Disposition.default]
+        chosen = max(default or films, key=_pixels)
+        if len(films) > 1:
+            self._notes.append(
+                f"stream {chosen.index} of several ({listed}): --stream N reads another"
+            )
+        return chosen
+
+    def _check(self, width: int, height: int) -> None:
+        if width * height > MOST_PIXELS:
+            raise InputError(
+                f"{self.name}: frames of {width * height} pixels, expected at most {MOST_PIXELS}"
+            )
+
+    def _refusal(self, codec: str = "", why: str = "") -> InputError:
+        """The error for a source without a readable frame."""
+        if self.path:
+            why = why_no_frame(self.path, codec)
+        return InputError(f"{self.name}: no frame can be read: {why or 'it has no video'}")
 
     def close(self) -> None:
-        """Release the file or the camera."""
-        self._capture.release()
+        """Release the file."""
+        self._container.close()
 
     def __enter__(self) -> VideoReader:
         return self
@@ -133,53 +286,25 @@ class VideoReader:
         self.close()
 
 
-class VideoWriter:
-    """An MPEG-4 video of BGR frames of one size.
+def start_of(container: av.container.InputContainer) -> float:
+    """The time in seconds from which a container's times count: 0 except for live streams'."""
+    live = container.format.flags & av.format.Flags.ts_discont.value
+    return container.start_time / av.time_base if live and container.start_time else 0.0
 
-    Raises InputError if the file can't be opened for writing, and OSError at the end of
-    its block if the file lacks some of the frames.
-    """
 
-    def __init__(self, path: Path, rate: float, width: int, height: int):
-        self._path, self._size, self._count = path.absolute(), (width, height), 0
-        # MPEG-4 divides a second into at most 65535 ticks.
-        rate = round(rate, 3 if rate < 65 else 1)
-        code = cv2.VideoWriter_fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(opencv_name(path), code, rate, self._size)
-        if not self._writer.isOpened():
-            raise InputError(
-                f"{path.name}: can't be written as {width}x{height} MPEG-4 at {rate} frames/s, "
-                "expected a name that ends in .mp4"
-            )
+def _pixels(stream: av.video.stream.VideoStream) -> int:
+    return math.prod(_size(stream))
 
-    def write(self, frame: np.ndarray) -> None:
-        """Append one `[H, W, 3]` uint8 BGR frame.
 
-        Raises InputError for a frame of another size, and OSError when the disk is nearly full,
-        early enough to finish the file so that the frames before can be seen.
-        """
-        if frame.shape[1::-1] != self._size:
-            width, height = self._size
-            raise InputError(
-                f"frame {self._count + 1} is {frame.shape[1]}x{frame.shape[0]}, the first was "
-                f"{width}x{height}: all frames of a video have the same size"
-            )
-        if shutil.disk_usage(self._path.parent).free < self._reserve():
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path.name)
-        self._writer.write(frame)
-        self._count += 1
+def _size(stream: av.video.stream.VideoStream) -> tuple[int, int]:
+    context = stream.codec_context
+    return (context.width, context.height) if context else (0, 0)
 
-    def _reserve(self) -> int:
-        """Bytes that the next frame, FFmpeg's buffers and the file's index may need."""
-        width, height = self._size
-        return 2**20 + width * height + 64 * self._count
 
-    def __enter__(self) -> VideoWriter:
-        return self
+def _described(stream: av.video.stream.VideoStream) -> str:
+    width, height = _size(stream)
+    return f"{width}x{height} {stream.codec_context.name if stream.codec_context else '?'}"
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        self._writer.release()
-        if kind is None and self._count:
-            arrived = cv2.VideoCapture(opencv_name(self._path)).get(cv2.CAP_PROP_FRAME_COUNT)
-            if arrived != self._count:
-                raise OSError(f"{self._path.name}: not all frames were written, is the disk full?")
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"

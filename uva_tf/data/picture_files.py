@@ -10,6 +10,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
+from uva_tf.core.frames import Frame
 from uva_tf.core.kinds import kind_of
 from uva_tf.core.pictures import MOST_BYTES, MOST_PIXELS, decode
 from uva_tf.data.fixations import Fixations
@@ -19,9 +20,9 @@ from uva_tf.data.recordings import to_unit
 FIXATION_SUFFIXES = (".bmp", ".mat", ".png")
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Read a photograph or a frame as `[H, W, 3]` uint8 RGB."""
-    return cv2.cvtColor(decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+def read_picture(path: Path) -> Frame:
+    """Read a photograph, or a frame that is stored as a picture."""
+    return Frame(decode(path, cv2.IMREAD_COLOR))
 
 
 def read_map(path: Path) -> np.ndarray:

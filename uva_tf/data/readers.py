@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import listed
+from uva_tf.core.frames import Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VideoReader
 from uva_tf.data.fixations import Fixations
@@ -43,8 +43,7 @@ def clip(name: str, path: Path, table: FixationTable, table_path: Path) -> Recor
             left_out[OUTSIDE] = int((~inside).sum())
             end = onset + duration
             seen = np.zeros_like(inside)
-            for index, frame in _numbered(video, path):
-                starts, ends = (index - 1) * 1000 / video.rate, index * 1000 / video.rate
+            for index, frame, starts, ends in _shown(_numbered(video, path, notes), video.rate):
                 # A fixation of duration 0 belongs to the frame at its onset.
                 active = inside & (onset < ends) & ((end > starts) | (onset >= starts))
                 seen |= active
@@ -63,8 +62,7 @@ def photograph(name: str, path: Path, table: FixationTable, table_path: Path) ->
 
     def read() -> Iterator[GazeFrame]:
         picture = read_picture(path)
-        height, width = picture.shape[:2]
-        points, inside = _to_unit(table, width, height, path)
+        points, inside = _to_unit(table, picture.width, picture.height, path)
         left_out[OUTSIDE] = int((~inside).sum())
         yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))
 
@@ -75,11 +73,12 @@ def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
     """A video with a fixation map for every frame, numbered as the frames are."""
     maps = numbered_files(_fixation_folder(folder), "", FIXATION_SUFFIXES)
     _check_densities(maps, folder / "maps", "")
+    notes: list[str] = []
 
     def read() -> Iterator[GazeFrame]:
         count = 0
         with VideoReader(video, threads=1) as frames:
-            for index, frame in _numbered(frames, video):
+            for index, frame in _numbered(frames, video, notes):
                 if index not in maps:
                     raise InputError(f"{folder}: no fixation map for frame {index} of {video.name}")
                 yield GazeFrame(index, frame, _fixations_on(frame, maps[index]))
@@ -87,7 +86,8 @@ def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
         if surplus := sorted(set(maps) - set(range(1, count + 1))):
             raise InputError(f"{maps[surplus[0]]}: {video.name} has only {count} frames")
 
-    return Recording(name, False, read, (video, next(iter(maps.values())).parent), split=split)
+    paths = (video, next(iter(maps.values())).parent)
+    return Recording(name, False, read, paths, split=split, notes=notes)
 
 
 def density_clip(name: str, frames: Path, ground: Path, split: str, notes: list[str]) -> Recording:
@@ -118,7 +118,7 @@ def coloured(folder: Path) -> bool | None:
         pictures = [read_picture(files[n]) for n in (0, len(files) // 2, -1)]
     except (IndexError, InputError):
         return None
-    return any((picture != picture[..., :1]).any() for picture in pictures)
+    return any((p.pixels != p.pixels[..., :1]).any() for p in pictures)
 
 
 def mapped_frames(name: str, folder: Path, prefix: str, split: str) -> Recording:
@@ -194,29 +194,53 @@ def _to_unit(
     return to_unit(x, y, width, height, path)
 
 
-def _numbered(video: VideoReader, path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """A video's frames as RGB, numbered from 1; raises InputError if it stops before its end."""
-    index = 0
-    for index, frame in enumerate(video, start=1):
-        yield index, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    # Some containers estimate their length, and are wrong by a frame or two.
-    if index < video.length - max(2, video.length // 100):
+def _numbered(video: VideoReader, path: Path, notes: list[str]) -> Iterator[tuple[int, Frame]]:
+    """A video's frames, numbered from 1; at the end, what the reader noted.
+
+    Raises InputError if the video stops before its end.
+    """
+    yield from enumerate(video.timed(), start=1)
+    if video.missing:
         raise InputError(
-            f"{path}: stops after {index} of the {video.length} frames that it announces, "
+            f"{path}: stops {video.missing} frames before the {video.length} that it announces, "
             "expected a complete video"
         )
+    notes += video.notes
 
 
-def _fixations_on(frame: np.ndarray, path: Path) -> Fixations:
+def _shown(
+    frames: Iterable[tuple[int, Frame]], rate: float
+) -> Iterator[tuple[int, Frame, float, float]]:
+    """Numbered frames, each with when it is shown: from and to, in ms from the first frame.
+
+    The last one is shown for as long as a frame is at the mean rate.
+    """
+    frames = iter(frames)
+    last = next(frames, None)
+    if last is None:
+        return
+    first = last[1].seconds
+    for frame in frames:
+        yield *last, _since(first, last[1].seconds), _since(first, frame[1].seconds)
+        last = frame
+    yield *last, _since(first, last[1].seconds), _since(first, last[1].seconds + 1 / rate)
+
+
+def _since(first: float, seconds: float) -> float:
+    """Milliseconds, rounded to a microsecond: a frame that is shown at 100 ms begins there."""
+    return round(1000 * (seconds - first), 3)
+
+
+def _fixations_on(frame: Frame, path: Path) -> Fixations:
     """Read a frame's fixation map and check that it has the frame's aspect."""
     fixations, shape = read_fixation_map(path)
     _check_aspect(frame, shape, path)
     return fixations
 
 
-def _check_aspect(frame: np.ndarray, shape: tuple[int, ...], path: Path) -> None:
+def _check_aspect(frame: Frame, shape: tuple[int, ...], path: Path) -> None:
     """Raise InputError unless a map has the frame's aspect, within rounding."""
-    height, width = frame.shape[:2]
+    height, width = frame.height, frame.width
     if abs(shape[1] / shape[0] * height / width - 1) > 0.02 + 1 / min(shape):
         raise InputError(
             f"{path}: {shape[1]}x{shape[0]} pixels for a frame of {width}x{height}, "

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.frames import Frame
 from uva_tf.data.fixations import Fixations
 
 # A tracker's errors put a few fixations outside the frame. If more than this fraction of a
@@ -29,13 +30,13 @@ class GazeFrame:
 
     Attributes:
         index: number of the frame in its recording, from 1.
-        frame: `[H, W, 3]` uint8 RGB.
+        frame: the picture.
         density: `[h, w]` uint8, from datasets that publish density maps instead of fixations.
         teachers: maps `[h, w]` uint8 that other models made, by kind (`spatial`, `temporal`).
     """
 
     index: int
-    frame: np.ndarray
+    frame: Frame
     fixations: Fixations
     density: np.ndarray | None = None
     teachers: dict[str, np.ndarray] = field(default_factory=dict)

@@ -19,14 +19,13 @@ import tensorflow as tf
 
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
-from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.fixations import Fixations
 from uva_tf.data.recordings import GazeFrame
 
 # Must change with what `frame_record` writes, so that a preparation that was killed is not
 # continued in another format.
-FORMAT = 3
+FORMAT = 4
 
 # The longer side of a picture over the shorter. Frames and maps are stored as squares, which
 # distorts a longer picture too much.
@@ -110,14 +109,14 @@ def frame_record(video: str, gaze_frame: GazeFrame, config: DataConfig, *, lossl
 
     Raises InputError, which names the frame, for what `check` refuses.
     """
-    height, width = gaze_frame.frame.shape[:2]
+    height, width = gaze_frame.frame.height, gaze_frame.frame.width
     try:
         check(height / width, gaze_frame.fixations, gaze_frame.density)
     except InputError as error:
         raise InputError(
             f"{video}, frame {gaze_frame.index} of {width}x{height}: {error}"
         ) from None
-    small = cv2.cvtColor(shrink(gaze_frame.frame, config.size), cv2.COLOR_RGB2BGR)
+    small = cv2.cvtColor(gaze_frame.frame.small(config.size), cv2.COLOR_RGB2BGR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, config.quality]
     frame = cv2.imencode(".png", small) if lossless else cv2.imencode(".jpg", small, quality)
     maps = {f"teacher_{kind}": _png(m, config.size // 2) for kind, m in gaze_frame.teachers.items()}

@@ -16,7 +16,7 @@ import numpy as np
 
 from uva_tf.core.outputs import new_folder
 from uva_tf.core.text_tables import write_csv
-from uva_tf.core.video import VideoWriter
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.fixations import density_map
 
 WIDTH, HEIGHT, RATE = 256, 144, 25

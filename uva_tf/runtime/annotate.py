@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, TypeVar
 
+from uva_tf.core.frames import Frame
 from uva_tf.core.interruption import Stop
-from uva_tf.core.video import Frame
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, Stopped
 from uva_tf.runtime.streams import Stream
@@ -35,7 +35,7 @@ def annotate(
     calls the sinks' `make`, one calls their `take`.
 
     Args:
-        predictor: made with `channels="bgr"`.
+        predictor: of either order of channels.
         progress: wraps the iterator over finished frames, for example in a progress bar.
         stop: what `interruption.hold` yields; it is asked after each finished frame.
 
@@ -91,6 +91,5 @@ def _made(
     """What each sink makes of every frame."""
     with closing(frames):
         seen, shown = itertools.tee(frames)  # a map may come one frame late
-        maps = predictor.run(frame.pixels for frame in seen)
-        for frame, attention in zip(shown, maps, strict=True):
+        for frame, attention in zip(shown, predictor.run(seen), strict=True):
             yield [sink.make(frame, attention) for sink in sinks]

@@ -11,10 +11,11 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.frames import Frame
 from uva_tf.core.resize import shrink
 from uva_tf.runtime.arrays import check_frame
+from uva_tf.runtime.default_model import choose_model
 from uva_tf.runtime.manifest import Manifest, read_manifest
-from uva_tf.weights import shipped_model
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
 OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}
@@ -81,14 +82,16 @@ def _indices(details: dict[str, dict]) -> set[int]:
 class Predictor:
     """An attention model on a stream of frames.
 
-    Frames are `[H, W, 3]` uint8 of any size. Maps are `[R, R]` uint8 and cover the whole frame,
-    with 255 at the place that is looked at most; `R` is the model's resolution.
+    Frames are `[H, W, 3]` uint8 of any size, or Frames of a VideoReader. Maps are `[R, R]` uint8
+    and cover the whole frame, with 255 at the place that is looked at most; `R` is the model's
+    resolution.
 
     Args:
-        model: .tflite file of either form, with its manifest beside it; by default the 64 px
-            int8 student that comes with the package.
+        model: .tflite file of either form, with its manifest beside it; or `int8` or `fp16`, the
+            64 px student that comes with the package. By default the one that suits this
+            processor: see `choose_model`.
         threads: number of threads of the interpreter.
-        channels: order of the frames' channels.
+        channels: order of the channels of frames that are arrays.
         reference: run LiteRT's slow reference kernels, for comparison.
         exact: return maps in the model's own dtype; a float model gives float32, 1 at the peak.
 
@@ -110,7 +113,7 @@ class Predictor:
             raise ValueError(f"channels {channels!r}: expected {' or '.join(map(repr, CHANNELS))}")
         if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
             raise ValueError(f"threads {threads!r}: expected a whole number from 1 to 256")
-        path = shipped_model() if model is None else Path(model)
+        path, _ = choose_model(model)
         self.manifest, interpreter = open_model(path, threads, reference=reference)
         self._bgr, self._exact = channels == "bgr", exact
         self._interpreter = interpreter
@@ -125,7 +128,7 @@ class Predictor:
         """Forget the frames seen so far: the next one begins a new stream."""
         self._memory: np.ndarray | None = None
 
-    def step(self, frame: np.ndarray) -> np.ndarray:
+    def step(self, frame: np.ndarray | Frame) -> np.ndarray:
         """The map of the stream's next frame, which is paired with the frame before it.
 
         The first frame of a stream is paired with itself. Raises ValueError for anything but a
@@ -139,7 +142,7 @@ class Predictor:
             self._memory = self._remember(small)
         return self._advance(small)
 
-    def run(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def run(self, frames: Iterable[np.ndarray | Frame]) -> Iterator[np.ndarray]:
         """The maps of a new stream's frames, one for each frame, in order.
 
         Args:
@@ -175,8 +178,10 @@ class Predictor:
         if small is not None:  # the last frame is paired with itself
             yield self._advance(small)
 
-    def _small(self, frame: np.ndarray) -> np.ndarray:
+    def _small(self, frame: np.ndarray | Frame) -> np.ndarray:
         """The frame at the model's resolution, `[1, R, R, 3]` uint8 RGB."""
+        if isinstance(frame, Frame):
+            return frame.small(self.manifest.resolution)[None]
         check_frame(frame)
         small = shrink(frame, self.manifest.resolution)
         if self._bgr:

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.frames import Frame
 from uva_tf.core.text_tables import csv_text
-from uva_tf.core.video import Frame
 from uva_tf.runtime.overlay import Style, enlarge
 from uva_tf.runtime.places import centroid, peak
 from uva_tf.runtime.regions import COLUMNS as REGION_COLUMNS
@@ -37,9 +37,9 @@ class Sink(NamedTuple):
     take: Callable[[Any], None]
 
 
-def write_overlay(write: Callable[[np.ndarray], None], style: Style) -> Sink:
+def write_overlay(write: Callable[[Frame], None], style: Style) -> Sink:
     """Draw each frame in a style and pass it to `write`, such as `VideoWriter.write`."""
-    return Sink(lambda frame, attention: style(frame.pixels, attention), write)
+    return Sink(style, write)
 
 
 def write_maps(folder: Path) -> Sink:
@@ -47,8 +47,8 @@ def write_maps(folder: Path) -> Sink:
     numbers = itertools.count(1)
 
     def make(frame: Frame, attention: np.ndarray) -> bytes:
-        height, width = frame.pixels.shape[:2]
-        return cv2.imencode(".png", enlarge(attention, width, height))[1].tobytes()
+        picture = enlarge(attention, frame.width, frame.height)
+        return cv2.imencode(".png", picture)[1].tobytes()
 
     def take(picture: bytes) -> None:
         path = folder / f"{next(numbers):06d}.png"
@@ -73,8 +73,8 @@ def write_places(stream: BinaryIO) -> Sink:
     _write_rows(stream, [COLUMNS])
 
     def make(frame: Frame, attention: np.ndarray) -> tuple[object, ...]:
-        height, width = frame.pixels.shape[:2]
-        places = (*peak(attention, width, height), *centroid(attention, width, height))
+        size = frame.width, frame.height
+        places = (*peak(attention, *size), *centroid(attention, *size))
         return next(numbers), f"{frame.seconds:.3f}", *(f"{value:.1f}" for value in places)
 
     return Sink(make, lambda row: _write_rows(stream, [row]))
@@ -108,7 +108,7 @@ def show(title: str, style: Style) -> Sink:
             cv2.destroyWindow(title)
             raise Stopped
 
-    return Sink(lambda frame, attention: style(frame.pixels, attention), take)
+    return Sink(lambda frame, attention: style(frame, attention).pixels, take)
 
 
 def _write_rows(stream: BinaryIO, table: Iterable[Iterable[object]]) -> None:

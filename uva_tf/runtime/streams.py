@@ -1,20 +1,23 @@
-"""Streams, where frames come from: a video file, a folder of pictures, or a camera."""
+"""Streams, where frames come from: a video, a folder of pictures, or a camera."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import is_hidden, listed
+from uva_tf.core.frames import Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
-from uva_tf.core.video import Frame, VideoReader
+from uva_tf.core.video import RATE, VideoReader
 
-RATE = 25.0  # frames per second of a folder of pictures
+CAMERA_RATE = 30.0  # frames per second; many cameras do not say
 
 
 class PictureReader:
@@ -24,10 +27,11 @@ class PictureReader:
     picture that can't be read, which it names.
     """
 
-    live = False
+    live, path, pixel_aspect, damaged = False, None, Fraction(1), 0
 
     def __init__(self, folder: Path, rate: float = RATE):
-        self.name, self.rate = str(folder), rate
+        self.name, self.rate, self.tick = str(folder), rate, None
+        self.notes: list[str] = []
         files = listed(folder, IMAGE_SUFFIXES)
         self._files = sorted(files, key=lambda path: _in_order(path.name))
         if not self._files:
@@ -52,14 +56,55 @@ class PictureReader:
         """Does nothing: no file is open between pictures."""
 
 
-Stream = VideoReader | PictureReader
+class CameraReader:
+    """The frames of a camera, with the time since it was opened.
+
+    Attributes as of VideoReader. Raises InputError if no frame comes on opening, and OSError
+    once no more frames come.
+    """
+
+    live, path, length, tick, pixel_aspect, damaged = True, None, 0, None, Fraction(1), 0
+
+    def __init__(self, number: int):
+        self.name = f"camera {number}"
+        self.notes: list[str] = []
+        self._capture, self._start = cv2.VideoCapture(number), time.monotonic()
+        self._next = self._read() if self._capture.isOpened() else None
+        if self._next is None:
+            raise InputError(f"{self.name}: no frame can be read: is it plugged in and free?")
+        self.width, self.height = self._next.width, self._next.height
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate < 1000 else CAMERA_RATE
+
+    def timed(self) -> Iterator[Frame]:
+        """Every frame, its time in seconds."""
+        while self._next is not None:
+            frame, self._next = self._next, None
+            yield frame
+            self._next = self._read()
+        raise OSError(f"{self.name} gives no more frames, was it unplugged?")
+
+    def _read(self) -> Frame | None:
+        ok, pixels = self._capture.read()
+        return Frame(pixels, time.monotonic() - self._start) if ok else None
+
+    def close(self) -> None:
+        """Release the camera."""
+        self._capture.release()
 
 
-def open_stream(source: Path | int) -> Stream:
-    """Open a video file, a folder of pictures, or a camera by its number."""
-    if isinstance(source, Path) and source.is_dir():
-        return PictureReader(source)
-    return VideoReader(source)
+Stream = VideoReader | PictureReader | CameraReader
+
+
+def open_stream(source: Path | int, **options) -> Stream:
+    """Open a video file, a folder of pictures, or a camera by its number.
+
+    Args:
+        options: of a VideoReader.
+    """
+    if isinstance(source, int):
+        return CameraReader(source)
+    return PictureReader(source) if source.is_dir() else VideoReader(source, **options)
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:

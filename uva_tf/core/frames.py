@@ -1,0 +1,153 @@
+"""Frames as a decoder or a camera gives them, made small for a model or whole for drawing."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+
+from uva_tf.core.resize import shrink
+
+# The weights of red and blue in luma, by FFmpeg's number of the colour space; all others, and
+# what a file does not say, are taken for BT.601, as FFmpeg and OpenCV do.
+LUMA = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+BT601 = (0.299, 0.114)
+CONVERTED = 128  # the size at which a decoded frame becomes RGB
+LIMITED_RANGE, FULL_RANGE = 1, 2  # FFmpeg's numbers
+# FFmpeg's quick conversion of whole frames, which most pictures have passed through, rounds each
+# term down: red, green and blue come out this much too low. Ours must not be brighter.
+ROUNDED_DOWN = (0.9, 1.5, 1.1)
+PLANAR = ("yuv420p", "yuvj420p")
+
+
+class Planes(NamedTuple):
+    """A picture in 4:2:0: luma `[H, W]`, and chroma `[ceil(H / 2), ceil(W / 2)]`, all uint8.
+
+    Attributes:
+        space, full: FFmpeg's number of the colour space, and whether levels go from 0 to 255.
+    """
+
+    y: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    space: int = 2
+    full: bool = False
+
+
+class Frame:
+    """A frame of a stream, upright, and when it is shown.
+
+    Args:
+        pixels: `[H, W, 3]` uint8 BGR, of a picture or a camera.
+        seconds: its presentation time.
+        decoded: in place of pixels, what FFmpeg decoded.
+        turns: how many quarter turns counter-clockwise make that upright.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray | None = None,
+        seconds: float = 0.0,
+        *,
+        decoded: av.VideoFrame | None = None,
+        turns: int = 0,
+    ):
+        self.seconds = seconds
+        self._pixels, self._decoded, self._turns = pixels, decoded, turns % 4
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self._size()[self._turns % 2]
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self._size()[1 - self._turns % 2]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The whole frame, `[H, W, 3]` uint8 BGR, as FFmpeg converts it."""
+        if self._pixels is None:
+            self._pixels = np.rot90(self._decoded.to_ndarray(format="bgr24"), self._turns)
+        return self._pixels
+
+    def planes(self) -> Planes:
+        """The whole frame in 4:2:0, as decoded where that is 4:2:0 already."""
+        video = self._decoded
+        if video is None:
+            whole = np.ascontiguousarray(self._pixels)
+            video = av.VideoFrame.from_ndarray(whole, format="bgr24")
+        if video.format.name not in PLANAR:
+            video = video.reformat(format="yuv420p")
+        planes = (np.rot90(_view(plane), self._turns) for plane in video.planes)
+        return Planes(*planes, video.colorspace, video.color_range == FULL_RANGE)
+
+    def video(self, size: tuple[int, int] | None = None) -> av.VideoFrame:
+        """The whole frame in 4:2:0 for an encoder, at its right and bottom padded to a size."""
+        video, size = self._decoded, size or (self.width, self.height)
+        fits = video is not None and (video.width, video.height) == size and not self._turns
+        if fits and video.format.name in PLANAR:
+            return video
+        planes = self.planes()
+        made, targets = new_frame(*size, planes, self.seconds)
+        for plane, target in zip(planes[:3], targets, strict=True):
+            down, right = np.subtract(target.shape, plane.shape)
+            cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE, dst=target)
+        return made._decoded
+
+    def small(self, size: int) -> np.ndarray:
+        """The frame as a model sees it, `[size, size, 3]` uint8 RGB, aspect not kept.
+
+        A decoded frame's planes are shrunk, and RGB is made of 128 x 128 pixels instead of the
+        whole frame. A picture's or a camera's pixels are shrunk as they are. The two ways differ
+        by less than a level in the mean.
+        """
+        if self._decoded is None:
+            return np.ascontiguousarray(shrink(self._pixels, size)[..., ::-1])
+        y, u, v, space, full = self.planes()
+        side = max(CONVERTED, size)
+        u, v = (cv2.resize(p, (side, side), interpolation=cv2.INTER_LINEAR) for p in (u, v))
+        yuv = cv2.merge([shrink(y, side), u, v])  # (side, side, 3)
+        return shrink(cv2.transform(yuv, _to_rgb(space, full)), size)
+
+    def _size(self) -> tuple[int, int]:
+        """Width and height as stored."""
+        if self._decoded is None:
+            return self._pixels.shape[1], self._pixels.shape[0]
+        return self._decoded.width, self._decoded.height
+
+
+def new_frame(
+    width: int, height: int, like: Planes, seconds: float
+) -> tuple[Frame, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """An upright frame in 4:2:0 with the colours of others, and its planes to draw on."""
+    made = av.VideoFrame(width, height, "yuv420p")
+    made.colorspace, made.color_range = like.space, FULL_RANGE if like.full else LIMITED_RANGE
+    return Frame(seconds=seconds, decoded=made), tuple(_view(plane) for plane in made.planes)
+
+
+def _view(plane: av.video.plane.VideoPlane) -> np.ndarray:
+    """A decoder's plane `[h, w]`, not copied."""
+    rows = np.frombuffer(plane, np.uint8, plane.height * plane.line_size)
+    return rows.reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+@functools.cache
+def _to_rgb(space: int, full: bool) -> np.ndarray:
+    """The matrix `[3, 4]` from Y, U, V and 1 to R, G, B."""
+    inverse = np.linalg.inv(np.vstack([to_yuv(space, full), [0, 0, 0, 1]]))[:3]
+    inverse[:, 3] -= ROUNDED_DOWN
+    return inverse.astype(np.float32)
+
+
+def to_yuv(space: int, full: bool) -> np.ndarray:
+    """The matrix `[3, 4]` from R, G, B and 1 to Y, U, V (ITU-R BT.601, BT.709, BT.2020)."""
+    red, blue = LUMA.get(space, BT601)
+    y = np.array([red, 1 - red - blue, blue])
+    u, v = (np.array([0, 0, 1]) - y) / (2 - 2 * blue), (np.array([1, 0, 0]) - y) / (2 - 2 * red)
+    luma, chroma, black = (1.0, 1.0, 0) if full else (219 / 255, 224 / 255, 16)
+    return np.column_stack([np.stack([luma * y, chroma * u, chroma * v]), [black, 128, 128]])

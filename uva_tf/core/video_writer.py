@@ -1,0 +1,329 @@
+"""Videos out: H.264 or another codec, with the sound of the input."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import check_file
+from uva_tf.core.frames import Frame
+from uva_tf.core.video import start_of
+
+TICK = Fraction(1, 90_000)  # seconds, where the input has no unit of time
+
+
+class Codec(NamedTuple):
+    """How FFmpeg encodes: its encoder, its options, and the one that sets the quality.
+
+    Attributes:
+        quality: default of the constant rate factor, less is better.
+        worst: its largest value.
+        even: whether sides must be even.
+    """
+
+    encoder: str
+    options: dict[str, str]
+    quality: int
+    worst: int
+    even: bool
+
+
+# The presets are the fastest of which a file is hardly larger than the input.
+CODECS = {
+    "h264": Codec("libx264", {"preset": "superfast"}, 23, 51, True),
+    "h265": Codec("libx265", {"preset": "superfast", "x265-params": "log-level=-1"}, 26, 51, True),
+    "vp9": Codec(
+        "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "row-mt": "1"}, 33, 63, False
+    ),
+    "av1": Codec("libsvtav1", {"preset": "12", "svtav1-params": "progress=0"}, 35, 63, True),
+}
+# What a container takes: video codecs, the first by default, and codecs of sound, the first of
+# which replaces sound that it does not take.
+MP4 = ("h264", "h265", "av1"), ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
+CONTAINERS = {
+    ".mp4": MP4,
+    ".m4v": MP4,
+    ".mov": MP4,
+    ".mkv": (
+        ("h264", "h265", "vp9", "av1"),
+        ("aac", "mp3", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "dts", "pcm_s16le"),
+    ),
+    ".webm": (("vp9", "av1"), ("opus", "vorbis")),
+}
+ENCODERS = {"aac": "aac", "opus": "libopus"}
+
+
+def check_codec(path: Path, codec: str | None = None, quality: int | None = None) -> str:
+    """The name in CODECS of what a file's name and options ask for.
+
+    Raises InputError for a suffix, a codec or a quality that can't be.
+    """
+    if path.suffix.lower() not in CONTAINERS:
+        raise InputError(
+            f"{path}: expected a name that ends in {', '.join(CONTAINERS)} to write a video"
+        )
+    takes = CONTAINERS[path.suffix.lower()][0]
+    codec = codec or takes[0]
+    if codec not in takes:
+        raise InputError(
+            f"{path}: {path.suffix} does not take {codec}, expected {' or '.join(takes)}"
+        )
+    if quality is not None and not 0 <= quality <= CODECS[codec].worst:
+        raise InputError(
+            f"quality {quality}: expected 0 to {CODECS[codec].worst} for {codec}, less is better"
+        )
+    return codec
+
+
+class VideoWriter:
+    """A video of frames of one size; it can be played when its block ends, whatever ended it.
+
+    Raises InputError if the file can't be opened for writing, and OSError at the end of its
+    block if the file lacks some of the frames, their length or the sound.
+
+    Args:
+        path: its suffix, one of CONTAINERS, chooses the container.
+        rate: frames per second.
+        width, height: of a frame in pixels.
+        tick: the input's unit of time in seconds; times are rounded to it.
+        sound_of: a video whose sound goes along, up to the last frame: copied if the container
+            takes it, else encoded again.
+        pixel_aspect: a pixel's width divided by its height.
+        codec, quality: see `check_codec`.
+        live: write a file that can be played after a kill, in fragments.
+
+    Attributes:
+        notes: what became of odd sides and of sound, one line each.
+        copied: whether the sound is a bit-exact copy.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rate: float,
+        width: int,
+        height: int,
+        *,
+        tick: Fraction | None = None,
+        sound_of: Path | None = None,
+        pixel_aspect: Fraction = Fraction(1),
+        codec: str | None = None,
+        quality: int | None = None,
+        live: bool = False,
+    ):
+        self._codec = CODECS[check_codec(path, codec, quality)]
+        self._path, self._size = path.absolute(), (width, height)
+        self._count, self._last, self._step = 0, None, 1 / rate
+        self._tick = tick or TICK
+        self.notes: list[str] = []
+        even = self._codec.even
+        self._coded = (width + width % 2, height + height % 2) if even else (width, height)
+        if self._coded != self._size:
+            self.notes.append(
+                f"{width}x{height} padded to {self._coded[0]}x{self._coded[1]}: "
+                f"{self._codec.encoder} needs even sides"
+            )
+        flags = "frag_keyframe+empty_moov+default_base_moof" if live else "faststart"
+        options = {"movflags": flags} if CONTAINERS[path.suffix.lower()] is MP4 else {}
+        try:
+            self._file = av.open(str(self._path), "w", options=options)
+            self._stream = self._open(Fraction(rate).limit_denominator(1001), pixel_aspect, quality)
+            self._sound = _Sound(sound_of, self._file, path) if sound_of else None
+            self._file.start_encoding()
+        except FFmpegError as error:
+            raise InputError(
+                f"{path.name}: can't be written as {width}x{height} {self._codec.encoder} at "
+                f"{rate:g} frames/s: {error.strerror}"
+            ) from None
+        self.copied, self._sounds = bool(self._sound and self._sound.copied), 0
+
+    def _open(
+        self, rate: Fraction, aspect: Fraction, quality: int | None
+    ) -> av.video.stream.VideoStream:
+        codec = self._codec
+        options = codec.options | {"crf": str(codec.quality if quality is None else quality)}
+        stream = self._file.add_stream(codec.encoder, rate=rate, options=options)
+        stream.width, stream.height = self._coded
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = self._tick
+        stream.codec_context.sample_aspect_ratio = aspect
+        if codec.encoder == "libvpx-vp9":
+            stream.bit_rate = 0  # else it is no constant quality
+        if codec.encoder == "libx265":
+            stream.codec_context.codec_tag = "hvc1"  # the one that Apple's players know
+        return stream
+
+    def write(self, frame: Frame | np.ndarray, seconds: float | None = None) -> None:
+        """Append one frame.
+
+        Args:
+            frame: a Frame, which knows its time; or `[H, W, 3]` uint8 BGR.
+            seconds: its time; by default the frame's, of an array the next at the mean rate.
+
+        Raises InputError for a frame of another size, and OSError when the disk is nearly full,
+        early enough to finish the file so that the frames before can be seen.
+        """
+        if not isinstance(frame, Frame):
+            frame = Frame(frame, self._count * self._step)
+        seconds = frame.seconds if seconds is None else seconds
+        if (frame.width, frame.height) != self._size:
+            width, height = self._size
+            raise InputError(
+                f"frame {self._count + 1} is {frame.width}x{frame.height}, the first was "
+                f"{width}x{height}: all frames of a video have the same size"
+            )
+        if shutil.disk_usage(self._path.parent).free < self._reserve():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path.name)
+        video = frame.video(self._coded)
+        ticks = round(seconds / self._tick)
+        self._first = ticks if self._last is None else self._first
+        # Two frames within a tick are still two.
+        self._last = ticks if self._last is None else max(ticks, self._last + 1)
+        video.pts, video.time_base = self._last, self._tick
+        video.pict_type = 0  # the encoder's own choice, not the input's
+        video.duration = max(1, round(self._step / self._tick))
+        if self._sound:
+            self._sound.until(seconds)
+        self._file.mux(self._stream.encode(video))
+        self._count += 1
+
+    def _reserve(self) -> int:
+        """Bytes that the next frames, the encoder's buffers and the file's index may need."""
+        width, height = self._size
+        return 2**20 + width * height + 64 * self._count
+
+    def close(self, *, check: bool = True) -> None:
+        """Complete the file; with `check`, compare it with what was written."""
+        try:
+            if self._sound and self._count:
+                self._sound.until(self._last * self._tick + self._step)
+            self._file.mux(self._stream.encode(None))
+            if self._sound:
+                self._sounds = self._sound.count if self._sound.copied else 0
+                self.notes += self._sound.notes
+                self._sound.close()
+        finally:
+            self._file.close()
+        if check and self._count:
+            self._check()
+
+    def _check(self) -> None:
+        """Raise OSError unless the file holds all that was written."""
+        times, sounds = [], 0
+        try:
+            with av.open(str(self._path)) as file:
+                for packet in file.demux(video=0, audio=0 if self._sounds else ()):
+                    if packet.size and packet.stream.type == "video":
+                        times.append(packet.pts * packet.time_base)
+                    sounds += bool(packet.size and packet.stream.type == "audio")
+        except FFmpegError:
+            pass
+        if len(times) != self._count or sounds < self._sounds:
+            raise OSError(f"{self._path.name}: not all frames were written, is the disk full?")
+        length, meant = max(times) - min(times), (self._last - self._first) * self._tick
+        if abs(length - meant) > max(self._step, 0.1):
+            raise OSError(
+                f"{self._path.name}: it lasts {float(length):.2f} s, expected {float(meant):.2f} s"
+            )
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self.close(check=kind is None)
+
+
+class _Sound:
+    """The sound of a video, written along with the frames of another."""
+
+    def __init__(self, source: Path, file: av.container.OutputContainer, path: Path):
+        self._file, self._packets, self._next = file, iter(()), None
+        self.notes: list[str] = []
+        self.copied, self.count = False, 0
+        check_file(source, "video file")
+        self._input = av.open(str(source.absolute()), options={"protocol_whitelist": "file"})
+        self._start = start_of(self._input)
+        chosen = self._input.streams.best("audio")
+        if chosen is None:
+            return
+        takes = CONTAINERS[path.suffix.lower()][1]
+        name = chosen.codec_context.name if chosen.codec_context else "unknown"
+        if name in takes:
+            self.copied = True
+            self._packets = self._as_they_are(chosen, file.add_stream_from_template(chosen))
+        elif chosen.codec_context:
+            out = file.add_stream(ENCODERS[takes[0]], rate=_rate(chosen, takes[0]))
+            out.layout = "stereo" if chosen.codec_context.channels > 1 else "mono"
+            self.notes.append(f"sound encoded again, as {takes[0]}: {path.suffix} takes no {name}")
+            self._packets = self._encoded(chosen, out)
+        else:
+            self.notes.append("no sound: its codec is unknown")
+
+    def until(self, seconds: float) -> None:
+        """Write the sound up to a time."""
+        while True:
+            self._next = self._next or next(self._packets, None)
+            if self._next is None or self._next.pts * self._next.time_base >= seconds:
+                return
+            self._file.mux(self._next)
+            self._next, self.count = None, self.count + 1
+
+    def close(self) -> None:
+        """Release the input."""
+        self._input.close()
+
+    def _demuxed(self, stream: av.audio.stream.AudioStream) -> Iterator[av.Packet]:
+        shift = round(self._start / stream.time_base)
+        try:
+            for packet in self._input.demux(stream):
+                if packet.size and packet.dts is not None and packet.pts is not None:
+                    packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                    yield packet
+        except FFmpegError as error:
+            self.notes.append(f"the sound stops early: {error.strerror}")
+
+    def _as_they_are(
+        self, stream: av.audio.stream.AudioStream, out: av.audio.stream.AudioStream
+    ) -> Iterator[av.Packet]:
+        for packet in self._demuxed(stream):
+            if not packet.is_discard:  # before the start, by the file's edit list
+                packet.stream = out
+                yield packet
+
+    def _encoded(
+        self, stream: av.audio.stream.AudioStream, out: av.audio.stream.AudioStream
+    ) -> Iterator[av.Packet]:
+        context = out.codec_context
+        resampler = av.AudioResampler(
+            context.format, context.layout, context.sample_rate, context.frame_size or None
+        )
+        bad = 0
+        for packet in self._demuxed(stream):
+            try:
+                sounds = packet.decode()
+            except FFmpegError:
+                bad += 1
+                continue
+            for sound in sounds:
+                for piece in resampler.resample(sound):
+                    yield from out.encode(piece)
+        for piece in resampler.resample(None):
+            yield from out.encode(piece)
+        yield from out.encode(None)
+        if bad:
+            self.notes.append(f"{bad} damaged packets of sound left out")
+
+
+def _rate(stream: av.audio.stream.AudioStream, codec: str) -> int:
+    """Samples per second that an encoder takes."""
+    return 48_000 if codec == "opus" else min(48_000, stream.codec_context.sample_rate)
