@@ -10,7 +10,8 @@ from conftest import assert_refused
 
 from uva_tf.bench.regions import Point, saved
 from uva_tf.core.errors import InputError
-from uva_tf.core.video import VideoReader, VideoWriter
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.fixations import density_map
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.regions import BLOCK, MOST, QUANTISERS, Attach, Region, read_regions, regions
@@ -229,13 +230,68 @@ def test_the_encoder_spends_its_bits_where_the_regions_say(noisy, table, tmp_pat
     ]
     regions_file = table(*rows)
     plain, with_regions = tmp_path / "plain.mp4", tmp_path / "regions.mp4"
-    assert encode(noisy, "--out", plain, "--crf", 30)[0] == 0
-    code, out, _ = encode(noisy, "--regions", regions_file, "--out", with_regions, "--crf", 30)
+    assert encode(noisy, "--out", plain, "--quality", 30)[0] == 0
+    code, out, _ = encode(noisy, "--regions", regions_file, "--out", with_regions, "--quality", 30)
     assert (code, out.splitlines()[-1]) == (0, f"wrote {with_regions}")
     before, after = errors(noisy, plain), errors(noisy, with_regions)
     assert after[:, :80].mean() < 0.7 * before[:, :80].mean()
     assert after[:, 80:].mean() > 1.5 * before[:, 80:].mean()
     assert with_regions.stat().st_size < plain.stat().st_size
+
+
+def packets(path, kind):
+    """A stream's codec and its packets' bytes."""
+    with av.open(str(path)) as file:
+        (stream,) = getattr(file.streams, kind)
+        return stream.codec_context.name, [bytes(one) for one in file.demux(stream) if one.size]
+
+
+@pytest.fixture
+def with_sound(tmp_path):
+    """A clip from a camera that stores full-range Motion JPEG of odd sides, with AAC sound."""
+    path = tmp_path / "camera.mov"
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("mjpeg", rate=25)
+        video.width, video.height, video.pix_fmt = 161, 95, "yuvj420p"
+        sound = file.add_stream("aac", rate=48000, layout="mono")
+        rng = np.random.default_rng(2)
+        for _ in range(6):
+            picture = cv2.resize(rng.integers(0, 256, (48, 81, 3), np.uint8), (161, 95))
+            file.mux(video.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+        noise = rng.normal(0, 0.1, (1, 12000)).astype(np.float32)
+        samples = av.AudioFrame.from_ndarray(noise, "fltp", "mono")
+        samples.sample_rate = 48000
+        file.mux(sound.encode(samples))
+        file.mux([*video.encode(None), *sound.encode(None)])
+    return path
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_sound_goes_along_and_any_kind_of_frame_carries_its_regions(
+    with_sound, table, tmp_path, encode, codec
+):
+    sizes = []
+    for number, qoffset in enumerate((0, 0.3)):
+        regions_file = table(*(f"{n},0,0,0,161,95,{qoffset}" for n in range(1, 7)))
+        out = tmp_path / f"{number}.mp4"
+        code, said, _ = encode(
+            with_sound, "--regions", regions_file, "--out", out, "--codec", codec
+        )
+        assert code == 0
+        assert "161x95 padded to 162x96" in said
+        sound = packets(out, "audio")[1]
+        assert len(sound) > 8
+        assert sound == packets(with_sound, "audio")[1][: len(sound)]
+        sizes.append(sum(map(len, packets(out, "video")[1])))
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_presets_and_codecs_that_ignore_regions_are_refused(noisy, tmp_path, encode):
+    out = tmp_path / "out.mp4"
+    assert_refused(encode(noisy, "--out", out, "--preset", "ultrafast"), "invalid choice")
+    assert_refused(encode(noisy, "--out", out, "--codec", "vp9"), "invalid choice")
+    assert_refused(encode(noisy, "--out", out.with_suffix(".webm")), "does not take h264")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -267,7 +323,7 @@ def test_predict_writes_what_encode_reads(noisy, tmp_path, encode, script_of, st
     assert script_of("predict")(arguments) == 0
     assert f"wrote {path}" in capfd.readouterr().out
     with VideoReader(noisy) as video:
-        maps = list(Predictor(step_model, channels="bgr").run(video))
+        maps = list(Predictor(step_model).run(video.timed()))
     assert list(read_regions(path, 160, 96)) == [regions(one, 160, 96) for one in maps]
     with path.open(newline="") as file:
         seconds = {row["frame"]: row["seconds"] for row in csv.DictReader(file)}
@@ -291,7 +347,7 @@ def test_bits_saved_at_equal_quality():
 
 def test_the_comparison_has_a_row_for_each_clip_and_floor(gaze_root, step_model, script_of, capfd):
     arguments = ["--layout", "gaze", "--root", str(gaze_root), "--model", str(step_model)]
-    arguments += ["--preset", "ultrafast", "--floor", "0.1", "0.5"]
+    arguments += ["--preset", "superfast", "--floor", "0.1", "0.5"]
     assert script_of("compare_regions")(arguments) == 0
     head, names, *rows = capfd.readouterr().out.splitlines()
     assert "% of bits saved" in head

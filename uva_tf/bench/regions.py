@@ -89,7 +89,7 @@ def compare(
     train: Sequence[Recording],
     floors: Sequence[float],
     count: int,
-    model: Path | None,
+    model: Path,
     preset: str,
 ) -> list[Saved]:
     """Encode the first `count` frames of each clip, plain and with every source's regions.
@@ -97,7 +97,6 @@ def compare(
     Args:
         train: the clips that the centre prior is the mean of.
         floors: what regions are made with.
-        model: None for the shipped one.
         preset: x264's.
 
     Returns:
@@ -118,25 +117,24 @@ def compare(
     return found
 
 
-def read_clip(recording: Recording, count: int, model: Path | None, prior: np.ndarray) -> Clip:
+def read_clip(recording: Recording, count: int, model: Path, prior: np.ndarray) -> Clip:
     """Decode the first frames of a recording, and make their maps.
 
     Raises InputError if nobody looked at these frames.
     """
-    predictor, frames, points, pictures = Predictor(model), [], [], []
-    for gaze, _ in zip(recording.read(), range(count), strict=False):
-        height, width = (side & ~1 for side in gaze.frame.shape[:2])  # H.264 takes even sides
-        picture = np.ascontiguousarray(gaze.frame[:height, :width])
-        frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
-        frame.pts, frame.time_base = len(frames), Fraction(1, RATE)
-        frames.append(frame)
-        points.append(gaze.fixations.points)
-        pictures.append(picture)
+    shown = [one for one, _ in zip(recording.read(), range(count), strict=False)]
+    points = [one.fixations.points for one in shown]
     if not any(map(len, points)):
-        raise InputError(f"{recording.name}: no fixations in its first {len(frames)} frames")
+        raise InputError(f"{recording.name}: no fixations in its first {len(shown)} frames")
+    width, height = (side + side % 2 for side in (shown[0].frame.width, shown[0].frame.height))
+    frames = []
+    for number, one in enumerate(shown):
+        frame = one.frame.video((width, height)).reformat(format="yuv420p")  # even sides
+        frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, RATE), 0
+        frames.append(frame)
     aspect = height / width
     maps = {
-        MODEL: list(predictor.run(pictures)),
+        MODEL: list(Predictor(model).run(one.frame for one in shown)),
         PRIOR: [prior] * len(frames),
         RECORDED: [density_map(one, GRID, GRID, DHF1K_SIGMA, aspect) for one in points],
     }
@@ -148,8 +146,8 @@ def mean_density(recordings: Iterable[Recording], count: int) -> np.ndarray:
     total = np.zeros((GRID, GRID), np.float32)
     for recording in recordings:
         for gaze, _ in zip(recording.read(), range(count), strict=False):
-            height, width = gaze.frame.shape[:2]
-            total += density_map(gaze.fixations.points, GRID, GRID, DHF1K_SIGMA, height / width)
+            aspect = gaze.frame.height / gaze.frame.width
+            total += density_map(gaze.fixations.points, GRID, GRID, DHF1K_SIGMA, aspect)
     return total
 
 

@@ -39,14 +39,11 @@ def main(argv: list[str] | None = None) -> None:
         "--model",
         metavar="FILE.tflite",
         type=Path,
-        help="model file, with its manifest beside it (default: the shipped 64 px int8 student)",
+        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
+        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
     )
     parser.add_argument(
-        "--preset",
-        metavar="NAME",
-        choices=PRESETS,
-        default="medium",
-        help="x264's preset: %(choices)s (default: %(default)s)",
+        "--preset", choices=PRESETS, default="medium", help="of x264 (default: %(default)s)"
     )
     parser.add_argument(
         "--floor",
@@ -63,14 +60,15 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{args.root}: no such folder of recordings")
 
     from uva_tf.bench.regions import CRFS, FLOOR, SOURCES, compare, split_clips
+    from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.trial import check_model
 
-    if args.model:
-        check_model(args.model)
+    model, why = choose_model(args.model)
+    check_model(model)
     clips, train = split_clips(LAYOUTS[args.layout](args.root), args.root, args.split)
     floors = args.floor or [FLOOR]
     bar = progress("encode", "clip")
-    found = compare(bar(clips, len(clips)), train, floors, args.frames, args.model, args.preset)
+    found = compare(bar(clips, len(clips)), train, floors, args.frames, model, args.preset)
     print(
         f"x264 {args.preset} at crf {', '.join(map(str, CRFS))}, the first {args.frames} frames: "
         "% of bits saved at equal luma PSNR"
@@ -81,3 +79,5 @@ def main(argv: list[str] | None = None) -> None:
         for one in found
     ]
     print(aligned([head, *rows]))
+    if why:
+        print(f"note: model {why}")

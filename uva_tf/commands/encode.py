@@ -1,4 +1,4 @@
-"""Encode a video as H.264, with fewer bits where nobody looks.
+"""Encode a video with fewer bits where nobody looks.
 
 uva-tf encode VIDEO --regions FILE --out OUT.mp4
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from uva_tf.commands.command import Parser, command, number
-from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import new_file
 
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
+# Those whose encoders read regions. x264's preset ultrafast does not, it turns off what they need.
+ENCODED = ("h264", "h265")
+PRESETS = ("superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
 
 
 @command
@@ -26,29 +27,38 @@ def main(argv: list[str] | None = None) -> None:
         help="regions of its frames, as uva-tf predict --regions writes them (default: none)",
     )
     parser.add_argument(
-        "--out", metavar="FILE.mp4", type=Path, required=True, help="write the encoded video"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="write the encoded video, with its sound: .mp4, .mkv, .mov",
     )
     parser.add_argument(
-        "--crf",
+        "--codec", choices=ENCODED, default="h264", help="video codec (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quality",
         metavar="N",
         type=number(0, 51),
-        default=23,
-        help="x264's constant rate factor; less is better and larger (default: %(default)s)",
+        help="constant rate factor, less is better and larger (default: 23 for h264, 26 for h265)",
     )
     parser.add_argument(
         "--preset",
-        metavar="NAME",
         choices=PRESETS,
         default="medium",
-        help="x264's preset: %(choices)s (default: %(default)s)",
+        help="the slower, the smaller the file (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    if args.out.suffix.lower() != ".mp4":
-        raise InputError(f"{args.out}: expected a name that ends in .mp4")
 
+    from uva_tf.core.video_writer import check_codec
     from uva_tf.runtime.encode import encode_with_regions
 
+    check_codec(args.out, args.codec, args.quality)
     with new_file(args.out) as path:
-        count = encode_with_regions(args.video, args.regions, path, args.crf, args.preset)
+        count, notes = encode_with_regions(
+            args.video, args.regions, path, args.codec, args.quality, args.preset
+        )
     print(f"{count} frames, {args.out.stat().st_size / 1e6:.2f} MB")
     print(f"wrote {args.out}")
+    for note in notes:
+        print(f"note: {note}")

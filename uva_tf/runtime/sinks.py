@@ -90,9 +90,9 @@ def write_regions(stream: BinaryIO) -> Sink:
     _write_rows(stream, [REGION_COLUMNS])
 
     def make(frame: Frame, attention: np.ndarray) -> list[tuple[object, ...]]:
-        height, width = frame.pixels.shape[:2]
         number, seconds = next(numbers), f"{frame.seconds:.3f}"
-        return [(number, seconds, *one) for one in regions(attention, width, height)]
+        found = regions(attention, frame.width, frame.height)
+        return [(number, seconds, *one) for one in found]
 
     return Sink(make, lambda rows: _write_rows(stream, rows))
 
