@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from uva_tf.bench.memory import MB, largest_set
 from uva_tf.bench.timing import NOISY, Latency, time_in_turn
 from uva_tf.core.errors import InputError
+from uva_tf.core.frames import Frame
 from uva_tf.core.names import distinct_names
-from uva_tf.core.resize import shrink
-from uva_tf.core.video import VideoReader, VideoWriter, opencv_name
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime.annotate import annotate
 from uva_tf.runtime.overlay import heat
 from uva_tf.runtime.predictor import Predictor
@@ -34,9 +35,9 @@ class Throughput:
     """Frames/s of a whole video, as medians over the turns.
 
     Attributes:
-        decoding: by OpenCV alone.
+        decoding: by OpenCV's plain loop, which makes a BGR picture of each frame.
         attention: decoding, and maps of all frames.
-        encoding: decoding and encoding by OpenCV alone.
+        encoding: decoding, and encoding by the same encoder as the overlay's.
         overlay: decoding, maps, and encoding of the overlay.
         predicted: `attention` divided by `decoding`, median of the ratios in each turn.
         drawn: `overlay` divided by `encoding`, likewise.
@@ -67,7 +68,7 @@ def measure_video(model: Path, video: Path, *, rounds: int = ROUNDS) -> Throughp
 
     Raises InputError for a model or a video that can't be used.
     """
-    predictor = Predictor(model, channels="bgr")
+    predictor = Predictor(model)
     with tempfile.TemporaryDirectory() as folder:
         works = (
             lambda out: _decode(video),
@@ -95,22 +96,23 @@ def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:
 
     Returns:
         Latencies of shrinking the frame, of each model (with shrinking), and of OpenCV's spectral
-        residual if OpenCV's contributed modules are installed.
+        residual if OpenCV's contributed modules are installed, on the frame as BGR.
     """
     with VideoReader(video) as reader:
-        frames = [frame for frame, _ in zip(reader, range(FRAMES), strict=False)]
+        frames = [frame for frame, _ in zip(reader.timed(), range(FRAMES), strict=False)]
+    pixels = {id(frame): frame.pixels for frame in frames}  # made before anything is timed
     names = [name.removesuffix(".tflite") for name in distinct_names(models)]
-    predictors = {
-        name: Predictor(model, channels="bgr") for name, model in zip(names, models, strict=True)
-    }
+    predictors = {name: Predictor(model) for name, model in zip(names, models, strict=True)}
     side = next(iter(predictors.values())).manifest.resolution
-    works: dict[str, Callable[[np.ndarray], object]] = {
-        "making it small": lambda frame: shrink(frame, side),
+    works: dict[str, Callable[[Frame], object]] = {
+        "making it small": lambda frame: frame.small(side),
         **{name: predictor.step for name, predictor in predictors.items()},
     }
     if hasattr(cv2, "saliency"):
         residual = cv2.saliency.StaticSaliencySpectralResidual_create()
-        works["OpenCV's spectral residual"] = residual.computeSaliency
+        works["OpenCV's spectral residual"] = lambda frame: residual.computeSaliency(
+            pixels[id(frame)]
+        )
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -134,7 +136,7 @@ def measure_growth(model: Path, video: Path) -> float:
 
     with VideoReader(video) as reader:
         watch = Sink(lambda frame, attention: frame.seconds, note)
-        annotate(reader, Predictor(model, channels="bgr"), [watch])
+        annotate(reader, Predictor(model), [watch])
     if not settled:
         raise InputError(
             f"{video}: expected more than {SETTLED:.0f} seconds of video, to see memory grow"
@@ -142,7 +144,7 @@ def measure_growth(model: Path, video: Path) -> float:
     return ((largest_set() or 0) - settled[0]) / MB
 
 
-def _over(frames: Sequence[np.ndarray], work: Callable[[np.ndarray], object]) -> Callable[[], None]:
+def _over(frames: Sequence[Frame], work: Callable[[Frame], object]) -> Callable[[], None]:
     """A call that works on the next frame each time."""
     number = 0
 
@@ -163,23 +165,18 @@ def _frames_per_second(work: Callable[[Path], int], out: Path) -> float:
 
 
 def _decode(video: Path) -> int:
-    capture, count = cv2.VideoCapture(opencv_name(video)), 0
+    capture, count = cv2.VideoCapture(os.fspath(video)), 0
     while capture.read()[0]:
         count += 1
     return count
 
 
 def _encode(video: Path, out: Path) -> int:
-    with VideoReader(video) as reader:
-        size = reader.width, reader.height
-        writer = cv2.VideoWriter(
-            opencv_name(out), cv2.VideoWriter_fourcc(*"mp4v"), reader.rate, size
-        )
+    with VideoReader(video) as reader, _writer(reader, out) as writer:
         count = 0
-        for frame in reader:
+        for frame in reader.timed():
             writer.write(frame)
             count += 1
-        writer.release()
     return count
 
 
@@ -189,8 +186,9 @@ def _predict(video: Path, predictor: Predictor) -> int:
 
 
 def _draw(video: Path, predictor: Predictor, out: Path) -> int:
-    with (
-        VideoReader(video) as reader,
-        VideoWriter(out, reader.rate, reader.width, reader.height) as writer,
-    ):
+    with VideoReader(video) as reader, _writer(reader, out) as writer:
         return annotate(reader, predictor, [write_overlay(writer.write, heat)])[0]
+
+
+def _writer(reader: VideoReader, out: Path) -> VideoWriter:
+    return VideoWriter(out, reader.rate, reader.width, reader.height, tick=reader.tick)
