@@ -1,4 +1,4 @@
-"""Compare the bits that regions save at equal quality where people look.
+"""Compare file sizes with and without regions of interest.
 
 uva-tf compare-regions --layout gaze --root RECORDINGS
 """
