@@ -205,8 +205,7 @@ class VideoWriter:
         if self._sound:
             self._sound.until(seconds)
         if mark:
-            # Before PyAV converts it, which would lose what is added.
-            video = mark(video.reformat(format=self._stream.pix_fmt))
+            video = mark(video)
         self._file.mux(self._stream.encode(video))
         self._count += 1
 
