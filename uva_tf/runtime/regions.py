@@ -128,15 +128,11 @@ def _tiles(values: np.ndarray, areas: np.ndarray) -> list[tuple[int, int, int, i
     sums = np.zeros((2, values.shape[0] + 1, values.shape[1] + 1))
     sums[:, 1:, 1:] = np.stack([areas, areas * values]).cumsum(1).cumsum(2)
     whole = 0, values.shape[0], 0, values.shape[1]
-    waiting, done = [(*_cut(sums, whole), whole)], []
-    while waiting and len(waiting) + len(done) < MOST:
-        loss, halves, tile = heapq.heappop(waiting)
-        if -loss < LEAST_GAIN**2:
-            done.append(tile)
-            continue
-        for half in halves:
-            heapq.heappush(waiting, (*_cut(sums, half), half))
-    return done + [tile for _, _, tile in waiting]
+    tiles = [(*_cut(sums, whole), whole)]  # the one that gains most by its cut first
+    while len(tiles) < MOST and -tiles[0][0] >= LEAST_GAIN**2:
+        for half in heapq.heappop(tiles)[1]:
+            heapq.heappush(tiles, (*_cut(sums, half), half))
+    return [tile for _, _, tile in tiles]
 
 
 def _cut(sums: np.ndarray, tile: tuple[int, int, int, int]) -> tuple[float, tuple]:
