@@ -346,7 +346,7 @@ def test_bits_saved_at_equal_quality():
 def test_the_comparison_has_a_row_for_each_clip_and_floor(gaze_root, step_model, script_of, capfd):
     arguments = ["--layout", "gaze", "--root", str(gaze_root), "--model", str(step_model)]
     arguments += ["--preset", "superfast", "--floor", "0.1", "0.5"]
-    assert script_of("compare_regions")(arguments) == 0
+    assert script_of("score_regions")(arguments) == 0
     head, names, *rows = capfd.readouterr().out.splitlines()
     assert "% of bits saved" in head
     assert names.split()[:3] == ["clip", "floor", "model"]
@@ -358,5 +358,5 @@ def test_the_comparison_has_a_row_for_each_clip_and_floor(gaze_root, step_model,
 
 def test_the_comparison_refuses_a_split_without_clips(gaze_root, script_of, capfd):
     arguments = ["--layout", "gaze", "--root", str(gaze_root), "--split", "test"]
-    code = script_of("compare_regions")(arguments)
+    code = script_of("score_regions")(arguments)
     assert_refused((code, *capfd.readouterr()), "no clips with gaze in the split 'test'")

@@ -17,8 +17,9 @@ from av.error import FFmpegError
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame
-from uva_tf.core.video import start_of
+from uva_tf.core.video import open_container, start_of
 
+WARM_UP = 0.1  # seconds of sound that a decoder may need before the first that is heard
 TICK = Fraction(1, 90_000)  # seconds, where the input has no unit of time
 
 
@@ -206,8 +207,17 @@ class VideoWriter:
             self._sound.until(seconds)
         if mark:
             video = mark(video)
-        self._file.mux(self._stream.encode(video))
+        self._encode(video)
         self._count += 1
+
+    def _encode(self, video: av.VideoFrame | None) -> None:
+        """Encode a frame, or with None what is left; raises OSError if that fails."""
+        try:
+            self._file.mux(self._stream.encode(video))
+        except FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            raise OSError(f"{self._path.name}: frame {self._count + 1}: {error.strerror}") from None
 
     def _reserve(self) -> int:
         """Bytes that the next frames, the encoder's buffers and the file's index may need."""
@@ -219,7 +229,7 @@ class VideoWriter:
         try:
             if self._sound and self._count:
                 self._sound.until(self._last * self._tick + self._step)
-            self._file.mux(self._stream.encode(None))
+            self._encode(None)
             if self._sound:
                 self._sounds = self._sound.count if self._sound.copied else 0
                 self.notes += self._sound.notes
@@ -263,11 +273,12 @@ class _Sound:
         self.notes: list[str] = []
         self.copied, self.count = False, 0
         check_file(source, "video file")
-        self._input = av.open(str(source.absolute()), options={"protocol_whitelist": "file"})
+        self._input = open_container(source)
         self._start = start_of(self._input)
         chosen = self._input.streams.best("audio")
         if chosen is None:
             return
+        self._lists_edits = CONTAINERS[path.suffix.lower()] is MP4
         takes = CONTAINERS[path.suffix.lower()][1]
         name = chosen.codec_context.name if chosen.codec_context else "unknown"
         if name in takes:
@@ -301,14 +312,17 @@ class _Sound:
                 if packet.size and packet.dts is not None and packet.pts is not None:
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
                     yield packet
-        except FFmpegError as error:
-            self.notes.append(f"the sound stops early: {error.strerror}")
+        except (FFmpegError, IndexError) as error:
+            self.notes.append(f"the sound stops early: {error}")
 
     def _as_they_are(
         self, stream: av.audio.stream.AudioStream, out: av.audio.stream.AudioStream
     ) -> Iterator[av.Packet]:
         for packet in self._demuxed(stream):
-            if not packet.is_discard:  # before the start, by the file's edit list
+            # Before the start, by the file's edit list: of no use but to warm up the decoder,
+            # which only an MP4 can tell.
+            early = packet.pts * packet.time_base < -WARM_UP or not self._lists_edits
+            if not (packet.is_discard and early):
                 packet.stream = out
                 yield packet
 

@@ -70,14 +70,14 @@ def write_places(stream: BinaryIO) -> Sink:
         stream: a new file, opened for unbuffered writing.
     """
     numbers = itertools.count(1)
-    _write_rows(stream, [COLUMNS])
+    write_row(stream, COLUMNS)
 
     def make(frame: Frame, attention: np.ndarray) -> tuple[object, ...]:
         size = frame.width, frame.height
         places = (*peak(attention, *size), *centroid(attention, *size))
         return next(numbers), f"{frame.seconds:.3f}", *(f"{value:.1f}" for value in places)
 
-    return Sink(make, lambda row: _write_rows(stream, [row]))
+    return Sink(make, lambda row: write_row(stream, row))
 
 
 def write_regions(stream: BinaryIO) -> Sink:
@@ -87,14 +87,14 @@ def write_regions(stream: BinaryIO) -> Sink:
         stream: a new file, opened for unbuffered writing.
     """
     numbers = itertools.count(1)
-    _write_rows(stream, [REGION_COLUMNS])
+    write_row(stream, REGION_COLUMNS)
 
     def make(frame: Frame, attention: np.ndarray) -> list[tuple[object, ...]]:
         number, seconds = next(numbers), f"{frame.seconds:.3f}"
         found = regions(attention, frame.width, frame.height)
         return [(number, seconds, *one) for one in found]
 
-    return Sink(make, lambda rows: _write_rows(stream, rows))
+    return Sink(make, lambda rows: write_rows(stream, rows))
 
 
 def show(title: str, style: Style) -> Sink:
@@ -111,7 +111,12 @@ def show(title: str, style: Style) -> Sink:
     return Sink(lambda frame, attention: style(frame, attention).pixels, take)
 
 
-def _write_rows(stream: BinaryIO, table: Iterable[Iterable[object]]) -> None:
+def write_row(stream: BinaryIO, values: Iterable[object]) -> None:
+    """Write a row completely, or nothing of it if that fails."""
+    write_rows(stream, [values])
+
+
+def write_rows(stream: BinaryIO, table: Iterable[Iterable[object]]) -> None:
     """Write rows completely, or nothing of them if that fails."""
     rows, before = csv_text(table).encode(), stream.tell()
     try:

@@ -1,6 +1,6 @@
 """Compare file sizes with and without regions of interest.
 
-uva-tf compare-regions --layout gaze --root RECORDINGS
+uva-tf score-regions --layout gaze --root RECORDINGS
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, encode, print."""
     from uva_tf.data.layouts import LAYOUTS
 
-    parser = Parser("compare-regions", __doc__)
+    parser = Parser("score-regions", __doc__)
     add_layout_arguments(parser, sorted(LAYOUTS))
     parser.add_argument(
         "--split",
