@@ -15,8 +15,8 @@ import numpy as np
 from uva_tf.config import DHF1K_SIGMA
 from uva_tf.core.errors import InputError
 from uva_tf.data.fixations import density_map
+from uva_tf.data.prepare import splits_of
 from uva_tf.data.recordings import Recording
-from uva_tf.data.tables import read_split
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.regions import FLOOR, Attach, Region, regions
 
@@ -74,9 +74,7 @@ def split_clips(
     for one in usable:
         if one.problem:
             raise InputError(one.problem)
-    splits = {one.name: one.split or "train" for one in usable}
-    if (root / "split.csv").exists():
-        splits = read_split(root / "split.csv", list(splits), [one.name for one in recordings])
+    splits = splits_of(usable, recordings, root, None)
     parts = [[one for one in usable if splits[one.name] == part] for part in (split, "train")]
     for part, name in zip(parts, (split, "train"), strict=True):
         if not part:
