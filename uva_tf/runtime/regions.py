@@ -25,8 +25,8 @@ BLOCK = 16  # side of a macroblock in pixels: no edge lies inside one
 QUANTISERS = 51  # steps of the H.264 and HEVC quantiser that a qoffset of 1 stands for
 MOST = 32  # regions in a frame
 CELLS = 64  # of the grid that regions are cut on, along the longer side: as many as maps have
-# Weight of what nobody looks at, where the place that is looked at most has 1 more. Chosen on the
-# training clips (docs/regions.md).
+# Weight of what nobody looks at, where the place that is looked at most has 1 more. A lower one
+# saves more where people look and loses more elsewhere (docs/regions.md).
 FLOOR = 0.1
 # A cut must lower the mean squared error of the frame's offsets by this, in quantiser steps.
 LEAST_GAIN = 0.02
