@@ -179,7 +179,9 @@ def test_all_failed_by_the_users_mistake_is_a_mistake(predict, tmp_path):
 def test_several_at_a_time_give_the_same(predict, clips, tmp_path):
     for jobs in (1, 2):
         out = tmp_path / f"out{jobs}"
-        kinds = [word for kind in ("--csv", "--overlay", "--maps") for word in (kind, out)]
+        kinds = [
+            word for kind in ("--csv", "--overlay", "--maps", "--regions") for word in (kind, out)
+        ]
         assert predict(clips, *kinds, "--jobs", jobs)[0] == 0
     one, two = (
         {
@@ -191,6 +193,7 @@ def test_several_at_a_time_give_the_same(predict, clips, tmp_path):
     assert one == two
     assert len(rows_of(tmp_path / "out1" / "0.csv")) == 3
     assert len(list((tmp_path / "out1" / "0").iterdir())) == 3
+    assert (tmp_path / "out1" / "0.regions.csv").is_file()
 
 
 def test_what_is_missing_of_a_source_is_added(predict, clips, tmp_path):

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
     args, sources = _parse(argv)
     model, why = choose_model(args.model)
-    outputs = Outputs(args.overlay, args.maps, args.csv)
+    outputs = Outputs(args.overlay, args.maps, args.csv, args.regions)
     options = Options(*(getattr(args, name) for name in Options._fields))
     if sources.several:
         batch = Batch(
@@ -237,6 +237,13 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         "DIR/NAME.csv",
     )
     parser.add_argument(
+        "--regions",
+        metavar="DIR|FILE",
+        type=Path,
+        help="write where an encoder should spend its bits, as CSV (docs/regions.md); of several "
+        "videos, DIR/NAME.regions.csv",
+    )
+    parser.add_argument(
         "--threads",
         metavar="N",
         type=number(1, 256),
@@ -250,10 +257,12 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         sources = find_sources(args.sources, stills=args.stills, rate=args.rate)
     else:
         sources = Sources([args.camera], several=False, stills=False, notes=[])
-    outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv}
+    outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv, "regions": args.regions}
     for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
         if _overlap(outputs[one], outputs[other], sources.several):
             raise InputError(f"--{one} and --{other} overlap: choose separate paths")
+    if args.regions and sources.stills:
+        raise InputError("--regions is for videos: pictures have none")
     encodes = args.overlay and not sources.stills
     if not encodes and (args.codec or args.quality is not None):
         raise InputError("--codec and --quality are of an overlay video: give --overlay too")

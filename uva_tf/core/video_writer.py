@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -101,6 +101,7 @@ class VideoWriter:
             takes it, else encoded again.
         pixel_aspect: a pixel's width divided by its height.
         codec, quality: see `check_codec`.
+        preset: of x264 or x265, by default the one in CODECS.
         live: write a file that can be played after a kill, in fragments.
 
     Attributes:
@@ -120,9 +121,12 @@ class VideoWriter:
         pixel_aspect: Fraction = Fraction(1),
         codec: str | None = None,
         quality: int | None = None,
+        preset: str | None = None,
         live: bool = False,
     ):
         self._codec = CODECS[check_codec(path, codec, quality)]
+        if preset:
+            self._codec = self._codec._replace(options=self._codec.options | {"preset": preset})
         self._path, self._size = path.absolute(), (width, height)
         self._count, self._last, self._step = 0, None, 1 / rate
         self._tick = tick or TICK
@@ -164,12 +168,18 @@ class VideoWriter:
             stream.codec_context.codec_tag = "hvc1"  # the one that Apple's players know
         return stream
 
-    def write(self, frame: Frame | np.ndarray, seconds: float | None = None) -> None:
+    def write(
+        self,
+        frame: Frame | np.ndarray,
+        seconds: float | None = None,
+        mark: Callable[[av.VideoFrame], av.VideoFrame] | None = None,
+    ) -> None:
         """Append one frame.
 
         Args:
             frame: a Frame, which knows its time; or `[H, W, 3]` uint8 BGR.
             seconds: its time; by default the frame's, of an array the next at the mean rate.
+            mark: adds side data for the encoder to the frame (`runtime/regions.py`).
 
         Raises InputError for a frame of another size, and OSError when the disk is nearly full,
         early enough to finish the file so that the frames before can be seen.
@@ -195,6 +205,8 @@ class VideoWriter:
         video.duration = max(1, round(self._step / self._tick))
         if self._sound:
             self._sound.until(seconds)
+        if mark:
+            video = mark(video)
         self._encode(video)
         self._count += 1
 

@@ -186,12 +186,13 @@ class Batch:
 
     def _named(self, name: str) -> Outputs:
         """A source's own outputs in the folders."""
-        overlay, maps, table = self._folders
+        overlay, maps, table, regions = self._folders
         suffix = ".jpg" if self.stills else ".webm" if self.options.codec == "vp9" else ".mp4"
         return Outputs(
             overlay and overlay / f"{name}{suffix}",
             maps and maps / (f"{name}.png" if self.stills else name),
             table and table / f"{name}.csv",
+            regions and regions / f"{name}.regions.csv",
         )
 
     def _check_places(self) -> None:

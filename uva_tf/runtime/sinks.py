@@ -20,6 +20,8 @@ from uva_tf.core.text_tables import csv_text
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime.overlay import STYLES, Style, enlarge
 from uva_tf.runtime.places import centroid, peak
+from uva_tf.runtime.regions import COLUMNS as REGION_COLUMNS
+from uva_tf.runtime.regions import regions
 from uva_tf.runtime.streams import Stream
 
 COLUMNS = ("frame", "seconds", "peak_x", "peak_y", "centroid_x", "centroid_y")
@@ -31,6 +33,7 @@ class Outputs(NamedTuple):
     overlay: Path | None = None
     maps: Path | None = None
     csv: Path | None = None
+    regions: Path | None = None
 
 
 class Options(NamedTuple):
@@ -77,6 +80,9 @@ def open_sinks(
     if outputs.csv:
         path = stack.enter_context(new_file(outputs.csv))
         sinks.append(write_places(stack.enter_context(path.open("wb", buffering=0))))
+    if outputs.regions:
+        path = stack.enter_context(new_file(outputs.regions))
+        sinks.append(write_regions(stack.enter_context(path.open("wb", buffering=0))))
     if outputs.overlay:
         path = stack.enter_context(new_file(outputs.overlay))
         writer = VideoWriter(
@@ -140,6 +146,23 @@ def write_places(stream: BinaryIO) -> Sink:
     return Sink(make, lambda row: write_row(stream, row))
 
 
+def write_regions(stream: BinaryIO) -> Sink:
+    """Write a CSV row for each region of interest of each frame (`runtime/regions.py`).
+
+    Args:
+        stream: a new file, opened for unbuffered writing.
+    """
+    numbers = itertools.count(1)
+    write_row(stream, REGION_COLUMNS)
+
+    def make(frame: Frame, attention: np.ndarray) -> list[tuple[object, ...]]:
+        number, seconds = next(numbers), f"{frame.seconds:.3f}"
+        found = regions(attention, frame.width, frame.height)
+        return [(number, seconds, *one) for one in found]
+
+    return Sink(make, lambda rows: write_rows(stream, rows))
+
+
 def places(frame: Frame, attention: np.ndarray) -> list[str]:
     """A map's peak and centroid in pixels of the frame, the last four of COLUMNS."""
     size = frame.width, frame.height
@@ -162,11 +185,16 @@ def show(title: str, style: Style) -> Sink:
 
 def write_row(stream: BinaryIO, values: Iterable[object]) -> None:
     """Write a row completely, or nothing of it if that fails."""
-    row, before = csv_text([values]).encode(), stream.tell()
+    write_rows(stream, [values])
+
+
+def write_rows(stream: BinaryIO, table: Iterable[Iterable[object]]) -> None:
+    """Write rows completely, or nothing of them if that fails."""
+    rows, before = csv_text(table).encode(), stream.tell()
     try:
         written = 0
-        while written < len(row):
-            written += stream.write(row[written:])
+        while written < len(rows):
+            written += stream.write(rows[written:])
     except BaseException:
         stream.truncate(before)
         raise
