@@ -79,7 +79,7 @@ def test_prepare_sees_the_same_frames_at_the_same_times(cases, tmp_path, call):
 
 def test_an_animated_picture_is_refused_by_its_name(cases, tmp_path, call):
     result = call("tflite/predict.py", cases / "delays.webp", "--csv", tmp_path / "places.csv")
-    assert_refused(result, "delays.webp: no frame can be read: it is a WebP picture")
+    assert_refused(result, "delays.webp: an animated WebP picture, expected a still one")
     assert not list(tmp_path.iterdir())
 
 
