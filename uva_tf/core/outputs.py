@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,10 +71,15 @@ def new_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what `new_file` for `path` left when it was killed; nobody else may write there."""
-    for folder in path.parent.glob(f".{glob.escape(path.name[:40])}.????????"):
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove what `new_file` for each path left when it was killed; nobody else may write there."""
+    begins: dict[Path, set[str]] = {}
+    for path in paths:
+        begins.setdefault(path.parent, set()).add(f".{path.name[:40]}.")
+    for folder, names in begins.items():
+        for beside in folder.iterdir() if folder.is_dir() else ():
+            if beside.name[:-8] in names:  # the rest is random
+                shutil.rmtree(beside, ignore_errors=True)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

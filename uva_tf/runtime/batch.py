@@ -112,9 +112,7 @@ class Batch:
                 self._rows = _read_table(self._table)
             self._check_records()
             left = [work for work in self.works if not self._is_done(work)]
-            for work in left:
-                for path in filter(None, work.outputs):
-                    remove_leftovers(path)
+            remove_leftovers(path for work in left for path in work.outputs if path)
             yield len(self.works) - len(left)
             stack.callback(self._write_table)
             yield from self._predict(left)
