@@ -39,13 +39,17 @@ def main(argv: list[str] | None = None) -> None:
     with hold() as stop:
         with contextlib.ExitStack() as stack:
             place = args.video if args.camera is None else args.camera
-            source = open_stream(place, stream=args.stream, deinterlace=args.deinterlace)
+            remote = {}
+            if isinstance(place, str):
+                remote = {"reconnect": args.reconnect, "transport": args.rtsp_transport or "tcp"}
+            source = open_stream(place, stream=args.stream, deinterlace=args.deinterlace, **remote)
             stack.callback(source.close)
             sinks, writer = _sinks(args, source, stack)
             bar = progress("predict", "frame")
+            watched = getattr(source, "watched", iter)
             begun = time.perf_counter()
             count, cause = annotate(
-                source, predictor, sinks, lambda items: bar(items, source.length), stop
+                source, predictor, sinks, lambda items: bar(watched(items), source.length), stop
             )
             seconds = time.perf_counter() - begun
             if args.strict and source.damaged:
@@ -70,12 +74,17 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
+    from uva_tf.core.urls import TRANSPORTS
     from uva_tf.core.video_writer import CODECS, check_codec
     from uva_tf.runtime.overlay import STYLES
 
     parser = Parser("predict", __doc__)
     parser.add_argument(
-        "video", metavar="VIDEO", nargs="?", type=Path, help="video file, or folder of pictures"
+        "video",
+        metavar="VIDEO",
+        nargs="?",
+        type=_source,
+        help="video file, folder of pictures, or URL: rtsp, http, https, rtmp, udp, srt",
     )
     parser.add_argument(
         "--camera", metavar="N", type=number(0, 99), help="read camera N instead, until Ctrl-C or q"
@@ -91,6 +100,17 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--strict", action="store_true", help="refuse a damaged video instead of noting the damage"
+    )
+    parser.add_argument(
+        "--reconnect",
+        metavar="SECONDS",
+        type=number(0, 86_400),
+        help="give a URL's stream up after this time without a picture (default: 30)",
+    )
+    parser.add_argument(
+        "--rtsp-transport",
+        choices=TRANSPORTS,
+        help="of an rtsp URL (default: tcp, then udp if the server has no tcp)",
     )
     parser.add_argument(
         "--model",
@@ -145,6 +165,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if (args.video is None) == (args.camera is None):
         raise InputError("expected one source: either VIDEO or --camera N")
+    if not isinstance(args.video, str) and (args.reconnect is not None or args.rtsp_transport):
+        raise InputError("--reconnect and --rtsp-transport are for a URL: give one as VIDEO")
     outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv}
     for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
         if _overlap(outputs[one], outputs[other]):
@@ -188,6 +210,11 @@ def _sinks(
     if source.live and not sinks:
         sinks.append(show(f"{source.name}: q to quit", style))
     return sinks, writer
+
+
+def _source(text: str) -> Path | str:
+    """A URL as it is, since a Path would lose one of its slashes."""
+    return text if "://" in text else Path(text)
 
 
 def _overlap(one: Path, other: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.error import FFmpegError
+from av.error import ExitError, FFmpegError, HTTPError
 
 from uva_tf.core.clock import Clock
 from uva_tf.core.errors import InputError
@@ -18,12 +18,14 @@ from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame
 from uva_tf.core.kinds import why_no_frame
 from uva_tf.core.pictures import MOST_PIXELS
+from uva_tf.core.urls import masked, url_options, why_unreachable
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 RATE = 25.0  # frames per second, where nothing is known
 LOOKAHEAD = 4  # frames that are decoded before one is handed out, to see whether times are in order
 MOST_ERRORS = 100  # in a row, after which a container is given up
 ATTACHED = av.stream.Disposition.attached_pic
+LOST = (OSError, ExitError, HTTPError)  # how the connection to a URL ends
 # Transfer characteristics of high dynamic range, by FFmpeg's numbers.
 HDR = {16: "PQ", 18: "HLG"}
 
@@ -47,7 +49,8 @@ class VideoReader:
             default, of several the largest, but no attached picture.
         threads: for decoding; 0 leaves it to FFmpeg.
         deinterlace: make whole pictures of interlaced ones.
-        options: FFmpeg's options for a URL, with `timeout` in seconds for opening and reading.
+        options: FFmpeg's options for a URL, by default `url_options`.
+        timeout: seconds without data, or two numbers for opening and reading.
 
     Attributes:
         name: of the source, for messages.
@@ -62,6 +65,7 @@ class VideoReader:
     """
 
     live = False
+    lookahead, threading = LOOKAHEAD, "AUTO"
 
     def __init__(
         self,
@@ -71,7 +75,7 @@ class VideoReader:
         threads: int = 0,
         deinterlace: bool = False,
         options: dict[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: float | tuple[float, float] | None = None,
     ):
         self.name = str(source)
         if isinstance(source, Path):
@@ -80,7 +84,8 @@ class VideoReader:
             # must not make it open other files or addresses.
             place, options = str(source.absolute()), {"protocol_whitelist": "file"}
         else:
-            place = source
+            place, options = source, options or url_options(source)
+            self.name = masked(source)
         self.damaged, self._packets, self._shown, self._notes = 0, 0, 0, []
         self._changes, self._doubts = 0, set()
         self.path = source if isinstance(source, Path) else None
@@ -88,7 +93,8 @@ class VideoReader:
         try:
             self._container = av.open(place, options=options or {}, timeout=timeout)
         except FFmpegError as error:
-            raise self._refusal(why=error.strerror) from None
+            why = error.strerror if self.path else why_unreachable(error)
+            raise self._refusal(why=why) from None
         try:
             self._open(stream, threads)
         except BaseException:
@@ -101,7 +107,7 @@ class VideoReader:
         if context is None:
             raise self._refusal()
         self._check(context.width, context.height)
-        context.thread_count, context.thread_type = threads, "AUTO"
+        context.thread_count, context.thread_type = threads, self.threading
         rate = stream.average_rate or stream.guessed_rate or RATE
         self.rate = float(rate) if 0 < rate <= 10**6 else RATE
         self.tick = stream.time_base
@@ -162,7 +168,7 @@ class VideoReader:
         return (frame.pixels for frame in self.timed())
 
     def _fill(self) -> None:
-        while self._frames and len(self._pending) <= LOOKAHEAD:
+        while self._frames and len(self._pending) <= self.lookahead:
             video = next(self._frames, None)
             if video is None:
                 self._frames = None
@@ -197,6 +203,8 @@ class VideoReader:
             except StopIteration:
                 return
             except FFmpegError as error:
+                if not self.path and isinstance(error, LOST):
+                    raise OSError(f"{self.name}: {why_unreachable(error)}") from None
                 if isinstance(error, OSError) and not isinstance(error, ValueError):
                     raise
                 errors, packets = errors + 1, self._container.demux(self._stream)

@@ -61,6 +61,14 @@ CONTAINERS = {
     ".webm": (("vp9", "av1"), ("opus", "vorbis")),
 }
 ENCODERS = {"aac": "aac", "opus": "libopus"}
+WHOLE_MP4 = {"movflags": "faststart"}
+# A live video is on the disk after a second at most, whatever becomes of the process.
+LIVE_MP4 = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": "1000000",  # microseconds
+    "flush_packets": "1",
+}
+LIVE_MKV = {"cluster_time_limit": "1000", "flush_packets": "1"}  # milliseconds
 
 
 def check_codec(path: Path, codec: str | None = None, quality: int | None = None) -> str:
@@ -133,8 +141,8 @@ class VideoWriter:
                 f"{width}x{height} padded to {self._coded[0]}x{self._coded[1]}: "
                 f"{self._codec.encoder} needs even sides"
             )
-        flags = "frag_keyframe+empty_moov+default_base_moof" if live else "faststart"
-        options = {"movflags": flags} if CONTAINERS[path.suffix.lower()] is MP4 else {}
+        mp4 = CONTAINERS[path.suffix.lower()] is MP4
+        options = (LIVE_MP4 if live else WHOLE_MP4) if mp4 else LIVE_MKV if live else {}
         try:
             self._file = av.open(str(self._path), "w", options=options)
             self._stream = self._open(Fraction(rate).limit_denominator(1001), pixel_aspect, quality)

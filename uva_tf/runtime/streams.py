@@ -1,4 +1,4 @@
-"""Streams, where frames come from: a video, a folder of pictures, or a camera."""
+"""Streams, where frames come from: a video, a folder of pictures, a camera or a URL."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from uva_tf.core.files import is_hidden, listed
 from uva_tf.core.frames import Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import RATE, VideoReader
+from uva_tf.runtime.live import LiveReader, open_url
 
 CAMERA_RATE = 30.0  # frames per second; many cameras do not say
 
@@ -93,15 +94,17 @@ class CameraReader:
         self._capture.release()
 
 
-Stream = VideoReader | PictureReader | CameraReader
+Stream = VideoReader | PictureReader | CameraReader | LiveReader
 
 
-def open_stream(source: Path | int, **options) -> Stream:
-    """Open a video file, a folder of pictures, or a camera by its number.
+def open_stream(source: Path | int | str, **options) -> Stream:
+    """Open a video file, a folder of pictures, a camera by its number, or a URL as text.
 
     Args:
-        options: of a VideoReader.
+        options: of a VideoReader; of a URL, those of `open_url` too.
     """
+    if isinstance(source, str):
+        return open_url(source, **options)
     if isinstance(source, int):
         return CameraReader(source)
     return PictureReader(source) if source.is_dir() else VideoReader(source, **options)

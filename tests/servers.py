@@ -1,0 +1,130 @@
+"""Servers of live streams on 127.0.0.1, which tests cut and start again."""
+
+import contextlib
+import http.server
+import threading
+import time
+
+import av
+import numpy as np
+
+RATE = 25
+
+
+class Encoder:
+    """Encodes grey frames for a live stream, as a camera does, into a file, an object or a URL."""
+
+    def __init__(self, out, kind, width=64, height=48, *, begin=0.0, options=None):
+        codec = "libvpx" if kind == "webm" else "libx264"
+        live = {"deadline": "realtime"} if kind == "webm" else {"preset": "ultrafast"}
+        live |= {} if kind == "webm" else {"tune": "zerolatency"}
+        flags = {"movflags": "frag_every_frame+empty_moov+default_base_moof"}
+        container = flags if kind == "mp4" else {"flush_packets": "1"}
+        if kind == "webm":
+            container |= {"live": "1", "cluster_time_limit": "100"}
+        self.file = av.open(out, "w", format=kind, container_options=container | (options or {}))
+        self.stream = self.file.add_stream(codec, rate=RATE, options=live)
+        self.stream.width, self.stream.height = width, height
+        self.stream.pix_fmt = "yuv420p"
+        self.stream.codec_context.gop_size = 10
+        self.count, self.begin = 0, round(begin * RATE)
+
+    def write(self):
+        height, width = self.stream.height, self.stream.width
+        pixels = np.full((height, width, 3), 40 + self.count % 100, np.uint8)
+        pixels[:, : 4 + self.count % 30] = 220
+        frame = av.VideoFrame.from_ndarray(pixels, format="bgr24")
+        frame.pts = self.begin + self.count
+        self.count += 1
+        self.file.mux(self.stream.encode(frame))
+
+    def close(self):
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            self.file.close()
+
+
+class Pipe:
+    """A file-like object that writes and can't seek."""
+
+    def __init__(self, write):
+        self.write = write
+
+
+class HttpServer:
+    """An HTTP server; /live.ts, .webm and .mp4 are endless streams of 25 frames a second.
+
+    Attributes:
+        begin: seconds at which the clock of the next connections begins.
+        size: of their frames.
+        rate: frames per second that are sent.
+        stall: frames after which they send nothing more, and stay open; None to go on.
+        files: bytes by path, which are served whole.
+        connections: how many were made.
+    """
+
+    def __init__(self, port=0):
+        self.begin, self.size, self.rate, self.stall = 0.0, (64, 48), RATE, None
+        self.files, self.connections, self._open = {}, 0, True
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.0"
+
+            def do_GET(self):  # noqa: N802
+                with contextlib.suppress(OSError):
+                    outer._answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            allow_reuse_address, daemon_threads, block_on_close = True, True, False
+
+            def handle_error(self, *_):
+                pass
+
+        self._server = Server(("127.0.0.1", port), Handler)
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.port}/{path}"
+
+    def _answer(self, handler):
+        self.connections += 1
+        path = handler.path.lstrip("/")
+        content = self.files.get(path)
+        if content is not None or path.startswith("live."):
+            handler.send_response(200)
+            if content is not None:
+                handler.send_header("Content-Length", str(len(content)))
+            handler.end_headers()
+        if content is not None:
+            handler.wfile.write(content)
+        elif path.startswith("live."):
+            self._stream(handler, path.split(".")[1])
+        else:
+            handler.send_error(404)
+
+    def _stream(self, handler, suffix):
+        kind = {"ts": "mpegts"}.get(suffix, suffix)
+        encoder = Encoder(Pipe(handler.wfile.write), kind, *self.size, begin=self.begin)
+        start = time.monotonic()
+        try:
+            while self._open:
+                if self.stall is not None and encoder.count >= self.stall:
+                    time.sleep(0.02)
+                    continue
+                encoder.write()
+                handler.wfile.flush()
+                time.sleep(max(0, start + encoder.count / self.rate - time.monotonic()))
+        except (OSError, av.error.FFmpegError):
+            pass
+        # Without `encoder.close`, which would end the stream in good order.
+        handler.close_connection = True
+
+    def close(self):
+        """Cut all connections and stop listening."""
+        self._open = False
+        self._server.shutdown()
+        self._server.server_close()
