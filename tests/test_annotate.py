@@ -18,7 +18,7 @@ class Echo:
 
     def run(self, frames):
         for frame in frames:
-            yield np.full((4, 4), int(frame.mean()), np.uint8)
+            yield np.full((4, 4), int(frame.pixels.mean()), np.uint8)
 
 
 class Late:
@@ -27,7 +27,7 @@ class Late:
     def run(self, frames):
         waiting = []
         for frame in frames:
-            waiting.append(np.full((4, 4), int(frame.mean()), np.uint8))
+            waiting.append(np.full((4, 4), int(frame.pixels.mean()), np.uint8))
             if len(waiting) > 1:
                 yield waiting.pop(0)
         yield from waiting

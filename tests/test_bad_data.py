@@ -201,8 +201,8 @@ SPARSE = scipy.sparse.csc_matrix(MARKED * 1.0)
 # By layout: which file of the second recording is spoilt how, and what is said of it.
 BAD = {
     "gaze": {
-        "cut avi": (CLIP, cut, "b.avi: stops after 2 of the 6 frames that it announces"),
-        "cut mp4": (CLIP, cut_mp4, "b.mp4: no frame can be read"),
+        "cut avi": (CLIP, cut, "b.avi: stops 5 frames before the 6 that it announces"),
+        "cut mp4": (CLIP, cut_mp4, "b.mp4: stops"),
         "link to nowhere": (CLIP, link_to_nowhere, "b.avi"),
         "letters": (CSV, add("b,3,0,9,ten,10"), f"{CSV} line 8: x is 'ten', expected a number"),
         "nobody": (CSV, add("b,,0,9,10,10"), f"{CSV} line 8: observer is empty, expected a name"),

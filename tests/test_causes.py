@@ -44,17 +44,18 @@ def clip(path, frames=5):
 
 
 def without_index(path):
-    """As of a recording that was not ended, or a copy that broke off."""
+    """As of a recording that was not ended."""
     clip(path)
     content = path.read_bytes()
-    path.write_bytes(content[: content.index(b"moov") - 100])
+    head, index, frames = (content.index(name) - 4 for name in (b"ftyp", b"moov", b"mdat"))
+    path.write_bytes(content[head:index] + content[frames:-100])
 
 
 def other_codec(path):
     clip(path)
     content = path.read_bytes()
-    assert b"mp4v" in content
-    path.write_bytes(content.replace(b"mp4v", b"zzz7").replace(b"esds", b"skip"))
+    assert b"avc1" in content
+    path.write_bytes(content.replace(b"avc1", b"zzz7").replace(b"avcC", b"skip"))
 
 
 def web_page(path):
@@ -78,7 +79,7 @@ def web_picture(path):
         (web_page, "it is a web page, expected a video"),
         (web_picture, "it is a WebP picture, expected a video"),
         (without_index, "that was cut short: its index (moov) is missing, found ftyp"),
-        (other_codec, "its codec zzz7 is not built into this OpenCV, convert it: ffmpeg -i"),
+        (other_codec, "its codec zzz7 is not built into this FFmpeg, convert it: ffmpeg -i"),
     ],
 )
 def test_a_video_that_gives_no_frame(tmp_path, make, words):

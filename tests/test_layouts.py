@@ -98,7 +98,7 @@ def test_frames_of_a_clip_are_rgb_and_complete(clips_root):
     gaze_frames = list(recording.read())
     assert [gaze_frame.index for gaze_frame in gaze_frames] == list(range(1, 11))
     # Written as (230, 0, 0); MPEG-4 keeps a flat colour within a few of 255 steps.
-    red = np.array([gaze_frame.frame for gaze_frame in gaze_frames])
+    red = np.array([gaze_frame.frame.pixels[..., ::-1] for gaze_frame in gaze_frames])
     assert red.shape == (10, 36, 64, 3)
     assert red[..., 0].min() > 220
     assert red[..., 1:].max() < 10
@@ -110,7 +110,7 @@ def test_a_photograph_keeps_its_pixels_and_its_points(images_root):
     rows = [("photo", "p7", 8, 12), ("photo", "p9", 31.5, 47.5), ("photo", "p7", 0, 0)]
     (recording,) = images(images_root({"photo.png": picture}, rows))
     (gaze_frame,) = recording.read()
-    np.testing.assert_array_equal(gaze_frame.frame, picture)
+    np.testing.assert_array_equal(gaze_frame.frame.pixels[..., ::-1], picture)
     expected = np.array([[8 / 32, 12 / 48], [31.5 / 32, 47.5 / 48], [0, 0]], np.float32)
     np.testing.assert_array_equal(gaze_frame.fixations.points, expected)
     assert gaze_frame.fixations.observers.tolist() == [0, 1, 0]

@@ -40,7 +40,7 @@ def maps_both_ways(model, dataset, video):
     (shard,) = dataset.split("val")
     stored = Predictor(model).run(record.frame for record in read_records(dataset, shard))
     with VideoReader(video) as frames:
-        streamed = Predictor(model, channels="bgr").run(frames)
+        streamed = Predictor(model).run(frames.timed())
         return list(stored), list(streamed)
 
 

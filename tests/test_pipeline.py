@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import AugmentConfig, DataConfig
+from uva_tf.core.frames import Frame
 from uva_tf.data import pipeline
 from uva_tf.data.fixations import Fixations, density_map
 from uva_tf.data.layouts import gaze
@@ -89,7 +90,7 @@ class TestPairing:
         rng = np.random.default_rng(0)
         nobody = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
         gaze_frames = [
-            GazeFrame(index, rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8), nobody)
+            GazeFrame(index, Frame(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)), nobody)
             for _, index in places
         ]
         recordings = [

@@ -14,7 +14,6 @@ from conftest import noise
 
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
-from uva_tf.core.resize import shrink
 from uva_tf.data import records
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.fixations import Fixations
@@ -52,7 +51,7 @@ class TestRecords:
 
     def test_hold_the_frame_made_small(self, gaze_root, shards):
         for recording, shard in zip(gaze(gaze_root), shards.shards, strict=True):
-            frames = np.array([shrink(s.frame, SIZE) for s in recording.read()], float)
+            frames = np.array([s.frame.small(SIZE) for s in recording.read()], float)
             for number, record in enumerate(read_records(shards, shard)):
                 differences = np.abs(frames - record.frame).mean(axis=(1, 2, 3))
                 # JPEG of quality 95 is off by 1 to 2 of 255 on average, PNG by nothing.
@@ -65,7 +64,7 @@ class TestRecords:
         batches = ordered_batches(shards, shards.split("val"), View(SIZE, 16, "previous"), batch=8)
         (batch,) = batches.as_numpy_iterator()
         (recording,) = (r for r in gaze(gaze_root) if r.name == "clip03")
-        frames = [shrink(gaze_frame.frame, SIZE) for gaze_frame in recording.read()]
+        frames = [gaze_frame.frame.small(SIZE) for gaze_frame in recording.read()]
         np.testing.assert_array_equal(batch["frame"], frames)
 
     def test_keep_the_shape_of_photographs(self, photographs):

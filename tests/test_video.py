@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from uva_tf.core import video as video_module
+from uva_tf.core import video_writer
 from uva_tf.core.errors import InputError
 from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import VideoWriter
@@ -163,8 +163,7 @@ class TestVideoWriter:
         writer = VideoWriter(tmp_path / "clip.mp4", 25, 64, 48)
         with pytest.raises(OSError, match="not all frames"), writer:
             writer.write(plain(GREY))
-            writer._writer.release()  # as when the file can't grow
-            writer.write(plain(GREY))
+            writer._count += 1  # as when the file can't grow
 
     def test_stops_before_the_disk_is_full(self, tmp_path, monkeypatch):
         path = tmp_path / "clip.mp4"
@@ -172,7 +171,7 @@ class TestVideoWriter:
         with VideoWriter(path, 25, 64, 48) as writer:
             writer.write(plain(RED))
             monkeypatch.setattr(
-                video_module.shutil, "disk_usage", lambda _: usage._replace(free=2**20)
+                video_writer.shutil, "disk_usage", lambda _: usage._replace(free=2**20)
             )
             with pytest.raises(OSError, match="No space left"):
                 writer.write(plain(BLUE))
@@ -180,5 +179,5 @@ class TestVideoWriter:
             assert len(list(video)) == 1
 
     def test_that_cannot_open_says_so(self, tmp_path):
-        with pytest.raises(InputError, match="can't be written"):
+        with pytest.raises(InputError, match=r"expected a name that ends in \.mp4"):
             VideoWriter(tmp_path / "clip.txt", 25, 64, 48)

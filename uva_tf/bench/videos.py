@@ -165,7 +165,9 @@ def _frames_per_second(work: Callable[[Path], int], out: Path) -> float:
 
 
 def _decode(video: Path) -> int:
-    capture, count = cv2.VideoCapture(os.fspath(video)), 0
+    # Bytes, since OpenCV does not survive a name that is not UTF-8; absolute, since FFmpeg takes
+    # what stands before a colon for a protocol.
+    capture, count = cv2.VideoCapture(os.fsencode(video.absolute())), 0
     while capture.read()[0]:
         count += 1
     return count

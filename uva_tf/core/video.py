@@ -150,8 +150,11 @@ class VideoReader:
     def missing(self) -> int:
         """How many frames the container announces and does not hold; complete at the end."""
         lost = self.length - self._packets
-        # Some containers estimate their length, and are wrong by a frame or two.
-        return lost if not self._frames and lost > max(2, self.length // 100) else 0
+        # MP4 lists its frames; other containers estimate, and are wrong by a frame or two.
+        listed = self._container.format.name.startswith("mov")
+        return (
+            lost if not self._frames and lost > (0 if listed else max(2, self.length // 100)) else 0
+        )
 
     def timed(self) -> Iterator[Frame]:
         """Every frame, with its presentation time in seconds."""
@@ -211,7 +214,7 @@ class VideoReader:
                 self.damaged += 1
                 continue
             if packet.size:
-                errors, self._packets = 0, self._packets + 1
+                errors, self._packets = 0, self._packets + (not packet.is_corrupt)
                 self._clock.packet(packet.pts)
             yield packet
 

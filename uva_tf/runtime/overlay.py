@@ -118,7 +118,7 @@ def _palettes(space: int | None, full: bool = False) -> Sequence[np.ndarray]:
     Args:
         space: FFmpeg's number of the colour space; None for B, G and R.
     """
-    rgb = np.vstack([_COLOURS, [CONTOUR]])[:, ::-1]  # (257, 3)
+    rgb = np.vstack([_COLOURS, np.uint8([CONTOUR])])[:, ::-1]  # (257, 3)
     if space is None:
         return np.ascontiguousarray(rgb[:, ::-1].T)
     matrix = to_yuv(space, full)  # (3, 4)
