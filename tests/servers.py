@@ -1,7 +1,10 @@
 """Servers of live streams on 127.0.0.1, which tests cut and start again."""
 
+import base64
 import contextlib
 import http.server
+import socket
+import struct
 import threading
 import time
 
@@ -59,18 +62,20 @@ class HttpServer:
         rate: frames per second that are sent.
         stall: frames after which they send nothing more, and stay open; None to go on.
         files: bytes by path, which are served whole.
+        most: bytes of a file after which nothing more is sent; None for all.
         connections: how many were made.
     """
 
     def __init__(self, port=0):
         self.begin, self.size, self.rate, self.stall = 0.0, (64, 48), RATE, None
+        self.most = None
         self.files, self.connections, self._open = {}, 0, True
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.0"
 
-            def do_GET(self):  # noqa: N802
+            def do_GET(self):
                 with contextlib.suppress(OSError):
                     outer._answer(self)
 
@@ -100,7 +105,9 @@ class HttpServer:
                 handler.send_header("Content-Length", str(len(content)))
             handler.end_headers()
         if content is not None:
-            handler.wfile.write(content)
+            handler.wfile.write(content[: self.most])
+            while self.most is not None and self._open:
+                time.sleep(0.02)
         elif path.startswith("live."):
             self._stream(handler, path.split(".")[1])
         else:
@@ -128,3 +135,86 @@ class HttpServer:
         self._open = False
         self._server.shutdown()
         self._server.server_close()
+
+
+class RtspServer:
+    """A minimal RTSP server: H.264 in RTP over the same TCP connection, for any number of clients.
+
+    Attributes:
+        requests: the methods that came.
+        password: `user:password` that it wants, or None.
+    """
+
+    SDP = (
+        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
+        "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track1\r\n"
+    )
+
+    def __init__(self, port=0, password=None):
+        self.requests, self.password, self._open = [], password, True
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = self._listener.getsockname()[1]
+        self._clients = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, path="live", user=""):
+        return f"rtsp://{user}127.0.0.1:{self.port}/{path}"
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while self._open:
+                client = self._listener.accept()[0]
+                self._clients.append(client)
+                threading.Thread(target=self._serve, args=[client], daemon=True).start()
+
+    def _serve(self, client):
+        with contextlib.suppress(OSError), client.makefile("rb") as lines:
+            while first := lines.readline().decode():
+                method, headers = first.split()[0], {}
+                while line := lines.readline().decode().strip():
+                    name, _, value = line.partition(":")
+                    headers[name.lower()] = value.strip()
+                self.requests.append(method)
+                code, more, body = self._reply(method, headers)
+                head = f"RTSP/1.0 {code}\r\nCSeq: {headers['cseq']}\r\n{more}"
+                client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+                if method == "PLAY":
+                    self._play(client)
+                    return
+
+    def _reply(self, method, headers):
+        if self.password and method == "DESCRIBE":
+            wanted = "Basic " + base64.b64encode(self.password.encode()).decode()
+            if headers.get("authorization") != wanted:
+                return "401 Unauthorized", 'WWW-Authenticate: Basic realm="test"\r\n', ""
+        if method == "OPTIONS":
+            return "200 OK", "Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n", ""
+        if method == "DESCRIBE":
+            return "200 OK", "Content-Type: application/sdp\r\n", self.SDP
+        if method == "SETUP" and "TCP" not in headers["transport"]:
+            return "461 Unsupported Transport", "", ""
+        if method == "SETUP":
+            return "200 OK", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n", ""
+        return "200 OK", "Session: 1\r\n", ""
+
+    def _play(self, client):
+        def send(packet):
+            packet = bytes(packet)
+            channel = 1 if 200 <= packet[1] <= 204 else 0  # RTCP
+            client.sendall(struct.pack("!cBH", b"$", channel, len(packet)) + packet)
+            return len(packet)
+
+        encoder = Encoder(Pipe(send), "rtp", options={"packetsize": "1400"})
+        start = time.monotonic()
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            while self._open:
+                encoder.write()
+                time.sleep(max(0, start + encoder.count / RATE - time.monotonic()))
+
+    def close(self):
+        """Cut all connections and stop listening."""
+        self._open = False
+        for one in (self._listener, *self._clients):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()

@@ -43,7 +43,7 @@ def url_options(url: str, transport: str = "tcp") -> dict[str, str]:
         udp = transport == "udp"
         chosen |= {"rtsp_transport": "udp"} if udp else {"rtsp_flags": "prefer_tcp"}
     if scheme.startswith("http"):
-        chosen |= {"reconnect": "1", "reconnect_on_network_error": "1"}
+        chosen["reconnect"] = "1"  # of files, while their end has not come
     return chosen
 
 
@@ -69,7 +69,10 @@ CAUSES = (
         "nothing came in time: check the address, the network and the sender",
     ),
     (av_error.ProtocolNotFoundError, "FFmpeg was built without this protocol, or may not use it"),
-    (av_error.InvalidDataError, "what came is no video that FFmpeg knows: check the address"),
+    (
+        av_error.InvalidDataError,
+        "no video that FFmpeg knows came: check the address and the sender",
+    ),
     (av_error.EOFError, "the connection was closed before a picture came: check the address"),
     (
         (av_error.ConnectionResetError, av_error.BrokenPipeError),

@@ -28,7 +28,7 @@ ANALYSIS = 2.0  # seconds of a stream in which FFmpeg finds out what it holds
 PAUSES = 0.5, 8.0  # seconds between attempts to reconnect: the first, doubled up to the last
 # Decoded frames wait for the predictor no longer and no more than this. Bursts of the network are
 # shorter; a frame that waits longer is dropped for a newer one.
-LAG, MOST_WAITING = 0.1, 8
+LAG, MOST_WAITING = 0.1, 32
 JUMP = 5.0  # seconds by which a stream's times may differ from the reader's clock
 REORDERED = 1.0  # seconds by which a frame may come after its turn
 JUST_AFTER = 0.001  # seconds
@@ -40,7 +40,7 @@ def open_url(
 ) -> LiveReader | FarReader:
     """Open a URL: of a live stream, or of a file on a server, which is read whole.
 
-    A file is what has a length or a duration and comes by http or https.
+    A file is what comes by http or https and states its length, or a playlist with an end.
 
     Args:
         reconnect: seconds without a picture after which a stream is given up; by default
@@ -97,8 +97,8 @@ class LiveReader:
     """A live stream, which a thread decodes as it comes; of its frames only the newest wait.
 
     A connection that is lost is made again, with growing pauses. A frame's time is the stream's
-    own, in seconds from the first frame. Where the stream's clock begins again or jumps, time
-    goes on by the reader's clock, so that a gap in the stream is a gap in time.
+    own, in seconds from the first frame that is handed out. Where the stream's clock begins again
+    or jumps, time goes on by the reader's clock, so that a gap in the stream is a gap in time.
 
     Attributes as of VideoReader, and:
 
@@ -127,7 +127,7 @@ class LiveReader:
         self.pixel_aspect: Fraction = first.pixel_aspect
         self.dropped, self.reconnections, self.blank = 0, 0, 0.0
         self._connection, self._connect, self._reconnect = first, connect, reconnect
-        self._times = Timeline(silence)
+        self._times, self._zero = Timeline(silence), None
         # A playlist's server sets the pace: its pieces come at once, and are not dropped.
         self._paced = first.is_playlist
         self._waiting: deque[tuple[float, Frame]] = deque()
@@ -164,7 +164,7 @@ class LiveReader:
                 f"frames of {width}x{height} are resized to the first one's "
                 f"{self.width}x{self.height}"
             )
-        if self._times.missing:
+        if self._times.missing > self._times.count / 2:
             notes.append("the stream has no times: the reader's clock is used")
         return notes + self._connection.remarks
 
@@ -190,6 +190,9 @@ class LiveReader:
         """
         while (item := self._next()) is not None:
             came, frame = item
+            if self._zero is None:
+                self._zero = frame.seconds
+            frame.seconds -= self._zero
             self._handed.append(came)
             yield frame
 
@@ -220,7 +223,7 @@ class LiveReader:
             len(self._waiting) > MOST_WAITING or self._waiting[0][0] < oldest
         ):
             self._waiting.popleft()
-            self.dropped += 1
+            self.dropped += self._zero is not None  # before that, nothing is recorded yet
 
     def _run(self) -> None:
         """Decode until closed or given up."""
@@ -297,12 +300,13 @@ class Timeline:
         silence: the longest time that may pass between two frames of a connection.
 
     Attributes:
-        missing: frames without a time of their own.
+        count: frames so far.
+        missing: those without a time of their own.
     """
 
     def __init__(self, silence: float):
         self._silence, self._last, self._came, self._offset = silence, None, 0.0, None
-        self.missing = 0
+        self.count = self.missing = 0
 
     def __call__(self, stated: float | None, now: float, resumed: bool) -> float:
         """The time of the next frame.
@@ -312,7 +316,7 @@ class Timeline:
             now: by the reader's clock.
             resumed: whether it is the first of a connection.
         """
-        self.missing += stated is None
+        self.count, self.missing = self.count + 1, self.missing + (stated is None)
         last = -JUST_AFTER if self._last is None else self._last
         due = 0.0 if self._last is None else last + now - self._came
         shown = None if stated is None or self._offset is None else stated + self._offset
@@ -344,8 +348,12 @@ class _Connection(VideoReader):
     @property
     def whole(self) -> bool:
         """Whether it is a file with an end, not a live stream."""
-        by_http = self._container.name.lower().startswith("http")
-        return by_http and (self._container.duration is not None or self._container.size > 0)
+        if not self._container.name.lower().startswith("http"):
+            return False
+        if self.is_playlist:
+            return self._container.duration is not None
+        # A duration says nothing: of an endless mp4 it is that of the fragments so far.
+        return self._container.size > 0 or self.length > 0
 
     @property
     def remarks(self) -> list[str]:
