@@ -31,11 +31,13 @@ class Encoder:
         self.stream.pix_fmt = "yuv420p"
         self.stream.codec_context.gop_size = 10
         self.count, self.begin = 0, round(begin * RATE)
+        self.sent = []  # by the monotonic clock
 
     def write(self):
         height, width = self.stream.height, self.stream.width
-        pixels = np.full((height, width, 3), 40 + self.count % 100, np.uint8)
+        pixels = np.full((height, width, 3), 40 + 8 * (self.count % 24), np.uint8)
         pixels[:, : 4 + self.count % 30] = 220
+        self.sent.append(time.monotonic())
         frame = av.VideoFrame.from_ndarray(pixels, format="bgr24")
         frame.pts = self.begin + self.count
         self.count += 1
@@ -44,6 +46,11 @@ class Encoder:
     def close(self):
         with contextlib.suppress(av.error.FFmpegError, OSError):
             self.file.close()
+
+
+def number_in(pixels):
+    """The number of a frame of an Encoder, modulo 24."""
+    return round((float(np.median(pixels[:, -8:])) - 40) / 8)
 
 
 class Pipe:
@@ -64,12 +71,14 @@ class HttpServer:
         files: bytes by path, which are served whole.
         most: bytes of a file after which nothing more is sent; None for all.
         connections: how many were made.
+        encoder: of the newest.
     """
 
     def __init__(self, port=0):
         self.begin, self.size, self.rate, self.stall = 0.0, (64, 48), RATE, None
         self.most = None
         self.files, self.connections, self._open = {}, 0, True
+        self.encoder = None
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -116,6 +125,7 @@ class HttpServer:
     def _stream(self, handler, suffix):
         kind = {"ts": "mpegts"}.get(suffix, suffix)
         encoder = Encoder(Pipe(handler.wfile.write), kind, *self.size, begin=self.begin)
+        self.encoder = encoder
         start = time.monotonic()
         try:
             while self._open:
@@ -143,6 +153,7 @@ class RtspServer:
     Attributes:
         requests: the methods that came.
         password: `user:password` that it wants, or None.
+        encoder: of the newest client.
     """
 
     SDP = (
@@ -152,6 +163,7 @@ class RtspServer:
 
     def __init__(self, port=0, password=None):
         self.requests, self.password, self._open = [], password, True
+        self.encoder = None
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self._clients = []
@@ -204,7 +216,7 @@ class RtspServer:
             client.sendall(struct.pack("!cBH", b"$", channel, len(packet)) + packet)
             return len(packet)
 
-        encoder = Encoder(Pipe(send), "rtp", options={"packetsize": "1400"})
+        self.encoder = encoder = Encoder(Pipe(send), "rtp", options={"packetsize": "1400"})
         start = time.monotonic()
         with contextlib.suppress(av.error.FFmpegError, OSError):
             while self._open:

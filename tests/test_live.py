@@ -10,18 +10,19 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import assert_refused
-from servers import RATE, Encoder, HttpServer, Pipe, RtspServer
+from servers import RATE, Encoder, HttpServer, Pipe, RtspServer, number_in
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.urls import masked
 from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime import live
-from uva_tf.runtime.live import FarReader, LiveReader, Timeline
+from uva_tf.runtime.live import FarReader, Lateness, LiveReader, Timeline
 from uva_tf.runtime.streams import open_stream
 
 
@@ -146,6 +147,35 @@ def test_frames_without_times_have_the_readers_clock():
 # Reading live streams
 
 
+def test_packets_that_stay_late_are_skipped_up_to_a_key_frame():
+    lateness, skipped = Lateness(), []
+    for number in range(1500):  # decoded at 20 of 25 frames/s; the sender's buffer is large
+        now = number / 20 - sum(skipped) / 20.1  # skipping takes hardly any time
+        now = max(now, number / 25)
+        skipped.append(lateness.skips(100 + number / 25, now, number % 50 == 0))
+    late = np.array(skipped)
+    begins = np.flatnonzero(late[1:] > late[:-1])
+    ends = np.flatnonzero(late[1:] < late[:-1]) + 1
+    assert len(begins) > 3
+    assert set(ends % 50) == {0}
+    assert 0.1 < late.mean() < 0.5
+
+
+def test_a_burst_after_a_break_is_not_skipped():
+    lateness = Lateness()
+    arrivals = [max(n / 25, 7 + n / 1000 if 4 < n / 25 < 7 else 0) for n in range(500)]
+    assert not any(lateness.skips(n / 25, now, n % 50 == 0) for n, now in enumerate(arrivals))
+
+
+def test_clocks_that_drift_or_jump_are_not_late():
+    lateness = Lateness()
+    times = [n / 25 * 1.0003 + 50 * (n > 20_000) - 70 * (n > 30_000) for n in range(100_000)]
+    assert not any(lateness.skips(t, n / 25, False) for n, t in enumerate(times))
+    lateness = Lateness()
+    times = [n / 25 * 0.9997 for n in range(100_000)]
+    assert not any(lateness.skips(t, n / 25, False) for n, t in enumerate(times))
+
+
 @pytest.mark.parametrize("name", ["live.ts", "live.mp4", "live.webm"])
 def test_a_live_stream_gives_its_frames_in_time(server, opened, name):
     stream = opened(server.url(name))
@@ -157,6 +187,28 @@ def test_a_live_stream_gives_its_frames_in_time(server, opened, name):
     # Those after the burst of the start are the sender's, 1 / 25 s apart or multiples of it.
     steps = np.diff(times)[-10:] * RATE
     np.testing.assert_allclose(steps, np.rint(steps), atol=0.06)
+
+
+def test_a_frame_comes_soon_after_it_was_sent(server, opened):
+    stream, delays = opened(server.url("live.ts")), []
+    for frame in itertools.islice(stream.timed(), 40):
+        now, sent = time.monotonic(), server.encoder.sent
+        newest = len(sent) - 1
+        delays.append(now - sent[newest - (newest - number_in(frame.pixels)) % 24])
+    assert np.median(delays[-10:]) < 0.2  # two frames of it are the container's
+
+
+def test_a_decoder_that_is_too_slow_does_not_fall_behind(server, opened, monkeypatch):
+    monkeypatch.setattr(live, "LATE", 0.4)
+    monkeypatch.setattr(live, "WHILE", 0.3)
+    monkeypatch.setattr(live._Connection, "_look_at", lambda *_: time.sleep(0.08))
+    stream, lags, begun = opened(server.url("live.ts")), [], time.monotonic()
+    for frame in stream.timed():
+        lags.append(time.monotonic() - begun - frame.seconds)
+        if frame.seconds > 6:
+            break
+    assert max(lags) < 2  # without skipping it would be 3 and more
+    assert stream.dropped > 20
 
 
 def test_a_slow_reader_gets_new_frames_and_the_others_are_counted(server, opened):
@@ -447,7 +499,7 @@ def test_a_live_file_grows_every_second(tmp_path, name, codec):
 
 def resident(process):
     """MB of memory that a process holds."""
-    with open(f"/proc/{process.pid}/status") as status:
+    with Path(f"/proc/{process.pid}/status").open() as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
 
 
@@ -494,7 +546,7 @@ def test_a_minute_of_a_stream_that_is_cut_and_ended_by_ctrl_c(tmp_path, kind):
     assert 3 < steps.max() < 8
     assert abs(steps.argmax() - cut) < 10
     assert "1 reconnection, " in out
-    median, worst = map(int, re.search(r"median (\d+) ms, worst (\d+) ms", out).groups())
+    median, _ = map(int, re.search(r"median (\d+) ms, worst (\d+) ms", out).groups())
     assert median < 200
     with VideoReader(tmp_path / "o.mp4") as video:
         shown = [frame.seconds for frame in video.timed()]

@@ -30,6 +30,10 @@ PAUSES = 0.5, 8.0  # seconds between attempts to reconnect: the first, doubled u
 # shorter; a frame that waits longer is dropped for a newer one.
 LAG, MOST_WAITING = 0.1, 32
 JUMP = 5.0  # seconds by which a stream's times may differ from the reader's clock
+# Packets that reach the decoder this late, and not less late a while after, are skipped up to a
+# key frame: decoding is too slow for the stream.
+LATE, WHILE = 1.0, 1.0  # seconds
+DRIFT = 0.001  # by how much the stream's clock and the reader's may differ, as a share
 REORDERED = 1.0  # seconds by which a frame may come after its turn
 JUST_AFTER = 0.001  # seconds
 GAP = 1.0  # seconds between frames that count as without picture
@@ -102,7 +106,6 @@ class LiveReader:
 
     Attributes as of VideoReader, and:
 
-        dropped: frames that were decoded and not handed out, so far.
         reconnections: connections after the first, so far.
         blank: seconds without picture so far, in gaps longer than GAP.
 
@@ -125,7 +128,7 @@ class LiveReader:
         self.name, self.width, self.height = first.name, first.width, first.height
         self.rate = first.rate if 1 <= first.rate <= 240 else RATE
         self.pixel_aspect: Fraction = first.pixel_aspect
-        self.dropped, self.reconnections, self.blank = 0, 0, 0.0
+        self.reconnections, self.blank = 0, 0.0
         self._connection, self._connect, self._reconnect = first, connect, reconnect
         self._times, self._zero = Timeline(silence), None
         # A playlist's server sets the pace: its pieces come at once, and are not dropped.
@@ -135,7 +138,9 @@ class LiveReader:
         self._handed: deque[float] = deque()  # when the frames that are being worked on came
         self._latencies: Counter[int] = Counter()  # of finished frames, in milliseconds
         self._sizes: set[tuple[int, int]] = set()
-        self._damaged, self._end, self._closed = 0, None, threading.Event()
+        # Of earlier connections; and of what waited too long.
+        self._damaged, self._dropped = 0, 0
+        self._end, self._closed = None, threading.Event()
         self._newest = time.monotonic()  # when the newest frame came
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -143,6 +148,11 @@ class LiveReader:
     def damaged(self) -> int:
         """Packets that could not be decoded, so far."""
         return self._damaged + self._connection.damaged
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were not handed out, decoded or not, so far."""
+        return self._dropped + self._connection.skipped
 
     @property
     def notes(self) -> list[str]:
@@ -223,7 +233,7 @@ class LiveReader:
             len(self._waiting) > MOST_WAITING or self._waiting[0][0] < oldest
         ):
             self._waiting.popleft()
-            self.dropped += self._zero is not None  # before that, nothing is recorded yet
+            self._dropped += self._zero is not None  # before that, nothing is recorded yet
 
     def _run(self) -> None:
         """Decode until closed or given up."""
@@ -281,6 +291,7 @@ class LiveReader:
                 why = str(error).removeprefix(f"{self.name}: ")
                 continue
             self._damaged += self._connection.damaged
+            self._dropped += self._connection.skipped
             self._connection = connection
             self.reconnections += 1
             return True
@@ -330,15 +341,62 @@ class Timeline:
         return shown
 
 
+class Lateness:
+    """Decides which packets are skipped so that a decoder that is too slow does not fall behind.
+
+    A packet's delay is the reader's clock minus the packet's own time; it is late by what its
+    delay exceeds the least one. A burst after a break of the network is late too, but soon less;
+    only lateness that stays is skipped.
+    """
+
+    def __init__(self) -> None:
+        self._stated = self._now = self._least = None
+        self._checked, self._before, self._skipping = 0.0, 0.0, False
+
+    def skips(self, stated: float, now: float, key: bool) -> bool:
+        """Whether to skip the next packet.
+
+        Args:
+            stated: its time by the stream.
+            now: by the reader's clock.
+            key: whether decoding can begin with it.
+        """
+        delay = now - stated
+        if self._stated is None or abs(stated - self._stated) > JUMP:
+            self._least, self._skipping = delay, False
+        else:
+            self._least = min(delay, self._least + DRIFT * (now - self._now))
+        self._stated, self._now = stated, now
+        late = delay - self._least
+        if self._skipping:
+            self._skipping = not (key and late < LATE / 2)
+        elif now - self._checked > WHILE:
+            self._skipping = late >= self._before > LATE
+            self._checked, self._before = now, late
+        return self._skipping
+
+
 class _Connection(VideoReader):
     """One connection to a URL. Frames are handed out as they are decoded, none is waited for."""
 
     # Several threads that decode a frame each would hold it back for as many frames.
     lookahead, threading = 0, "SLICE"
 
+    skipped = 0  # packets, so far
+
     def _open(self, number: int | None, threads: int) -> None:
+        self._lateness = None if self.is_playlist else Lateness()
         super()._open(number, threads)
         self.damaged = 0  # before the first key frame nothing can be decoded
+
+    def _demuxed(self) -> Iterator[av.Packet]:
+        for packet in super()._demuxed():
+            if self._lateness and packet.size and packet.dts is not None:
+                stated = float(packet.dts * packet.time_base)
+                if self._lateness.skips(stated, time.monotonic(), packet.is_keyframe):
+                    self.skipped += 1
+                    continue
+            yield packet
 
     @property
     def is_playlist(self) -> bool:
