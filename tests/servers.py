@@ -69,14 +69,15 @@ class HttpServer:
         rate: frames per second that are sent.
         stall: frames after which they send nothing more, and stay open; None to go on.
         files: bytes by path, which are served whole.
+        cut: bytes of a file after which a connection is cut; None for never.
         most: bytes of a file after which nothing more is sent; None for all.
         connections: how many were made.
         encoder: of the newest.
     """
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, context=None):
         self.begin, self.size, self.rate, self.stall = 0.0, (64, 48), RATE, None
-        self.most = None
+        self.most = self.cut = None
         self.files, self.connections, self._open = {}, 0, True
         self.encoder = None
         outer = self
@@ -99,6 +100,8 @@ class HttpServer:
 
         self._server = Server(("127.0.0.1", port), Handler)
         self.port = self._server.server_port
+        if context:  # of TLS
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
 
     def url(self, path):
@@ -109,12 +112,17 @@ class HttpServer:
         path = handler.path.lstrip("/")
         content = self.files.get(path)
         if content is not None or path.startswith("live."):
-            handler.send_response(200)
+            begin = int(handler.headers.get("Range", "bytes=0-")[6:].split("-")[0])
+            handler.send_response(206 if begin else 200)
             if content is not None:
-                handler.send_header("Content-Length", str(len(content)))
+                handler.send_header("Accept-Ranges", "bytes")
+                handler.send_header("Content-Length", str(len(content) - begin))
+            if begin:
+                span = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+                handler.send_header("Content-Range", span)
             handler.end_headers()
         if content is not None:
-            handler.wfile.write(content[: self.most])
+            handler.wfile.write(content[begin : self.cut and begin + self.cut][: self.most])
             while self.most is not None and self._open:
                 time.sleep(0.02)
         elif path.startswith("live."):

@@ -4,8 +4,10 @@ import csv
 import itertools
 import os
 import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -62,10 +64,11 @@ def free_port():
         return one.getsockname()[1]
 
 
-def encoded(kind, frames=20):
+def encoded(kind, frames=20, begin=0.0):
     """A short file, as bytes."""
     parts = []
-    encoder = Encoder(Pipe(lambda part: parts.append(bytes(part)) or len(part)), kind)
+    pipe = Pipe(lambda part: parts.append(bytes(part)) or len(part))
+    encoder = Encoder(pipe, kind, begin=begin)
     for _ in range(frames):
         encoder.write()
     encoder.close()
@@ -250,7 +253,7 @@ def test_frames_of_a_stream_that_is_cut_and_comes_back_rise_in_time(opened, hurr
     assert steps.max() == pytest.approx(stream.blank, abs=0.2)
     assert 1.2 < stream.blank < 4
     assert "frames of 96x48 are resized to the first one's 64x48" in stream.notes
-    assert any("1 reconnection, " in note for note in stream.notes)
+    assert "reconnections: 1, " in stream.notes[0]
 
 
 def test_a_silent_connection_is_made_again(server, opened, hurried):
@@ -297,6 +300,55 @@ def test_an_rtsp_stream_is_read_over_tcp(opened):
     assert stream.name == f"rtsp://***@127.0.0.1:{server.port}/live"
 
 
+def test_a_live_playlist_is_read_piece_by_piece_and_nothing_is_dropped(server, opened):
+    pieces = [encoded("mpegts", RATE, begin=10 + second) for second in range(8)]
+
+    def publish():
+        for newest in range(3, len(pieces)):
+            server.files[f"{newest}.ts"] = pieces[newest]
+            listed = "".join(f"#EXTINF:1,\n{one}.ts\n" for one in range(newest - 2, newest + 1))
+            head = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{newest - 2}\n"
+            end = "#EXT-X-ENDLIST\n" if newest == len(pieces) - 1 else ""
+            server.files["live.m3u8"] = f"{head}{listed}{end}".encode()
+            published.set()
+            time.sleep(1)
+
+    server.files |= {f"{one}.ts": pieces[one] for one in range(3)}
+    published = threading.Event()
+    threading.Thread(target=publish, daemon=True).start()
+    published.wait()
+    stream = opened(server.url("live.m3u8"))
+    assert isinstance(stream, LiveReader)
+    times = [frame.seconds for frame in stream.timed()]
+    assert times[-1] > 4
+    np.testing.assert_allclose(np.diff(times), 1 / RATE, atol=0.001)
+    assert stream.dropped == 0
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="makes a certificate with openssl")
+def test_a_certificate_that_is_not_trusted_is_refused(opened, tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = HttpServer(context=context)
+    server.files["clip.ts"] = encoded("mpegts")
+    url = server.url("clip.ts").replace("http:", "https:")
+    with pytest.raises(InputError, match="SSL_CERT_FILE"):
+        opened(url)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert len(list(opened(url).timed())) == 20
+    server.close()
+
+
 # Files on a server
 
 
@@ -313,6 +365,23 @@ def test_a_file_on_a_server_is_read_whole(server, opened, tmp_path, kind):
     for (far, there), (near, pixels) in zip(frames, here, strict=True):
         assert far == near
         np.testing.assert_array_equal(there, pixels)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "mpegts"])
+def test_a_file_on_a_server_goes_on_after_a_cut(server, opened, kind):
+    server.files["clip"] = encoded(kind, 2000)
+    server.cut = len(server.files["clip"]) * 2 // 3
+    assert len(list(opened(server.url("clip")).timed())) == 2000
+    assert server.connections > 2
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "mpegts"])
+def test_a_file_on_a_server_that_is_gone_is_no_whole_file(server, opened, hurried, kind):
+    server.files["clip"] = encoded(kind, 2000)
+    server.most = len(server.files["clip"]) // 2
+    stream = opened(server.url("clip"), reconnect=1)
+    with pytest.raises(OSError, match=r"(nothing came in time|the connection was lost)"):
+        list(stream.timed())
 
 
 # What can't be read
@@ -402,8 +471,8 @@ def test_ctrl_c_ends_a_live_recording_well(server, tmp_path):
     np.testing.assert_allclose(
         times, [float(row["seconds"]) for row in rows][: len(times)], atol=0.001
     )
-    assert "note: live: " in out
-    assert "note: from decoded to finished: median " in out
+    assert "note: live: frames dropped: " in out
+    assert ", from decoded to finished: median " in out
     assert "note: no sound: " in out
 
 
@@ -545,7 +614,7 @@ def test_a_minute_of_a_stream_that_is_cut_and_ended_by_ctrl_c(tmp_path, kind):
     assert steps.min() > 0
     assert 3 < steps.max() < 8
     assert abs(steps.argmax() - cut) < 10
-    assert "1 reconnection, " in out
+    assert "reconnections: 1, " in out
     median, _ = map(int, re.search(r"median (\d+) ms, worst (\d+) ms", out).groups())
     assert median < 200
     with VideoReader(tmp_path / "o.mp4") as video:

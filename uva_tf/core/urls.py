@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import ssl
 
 from av import error as av_error
 
@@ -42,17 +44,19 @@ def url_options(url: str, transport: str = "tcp") -> dict[str, str]:
     if scheme.startswith("rtsp"):
         udp = transport == "udp"
         chosen |= {"rtsp_transport": "udp"} if udp else {"rtsp_flags": "prefer_tcp"}
-    if scheme.startswith("http"):
-        chosen["reconnect"] = "1"  # of files, while their end has not come
-    return chosen
+    # By default, FFmpeg trusts any certificate.
+    chosen["tls_verify"] = "1"
+    trusted = ssl.get_default_verify_paths().cafile
+    return chosen | ({"ca_file": trusted} if trusted else {})
 
 
-def why_unreachable(error: av_error.FFmpegError) -> str:
+def why_unreachable(error: av_error.FFmpegError, url: str) -> str:
     """What an error of FFmpeg means for a URL, and what to do."""
-    for kinds, why in CAUSES:
-        if isinstance(error, kinds):
-            return why
-    return f"{error.strerror}: check the address and the network"
+    found = (why for kinds, why in CAUSES if isinstance(error, kinds))
+    why = next(found, f"{error.strerror}: check the address and the network")
+    if error.errno == errno.EIO and url.lower().startswith(("https:", "rtmps:", "rtsps:")):
+        why += ", and its certificate (SSL_CERT_FILE=FILE names others to trust)"
+    return why
 
 
 CAUSES = (
@@ -79,5 +83,8 @@ CAUSES = (
         "the connection was closed: check that it serves this protocol",
     ),
     # FFmpeg says no more than that if a name is unknown.
-    (av_error.OSError, "no connection: check the host's name, the path and the network"),
+    (
+        av_error.OSError,
+        "no connection, or it was lost: check the host's name, the path and the network",
+    ),
 )

@@ -93,7 +93,7 @@ class VideoReader:
         try:
             self._container = av.open(place, options=options or {}, timeout=timeout)
         except FFmpegError as error:
-            why = error.strerror if self.path else why_unreachable(error)
+            why = error.strerror if self.path else why_unreachable(error, source)
             raise self._refusal(why=why) from None
         try:
             self._open(stream, threads)
@@ -207,7 +207,7 @@ class VideoReader:
                 return
             except FFmpegError as error:
                 if not self.path and isinstance(error, LOST):
-                    raise OSError(f"{self.name}: {why_unreachable(error)}") from None
+                    raise OSError(f"{self.name}: {why_unreachable(error, self.name)}") from None
                 if isinstance(error, OSError) and not isinstance(error, ValueError):
                     raise
                 errors, packets = errors + 1, self._container.demux(self._stream)
@@ -217,6 +217,9 @@ class VideoReader:
                 errors, self._packets = 0, self._packets + (not packet.is_corrupt)
                 self._clock.packet(packet.pts)
             yield packet
+        if not self.path:  # a demuxer may take the end of a connection for damage
+            self.damaged -= errors
+            raise OSError(f"{self.name}: the connection was lost, or what came is damaged")
 
     def _look_at(self, video: av.VideoFrame) -> None:
         if video.interlaced_frame and not self._deinterlace:

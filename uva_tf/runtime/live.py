@@ -68,7 +68,8 @@ def open_url(
         if not first.whole:
             return LiveReader(first, connect, reconnect, silence)
         first.close()
-        return patiently(lambda: FarReader(url, options=chosen, timeout=timeout, **options))
+        whole = chosen | {"reconnect": "1", "reconnect_on_network_error": "1"}
+        return patiently(lambda: FarReader(url, options=whole, timeout=timeout, **options))
     except OSError as error:
         raise InputError(f"{masked(url)}: {str(error).removeprefix(f'{masked(url)}: ')}") from None
 
@@ -135,7 +136,8 @@ class LiveReader:
         self._paced = first.is_playlist
         self._waiting: deque[tuple[float, Frame]] = deque()
         self._ready = threading.Condition()
-        self._handed: deque[float] = deque()  # when the frames that are being worked on came
+        # When the frames that are being worked on came.
+        self._handed: deque[float] = deque(maxlen=100)
         self._latencies: Counter[int] = Counter()  # of finished frames, in milliseconds
         self._sizes: set[tuple[int, int]] = set()
         # Of earlier connections; and of what waited too long.
@@ -157,18 +159,15 @@ class LiveReader:
     @property
     def notes(self) -> list[str]:
         """What was chosen, dropped or resized, one line each; complete at the end."""
-        times = (
-            "1 reconnection" if self.reconnections == 1 else f"{self.reconnections} reconnections"
+        line = (
+            f"live: frames dropped: {self.dropped}, reconnections: {self.reconnections}, "
+            f"without picture: {self.blank:.1f} s"
         )
-        notes = [
-            f"live: {self.dropped} frames dropped, {times}, {self.blank:.1f} s without picture",
-            "no sound: live streams are written without it",
-        ]
         if self._latencies:
-            median, worst = self.latency
-            notes.append(f"from decoded to finished: median {median} ms, worst {worst} ms")
+            line += ", from decoded to finished: median {} ms, worst {} ms".format(*self.latency)
+        notes = [line, "no sound: live streams are written without it"]
         if self.damaged:
-            notes.append(f"{self.damaged} damaged packets left out")
+            notes.append(f"damaged packets left out: {self.damaged}")
         for width, height in sorted(self._sizes):
             notes.append(
                 f"frames of {width}x{height} are resized to the first one's "
@@ -290,6 +289,10 @@ class LiveReader:
             except (OSError, InputError) as error:
                 why = str(error).removeprefix(f"{self.name}: ")
                 continue
+            if connection.whole:  # a playlist that got an end
+                connection.close()
+                self._closed.set()
+                return False
             self._damaged += self._connection.damaged
             self._dropped += self._connection.skipped
             self._connection = connection
