@@ -269,7 +269,7 @@ def test_a_stream_that_stays_away_is_given_up(server, opened, hurried):
     stream = opened(server.url("live.ts"), reconnect=1)
     server.close()
     begun = time.monotonic()
-    with pytest.raises(OSError, match=r"no picture for 1 s: .*nothing listens there"):
+    with pytest.raises(OSError, match=r"lost, and not back within 1 s: .*nothing listens"):
         list(stream.timed())
     assert time.monotonic() - begun < 4
 
@@ -526,7 +526,7 @@ def test_a_stream_that_is_given_up_leaves_its_frames(server, tmp_path):
     server.close()
     _, err = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert err.startswith(f"failed: {server.url('live.ts')}: no picture for 1 s: ")
+    assert err.startswith(f"failed: {server.url('live.ts')}: lost, and not back within 1 s: ")
     assert "finished frames are in" in err
     with VideoReader(tmp_path / "o.mp4") as video:
         assert len(list(video)) == len(rows_below(tmp_path)) >= 10

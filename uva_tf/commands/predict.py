@@ -105,7 +105,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--reconnect",
         metavar="SECONDS",
         type=number(0, 86_400),
-        help="give a URL's stream up after this time without a picture (default: 30)",
+        help="try a lost URL again for this time (default: 30)",
     )
     parser.add_argument(
         "--rtsp-transport",

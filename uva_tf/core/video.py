@@ -65,7 +65,7 @@ class VideoReader:
     """
 
     live = False
-    lookahead, threading = LOOKAHEAD, "AUTO"
+    lookahead, thread_type = LOOKAHEAD, "AUTO"
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class VideoReader:
         if context is None:
             raise self._refusal()
         self._check(context.width, context.height)
-        context.thread_count, context.thread_type = threads, self.threading
+        context.thread_count, context.thread_type = threads, self.thread_type
         rate = stream.average_rate or stream.guessed_rate or RATE
         self.rate = float(rate) if 0 < rate <= 10**6 else RATE
         self.tick = stream.time_base

@@ -19,7 +19,7 @@ from uva_tf.core.video import RATE, VideoReader
 
 T = TypeVar("T")
 
-RECONNECT = 30.0  # seconds without a picture after which a live stream is given up
+RECONNECT = 30.0  # seconds for which a lost stream is tried again
 CONNECTING = 10.0  # seconds for each step of opening
 OPENING = 20.0  # seconds from opening to the first picture, which may wait for a key frame
 # Seconds without data after which a connection is lost; a playlist (HLS) comes in long pieces.
@@ -47,8 +47,7 @@ def open_url(
     A file is what comes by http or https and states its length, or a playlist with an end.
 
     Args:
-        reconnect: seconds without a picture after which a stream is given up; by default
-            RECONNECT.
+        reconnect: seconds for which a lost stream is tried again; by default RECONNECT.
         transport: of RTSP, see `url_options`.
         options: of a VideoReader.
 
@@ -64,12 +63,12 @@ def open_url(
 
     timeout = CONNECTING, max(SILENCE, reconnect)
     try:
-        first = patiently(connect)
+        first = patiently(connect, OPENING)
         if not first.whole:
             return LiveReader(first, connect, reconnect, silence)
         first.close()
         whole = chosen | {"reconnect": "1", "reconnect_on_network_error": "1"}
-        return patiently(lambda: FarReader(url, options=whole, timeout=timeout, **options))
+        return patiently(lambda: FarReader(url, options=whole, timeout=timeout, **options), OPENING)
     except OSError as error:
         raise InputError(f"{masked(url)}: {str(error).removeprefix(f'{masked(url)}: ')}") from None
 
@@ -86,7 +85,7 @@ class FarReader(VideoReader):
         """As of VideoReader; raises KeyboardInterrupt after a signal, while nothing comes."""
         frames = super().timed()
         try:
-            while (frame := patiently(lambda: next(frames, None), None)) is not None:
+            while (frame := patiently(lambda: next(frames, None))) is not None:
                 yield frame
         except KeyboardInterrupt:
             self._left = True
@@ -113,7 +112,7 @@ class LiveReader:
     Args:
         first: the first connection, open.
         connect: opens another.
-        reconnect: seconds without a picture after which the stream is given up.
+        reconnect: seconds for which a lost connection is tried again.
         silence: seconds after which a connection ends by itself.
     """
 
@@ -243,6 +242,8 @@ class LiveReader:
                     return
         except BaseException as error:  # raised where the frames are asked for
             self._finish(error)
+        finally:
+            self._connection.close()
 
     def _decode(self) -> str | None:
         """Take the frames of a connection; why it ended, or None if it was closed here."""
@@ -279,7 +280,7 @@ class LiveReader:
     def _again(self, why: str) -> bool:
         """Make the connection again; False if that was given up or closed."""
         pause, last = PAUSES
-        deadline = self._newest + self._reconnect
+        deadline = time.monotonic() + self._reconnect
         while (left := deadline - time.monotonic()) > 0:
             if self._closed.wait(min(pause, left)):
                 return False
@@ -298,7 +299,8 @@ class LiveReader:
             self._connection = connection
             self.reconnections += 1
             return True
-        self._finish(OSError(f"{self.name}: no picture for {self._reconnect:g} s: {why}"))
+        tried = f", and not back within {self._reconnect:g} s" if self._reconnect else ""
+        self._finish(OSError(f"{self.name}: lost{tried}: {why}"))
         return False
 
     def _finish(self, end: BaseException) -> None:
@@ -383,8 +385,7 @@ class _Connection(VideoReader):
     """One connection to a URL. Frames are handed out as they are decoded, none is waited for."""
 
     # Several threads that decode a frame each would hold it back for as many frames.
-    lookahead, threading = 0, "SLICE"
-
+    lookahead, thread_type = 0, "SLICE"
     skipped = 0  # packets, so far
 
     def _open(self, number: int | None, threads: int) -> None:
@@ -432,11 +433,11 @@ class _Connection(VideoReader):
             self._fill()
 
 
-def patiently(function: Callable[[], T], most: float | None = OPENING) -> T:
+def patiently(function: Callable[[], T], most: float | None = None) -> T:
     """What a function returns or raises that may wait for the network.
 
     It runs in a thread of its own, which is left behind if a signal comes, since FFmpeg can't be
-    interrupted. Raises KeyboardInterrupt then, and TimeoutError after `most` seconds.
+    interrupted. Raises KeyboardInterrupt then, and TimeoutError after `most` seconds, if given.
     """
     results: list[tuple[T | None, BaseException | None]] = []
 
