@@ -226,12 +226,23 @@ def call(script, capfd):
     return run
 
 
+def named_folder(variable, what):
+    """The folder that an environment variable names; skips the test if there is none."""
+    folder = os.environ.get(variable)
+    if not folder:
+        pytest.skip(f"{variable} is not set: it names a folder of {what}")
+    if not Path(folder).is_dir():
+        pytest.skip(f"{variable} is {folder}, which is no folder")
+    return Path(folder)
+
+
 @pytest.fixture(scope="session")
 def recordings():
     """The folder of real recordings."""
-    folder = os.environ.get("UVA_TF_RECORDINGS")
-    if not folder:
-        pytest.skip("UVA_TF_RECORDINGS is not set: it names a folder of real recordings")
-    if not Path(folder).is_dir():
-        pytest.skip(f"UVA_TF_RECORDINGS is {folder}, which is no folder")
-    return Path(folder)
+    return named_folder("UVA_TF_RECORDINGS", "real recordings")
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """The folder of cases after public bug reports."""
+    return named_folder("UVA_TF_CASES", "cases that went wrong")

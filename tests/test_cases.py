@@ -4,7 +4,6 @@ Its README says of each what is right. Those about decoding are left to other te
 that always run are in test_tables.py and test_export.py.
 """
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,6 @@ from conftest import assert_refused, contents
 
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.records import read_records
-
-
-@pytest.fixture(scope="session")
-def cases():
-    folder = os.environ.get("UVA_TF_CASES")
-    if not folder:
-        pytest.skip("UVA_TF_CASES is not set: it names a folder of cases that went wrong")
-    if not Path(folder).is_dir():
-        pytest.skip(f"UVA_TF_CASES is {folder}, which is no folder")
-    return Path(folder)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ USERS_ERRNO = frozenset(
         errno.EROFS,
     }
 )
-BASE_PACKAGES = ("ai_edge_litert", "cv2", "flatbuffers", "numpy")
+BASE_PACKAGES = ("ai_edge_litert", "av", "cv2", "flatbuffers", "numpy")
 OPENCV_LIBRARIES = ("libEGL", "libGL", "libSM", "libX", "libglib", "libgthread", "libxcb")
 QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
 Main = Callable[[list[str] | None], None]

@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
             if args.strict and source.damaged:
                 raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
         stop.asked()  # a late signal has nothing left to stop: all is written
-    written = [str(path) for path in (args.overlay, args.maps, args.csv) if path]
+    written = [str(path) for path in (args.overlay, args.maps, args.csv, args.regions) if path]
     if isinstance(cause, KeyboardInterrupt) and source.live:
         cause = None  # Ctrl-C is how a recording ends
     if cause:
@@ -156,6 +156,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="write the peak and centroid of every frame in pixels, as CSV",
     )
     parser.add_argument(
+        "--regions",
+        metavar="FILE",
+        type=Path,
+        help="write where an encoder should spend its bits, as CSV (docs/regions.md)",
+    )
+    parser.add_argument(
         "--threads",
         metavar="N",
         type=number(1, 256),
@@ -167,7 +173,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError("expected one source: either VIDEO or --camera N")
     if not isinstance(args.video, str) and (args.reconnect is not None or args.rtsp_transport):
         raise InputError("--reconnect and --rtsp-transport are for a URL: give one as VIDEO")
-    outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv}
+    outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv, "regions": args.regions}
     for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
         if _overlap(outputs[one], outputs[other]):
             raise InputError(f"--{one} and --{other} overlap: choose separate paths")
@@ -184,7 +190,13 @@ def _sinks(
     """Open the outputs that the arguments ask for; the stack completes them."""
     from uva_tf.core.video_writer import VideoWriter
     from uva_tf.runtime.overlay import STYLES
-    from uva_tf.runtime.sinks import show, write_maps, write_overlay, write_places
+    from uva_tf.runtime.sinks import (
+        show,
+        write_maps,
+        write_overlay,
+        write_places,
+        write_regions,
+    )
 
     sinks, style, writer = [], STYLES[args.style], None
     if args.maps:
@@ -192,6 +204,9 @@ def _sinks(
     if args.csv:
         path = stack.enter_context(new_file(args.csv))
         sinks.append(write_places(stack.enter_context(path.open("wb", buffering=0))))
+    if args.regions:
+        path = stack.enter_context(new_file(args.regions))
+        sinks.append(write_regions(stack.enter_context(path.open("wb", buffering=0))))
     if args.overlay:
         path = stack.enter_context(new_file(args.overlay))
         writer = VideoWriter(

@@ -22,6 +22,7 @@ from uva_tf.core.urls import masked, url_options, why_unreachable
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 RATE = 25.0  # frames per second, where nothing is known
+MOST_RATE = 1000  # above which a rate is taken for an error
 LOOKAHEAD = 4  # frames that are decoded before one is handed out, to see whether times are in order
 MOST_ERRORS = 100  # in a row, after which a container is given up
 ATTACHED = av.stream.Disposition.attached_pic
@@ -34,7 +35,8 @@ class VideoReader:
     """The frames of a video, in order, once.
 
     `timed()` yields Frames; iterating yields their pixels, `[H, W, 3]` uint8 BGR. Frames are
-    turned upright as the file's metadata say. What is damaged is left out and counted.
+    turned upright as the file's metadata say, and scaled to the size of the first if that changes.
+    What is damaged is left out and counted.
 
     A frame's time is the one of the container, in seconds. Containers of live streams, whose
     clocks begin anywhere, are counted from their start. Frames without a time are counted at the
@@ -80,18 +82,15 @@ class VideoReader:
         self.name = str(source)
         if isinstance(source, Path):
             check_file(source, "video file")
-            # Absolute, since FFmpeg takes what stands before a colon for a protocol. A playlist
-            # must not make it open other files or addresses.
-            place, options = str(source.absolute()), {"protocol_whitelist": "file"}
         else:
-            place, options = source, options or url_options(source)
+            options = options or url_options(source)
             self.name = masked(source)
         self.damaged, self._packets, self._shown, self._notes = 0, 0, 0, []
         self._changes, self._doubts = 0, set()
         self.path = source if isinstance(source, Path) else None
         self._deinterlace, self._filter = deinterlace, None
         try:
-            self._container = av.open(place, options=options or {}, timeout=timeout)
+            self._container = open_container(source, options or {}, timeout)
         except FFmpegError as error:
             why = error.strerror if self.path else why_unreachable(error, source)
             raise self._refusal(why=why) from None
@@ -108,8 +107,8 @@ class VideoReader:
             raise self._refusal()
         self._check(context.width, context.height)
         context.thread_count, context.thread_type = threads, self.thread_type
-        rate = stream.average_rate or stream.guessed_rate or RATE
-        self.rate = float(rate) if 0 < rate <= 10**6 else RATE
+        rate = stream.average_rate or stream.guessed_rate or 0
+        self.rate = float(rate) if 0 < rate <= MOST_RATE else RATE
         self.tick = stream.time_base
         self.length, self._duration = stream.frames, stream.duration
         self._clock = Clock(1 / (self.rate * self.tick))
@@ -119,6 +118,7 @@ class VideoReader:
         self._fill()
         if not self._pending:
             raise self._refusal(context.name)
+        self._size = self._pending[0].width, self._pending[0].height  # as stored
         first = self._frame(self._pending[0], 0.0)
         self.width, self.height = first.width, first.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -139,7 +139,7 @@ class VideoReader:
                 f"{_count(self._clock.moved, 'frame')} out of order: shown between the neighbours"
             )
         if self._changes:
-            notes.append(f"{_count(self._changes, 'frame')} of another size than the first")
+            notes.append(f"{_count(self._changes, 'frame')} scaled to the size of the first")
         if self.missing:
             notes.append(
                 f"cut short: it holds {self._packets} of the {self.length} frames that it announces"
@@ -162,9 +162,10 @@ class VideoReader:
             video = self._pending.popleft()
             ticks = self._clock.frame(video.pts, [later.pts for later in self._pending])
             self._shown += 1
-            frame = self._frame(video, float(ticks * self.tick) - self._start)
-            self._changes += (frame.width, frame.height) != (self.width, self.height)
-            yield frame
+            if (video.width, video.height) != self._size:
+                self._changes += 1
+                video = video.reformat(*self._size)
+            yield self._frame(video, float(ticks * self.tick) - self._start)
             self._fill()
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -205,10 +206,10 @@ class VideoReader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except FFmpegError as error:
+            except (FFmpegError, IndexError) as error:  # IndexError: of a stream that is not listed
                 if not self.path and isinstance(error, LOST):
                     raise OSError(f"{self.name}: {why_unreachable(error, self.name)}") from None
-                if isinstance(error, OSError) and not isinstance(error, ValueError):
+                if isinstance(error, OSError):  # the disk
                     raise
                 errors, packets = errors + 1, self._container.demux(self._stream)
                 self.damaged += 1
@@ -298,6 +299,19 @@ class VideoReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_container(
+    source: Path | str,
+    options: dict[str, str] | None = None,
+    timeout: float | tuple[float, float] | None = None,
+) -> av.container.InputContainer:
+    """Open a file, or a URL with options for its protocol; raises FFmpegError if that fails."""
+    if isinstance(source, Path):
+        # Absolute, since FFmpeg takes what stands before a colon for a protocol. A playlist must
+        # not make it open other files or addresses.
+        source, options = str(source.absolute()), {"protocol_whitelist": "file"}
+    return av.open(source, options=options or {}, timeout=timeout, metadata_errors="replace")
 
 
 def start_of(container: av.container.InputContainer) -> float:

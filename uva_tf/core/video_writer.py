@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,9 @@ from av.error import FFmpegError
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame
-from uva_tf.core.video import start_of
+from uva_tf.core.video import open_container, start_of
 
+WARM_UP = 0.1  # seconds of sound that a decoder may need before the first that is heard
 TICK = Fraction(1, 90_000)  # seconds, where the input has no unit of time
 
 
@@ -108,6 +109,7 @@ class VideoWriter:
             takes it, else encoded again.
         pixel_aspect: a pixel's width divided by its height.
         codec, quality: see `check_codec`.
+        preset: of x264 or x265, by default the one in CODECS.
         live: write a file that can be played after a kill, in fragments.
 
     Attributes:
@@ -127,9 +129,12 @@ class VideoWriter:
         pixel_aspect: Fraction = Fraction(1),
         codec: str | None = None,
         quality: int | None = None,
+        preset: str | None = None,
         live: bool = False,
     ):
         self._codec = CODECS[check_codec(path, codec, quality)]
+        if preset:
+            self._codec = self._codec._replace(options=self._codec.options | {"preset": preset})
         self._path, self._size = path.absolute(), (width, height)
         self._count, self._last, self._step = 0, None, 1 / rate
         self._tick = tick or TICK
@@ -178,12 +183,18 @@ class VideoWriter:
             stream.codec_context.codec_tag = "hvc1"  # the one that Apple's players know
         return stream
 
-    def write(self, frame: Frame | np.ndarray, seconds: float | None = None) -> None:
+    def write(
+        self,
+        frame: Frame | np.ndarray,
+        seconds: float | None = None,
+        mark: Callable[[av.VideoFrame], av.VideoFrame] | None = None,
+    ) -> None:
         """Append one frame.
 
         Args:
             frame: a Frame, which knows its time; or `[H, W, 3]` uint8 BGR.
             seconds: its time; by default the frame's, of an array the next at the mean rate.
+            mark: adds side data for the encoder to the frame (`runtime/regions.py`).
 
         Raises InputError for a frame of another size, and OSError when the disk is nearly full,
         early enough to finish the file so that the frames before can be seen.
@@ -209,8 +220,19 @@ class VideoWriter:
         video.duration = max(1, round(self._step / self._tick))
         if self._sound:
             self._sound.until(seconds)
-        self._file.mux(self._stream.encode(video))
+        if mark:
+            video = mark(video)
+        self._encode(video)
         self._count += 1
+
+    def _encode(self, video: av.VideoFrame | None) -> None:
+        """Encode a frame, or with None what is left; raises OSError if that fails."""
+        try:
+            self._file.mux(self._stream.encode(video))
+        except FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            raise OSError(f"{self._path.name}: frame {self._count + 1}: {error.strerror}") from None
 
     def _reserve(self) -> int:
         """Bytes that the next frames, the encoder's buffers and the file's index may need."""
@@ -222,7 +244,7 @@ class VideoWriter:
         try:
             if self._sound and self._count:
                 self._sound.until(self._last * self._tick + self._step)
-            self._file.mux(self._stream.encode(None))
+            self._encode(None)
             if self._sound:
                 self._sounds = self._sound.count if self._sound.copied else 0
                 self.notes += self._sound.notes
@@ -266,11 +288,12 @@ class _Sound:
         self.notes: list[str] = []
         self.copied, self.count = False, 0
         check_file(source, "video file")
-        self._input = av.open(str(source.absolute()), options={"protocol_whitelist": "file"})
+        self._input = open_container(source)
         self._start = start_of(self._input)
         chosen = self._input.streams.best("audio")
         if chosen is None:
             return
+        self._lists_edits = CONTAINERS[path.suffix.lower()] is MP4
         takes = CONTAINERS[path.suffix.lower()][1]
         name = chosen.codec_context.name if chosen.codec_context else "unknown"
         if name in takes:
@@ -304,14 +327,17 @@ class _Sound:
                 if packet.size and packet.dts is not None and packet.pts is not None:
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
                     yield packet
-        except FFmpegError as error:
-            self.notes.append(f"the sound stops early: {error.strerror}")
+        except (FFmpegError, IndexError) as error:
+            self.notes.append(f"the sound stops early: {error}")
 
     def _as_they_are(
         self, stream: av.audio.stream.AudioStream, out: av.audio.stream.AudioStream
     ) -> Iterator[av.Packet]:
         for packet in self._demuxed(stream):
-            if not packet.is_discard:  # before the start, by the file's edit list
+            # Before the start, by the file's edit list: of no use but to warm up the decoder,
+            # which only an MP4 can tell.
+            early = packet.pts * packet.time_base < -WARM_UP or not self._lists_edits
+            if not (packet.is_discard and early):
                 packet.stream = out
                 yield packet
 

@@ -69,7 +69,7 @@ def prepare(
         raise InputError(bad[0].problem + more + remedy)
     return write_dataset(
         good,
-        _splits(good, found, root, split),
+        splits_of(good, found, root, split),
         out,
         layout=layout,
         config=config or DataConfig(),
@@ -143,7 +143,7 @@ def summary(dataset: Dataset) -> str:
     return "\n".join(lines)
 
 
-def _splits(
+def splits_of(
     recordings: Sequence[Recording], found: Sequence[Recording], root: Path, path: Path | None
 ) -> dict[str, str]:
     """Each recording's split: from a file, else from the layout, else `train`."""

@@ -44,17 +44,27 @@ def uniform(records: Iterable[Record]) -> Iterator[np.ndarray]:
 
 
 def spectral_residual(records: Iterable[Record]) -> Iterator[np.ndarray]:
-    """Maps of what is unexpected in a frame's spectrum (Hou and Zhang, CVPR 2007), at 64 px.
+    """Maps of what is unexpected in a frame's spectrum, at 64 px: see `residual`."""
+    return (residual(_grey(record)) for record in records)
 
-    The log amplitude minus its 3x3 mean, transformed back with the frame's phase, squared and
+
+def residual(grey: np.ndarray) -> np.ndarray:
+    """What is unexpected in a picture's spectrum (Hou and Zhang, CVPR 2007).
+
+    The log amplitude minus its 3x3 mean, transformed back with the picture's phase, squared and
     smoothed.
+
+    Args:
+        grey: `[64, 64]`, any dtype.
+
+    Returns:
+        A `[64, 64]` uint8 map.
     """
-    for record in records:
-        spectrum = np.fft.fft2(_grey(record))
-        log_amplitude = np.log(np.abs(spectrum) + 1)  # + 1: drawn pictures have zeros
-        residual = log_amplitude - cv2.blur(log_amplitude, (3, 3))
-        saliency = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
-        yield _to_bytes(cv2.GaussianBlur(saliency, (0, 0), SMOOTHING))
+    spectrum = np.fft.fft2(grey)
+    log_amplitude = np.log(np.abs(spectrum) + 1)  # + 1: drawn pictures have zeros
+    excess = log_amplitude - cv2.blur(log_amplitude, (3, 3))
+    saliency = np.abs(np.fft.ifft2(np.exp(excess + 1j * np.angle(spectrum)))) ** 2
+    return _to_bytes(cv2.GaussianBlur(saliency, (0, 0), SMOOTHING))
 
 
 def motion_energy(records: Iterable[Record]) -> Iterator[np.ndarray]:

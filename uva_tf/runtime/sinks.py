@@ -17,6 +17,8 @@ from uva_tf.core.frames import Frame
 from uva_tf.core.text_tables import csv_text
 from uva_tf.runtime.overlay import Style, enlarge
 from uva_tf.runtime.places import centroid, peak
+from uva_tf.runtime.regions import COLUMNS as REGION_COLUMNS
+from uva_tf.runtime.regions import regions
 
 COLUMNS = ("frame", "seconds", "peak_x", "peak_y", "centroid_x", "centroid_y")
 
@@ -68,14 +70,31 @@ def write_places(stream: BinaryIO) -> Sink:
         stream: a new file, opened for unbuffered writing.
     """
     numbers = itertools.count(1)
-    _write_row(stream, COLUMNS)
+    write_row(stream, COLUMNS)
 
     def make(frame: Frame, attention: np.ndarray) -> tuple[object, ...]:
         size = frame.width, frame.height
         places = (*peak(attention, *size), *centroid(attention, *size))
         return next(numbers), f"{frame.seconds:.3f}", *(f"{value:.1f}" for value in places)
 
-    return Sink(make, lambda row: _write_row(stream, row))
+    return Sink(make, lambda row: write_row(stream, row))
+
+
+def write_regions(stream: BinaryIO) -> Sink:
+    """Write a CSV row for each region of interest of each frame (`runtime/regions.py`).
+
+    Args:
+        stream: a new file, opened for unbuffered writing.
+    """
+    numbers = itertools.count(1)
+    write_row(stream, REGION_COLUMNS)
+
+    def make(frame: Frame, attention: np.ndarray) -> list[tuple[object, ...]]:
+        number, seconds = next(numbers), f"{frame.seconds:.3f}"
+        found = regions(attention, frame.width, frame.height)
+        return [(number, seconds, *one) for one in found]
+
+    return Sink(make, lambda rows: write_rows(stream, rows))
 
 
 def show(title: str, style: Style) -> Sink:
@@ -92,13 +111,18 @@ def show(title: str, style: Style) -> Sink:
     return Sink(lambda frame, attention: style(frame, attention).pixels, take)
 
 
-def _write_row(stream: BinaryIO, values: Iterable[object]) -> None:
+def write_row(stream: BinaryIO, values: Iterable[object]) -> None:
     """Write a row completely, or nothing of it if that fails."""
-    row, before = csv_text([values]).encode(), stream.tell()
+    write_rows(stream, [values])
+
+
+def write_rows(stream: BinaryIO, table: Iterable[Iterable[object]]) -> None:
+    """Write rows completely, or nothing of them if that fails."""
+    rows, before = csv_text(table).encode(), stream.tell()
     try:
         written = 0
-        while written < len(row):
-            written += stream.write(row[written:])
+        while written < len(rows):
+            written += stream.write(rows[written:])
     except BaseException:
         stream.truncate(before)
         raise

@@ -1,0 +1,166 @@
+"""Crop a video to another aspect, where people look.
+
+uva-tf reframe VIDEO --aspect 9:16 --out OUT.mp4
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import time
+from pathlib import Path
+
+from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.core.errors import InputError
+from uva_tf.core.interruption import hold
+from uva_tf.core.outputs import new_file
+
+URL = re.compile(r"\w{2,}://")
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, plan, write, print."""
+    from uva_tf.core.video import VideoReader
+    from uva_tf.core.video_writer import VideoWriter
+    from uva_tf.runtime.crop_path import parse_aspect
+    from uva_tf.runtime.default_model import choose_model
+    from uva_tf.runtime.predictor import Predictor
+    from uva_tf.runtime.reframe import plan_crop, write_crop
+    from uva_tf.runtime.trial import check_model
+
+    args = _parse(argv)
+    aspect = parse_aspect(args.aspect)
+    model, why = choose_model(args.model)
+    check_model(model)
+    predictor = Predictor(model, threads=args.threads)
+    options = {"stream": args.stream, "deinterlace": args.deinterlace}
+    with hold() as stop:
+        with contextlib.ExitStack() as stack:
+            path = stack.enter_context(new_file(args.out))
+            table = None
+            if args.csv:
+                rows = stack.enter_context(new_file(args.csv))
+                table = stack.enter_context(rows.open("wb", buffering=0))
+            begun = time.perf_counter()
+            bar = progress("predict", "frame")
+            with VideoReader(args.video, **options) as source:
+                plan = plan_crop(
+                    source, predictor, aspect, lambda items: bar(items, source.length), stop
+                )
+                if args.strict and source.damaged:
+                    raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
+            source = stack.enter_context(VideoReader(args.video, **options))
+            writer = VideoWriter(
+                path,
+                source.rate,
+                plan.crop.width,
+                plan.crop.height,
+                tick=source.tick,
+                sound_of=source.path,
+                pixel_aspect=source.pixel_aspect,
+                codec=args.codec,
+                quality=args.quality,
+            )
+            stack.enter_context(writer)
+            bar = progress("write", "frame")
+            count, cause = write_crop(
+                source,
+                plan,
+                writer.write,
+                table,
+                lambda items: bar(items, len(plan.places)),
+                stop,
+            )
+            seconds = time.perf_counter() - begun
+        stop.asked()  # a late signal has nothing left to stop: all is written
+    written = [str(path) for path in (args.out, args.csv) if path]
+    if cause:
+        frames = f"{count} finished frames are" if count > 1 else "1 finished frame is"
+        cause.add_note(f"{frames} in {', '.join(written)}")
+        raise cause
+    print(
+        f"{count} frames of {plan.crop.width}x{plan.crop.height}, {plan.cuts} "
+        f"cut{'s' * (plan.cuts != 1)}, at {count / seconds:.0f} frames/s, "
+        "reading twice and writing included"
+    )
+    for path in written:
+        print(f"wrote {path}")
+    for note in [*([f"model {why}"] if why else []), *source.notes, *writer.notes]:
+        print(f"note: {note}")
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    from uva_tf.core.video_writer import CODECS, check_codec
+
+    parser = Parser("reframe", __doc__)
+    parser.add_argument("video", metavar="VIDEO", help="video file")
+    parser.add_argument(
+        "--aspect",
+        metavar="WIDTH:HEIGHT",
+        default="9:16",
+        help="wanted aspect as displayed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="write the cropped video: .mp4 (H.264), .webm (VP9), .mkv, .mov",
+    )
+    parser.add_argument(
+        "--csv",
+        metavar="FILE",
+        type=Path,
+        help="write the crop of every frame in pixels, as CSV",
+    )
+    parser.add_argument(
+        "--stream",
+        metavar="N",
+        type=number(0, 999),
+        help="read the file's stream N (default: the one marked as default, else the largest)",
+    )
+    parser.add_argument(
+        "--deinterlace", action="store_true", help="make whole pictures of interlaced ones"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse a damaged video instead of noting the damage"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="FILE.tflite",
+        type=Path,
+        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
+        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
+    )
+    parser.add_argument(
+        "--codec",
+        choices=CODECS,
+        help="of the cropped video (default: h264, in .webm vp9)",
+    )
+    parser.add_argument(
+        "--quality",
+        metavar="N",
+        type=number(0, 63),
+        help="constant rate factor of the cropped video, less is better "
+        f"(default: {', '.join(f'{c.quality} for {name}' for name, c in CODECS.items())})",
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=number(1, 256),
+        default=1,
+        help="threads that the model runs on (default: %(default)s)",
+    )
+    args = parser.parse_args(argv)
+    if args.video == "-" or URL.match(args.video):
+        raise InputError(
+            f"{args.video}: expected a file, since the crop looks ahead and reads a video twice: "
+            "record the stream first"
+        )
+    args.video = Path(args.video)
+    if args.csv and args.csv.resolve() == args.out.resolve():
+        raise InputError("--out and --csv overlap: choose separate paths")
+    check_codec(args.out, args.codec, args.quality)
+    return args

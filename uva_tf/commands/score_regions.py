@@ -1,0 +1,83 @@
+"""Compare file sizes with and without regions of interest.
+
+uva-tf score-regions --layout gaze --root RECORDINGS
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uva_tf.commands.command import Parser, add_layout_arguments, command, number, progress
+from uva_tf.commands.encode import PRESETS
+from uva_tf.core.errors import InputError
+from uva_tf.core.text_tables import aligned
+
+SPLITS = ("train", "val", "test")
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, encode, print."""
+    from uva_tf.data.layouts import LAYOUTS
+
+    parser = Parser("score-regions", __doc__)
+    add_layout_arguments(parser, sorted(LAYOUTS))
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="val",
+        help="the clips to encode; the centre prior is always of train (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--frames",
+        metavar="N",
+        type=number(1, 10**6),
+        default=100,
+        help="encode the first N frames of each clip (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="FILE.tflite",
+        type=Path,
+        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
+        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
+    )
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="medium", help="of x264 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--floor",
+        metavar="WEIGHT",
+        type=float,
+        nargs="+",
+        default=[],
+        help="weights of what nobody looks at, to choose among (default: the chosen one)",
+    )
+    args = parser.parse_args(argv)
+    if not all(0 < floor < float("inf") for floor in args.floor):
+        raise InputError(f"--floor {min(args.floor):g}: expected weights above 0")
+    if not args.root.is_dir():
+        raise InputError(f"{args.root}: no such folder of recordings")
+
+    from uva_tf.bench.regions import CRFS, FLOOR, SOURCES, compare, split_clips
+    from uva_tf.runtime.default_model import choose_model
+    from uva_tf.runtime.trial import check_model
+
+    model, why = choose_model(args.model)
+    check_model(model)
+    clips, train = split_clips(LAYOUTS[args.layout](args.root), args.root, args.split)
+    floors = args.floor or [FLOOR]
+    bar = progress("encode", "clip")
+    found = compare(bar(clips, len(clips)), train, floors, args.frames, model, args.preset)
+    print(
+        f"x264 {args.preset} at crf {', '.join(map(str, CRFS))}, the first {args.frames} frames: "
+        "% of bits saved at equal luma PSNR"
+    )
+    head = ["clip", "floor", *SOURCES, *(f"all pixels: {source}" for source in SOURCES)]
+    rows = [
+        [one.clip, f"{one.floor:g}", *(f"{100 * share:.1f}" for share in (*one.eye, *one.plain))]
+        for one in found
+    ]
+    print(aligned([head, *rows]))
+    if why:
+        print(f"note: model {why}")

@@ -1,0 +1,64 @@
+"""Encode a video with regions of interest."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from uva_tf.core.errors import InputError
+from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
+from uva_tf.runtime.regions import Attach, read_regions
+
+
+def encode_with_regions(
+    video: Path,
+    table: Path | None,
+    out: Path,
+    codec: str = "h264",
+    quality: int | None = None,
+    preset: str = "medium",
+) -> tuple[int, list[str]]:
+    """Encode a video, with its sound, as the regions of its frames ask for.
+
+    Args:
+        table: the regions (`read_regions`); None encodes without any.
+        out, quality: as `VideoWriter` takes them.
+        codec: `h264` or `h265`, whose encoders read regions.
+        preset: of x264 or x265, but `ultrafast`: it turns off what regions need.
+
+    Returns:
+        The number of frames, and what the reader and the writer noted.
+
+    Raises InputError for a table that is broken or has another number of frames.
+    """
+    with VideoReader(video) as reader:
+        size, found = (reader.width, reader.height), None
+        if table is not None:
+            for _ in read_regions(table, *size):
+                pass  # nothing is encoded before the whole table has been checked
+            found = read_regions(table, *size)
+        attach, count = Attach(), 0
+        with VideoWriter(
+            out,
+            reader.rate,
+            *size,
+            tick=reader.tick,
+            sound_of=video,
+            pixel_aspect=reader.pixel_aspect,
+            codec=codec,
+            quality=quality,
+            preset=preset,
+        ) as writer:
+            for count, frame in enumerate(reader.timed(), 1):
+                one = [] if found is None else next(found, None)
+                if one is None:
+                    raise _other_length(table, f"only {count - 1} frames", video)
+                writer.write(frame, mark=functools.partial(attach, found=one))
+            if found is not None and next(found, None) is not None:
+                raise _other_length(table, f"more than {count} frames", video)
+        return count, [*reader.notes, *writer.notes]
+
+
+def _other_length(table: Path, what: str, video: Path) -> InputError:
+    return InputError(f"{table}: {what}, expected the regions of each frame of {video}")
