@@ -69,6 +69,7 @@ class HttpServer:
         rate: frames per second that are sent.
         stall: frames after which they send nothing more, and stay open; None to go on.
         files: bytes by path, which are served whole.
+        redirects: other URLs by path.
         cut: bytes of a file after which a connection is cut; None for never.
         most: bytes of a file after which nothing more is sent; None for all.
         connections: how many were made.
@@ -78,7 +79,7 @@ class HttpServer:
     def __init__(self, port=0, context=None):
         self.begin, self.size, self.rate, self.stall = 0.0, (64, 48), RATE, None
         self.most = self.cut = None
-        self.files, self.connections, self._open = {}, 0, True
+        self.files, self.redirects, self.connections, self._open = {}, {}, 0, True
         self.encoder = None
         outer = self
 
@@ -125,6 +126,10 @@ class HttpServer:
             handler.wfile.write(content[begin : self.cut and begin + self.cut][: self.most])
             while self.most is not None and self._open:
                 time.sleep(0.02)
+        elif path in self.redirects:
+            handler.send_response(302)
+            handler.send_header("Location", self.redirects[path])
+            handler.end_headers()
         elif path.startswith("live."):
             self._stream(handler, path.split(".")[1])
         else:
@@ -169,7 +174,8 @@ class RtspServer:
         "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track1\r\n"
     )
 
-    def __init__(self, port=0, password=None):
+    def __init__(self, port=0, password=None, context=None):
+        self._context = context  # of TLS
         self.requests, self.password, self._open = [], password, True
         self.encoder = None
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -188,7 +194,13 @@ class RtspServer:
                 threading.Thread(target=self._serve, args=[client], daemon=True).start()
 
     def _serve(self, client):
-        with contextlib.suppress(OSError), client.makefile("rb") as lines:
+        with contextlib.suppress(OSError):
+            if self._context:
+                client = self._context.wrap_socket(client, server_side=True)
+            self._converse(client)
+
+    def _converse(self, client):
+        with client.makefile("rb") as lines:
             while first := lines.readline().decode():
                 method, headers = first.split()[0], {}
                 while line := lines.readline().decode().strip():

@@ -339,14 +339,17 @@ def test_a_certificate_that_is_not_trusted_is_refused(opened, tmp_path, monkeypa
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server = HttpServer(context=context)
+    server, camera = HttpServer(context=context), RtspServer(context=context)
     server.files["clip.ts"] = encoded("mpegts")
-    url = server.url("clip.ts").replace("http:", "https:")
-    with pytest.raises(InputError, match="SSL_CERT_FILE"):
-        opened(url)
+    file, stream = server.url("clip.ts").replace("http", "https"), camera.url().replace("p", "ps")
+    for url in (file, stream):
+        with pytest.raises(InputError, match="SSL_CERT_FILE"):
+            opened(url)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert len(list(opened(url).timed())) == 20
+    assert len(list(opened(file).timed())) == 20
+    assert opened(stream).width == 64
     server.close()
+    camera.close()
 
 
 # Files on a server
@@ -440,6 +443,16 @@ def test_a_playlist_opens_no_file(server, opened, tmp_path, hurried):
         opened(server.url("near.m3u8"))
 
 
+def test_a_redirection_opens_no_file(server, opened, tmp_path):
+    server.files["clip.ts"] = encoded("mpegts")
+    (tmp_path / "clip.ts").write_bytes(server.files["clip.ts"])
+    server.redirects["far"] = server.url("clip.ts")
+    server.redirects["near"] = f"file://{tmp_path}/clip.ts"
+    assert len(list(opened(server.url("far")).timed())) == 20
+    with pytest.raises(InputError):
+        opened(server.url("near"))
+
+
 @pytest.mark.parametrize("option", [("--reconnect", "5"), ("--rtsp-transport", "udp")])
 def test_options_for_urls_are_refused_for_files(call, option):
     assert_refused(call("tflite/predict.py", "clip.mp4", *option), "are for a URL")
@@ -480,7 +493,7 @@ def test_ctrl_c_ends_a_live_recording_well(server, tmp_path):
 def test_ctrl_c_ends_a_wait_for_a_silent_sender(server, tmp_path, path):
     """Of a file on a server too, which is cut short here: 0 is a live recording's alone."""
     server.stall = 30
-    server.files["clip"] = encoded("mpegts", 200)
+    server.files["clip"] = encoded("mpegts", 2000)
     server.most = len(server.files["clip"]) // 2
     process = predicting(server.url(path), "--csv", tmp_path / "o.csv")
     until_rows(tmp_path, 20, process)
