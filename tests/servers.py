@@ -17,7 +17,7 @@ RATE = 25
 class Encoder:
     """Encodes grey frames for a live stream, as a camera does, into a file, an object or a URL."""
 
-    def __init__(self, out, kind, width=64, height=48, *, begin=0.0, options=None):
+    def __init__(self, out, kind, width=64, height=48, *, begin=0.0, options=None, sound=False):
         codec = "libvpx" if kind == "webm" else "libx264"
         live = {"deadline": "realtime"} if kind == "webm" else {"preset": "ultrafast"}
         live |= {} if kind == "webm" else {"tune": "zerolatency"}
@@ -30,6 +30,7 @@ class Encoder:
         self.stream.width, self.stream.height = width, height
         self.stream.pix_fmt = "yuv420p"
         self.stream.codec_context.gop_size = 10
+        self.sound = self.file.add_stream("aac", rate=8000) if sound else None
         self.count, self.begin = 0, round(begin * RATE)
         self.sent = []  # by the monotonic clock
 
@@ -42,6 +43,11 @@ class Encoder:
         frame.pts = self.begin + self.count
         self.count += 1
         self.file.mux(self.stream.encode(frame))
+        if self.sound:
+            silence = np.zeros((1, 8000 // RATE), np.float32)
+            piece = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            piece.sample_rate, piece.pts = 8000, frame.pts * 8000 // RATE
+            self.file.mux(self.sound.encode(piece))
 
     def close(self):
         with contextlib.suppress(av.error.FFmpegError, OSError):
@@ -67,6 +73,7 @@ class HttpServer:
         begin: seconds at which the clock of the next connections begins.
         size: of their frames.
         rate: frames per second that are sent.
+        sound: whether they have sound.
         stall: frames after which they send nothing more, and stay open; None to go on.
         files: bytes by path, which are served whole.
         redirects: other URLs by path.
@@ -79,6 +86,7 @@ class HttpServer:
     def __init__(self, port=0, context=None):
         self.begin, self.size, self.rate, self.stall = 0.0, (64, 48), RATE, None
         self.most = self.cut = None
+        self.sound = False
         self.files, self.redirects, self.connections, self._open = {}, {}, 0, True
         self.encoder = None
         outer = self
@@ -137,7 +145,9 @@ class HttpServer:
 
     def _stream(self, handler, suffix):
         kind = {"ts": "mpegts"}.get(suffix, suffix)
-        encoder = Encoder(Pipe(handler.wfile.write), kind, *self.size, begin=self.begin)
+        encoder = Encoder(
+            Pipe(handler.wfile.write), kind, *self.size, begin=self.begin, sound=self.sound
+        )
         self.encoder = encoder
         start = time.monotonic()
         try:

@@ -81,6 +81,11 @@ class FarReader(VideoReader):
 
     _left = False
 
+    @property
+    def notes(self) -> list[str]:
+        """As of VideoReader."""
+        return super().notes + _about_sound(self._container)
+
     def timed(self) -> Iterator[Frame]:
         """As of VideoReader; raises KeyboardInterrupt after a signal, while nothing comes."""
         frames = super().timed()
@@ -164,7 +169,7 @@ class LiveReader:
         )
         if self._latencies:
             line += ", from decoded to finished: median {} ms, worst {} ms".format(*self.latency)
-        notes = [line, "no sound: live streams are written without it"]
+        notes = [line]
         if self.damaged:
             notes.append(f"damaged packets left out: {self.damaged}")
         for width, height in sorted(self._sizes):
@@ -390,6 +395,7 @@ class _Connection(VideoReader):
 
     def _open(self, number: int | None, threads: int) -> None:
         self._lateness = None if self.is_playlist else Lateness()
+        self._sound = _about_sound(self._container)
         super()._open(number, threads)
         self.damaged = 0  # before the first key frame nothing can be decoded
 
@@ -419,8 +425,8 @@ class _Connection(VideoReader):
 
     @property
     def remarks(self) -> list[str]:
-        """What was chosen and what is doubtful."""
-        return [*self._notes, *sorted(self._doubts)]
+        """What was chosen, what is left out and what is doubtful."""
+        return [*self._notes, *self._sound, *sorted(self._doubts)]
 
     def frames(self) -> Iterator[tuple[Frame, float | None]]:
         """Every frame, with the time that the stream states, in seconds."""
@@ -431,6 +437,10 @@ class _Connection(VideoReader):
             stated = None if timeless or video.pts is None else float(video.pts * self.tick)
             yield self._frame(video, 0.0), stated
             self._fill()
+
+
+def _about_sound(container: av.container.InputContainer) -> list[str]:
+    return ["the sound of a URL is not written"] if container.streams.audio else []
 
 
 def patiently(function: Callable[[], T], most: float | None = None) -> T:
