@@ -493,7 +493,7 @@ def test_ctrl_c_ends_a_live_recording_well(server, tmp_path):
 @pytest.mark.parametrize("path", ["live.ts", "clip"])
 def test_ctrl_c_ends_a_wait_for_a_silent_sender(server, tmp_path, path):
     """Of a file on a server too, which is cut short here: 0 is a live recording's alone."""
-    server.stall = 30
+    server.stall = 60
     server.files["clip"] = encoded("mpegts", 2000)
     server.most = len(server.files["clip"]) // 2
     process = predicting(server.url(path), "--csv", tmp_path / "o.csv")
