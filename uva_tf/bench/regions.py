@@ -98,7 +98,7 @@ def compare(
         preset: x264's.
 
     Returns:
-        For each clip and floor what is saved, and at the end the means of all clips.
+        For each clip and floor what is saved.
     """
     prior, found = mean_density(train, count), []
     for recording in clips:
@@ -108,11 +108,17 @@ def compare(
             curves = [curve(clip, source, floor, preset) for source in SOURCES]
             shares = ([saved(plain, one, kind) for one in curves] for kind in ("eye", "plain"))
             found.append(Saved(recording.name, floor, *map(tuple, shares)))
-    for floor in floors:
-        same = [one for one in found if one.floor == floor and one.clip != MEAN]
-        means = (np.mean([getattr(one, kind) for one in same], 0) for kind in ("eye", "plain"))
-        found.append(Saved(MEAN, floor, *(tuple(map(float, one)) for one in means)))
     return found
+
+
+def means(found: Sequence[Saved]) -> list[Saved]:
+    """For each floor, the mean over all clips."""
+    rows = []
+    for floor in sorted({one.floor for one in found}):
+        same = [one for one in found if one.floor == floor]
+        shares = (np.mean([getattr(one, kind) for one in same], 0) for kind in ("eye", "plain"))
+        rows.append(Saved(MEAN, floor, *(tuple(map(float, one)) for one in shares)))
+    return rows
 
 
 def read_clip(recording: Recording, count: int, model: Path, prior: np.ndarray) -> Clip:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_layout_arguments, command, number, progress
+from uva_tf.commands.command import Parser, command, number, progress
 from uva_tf.commands.encode import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
@@ -21,7 +21,20 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.data.layouts import LAYOUTS
 
     parser = Parser("score-regions", __doc__)
-    add_layout_arguments(parser, sorted(LAYOUTS))
+    parser.add_argument(
+        "--layout",
+        choices=sorted(LAYOUTS),
+        required=True,
+        help="how the recordings' folders are arranged",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help="folder of recordings; may be repeated, each has a centre prior of its own",
+    )
     parser.add_argument(
         "--split",
         choices=SPLITS,
@@ -56,19 +69,21 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not all(0 < floor < float("inf") for floor in args.floor):
         raise InputError(f"--floor {min(args.floor):g}: expected weights above 0")
-    if not args.root.is_dir():
-        raise InputError(f"{args.root}: no such folder of recordings")
+    for root in args.root:
+        if not root.is_dir():
+            raise InputError(f"{root}: no such folder of recordings")
 
-    from uva_tf.bench.regions import CRFS, FLOOR, SOURCES, compare, split_clips
+    from uva_tf.bench.regions import CRFS, FLOOR, SOURCES, compare, means, split_clips
     from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.trial import check_model
 
     model, why = choose_model(args.model)
     check_model(model)
-    clips, train = split_clips(LAYOUTS[args.layout](args.root), args.root, args.split)
-    floors = args.floor or [FLOOR]
-    bar = progress("encode", "clip")
-    found = compare(bar(clips, len(clips)), train, floors, args.frames, model, args.preset)
+    floors, found = args.floor or [FLOOR], []
+    for root in args.root:
+        clips, train = split_clips(LAYOUTS[args.layout](root), root, args.split)
+        bar = progress(f"encode {root.name}", "clip")
+        found += compare(bar(clips, len(clips)), train, floors, args.frames, model, args.preset)
     print(
         f"x264 {args.preset} at crf {', '.join(map(str, CRFS))}, the first {args.frames} frames: "
         "% of bits saved at equal luma PSNR"
@@ -76,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     head = ["clip", "floor", *SOURCES, *(f"all pixels: {source}" for source in SOURCES)]
     rows = [
         [one.clip, f"{one.floor:g}", *(f"{100 * share:.1f}" for share in (*one.eye, *one.plain))]
-        for one in found
+        for one in [*found, *means(found)]
     ]
     print(aligned([head, *rows]))
     if why:
