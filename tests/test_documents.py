@@ -20,7 +20,7 @@ DOCUMENTS = [ROOT / name for name in FILES if name.endswith(".md")]
 MODULES = [ROOT / f"uva_tf/commands/{name.replace('-', '_')}.py" for name in COMMANDS]
 METAVARS = (
     *("DIR", "FILE", "DIR|FILE", "FILE.tflite", "FILE.mp4", "VIDEO", "N", "NAME", "NAMES", "ROW"),
-    *("SOURCE", "SIGMA", "WEIGHT", "FIELD=VALUE", "WIDTH:HEIGHT", "FILE.png"),
+    *("SECONDS", "SOURCE", "SIGMA", "WEIGHT", "FIELD=VALUE", "WIDTH:HEIGHT", "FILE.png"),
 )
 COMMAND = re.compile(r"uva-tf ([a-z][\w-]*)([^&#\n]*)")
 

@@ -208,7 +208,7 @@ def test_real_recordings_are_read(recordings):
         split = read_split(folder / "split.csv", [recording.name for recording in found])
         assert set(split.values()) >= {"train", "val"}
         first = next(found[0].read())
-        assert first.frame.ndim == 3
+        assert first.frame.pixels.ndim == 3
         assert len(first.fixations.points) > 0
         # People look at the middle of a picture more than at its border.
         assert np.abs(first.fixations.points - 0.5).mean() < 0.25  # 0.25 if evenly spread

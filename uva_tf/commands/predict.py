@@ -65,16 +65,21 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _predict_stream(place, model, outputs, options, args) -> list[str]:
-    """Predict a video, a folder of pictures, a pipe or a camera; returns what is to be noted."""
+    """Predict a video, a film in pictures, a pipe, a URL or a camera; returns the notes."""
     from uva_tf.runtime.predictor import Predictor
     from uva_tf.runtime.single import predict_stream
+    from uva_tf.runtime.sources import is_url
 
+    remote = {}
+    if is_url(place):
+        remote = {"reconnect": args.reconnect, "transport": args.rtsp_transport or "tcp"}
     result = predict_stream(
         place,
         Predictor(model, threads=args.threads),
         outputs,
         options,
         strict=args.strict,
+        remote=remote,
         progress=progress("predict", "frame"),
     )
     count = result.frames
@@ -153,17 +158,19 @@ def _name(failed: list[Answer]) -> None:
 
 
 def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
+    from uva_tf.core.urls import TRANSPORTS
     from uva_tf.core.video_writer import CODECS, check_codec
     from uva_tf.runtime.overlay import STYLES
-    from uva_tf.runtime.sources import Sources, find_sources
+    from uva_tf.runtime.sources import Sources, find_sources, is_url
 
     parser = Parser("predict", __doc__)
     parser.add_argument(
         "sources",
         metavar="SOURCE",
         nargs="*",
-        help="video or picture, folder of videos or of pictures, pattern such as '*.mp4', or - for "
-        "stdin; of several sources, outputs go to folders, and the same command resumes its work",
+        help="video or picture, folder of videos or of pictures, pattern such as '*.mp4', - for "
+        "stdin, or URL (rtsp, http, https, rtmp, udp); of several sources, outputs go to folders, "
+        "and the same command resumes its work",
     )
     parser.add_argument(
         "--camera", metavar="N", type=number(0, 99), help="read camera N instead, until Ctrl-C or q"
@@ -189,6 +196,17 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     )
     parser.add_argument(
         "--strict", action="store_true", help="refuse a damaged video instead of noting the damage"
+    )
+    parser.add_argument(
+        "--reconnect",
+        metavar="SECONDS",
+        type=number(0, 86_400),
+        help="try a lost URL again for this time (default: 30)",
+    )
+    parser.add_argument(
+        "--rtsp-transport",
+        choices=TRANSPORTS,
+        help="of an rtsp URL (default: tcp, then udp if the server has no tcp)",
     )
     parser.add_argument(
         "--model",
@@ -253,6 +271,8 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     args = parser.parse_args(argv)
     if bool(args.sources) == (args.camera is not None):
         raise InputError("expected either a SOURCE or --camera N")
+    if (args.reconnect is not None or args.rtsp_transport) and not any(map(is_url, args.sources)):
+        raise InputError("--reconnect and --rtsp-transport are for a URL: give one as SOURCE")
     if args.camera is None:
         sources = find_sources(args.sources, stills=args.stills, rate=args.rate)
     else:

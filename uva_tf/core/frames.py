@@ -99,6 +99,12 @@ class Frame:
             cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE, dst=target)
         return made._decoded
 
+    def resized(self, width: int, height: int) -> Frame:
+        """The frame at another size, aspect not kept; of a decoded frame only."""
+        size = (height, width) if self._turns % 2 else (width, height)
+        made = self._decoded.reformat(*size)
+        return Frame(seconds=self.seconds, decoded=made, turns=self._turns)
+
     def small(self, size: int) -> np.ndarray:
         """The frame as a model sees it, `[size, size, 3]` uint8 RGB, aspect not kept.
 

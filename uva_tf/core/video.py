@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import av
 import numpy as np
-from av.error import FFmpegError
+from av.error import ExitError, FFmpegError, HTTPError
 
 from uva_tf.core.clock import Clock
 from uva_tf.core.errors import InputError
@@ -19,6 +19,7 @@ from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame
 from uva_tf.core.kinds import HEAD, why_no_frame, why_no_frame_of_pipe
 from uva_tf.core.pictures import MOST_PIXELS
+from uva_tf.core.urls import masked, url_options, why_unreachable
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 RATE = 25.0  # frames per second, where nothing is known
@@ -26,6 +27,7 @@ MOST_RATE = 1000  # above which a rate is taken for an error
 LOOKAHEAD = 4  # frames that are decoded before one is handed out, to see whether times are in order
 MOST_ERRORS = 100  # in a row, after which a container is given up
 ATTACHED = av.stream.Disposition.attached_pic
+LOST = (OSError, ExitError, HTTPError)  # how the connection to a URL ends
 # Transfer characteristics of high dynamic range, by FFmpeg's numbers.
 HDR = {16: "PQ", 18: "HLG"}
 
@@ -51,7 +53,8 @@ class VideoReader:
             default, of several the largest, but no attached picture.
         threads: for decoding; 0 leaves it to FFmpeg.
         deinterlace: make whole pictures of interlaced ones.
-        options: FFmpeg's options for a URL, with `timeout` in seconds for opening and reading.
+        options: FFmpeg's options for a URL, by default `url_options`.
+        timeout: seconds without data, or two numbers for opening and reading.
 
     Attributes:
         name: of the source, for messages.
@@ -67,6 +70,7 @@ class VideoReader:
     """
 
     live = False
+    lookahead, thread_type = LOOKAHEAD, "AUTO"
 
     def __init__(
         self,
@@ -76,21 +80,26 @@ class VideoReader:
         threads: int = 0,
         deinterlace: bool = False,
         options: dict[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: float | tuple[float, float] | None = None,
     ):
         self.name, self._head = str(source), None
         if isinstance(source, Path):
             check_file(source, "video file")
-        elif not isinstance(source, str):
+        elif isinstance(source, str):
+            options = options or url_options(source)
+            self.name = masked(source)
+        else:
             self.name, self._head = "stdin", source.peek(HEAD)
         self.damaged, self._packets, self._shown, self._notes = 0, 0, 0, []
         self._changes, self._doubts = 0, set()
         self.path = source if isinstance(source, Path) else None
+        self._remote = isinstance(source, str)
         self._deinterlace, self._filter = deinterlace, None
         try:
             self._container = open_container(source, options or {}, timeout)
         except FFmpegError as error:
-            raise self._refusal(why=error.strerror) from None
+            why = error.strerror if self.path else why_unreachable(error, source)
+            raise self._refusal(why=why) from None
         try:
             self._open(stream, threads)
         except BaseException:
@@ -103,7 +112,7 @@ class VideoReader:
         if context is None:
             raise self._refusal()
         self._check(context.width, context.height)
-        context.thread_count, context.thread_type = threads, "AUTO"
+        context.thread_count, context.thread_type = threads, self.thread_type
         rate = stream.average_rate or stream.guessed_rate or 0
         self.rate = float(rate) if 0 < rate <= MOST_RATE else RATE
         self.tick = stream.time_base
@@ -170,7 +179,7 @@ class VideoReader:
         return (frame.pixels for frame in self.timed())
 
     def _fill(self) -> None:
-        while self._frames and len(self._pending) <= LOOKAHEAD:
+        while self._frames and len(self._pending) <= self.lookahead:
             video = next(self._frames, None)
             if video is None:
                 self._frames = None
@@ -205,7 +214,9 @@ class VideoReader:
             except StopIteration:
                 return
             except (FFmpegError, IndexError) as error:  # IndexError: of a stream that is not listed
-                if isinstance(error, OSError):  # the disk or the network
+                if self._remote and isinstance(error, LOST):
+                    raise OSError(f"{self.name}: {why_unreachable(error, self.name)}") from None
+                if isinstance(error, OSError):  # the disk
                     raise
                 errors, packets = errors + 1, self._container.demux(self._stream)
                 self.damaged += 1
@@ -214,6 +225,9 @@ class VideoReader:
                 errors, self._packets = 0, self._packets + (not packet.is_corrupt)
                 self._clock.packet(packet.pts)
             yield packet
+        if self._remote:  # a demuxer may take the end of a connection for damage
+            self.damaged -= errors
+            raise OSError(f"{self.name}: the connection was lost, or what came is damaged")
 
     def _look_at(self, video: av.VideoFrame) -> None:
         if video.interlaced_frame and not self._deinterlace:
@@ -299,7 +313,7 @@ class VideoReader:
 def open_container(
     source: Path | str | BinaryIO,
     options: dict[str, str] | None = None,
-    timeout: float | None = None,
+    timeout: float | tuple[float, float] | None = None,
 ) -> av.container.InputContainer:
     """Open a file, a pipe, or a URL with options for its protocol; raises FFmpegError."""
     # A playlist must not make FFmpeg open other addresses, and one in a pipe no files.

@@ -62,6 +62,14 @@ CONTAINERS = {
     ".webm": (("vp9", "av1"), ("opus", "vorbis")),
 }
 ENCODERS = {"aac": "aac", "opus": "libopus"}
+WHOLE_MP4 = {"movflags": "faststart"}
+# A live video is on the disk after a second at most, whatever becomes of the process.
+LIVE_MP4 = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": "1000000",  # microseconds
+    "flush_packets": "1",
+}
+LIVE_MKV = {"cluster_time_limit": "1000", "flush_packets": "1"}  # milliseconds
 
 
 def check_codec(path: Path, codec: str | None = None, quality: int | None = None) -> str:
@@ -138,11 +146,13 @@ class VideoWriter:
                 f"{width}x{height} padded to {self._coded[0]}x{self._coded[1]}: "
                 f"{self._codec.encoder} needs even sides"
             )
-        flags = "frag_keyframe+empty_moov+default_base_moof" if live else "faststart"
-        options = {"movflags": flags} if CONTAINERS[path.suffix.lower()] is MP4 else {}
+        mp4 = CONTAINERS[path.suffix.lower()] is MP4
+        options = (LIVE_MP4 if live else WHOLE_MP4) if mp4 else LIVE_MKV if live else {}
         try:
             self._file = av.open(str(self._path), "w", options=options)
-            self._stream = self._open(Fraction(rate).limit_denominator(1001), pixel_aspect, quality)
+            self._stream = self._open(
+                Fraction(rate).limit_denominator(1001), pixel_aspect, quality, live
+            )
             self._sound = _Sound(sound_of, self._file, path) if sound_of else None
             self._file.start_encoding()
         except FFmpegError as error:
@@ -153,15 +163,20 @@ class VideoWriter:
         self.copied, self._sounds = bool(self._sound and self._sound.copied), 0
 
     def _open(
-        self, rate: Fraction, aspect: Fraction, quality: int | None
+        self, rate: Fraction, aspect: Fraction, quality: int | None, live: bool
     ) -> av.video.stream.VideoStream:
         codec = self._codec
         options = codec.options | {"crf": str(codec.quality if quality is None else quality)}
+        if live and codec.encoder == "libvpx-vp9":
+            options["lag-in-frames"] = "0"
         stream = self._file.add_stream(codec.encoder, rate=rate, options=options)
         stream.width, stream.height = self._coded
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = self._tick
         stream.codec_context.sample_aspect_ratio = aspect
+        if live:
+            # Frames that are coded out of order would put the first one after 0 in fragments.
+            stream.codec_context.max_b_frames = 0
         if codec.encoder == "libvpx-vp9":
             stream.bit_rate = 0  # else it is no constant quality
         if codec.encoder == "libx265":

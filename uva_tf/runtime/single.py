@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -50,6 +50,7 @@ def predict_stream(
     strict: bool = False,
     whole: bool = False,
     threads: int = 0,
+    remote: dict[str, Any] | None = None,
     progress: Callable[[Iterator[T], int], Iterator[T]] = lambda items, total: items,
 ) -> Result:
     """Predict every frame of a stream and write the outputs.
@@ -59,6 +60,7 @@ def predict_stream(
         strict: refuse a damaged video.
         whole: if something ends the stream early, raise it, and write nothing.
         threads: for decoding; 0 leaves it to FFmpeg.
+        remote: options of `open_url`, for a URL.
         progress: wraps the iterator over finished frames, of which there will be `total`.
 
     Raises InputError for a source that can't be read.
@@ -71,12 +73,18 @@ def predict_stream(
                 stream=options.stream,
                 deinterlace=options.deinterlace,
                 threads=threads,
+                **(remote or {}),
             )
             stack.callback(source.close)
             sinks, writer = open_sinks(outputs, options, source, stack)
+            watched = getattr(source, "watched", iter)  # a live stream counts its latency
             begun = time.perf_counter()
             count, cause = annotate(
-                source, predictor, sinks, lambda items: progress(items, source.length), stop
+                source,
+                predictor,
+                sinks,
+                lambda items: progress(watched(items), source.length),
+                stop,
             )
             seconds = time.perf_counter() - begun
             if whole and cause:

@@ -98,7 +98,7 @@ def open_sinks(
             live=source.live,
         )
         if source.has_sound and not source.path:
-            writer.notes.append(f"no sound: {source.name} can be read only once")
+            writer.notes.append("no sound: it is read only from files")
         sinks.append(write_overlay(stack.enter_context(writer).write, style))
     if source.live and not sinks:
         sinks.append(show(f"{source.name}: q to quit", style))

@@ -77,9 +77,14 @@ def find_sources(
     return Sources(places, several, kinds == {True}, notes)
 
 
+def is_url(place: object) -> bool:
+    """Whether a place is a URL, which is text, in contrast to a path."""
+    return isinstance(place, str) and "://" in place
+
+
 def _paths(text: str) -> tuple[Sequence[Path | str], bool]:
     """What an argument names, as a shell would expand it, and whether it is a pattern."""
-    if text == STDIN or "://" in text:
+    if text == STDIN or is_url(text):
         return [text], False
     path = Path(text)
     if path.exists() or not set("*?[") & set(text):

@@ -1,4 +1,4 @@
-"""Streams, where frames come from: a video, a folder of pictures, or a camera."""
+"""Streams, where frames come from: a video, a folder of pictures, a camera or a URL."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from uva_tf.core.files import is_hidden, listed
 from uva_tf.core.frames import Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import RATE, VideoReader
+from uva_tf.runtime.live import LiveReader, open_url
 
 STDIN = "-"
 CAMERA_RATE = 30.0  # frames per second; many cameras do not say
@@ -96,15 +97,15 @@ class CameraReader:
         self._capture.release()
 
 
-Stream = VideoReader | PictureReader | CameraReader
+Stream = VideoReader | PictureReader | CameraReader | LiveReader
 
 
 def open_stream(source: Path | int | str, *, rate: float | None = None, **options) -> Stream:
-    """Open a video file, a folder of pictures, a camera by its number, or stdin as STDIN.
+    """Open a video file, a folder of pictures, a camera by its number, a URL, or stdin as STDIN.
 
     Args:
         rate: frames per second of a folder of pictures; 25 by default.
-        options: of a VideoReader.
+        options: of a VideoReader; of a URL, those of `open_url` too.
     """
     if isinstance(source, int):
         return CameraReader(source)
@@ -112,6 +113,8 @@ def open_stream(source: Path | int | str, *, rate: float | None = None, **option
         if sys.stdin is None or sys.stdin.isatty():
             raise InputError("stdin is closed or a terminal: expected a video through a pipe")
         return VideoReader(sys.stdin.buffer, **options)
+    if isinstance(source, str):
+        return open_url(source, **options)
     return (
         PictureReader(source, rate or RATE) if source.is_dir() else VideoReader(source, **options)
     )
