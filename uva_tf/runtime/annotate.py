@@ -6,8 +6,10 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
+
+import cv2
 
 from uva_tf.core.frames import Frame
 from uva_tf.core.interruption import Stop
@@ -50,7 +52,7 @@ def annotate(
     made = _made(ahead(source.timed(), depth), predictor, sinks)
     if sinks:  # without sinks there is nothing to do at the same time
         made = ahead(made, depth)
-    with closing(made):
+    with closing(made), _one_opencv_thread():
         try:
             for items in progress(made):
                 for sink, item in zip(sinks, items, strict=True):
@@ -65,6 +67,17 @@ def annotate(
                 raise
             return count, cause
     return count, None
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV on one thread: those of decoder, model and encoder fill the cores already."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def ahead(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
