@@ -96,7 +96,8 @@ def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:
 
     Returns:
         Latencies of shrinking the frame, of each model (with shrinking), and of OpenCV's spectral
-        residual if OpenCV's contributed modules are installed, on the frame as BGR.
+        residual if OpenCV's contributed modules are installed: of a BGR picture, and with making
+        that picture of the decoder's frame, from which the others start.
     """
     with VideoReader(video) as reader:
         frames = [frame for frame, _ in zip(reader.timed(), range(FRAMES), strict=False)]
@@ -110,8 +111,12 @@ def measure_frame(models: Sequence[Path], video: Path) -> dict[str, Latency]:
     }
     if hasattr(cv2, "saliency"):
         residual = cv2.saliency.StaticSaliencySpectralResidual_create()
-        works["OpenCV's spectral residual"] = lambda frame: residual.computeSaliency(
+        name = "OpenCV's spectral residual"
+        works[f"{name} of a BGR picture"] = lambda frame: residual.computeSaliency(
             pixels[id(frame)]
+        )
+        works[f"{name}, making that picture included"] = lambda frame: residual.computeSaliency(
+            frame.converted()
         )
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

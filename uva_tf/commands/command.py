@@ -233,6 +233,17 @@ def add_layout_arguments(parser: Parser, layouts: Sequence[str]) -> None:
     )
 
 
+def add_model_argument(parser: Parser) -> None:
+    """`--model`, as `choose_model` takes it."""
+    parser.add_argument(
+        "--model",
+        metavar="FILE.tflite",
+        type=Path,
+        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
+        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
+    )
+
+
 def add_form_argument(parser: Parser) -> None:
     """`--form`, how a student takes its frames."""
     parser.add_argument(

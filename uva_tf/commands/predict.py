@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uva_tf.commands.command import (
     Parser,
     add_jobs_argument,
+    add_model_argument,
     command,
     goes_on,
     number,
@@ -195,7 +196,9 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         "--deinterlace", action="store_true", help="make whole pictures of interlaced ones"
     )
     parser.add_argument(
-        "--strict", action="store_true", help="refuse a damaged video instead of noting the damage"
+        "--strict",
+        action="store_true",
+        help="refuse a video that is damaged or cut short instead of noting it",
     )
     parser.add_argument(
         "--reconnect",
@@ -208,13 +211,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         choices=TRANSPORTS,
         help="of an rtsp URL (default: tcp, then udp if the server has no tcp)",
     )
-    parser.add_argument(
-        "--model",
-        metavar="FILE.tflite",
-        type=Path,
-        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
-        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--overlay",
         metavar="DIR|FILE",

@@ -11,7 +11,7 @@ import re
 import time
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.commands.command import Parser, add_model_argument, command, number, progress
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file
@@ -127,13 +127,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--strict", action="store_true", help="refuse a damaged video instead of noting the damage"
     )
-    parser.add_argument(
-        "--model",
-        metavar="FILE.tflite",
-        type=Path,
-        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
-        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--codec",
         choices=CODECS,

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, progress, show, use_one_blas_thread
+from uva_tf.commands.command import (
+    Parser,
+    add_model_argument,
+    command,
+    progress,
+    show,
+    use_one_blas_thread,
+)
 from uva_tf.core.outputs import new_file, refuse_existing
 
 LAYOUTS_OF_VIDEOS = ("dhf1k", "gaze")
@@ -43,13 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         default="9:16",
         help="aspect of the crop as displayed (default: %(default)s)",
     )
-    parser.add_argument(
-        "--model",
-        metavar="FILE.tflite",
-        type=Path,
-        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
-        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--strip",
         metavar="FILE.png",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number, progress
+from uva_tf.commands.command import Parser, add_model_argument, command, number, progress
 from uva_tf.commands.encode import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
@@ -48,13 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         default=100,
         help="encode the first N frames of each clip (default: %(default)s)",
     )
-    parser.add_argument(
-        "--model",
-        metavar="FILE.tflite",
-        type=Path,
-        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
-        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--preset", choices=PRESETS, default="medium", help="of x264 (default: %(default)s)"
     )

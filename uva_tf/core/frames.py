@@ -70,10 +70,14 @@ class Frame:
 
     @property
     def pixels(self) -> np.ndarray:
-        """The whole frame, `[H, W, 3]` uint8 BGR, as FFmpeg converts it."""
+        """The whole frame, `[H, W, 3]` uint8 BGR, as FFmpeg converts it; made once."""
         if self._pixels is None:
-            self._pixels = np.rot90(self._decoded.to_ndarray(format="bgr24"), self._turns)
+            self._pixels = self.converted()
         return self._pixels
+
+    def converted(self) -> np.ndarray:
+        """The pixels of a decoded frame, made anew."""
+        return np.rot90(self._decoded.to_ndarray(format="bgr24"), self._turns)
 
     def planes(self) -> Planes:
         """The whole frame in 4:2:0, as decoded where that is 4:2:0 already."""

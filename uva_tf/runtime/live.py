@@ -115,7 +115,7 @@ class LiveReader:
         silence: seconds after which a connection ends by itself.
     """
 
-    live, path, length, tick = True, None, 0, None
+    live, path, length, tick, missing = True, None, 0, None, 0
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ def predict_stream(
 
     Args:
         place: as `open_stream` takes it.
-        strict: refuse a damaged video.
+        strict: refuse a video that is damaged or cut short.
         whole: if something ends the stream early, raise it, and write nothing.
         threads: for decoding; 0 leaves it to FFmpeg.
         remote: options of `open_url`, for a URL.
@@ -89,7 +89,7 @@ def predict_stream(
             seconds = time.perf_counter() - begun
             if whole and cause:
                 raise cause
-            if strict and source.damaged:
+            if strict and (source.damaged or source.missing):
                 raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
         stop.asked()  # a late signal has nothing left to stop: all is written
     if isinstance(cause, KeyboardInterrupt) and source.live:

@@ -30,7 +30,8 @@ class PictureReader:
     picture that can't be read, which it names.
     """
 
-    live, path, has_sound, pixel_aspect, damaged = False, None, False, Fraction(1), 0
+    live, path, has_sound, pixel_aspect = False, None, False, Fraction(1)
+    damaged = missing = 0
 
     def __init__(self, folder: Path, rate: float = RATE):
         self.name, self.rate, self.tick = str(folder), rate, None
@@ -67,7 +68,7 @@ class CameraReader:
     """
 
     live, path, has_sound, length, tick = True, None, False, 0, None
-    pixel_aspect, damaged = Fraction(1), 0
+    pixel_aspect, damaged, missing = Fraction(1), 0, 0
 
     def __init__(self, number: int):
         self.name = f"camera {number}"
