@@ -361,7 +361,7 @@ def test_outputs_of_another_make_are_not_mixed(predict, clips, tmp_path):
     for more, words in [
         (("--model", "uva_tf/weights/uva-32-int8-step.tflite"), "made with model "),
         (("--style", "beside"), "made with style heat, this is beside"),
-        (("--quality", "30"), "made with quality 23, this is 30"),
+        (("--quality", "30"), "made with quality 24, this is 30"),
         (("--deinterlace",), "made with deinterlace False, this is True"),
     ]:
         result = predict(clips, "--overlay", out, *more)

@@ -39,9 +39,10 @@ class Codec(NamedTuple):
     even: bool
 
 
-# The presets are the fastest of which a file is hardly larger than the input.
+# The presets are fast: drawing must not wait for the encoder. At equal quality x264 takes 1.3 times
+# as long with frames that are coded out of order (bf), and saves next to nothing.
 CODECS = {
-    "h264": Codec("libx264", {"preset": "superfast"}, 23, 51, True),
+    "h264": Codec("libx264", {"preset": "superfast", "bf": "0"}, 24, 51, True),
     "h265": Codec("libx265", {"preset": "superfast", "x265-params": "log-level=-1"}, 26, 51, True),
     "vp9": Codec(
         "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "row-mt": "1"}, 33, 63, False
@@ -134,7 +135,8 @@ class VideoWriter:
     ):
         self._codec = CODECS[check_codec(path, codec, quality)]
         if preset:
-            self._codec = self._codec._replace(options=self._codec.options | {"preset": preset})
+            others = {key: o for key, o in self._codec.options.items() if key != "bf"}
+            self._codec = self._codec._replace(options=others | {"preset": preset})
         self._path, self._size = path.absolute(), (width, height)
         self._count, self._last, self._step = 0, None, 1 / rate
         self._tick = tick or TICK
