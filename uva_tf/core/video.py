@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -51,7 +52,7 @@ class VideoReader:
             opens, with `options` for its protocol.
         stream: number of the video stream in the container; by default the one that is marked as
             default, of several the largest, but no attached picture.
-        threads: for decoding; 0 leaves it to FFmpeg.
+        threads: for decoding; 0 takes two more than there are cores.
         deinterlace: make whole pictures of interlaced ones.
         options: FFmpeg's options for a URL, by default `url_options`.
         timeout: seconds without data, or two numbers for opening and reading.
@@ -112,6 +113,8 @@ class VideoReader:
         if context is None:
             raise self._refusal()
         self._check(context.width, context.height)
+        # One more than FFmpeg itself takes, so that a thread that waits leaves no core idle.
+        threads = threads or min(16, (os.cpu_count() or 1) + 2)
         context.thread_count, context.thread_type = threads, self.thread_type
         rate = stream.average_rate or stream.guessed_rate or 0
         self.rate = float(rate) if 0 < rate <= MOST_RATE else RATE

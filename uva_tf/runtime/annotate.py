@@ -19,9 +19,9 @@ from uva_tf.runtime.streams import Stream
 
 T = TypeVar("T")
 
-# Frames that may wait between two threads; only one of a camera, since waiting frames grow old.
-DEPTH, LIVE_DEPTH = 4, 1
-END = object()
+# Frames that may wait between two threads: as read, and with what is made of them; only one of a
+# camera, since waiting frames grow old.
+READ_DEPTH, DEPTH, LIVE_DEPTH = 8, 4, 1
 
 
 def annotate(
@@ -47,11 +47,11 @@ def annotate(
         the sinks wrote until then is complete. An error before the first frame was taken is raised.
     """
     stop = stop or Stop()
-    depth = LIVE_DEPTH if source.live else DEPTH
     sinks, count = list(sinks), 0
-    made = _made(ahead(source.timed(), depth), predictor, sinks)
+    read = ahead(source.timed(), LIVE_DEPTH if source.live else READ_DEPTH)
+    made = _made(read, predictor, sinks)
     if sinks:  # without sinks there is nothing to do at the same time
-        made = ahead(made, depth)
+        made = ahead(made, LIVE_DEPTH if source.live else DEPTH)
     with closing(made), _one_opencv_thread():
         try:
             for items in progress(made):
@@ -81,21 +81,38 @@ def _one_opencv_thread() -> Iterator[None]:
 
 
 def ahead(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
-    """The same items in the same order, up to `depth` of them made before they are asked for.
+    """The same items in the same order, about `depth` of them made before they are asked for.
 
     They are made in another thread. Decoding, LiteRT and encoding let other threads run, so that
     a chain of these takes as long as its slowest part, not as all parts together. What `items`
     raises is raised here. Once this is closed, no more items are made.
     """
-    thread = ThreadPoolExecutor(1)
+    thread, several = ThreadPoolExecutor(1), max(1, depth // 2)  # fewer turns between threads
     with closing(items):
         try:
-            made = deque(thread.submit(next, items, END) for _ in range(depth))
-            while (item := made.popleft().result()) is not END:
-                made.append(thread.submit(next, items, END))
-                yield item
+            made = deque(thread.submit(_take, items, several) for _ in range(depth // several))
+            while True:
+                group, end = made.popleft().result()
+                if end is None:
+                    made.append(thread.submit(_take, items, several))
+                yield from group
+                if end is not None:
+                    raise end
+        except StopIteration:
+            return
         finally:
             thread.shutdown(cancel_futures=True)
+
+
+def _take(items: Generator[T, None, None], most: int) -> tuple[list[T], BaseException | None]:
+    """The next items, and what ended them early: StopIteration or an error."""
+    taken = []
+    try:
+        while len(taken) < most:
+            taken.append(next(items))
+    except BaseException as end:
+        return taken, end
+    return taken, None
 
 
 def _made(

@@ -59,7 +59,7 @@ def predict_stream(
         place: as `open_stream` takes it.
         strict: refuse a video that is damaged or cut short.
         whole: if something ends the stream early, raise it, and write nothing.
-        threads: for decoding; 0 leaves it to FFmpeg.
+        threads: for decoding, as of a VideoReader.
         remote: options of `open_url`, for a URL.
         progress: wraps the iterator over finished frames, of which there will be `total`.
 
