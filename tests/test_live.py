@@ -577,7 +577,7 @@ def test_a_live_file_grows_every_second(tmp_path, name, codec):
                     times = [frame.seconds for frame in video.timed()]
                 assert times[0] == 0
                 lags.append(number / 25 + 0.5 - times[-1])
-    assert max(lags) < 2, lags
+    assert max(lags) < 3, lags  # AV1 is coded in groups of a second
 
 
 def resident(process):
