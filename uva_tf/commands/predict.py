@@ -67,9 +67,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def _predict_stream(place, model, outputs, options, args) -> list[str]:
     """Predict a video, a film in pictures, a pipe, a URL or a camera; returns the notes."""
+    from uva_tf.core.urls import is_url
     from uva_tf.runtime.predictor import Predictor
     from uva_tf.runtime.single import predict_stream
-    from uva_tf.runtime.sources import is_url
 
     remote = {}
     if is_url(place):
@@ -159,10 +159,10 @@ def _name(failed: list[Answer]) -> None:
 
 
 def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
-    from uva_tf.core.urls import TRANSPORTS
+    from uva_tf.core.urls import TRANSPORTS, is_url
     from uva_tf.core.video_writer import CODECS, check_codec
     from uva_tf.runtime.overlay import STYLES
-    from uva_tf.runtime.sources import Sources, find_sources, is_url
+    from uva_tf.runtime.sources import Sources, find_sources
 
     parser = Parser("predict", __doc__)
     parser.add_argument(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import time
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from uva_tf.commands.command import Parser, add_model_argument, command, number,
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file
-
-URL = re.compile(r"\w{2,}://")
 
 
 @command
@@ -49,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
                 plan = plan_crop(
                     source, predictor, aspect, lambda items: bar(items, source.length), stop
                 )
-                if args.strict and source.damaged:
+                if args.strict and (source.damaged or source.missing):
                     raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
             source = stack.enter_context(VideoReader(args.video, **options))
             writer = VideoWriter(
@@ -60,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
                 tick=source.tick,
                 sound_of=source.path,
                 pixel_aspect=source.pixel_aspect,
+                colours=source.colours,
                 codec=args.codec,
                 quality=args.quality,
             )
@@ -92,6 +90,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
+    from uva_tf.core.urls import is_url
     from uva_tf.core.video_writer import CODECS, check_codec
 
     parser = Parser("reframe", __doc__)
@@ -125,7 +124,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--deinterlace", action="store_true", help="make whole pictures of interlaced ones"
     )
     parser.add_argument(
-        "--strict", action="store_true", help="refuse a damaged video instead of noting the damage"
+        "--strict",
+        action="store_true",
+        help="refuse a video that is damaged or cut short instead of noting it",
     )
     add_model_argument(parser)
     parser.add_argument(
@@ -148,7 +149,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="threads that the model runs on (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    if args.video == "-" or URL.match(args.video):
+    if args.video == "-" or is_url(args.video):
         raise InputError(
             f"{args.video}: expected a file, since the crop looks ahead and reads a video twice: "
             "record the stream first"

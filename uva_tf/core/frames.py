@@ -15,6 +15,7 @@ from uva_tf.core.resize import shrink
 # what a file does not say, are taken for BT.601, as FFmpeg and OpenCV do.
 LUMA = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 BT601 = (0.299, 0.114)
+RGB = 0  # FFmpeg's number of a picture without such a matrix
 CONVERTED = 128  # the size at which a decoded frame becomes RGB
 LIMITED_RANGE, FULL_RANGE = 1, 2  # FFmpeg's numbers
 # FFmpeg's quick conversion of whole frames, which most pictures have passed through, rounds each
@@ -23,18 +24,36 @@ ROUNDED_DOWN = (0.9, 1.5, 1.1)
 PLANAR = ("yuv420p", "yuvj420p")
 
 
-class Planes(NamedTuple):
-    """A picture in 4:2:0: luma `[H, W]`, and chroma `[ceil(H / 2), ceil(W / 2)]`, all uint8.
+class Colours(NamedTuple):
+    """What a file states of its colours, in FFmpeg's numbers; 2 is unknown, as is range 0.
 
     Attributes:
-        space, full: FFmpeg's number of the colour space, and whether levels go from 0 to 255.
+        space: the matrix between R, G, B and Y, U, V.
+        range: 1 if luma goes from 16 to 235, 2 if from 0 to 255.
+        primaries, transfer: of the display.
     """
+
+    space: int = 2
+    range: int = 0
+    primaries: int = 2
+    transfer: int = 2
+
+    @property
+    def full(self) -> bool:
+        """Whether levels go from 0 to 255."""
+        return self.range == FULL_RANGE
+
+
+BT601_LIMITED = Colours(6, LIMITED_RANGE)  # what FFmpeg makes of R, G and B
+
+
+class Planes(NamedTuple):
+    """A picture in 4:2:0: luma `[H, W]`, and chroma `[ceil(H / 2), ceil(W / 2)]`, all uint8."""
 
     y: np.ndarray
     u: np.ndarray
     v: np.ndarray
-    space: int = 2
-    full: bool = False
+    colours: Colours
 
 
 class Frame:
@@ -85,16 +104,19 @@ class Frame:
         if video is None:
             whole = np.ascontiguousarray(self._pixels)
             video = av.VideoFrame.from_ndarray(whole, format="bgr24")
+        colours = colours_of(video)
         if video.format.name not in PLANAR:
-            video = video.reformat(format="yuv420p")
+            video = video.reformat(
+                format="yuv420p", src_color_range=colours.range, dst_color_range=colours.range
+            )
         planes = (np.rot90(_view(plane), self._turns) for plane in video.planes)
-        return Planes(*planes, video.colorspace, video.color_range == FULL_RANGE)
+        return Planes(*planes, colours)
 
     def video(self, size: tuple[int, int] | None = None) -> av.VideoFrame:
         """The whole frame in 4:2:0 for an encoder, at its right and bottom padded to a size."""
         video, size = self._decoded, size or (self.width, self.height)
         fits = video is not None and (video.width, video.height) == size and not self._turns
-        if fits and video.format.name in PLANAR:
+        if fits and video.format.name == "yuv420p":
             return video
         planes = self.planes()
         made, targets = new_frame(*size, planes, self.seconds)
@@ -118,11 +140,11 @@ class Frame:
         """
         if self._decoded is None:
             return np.ascontiguousarray(shrink(self._pixels, size)[..., ::-1])
-        y, u, v, space, full = self.planes()
+        y, u, v, colours = self.planes()
         side = max(CONVERTED, size)
         u, v = (cv2.resize(p, (side, side), interpolation=cv2.INTER_LINEAR) for p in (u, v))
         yuv = cv2.merge([shrink(y, side), u, v])  # (side, side, 3)
-        return shrink(cv2.transform(yuv, _to_rgb(space, full)), size)
+        return shrink(cv2.transform(yuv, _to_rgb(colours.space, colours.full)), size)
 
     def _size(self) -> tuple[int, int]:
         """Width and height as stored."""
@@ -136,8 +158,22 @@ def new_frame(
 ) -> tuple[Frame, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """An upright frame in 4:2:0 with the colours of others, and its planes to draw on."""
     made = av.VideoFrame(width, height, "yuv420p")
-    made.colorspace, made.color_range = like.space, FULL_RANGE if like.full else LIMITED_RANGE
+    made.colorspace, made.color_range = like.colours.space, like.colours.range
+    made.color_primaries, made.color_trc = like.colours.primaries, like.colours.transfer
     return Frame(seconds=seconds, decoded=made), tuple(_view(plane) for plane in made.planes)
+
+
+def colours_of(video: av.VideoFrame) -> Colours:
+    """What a decoded frame states of its colours; of R, G and B, those that it is converted to."""
+    if video.colorspace == RGB:
+        return BT601_LIMITED
+    full = video.color_range == FULL_RANGE or video.format.name.startswith("yuvj")
+    return Colours(
+        video.colorspace,
+        FULL_RANGE if full else LIMITED_RANGE,
+        video.color_primaries,
+        video.color_trc,
+    )
 
 
 def _view(plane: av.video.plane.VideoPlane) -> np.ndarray:

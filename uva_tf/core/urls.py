@@ -18,9 +18,9 @@ TRANSPORTS = ("tcp", "udp")
 SECRETS = re.compile(r"(?<=://)[^/\s]*@|(?<=[?&])((?:auth|key|pass|pwd|sig|token|user)\w*=)[^&\s]*")
 
 
-def is_url(text: str) -> bool:
-    """Whether a source is an address rather than a path."""
-    return "://" in text
+def is_url(source: object) -> bool:
+    """Whether a source is an address, which is text, rather than a path."""
+    return isinstance(source, str) and "://" in source
 
 
 def masked(url: str) -> str:
@@ -85,6 +85,7 @@ CAUSES = (
     # FFmpeg says no more than that if a name is unknown.
     (
         av_error.OSError,
-        "no connection, or it was lost: check the host's name, the path and the network",
+        "no connection, or it was lost: check the host's name and the network; an MP4 whose index "
+        "(moov) is at its end needs a server that takes Range requests",
     ),
 )

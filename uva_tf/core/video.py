@@ -17,10 +17,10 @@ from av.error import ExitError, FFmpegError, HTTPError
 from uva_tf.core.clock import Clock
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
-from uva_tf.core.frames import Frame
+from uva_tf.core.frames import Frame, colours_of
 from uva_tf.core.kinds import HEAD, why_no_frame, why_no_frame_of_pipe
 from uva_tf.core.pictures import MOST_PIXELS
-from uva_tf.core.urls import masked, url_options, why_unreachable
+from uva_tf.core.urls import is_url, masked, url_options, why_unreachable
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 RATE = 25.0  # frames per second, where nothing is known
@@ -61,6 +61,7 @@ class VideoReader:
         name: of the source, for messages.
         width, height: of the first frame in pixels, upright.
         pixel_aspect: a pixel's width divided by its height.
+        colours: of the first frame.
         rate: frames per second, the mean where it varies.
         tick: the container's unit of time, in seconds.
         length: number of frames that the container announces; 0 if it does not.
@@ -84,6 +85,8 @@ class VideoReader:
         timeout: float | tuple[float, float] | None = None,
     ):
         self.name, self._head = str(source), None
+        if isinstance(source, str) and not is_url(source):
+            source = Path(source)
         if isinstance(source, Path):
             check_file(source, "video file")
         elif isinstance(source, str):
@@ -99,8 +102,7 @@ class VideoReader:
         try:
             self._container = open_container(source, options or {}, timeout)
         except FFmpegError as error:
-            why = error.strerror if self.path else why_unreachable(error, source)
-            raise self._refusal(why=why) from None
+            raise self._refusal(error=error) from None
         try:
             self._open(stream, threads)
         except BaseException:
@@ -129,6 +131,7 @@ class VideoReader:
         if not self._pending:
             raise self._refusal(context.name)
         self._size = self._pending[0].width, self._pending[0].height  # as stored
+        self.colours = colours_of(self._pending[0])
         first = self._frame(self._pending[0], 0.0)
         self.width, self.height = first.width, first.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -294,13 +297,16 @@ class VideoReader:
                 f"{self.name}: frames of {width * height} pixels, expected at most {MOST_PIXELS}"
             )
 
-    def _refusal(self, codec: str = "", why: str = "") -> InputError:
+    def _refusal(self, codec: str = "", error: FFmpegError | None = None) -> InputError:
         """The error for a source without a readable frame."""
+        why = "it has no video"
         if self.path:
             why = why_no_frame(self.path, codec)
         elif self._head is not None:
             why = why_no_frame_of_pipe(self._head)
-        return InputError(f"{self.name}: no frame can be read: {why or 'it has no video'}")
+        elif error:
+            why = why_unreachable(error, self.name)
+        return InputError(f"{self.name}: no frame can be read: {why}")
 
     def close(self) -> None:
         """Release the file."""

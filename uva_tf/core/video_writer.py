@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from av.error import FFmpegError
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
-from uva_tf.core.frames import Frame
+from uva_tf.core.frames import BT601_LIMITED, Colours, Frame
 from uva_tf.core.video import open_container, start_of
 
 WARM_UP = 0.1  # seconds of sound that a decoder may need before the first that is heard
@@ -63,6 +64,7 @@ CONTAINERS = {
     ".webm": (("vp9", "av1"), ("opus", "vorbis")),
 }
 ENCODERS = {"aac": "aac", "opus": "libopus"}
+SOUND_RATE = 48_000  # samples per second of what is encoded again: every encoder takes it
 WHOLE_MP4 = {"movflags": "faststart"}
 # A live video is on the disk after a second at most, whatever becomes of the process.
 LIVE_MP4 = {
@@ -109,6 +111,7 @@ class VideoWriter:
         sound_of: a video whose sound goes along, up to the last frame: copied if the container
             takes it, else encoded again.
         pixel_aspect: a pixel's width divided by its height.
+        colours: of the frames, for the player; by default of frames made from arrays.
         codec, quality: see `check_codec`.
         preset: of x264 or x265, by default the one in CODECS.
         live: write a file that can be played after a kill, in fragments.
@@ -120,7 +123,7 @@ class VideoWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         rate: float,
         width: int,
         height: int,
@@ -128,17 +131,19 @@ class VideoWriter:
         tick: Fraction | None = None,
         sound_of: Path | None = None,
         pixel_aspect: Fraction = Fraction(1),
+        colours: Colours = BT601_LIMITED,
         codec: str | None = None,
         quality: int | None = None,
         preset: str | None = None,
         live: bool = False,
     ):
+        path = Path(path)
         self._codec = CODECS[check_codec(path, codec, quality)]
         if preset:
             others = {key: o for key, o in self._codec.options.items() if key != "bf"}
             self._codec = self._codec._replace(options=others | {"preset": preset})
         self._path, self._size = path.absolute(), (width, height)
-        self._count, self._last, self._step = 0, None, 1 / rate
+        self._count, self._first, self._last, self._step = 0, None, None, 1 / rate
         self._tick = tick or TICK
         self.notes: list[str] = []
         even = self._codec.even
@@ -150,14 +155,18 @@ class VideoWriter:
             )
         mp4 = CONTAINERS[path.suffix.lower()] is MP4
         options = (LIVE_MP4 if live else WHOLE_MP4) if mp4 else LIVE_MKV if live else {}
+        self._file = self._sound = None
         try:
             self._file = av.open(str(self._path), "w", options=options)
             self._stream = self._open(
-                Fraction(rate).limit_denominator(1001), pixel_aspect, quality, live
+                Fraction(rate).limit_denominator(1001), pixel_aspect, colours, quality, live
             )
             self._sound = _Sound(sound_of, self._file, path) if sound_of else None
             self._file.start_encoding()
-        except FFmpegError as error:
+        except (FFmpegError, InputError) as error:
+            self._release()
+            if isinstance(error, InputError):
+                raise
             raise InputError(
                 f"{path.name}: can't be written as {width}x{height} {self._codec.encoder} at "
                 f"{rate:g} frames/s: {error.strerror}"
@@ -165,7 +174,7 @@ class VideoWriter:
         self.copied, self._sounds = bool(self._sound and self._sound.copied), 0
 
     def _open(
-        self, rate: Fraction, aspect: Fraction, quality: int | None, live: bool
+        self, rate: Fraction, aspect: Fraction, colours: Colours, quality: int | None, live: bool
     ) -> av.video.stream.VideoStream:
         codec = self._codec
         options = codec.options | {"crf": str(codec.quality if quality is None else quality)}
@@ -175,7 +184,10 @@ class VideoWriter:
         stream.width, stream.height = self._coded
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = self._tick
-        stream.codec_context.sample_aspect_ratio = aspect
+        context = stream.codec_context
+        context.sample_aspect_ratio = aspect
+        context.colorspace, context.color_range = colours.space, colours.range
+        context.color_primaries, context.color_trc = colours.primaries, colours.transfer
         if live:
             # Frames that are coded out of order would put the first one after 0 in fragments.
             stream.codec_context.max_b_frames = 0
@@ -220,17 +232,17 @@ class VideoWriter:
         video.pts, video.time_base = self._last, self._tick
         video.pict_type = 0  # the encoder's own choice, not the input's
         video.duration = max(1, round(self._step / self._tick))
-        if self._sound:
-            self._sound.until(seconds)
-        if mark:
-            video = mark(video)
-        self._encode(video)
+        with self._told():
+            if self._sound:
+                self._sound.until(seconds)
+            self._file.mux(self._stream.encode(mark(video) if mark else video))
         self._count += 1
 
-    def _encode(self, video: av.VideoFrame | None) -> None:
-        """Encode a frame, or with None what is left; raises OSError if that fails."""
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise OSError for what FFmpeg refuses to encode or to write."""
         try:
-            self._file.mux(self._stream.encode(video))
+            yield
         except FFmpegError as error:
             if isinstance(error, OSError):
                 raise
@@ -244,17 +256,22 @@ class VideoWriter:
     def close(self, *, check: bool = True) -> None:
         """Complete the file; with `check`, compare it with what was written."""
         try:
-            if self._sound and self._count:
-                self._sound.until(self._last * self._tick + self._step)
-            self._encode(None)
+            with self._told():
+                if self._sound and self._count:
+                    self._sound.until(self._last * self._tick + self._step)
+                self._file.mux(self._stream.encode(None))
             if self._sound:
                 self._sounds = self._sound.count if self._sound.copied else 0
                 self.notes += self._sound.notes
-                self._sound.close()
         finally:
-            self._file.close()
+            self._release()
         if check and self._count:
             self._check()
+
+    def _release(self) -> None:
+        for file in (self._sound, self._file):
+            if file is not None:
+                file.close()
 
     def _check(self) -> None:
         """Raise OSError unless the file holds all that was written."""
@@ -288,7 +305,7 @@ class _Sound:
     def __init__(self, source: Path, file: av.container.OutputContainer, path: Path):
         self._file, self._packets, self._next = file, iter(()), None
         self.notes: list[str] = []
-        self.copied, self.count = False, 0
+        self.copied, self.count, self._samples = False, 0, 0
         check_file(source, "video file")
         self._input = open_container(source)
         self._start = start_of(self._input)
@@ -297,12 +314,12 @@ class _Sound:
             return
         self._lists_edits = CONTAINERS[path.suffix.lower()] is MP4
         takes = CONTAINERS[path.suffix.lower()][1]
-        name = chosen.codec_context.name if chosen.codec_context else "unknown"
+        name = chosen.codec_context.codec.canonical_name if chosen.codec_context else "unknown"
         if name in takes:
             self.copied = True
             self._packets = self._as_they_are(chosen, file.add_stream_from_template(chosen))
         elif chosen.codec_context:
-            out = file.add_stream(ENCODERS[takes[0]], rate=_rate(chosen, takes[0]))
+            out = file.add_stream(ENCODERS[takes[0]], rate=SOUND_RATE)
             out.layout = "stereo" if chosen.codec_context.channels > 1 else "mono"
             self.notes.append(f"sound encoded again, as {takes[0]}: {path.suffix} takes no {name}")
             self._packets = self._encoded(chosen, out)
@@ -350,7 +367,7 @@ class _Sound:
         resampler = av.AudioResampler(
             context.format, context.layout, context.sample_rate, context.frame_size or None
         )
-        bad = 0
+        bad, first, pieces = 0, None, []
         for packet in self._demuxed(stream):
             try:
                 sounds = packet.decode()
@@ -358,15 +375,22 @@ class _Sound:
                 bad += 1
                 continue
             for sound in sounds:
-                for piece in resampler.resample(sound):
-                    yield from out.encode(piece)
-        for piece in resampler.resample(None):
-            yield from out.encode(piece)
+                first = sound.time if first is None else first
+                pieces += resampler.resample(sound)
+                yield from self._packed(pieces, first, out)
+        pieces += resampler.resample(None)
+        yield from self._packed(pieces, first or 0.0, out)
         yield from out.encode(None)
         if bad:
             self.notes.append(f"{bad} damaged packets of sound left out")
 
-
-def _rate(stream: av.audio.stream.AudioStream, codec: str) -> int:
-    """Samples per second that an encoder takes."""
-    return 48_000 if codec == "opus" else min(48_000, stream.codec_context.sample_rate)
+    def _packed(
+        self, pieces: list[av.AudioFrame], first: float, out: av.audio.stream.AudioStream
+    ) -> Iterator[av.Packet]:
+        """Encode pieces and empty the list; their times count samples from the first on."""
+        for piece in pieces:
+            piece.pts = round(first * SOUND_RATE) + self._samples
+            piece.time_base = Fraction(1, SOUND_RATE)
+            self._samples += piece.samples
+            yield from out.encode(piece)
+        pieces.clear()

@@ -9,11 +9,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import tensorflow as tf
 
 from uva_tf import __version__
@@ -21,6 +20,7 @@ from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold, result
 from uva_tf.core.outputs import resumable_folder
+from uva_tf.core.resize import one_opencv_thread
 from uva_tf.data.dataset import Dataset, Shard, file_sha256, shard_from_dict, write_index
 from uva_tf.data.recordings import Recording
 from uva_tf.data.records import FORMAT, frame_record
@@ -89,7 +89,7 @@ def write_dataset(
     with (
         hold() as stop,
         resumable_folder(out) as folder,
-        _one_thread_a_job(),
+        one_opencv_thread(),
         ThreadPoolExecutor(jobs) as pool,
     ):
         tasks = [
@@ -250,14 +250,3 @@ def _remove_all_but(files: set[str], folder: Path) -> None:
     for path in folder.iterdir():
         if path.name not in files:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@contextmanager
-def _one_thread_a_job() -> Iterator[None]:
-    """Keep OpenCV from starting more threads within each job."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)

@@ -6,13 +6,12 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any, TypeVar
-
-import cv2
 
 from uva_tf.core.frames import Frame
 from uva_tf.core.interruption import Stop
+from uva_tf.core.resize import one_opencv_thread
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Sink, Stopped
 from uva_tf.runtime.streams import Stream
@@ -52,7 +51,7 @@ def annotate(
     made = _made(read, predictor, sinks)
     if sinks:  # without sinks there is nothing to do at the same time
         made = ahead(made, LIVE_DEPTH if source.live else DEPTH)
-    with closing(made), _one_opencv_thread():
+    with closing(made), one_opencv_thread():
         try:
             for items in progress(made):
                 for sink, item in zip(sinks, items, strict=True):
@@ -67,17 +66,6 @@ def annotate(
                 raise
             return count, cause
     return count, None
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Keep OpenCV on one thread: those of decoder, model and encoder fill the cores already."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def ahead(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:

@@ -46,6 +46,7 @@ def encode_with_regions(
             tick=reader.tick,
             sound_of=video,
             pixel_aspect=reader.pixel_aspect,
+            colours=reader.colours,
             codec=codec,
             quality=quality,
             preset=preset,

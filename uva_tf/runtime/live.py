@@ -127,6 +127,7 @@ class LiveReader:
         self.name, self.width, self.height = first.name, first.width, first.height
         self.rate = first.rate if 1 <= first.rate <= 240 else RATE
         self.pixel_aspect, self.has_sound = first.pixel_aspect, first.has_sound
+        self.colours = first.colours
         self.reconnections, self.blank = 0, 0.0
         self._connection, self._connect, self._reconnect = first, connect, reconnect
         self._times, self._zero = Timeline(silence), None

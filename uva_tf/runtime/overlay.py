@@ -99,7 +99,7 @@ def _drawn(
     check_map(attention)
     if isinstance(frame, Frame):
         planes = frame.planes()
-        channels, palettes = planes[:3], _palettes(planes.space, planes.full)
+        channels, palettes = planes[:3], _palettes(planes.colours.space, planes.colours.full)
         drawn, targets = new_frame(wider * frame.width, frame.height, planes, frame.seconds)
     else:
         check_frame(frame)

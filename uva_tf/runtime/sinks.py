@@ -93,6 +93,7 @@ def open_sinks(
             tick=source.tick,
             sound_of=source.path,
             pixel_aspect=source.pixel_aspect,
+            colours=source.colours,
             codec=options.codec,
             quality=options.quality,
             live=source.live,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import is_hidden, listed
 from uva_tf.core.pictures import IMAGE_SUFFIXES
+from uva_tf.core.urls import is_url
 from uva_tf.core.video import RATE, VIDEO_SUFFIXES
 from uva_tf.runtime.streams import STDIN
 
@@ -75,11 +76,6 @@ def find_sources(
     if rate and not films:
         raise InputError("--rate is for a folder of pictures: a video has its own")
     return Sources(places, several, kinds == {True}, notes)
-
-
-def is_url(place: object) -> bool:
-    """Whether a place is a URL, which is text, in contrast to a path."""
-    return isinstance(place, str) and "://" in place
 
 
 def _paths(text: str) -> tuple[Sequence[Path | str], bool]:

@@ -14,7 +14,7 @@ import cv2
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import is_hidden, listed
-from uva_tf.core.frames import Frame
+from uva_tf.core.frames import BT601_LIMITED, Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import RATE, VideoReader
 from uva_tf.runtime.live import LiveReader, open_url
@@ -31,7 +31,7 @@ class PictureReader:
     """
 
     live, path, has_sound, pixel_aspect = False, None, False, Fraction(1)
-    damaged = missing = 0
+    damaged, missing, colours = 0, 0, BT601_LIMITED
 
     def __init__(self, folder: Path, rate: float = RATE):
         self.name, self.rate, self.tick = str(folder), rate, None
@@ -68,7 +68,7 @@ class CameraReader:
     """
 
     live, path, has_sound, length, tick = True, None, False, 0, None
-    pixel_aspect, damaged, missing = Fraction(1), 0, 0
+    pixel_aspect, damaged, missing, colours = Fraction(1), 0, 0, BT601_LIMITED
 
     def __init__(self, number: int):
         self.name = f"camera {number}"

@@ -60,7 +60,10 @@ class Worker:
             answer = b""
         if answer.endswith(b"\n"):
             return json.loads(answer)
-        code, self._child = self._child.wait(), None
+        child, self._child = self._child, None
+        with contextlib.suppress(BrokenPipeError), child:  # closes its pipes, and waits
+            pass
+        code = child.returncode
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return {"error": f"reading or writing it crashed the process ({how})", "mistake": False}
 
@@ -84,8 +87,8 @@ class Worker:
     def stop(self) -> None:
         """End the child, which leaves nothing of the task that it may be doing."""
         self._over = True
-        if self._child:
-            self._child.terminate()
+        if child := self._child:
+            child.terminate()
 
     def close(self) -> None:
         """Wait for the end of the child, which has nothing more to do or was stopped."""
