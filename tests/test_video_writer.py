@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.frames import Frame
+from uva_tf.core.frames import Colours, Frame
 from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import CODECS, CONTAINERS, VideoWriter, check_codec
 
@@ -23,20 +23,20 @@ def grey(value, seconds=0.0, width=64, height=48):
     return Frame(np.full((height, width, 3), value, np.uint8), seconds)
 
 
-def with_sound(path, sound="aac", video="libx264", seconds=2, start=0.0):
+def with_sound(path, sound="aac", video="libx264", seconds=2, start=0.0, rate=48_000):
     """A film of 25 frames a second, whose tone begins `start` seconds before its first frame."""
     with av.open(str(path), "w") as file:
         film = file.add_stream(video, rate=25)
         film.width, film.height, film.pix_fmt = 64, 48, "yuv420p"
-        tone = file.add_stream(sound, rate=48_000)
+        tone = file.add_stream(sound, rate=rate)
         tone.layout = "mono"
         file.start_encoding()
-        wave = np.sin(np.arange(int((seconds + start) * 48_000)) / 20).astype(np.float32)
+        wave = np.sin(np.arange(int((seconds + start) * rate)) / 20).astype(np.float32)
         resampler = av.AudioResampler(
             tone.format, tone.layout, tone.rate, tone.codec_context.frame_size or None
         )
         whole = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-        whole.rate, whole.pts = 48_000, 0
+        whole.rate, whole.pts = rate, 0
         for piece in [*resampler.resample(whole), *resampler.resample(None)]:
             file.mux(tone.encode(piece))
         for number in range(25 * seconds):
@@ -62,7 +62,13 @@ def copy(source, target, count=None, **options):
     """Write a video's frames into another; returns its writer."""
     with VideoReader(source) as video:
         writer = VideoWriter(
-            target, video.rate, video.width, video.height, tick=video.tick, **options
+            target,
+            video.rate,
+            video.width,
+            video.height,
+            tick=video.tick,
+            colours=video.colours,
+            **options,
         )
         with writer:
             for number, frame in enumerate(video.timed()):
@@ -217,3 +223,47 @@ def test_a_live_file_plays_after_a_kill(tmp_path):
     child.wait()
     child.stdout.close()
     assert len(times(path)) > 200
+
+
+@pytest.mark.parametrize(
+    "colours", [Colours(1, 1, 1, 1), Colours(5, 2, 5, 6), Colours(9, 1, 9, 16), Colours(2, 1)]
+)
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p"])
+def test_colours_stay_as_the_input_states_them(tmp_path, colours, layout):
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    with av.open(str(source), "w") as file:
+        film = file.add_stream("libx264", rate=25, options={"crf": "1"})
+        film.width, film.height, film.pix_fmt = 64, 48, layout
+        context = film.codec_context
+        context.colorspace, context.color_range = colours.space, colours.range
+        context.color_primaries, context.color_trc = colours.primaries, colours.transfer
+        video = av.VideoFrame(64, 48, layout)
+        for plane, level in zip(video.planes, (200, 90, 150), strict=True):
+            plane.update(bytes([level]) * plane.buffer_size)
+        video.pts, video.time_base = 0, TICK
+        file.mux(film.encode(video))
+        file.mux(film.encode(None))
+    copy(source, target)
+    with VideoReader(target) as video:
+        assert video.colours == colours
+        planes = next(video.timed()).planes()
+    assert [round(float(plane.mean())) for plane in planes[:3]] == pytest.approx(
+        [200, 90, 150], abs=1
+    )
+
+
+@pytest.mark.parametrize(("codec", "rate"), [("pcm_s16le", 37_800), ("mp2", 44_100)])
+def test_sound_of_any_rate_is_encoded_again_in_even_packets(tmp_path, codec, rate):
+    made = with_sound(tmp_path / "in.avi", codec, "mpeg4", rate=rate)
+    writer = copy(made, tmp_path / "out.mp4", sound_of=made)
+    assert not writer.copied
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        packets = [p for p in file.demux(audio=0) if p.size]
+        assert len({p.duration for p in packets[1:-1]}) == 1
+        assert sum(p.duration * p.time_base for p in packets) == pytest.approx(2, abs=0.1)
+
+
+def test_mp3_is_copied(tmp_path):
+    made = with_sound(tmp_path / "in.avi", "libmp3lame", "mpeg4", rate=44_100)
+    assert copy(made, tmp_path / "out.mp4", sound_of=made).copied
+    assert sound_packets(tmp_path / "out.mp4") == sound_packets(made)

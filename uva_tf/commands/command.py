@@ -20,6 +20,7 @@ from uva_tf.config import OLDER_FIELDS
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
+from uva_tf.core.urls import is_url
 from uva_tf.runtime.manifest import FORMS
 
 T = TypeVar("T")
@@ -233,6 +234,22 @@ def add_layout_arguments(parser: Parser, layouts: Sequence[str]) -> None:
     )
 
 
+def add_reading_arguments(parser: Parser) -> None:
+    """`--stream`, `--deinterlace` and `--strict`: how a video is read."""
+    parser.add_argument(
+        "--stream",
+        metavar="N",
+        type=number(0, 999),
+        help="read the file's stream N (default: the one marked as default, else the largest)",
+    )
+    parser.add_argument("--deinterlace", action="store_true", help="deinterlace the video")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a video that is damaged or cut short instead of noting it",
+    )
+
+
 def add_model_argument(parser: Parser) -> None:
     """`--model`, as `choose_model` takes it."""
     parser.add_argument(
@@ -322,6 +339,15 @@ def add_jobs_argument(parser: Parser, work: str) -> None:
         default=1,
         help=f"{work} to run at a time (default: 1)",
     )
+
+
+def file_of_video(text: str) -> Path:
+    """An argument type: a video file, no URL and no pipe."""
+    if text == "-" or is_url(text):
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected a file, since it is read twice: record the stream first"
+        )
+    return Path(text)
 
 
 def number(low: int, high: int) -> Callable[[str], int]:

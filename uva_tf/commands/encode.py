@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number
+from uva_tf.commands.command import (
+    Parser,
+    add_reading_arguments,
+    command,
+    file_of_video,
+    number,
+    progress,
+)
 from uva_tf.core.outputs import new_file
 
 # Those whose encoders read regions. x264's preset ultrafast does not, it turns off what they need.
@@ -19,7 +26,7 @@ PRESETS = ("superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
 def main(argv: list[str] | None = None) -> None:
     """Parse, encode, print."""
     parser = Parser("encode", __doc__)
-    parser.add_argument("video", metavar="VIDEO", type=Path, help="video file")
+    parser.add_argument("video", metavar="VIDEO", type=file_of_video, help="video file")
     parser.add_argument(
         "--regions",
         metavar="FILE",
@@ -33,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         required=True,
         help="write the encoded video, with its sound: .mp4, .mkv, .mov",
     )
+    add_reading_arguments(parser)
     parser.add_argument(
         "--codec", choices=ENCODED, default="h264", help="video codec (default: %(default)s)"
     )
@@ -56,7 +64,16 @@ def main(argv: list[str] | None = None) -> None:
     check_codec(args.out, args.codec, args.quality)
     with new_file(args.out) as path:
         count, notes = encode_with_regions(
-            args.video, args.regions, path, args.codec, args.quality, args.preset
+            args.video,
+            args.regions,
+            path,
+            codec=args.codec,
+            quality=args.quality,
+            preset=args.preset,
+            stream=args.stream,
+            deinterlace=args.deinterlace,
+            strict=args.strict,
+            progress=progress("encode", "frame"),
         )
     print(f"{count} frames, {args.out.stat().st_size / 1e6:.2f} MB")
     print(f"wrote {args.out}")

@@ -15,6 +15,7 @@ from uva_tf.commands.command import (
     Parser,
     add_jobs_argument,
     add_model_argument,
+    add_reading_arguments,
     command,
     goes_on,
     number,
@@ -90,7 +91,8 @@ def _predict_stream(place, model, outputs, options, args) -> list[str]:
         result.cause.add_note(f"{frames} in {written}")
         raise result.cause
     speed = count / result.seconds
-    print(f"{count} frames at {speed:.0f} frames/s, reading and writing included")
+    frames = "1 frame" if count == 1 else f"{count} frames"
+    print(f"{frames} at {speed:.0f} frames/s, reading and writing included")
     return result.notes
 
 
@@ -186,20 +188,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         help="take a folder of pictures for a film of N frames/s (default: 25 if numbered)",
     )
     add_jobs_argument(parser, "of several sources, how many")
-    parser.add_argument(
-        "--stream",
-        metavar="N",
-        type=number(0, 999),
-        help="read the file's stream N (default: the one marked as default, else the largest)",
-    )
-    parser.add_argument(
-        "--deinterlace", action="store_true", help="make whole pictures of interlaced ones"
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="refuse a video that is damaged or cut short instead of noting it",
-    )
+    add_reading_arguments(parser)
     parser.add_argument(
         "--reconnect",
         metavar="SECONDS",
@@ -278,6 +267,9 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
         if _overlap(outputs[one], outputs[other], sources.several):
             raise InputError(f"--{one} and --{other} overlap: choose separate paths")
+    film = any(isinstance(place, Path) and place.is_dir() for place in sources.places)
+    if (sources.stills or film) and (args.stream is not None or args.deinterlace):
+        raise InputError("--stream and --deinterlace are for videos: pictures have none")
     if args.regions and sources.stills:
         raise InputError("--regions is for videos: pictures have none")
     encodes = args.overlay and not sources.stills

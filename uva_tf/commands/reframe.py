@@ -10,7 +10,15 @@ import contextlib
 import time
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_model_argument, command, number, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_model_argument,
+    add_reading_arguments,
+    command,
+    file_of_video,
+    number,
+    progress,
+)
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file
@@ -90,11 +98,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    from uva_tf.core.urls import is_url
     from uva_tf.core.video_writer import CODECS, check_codec
 
     parser = Parser("reframe", __doc__)
-    parser.add_argument("video", metavar="VIDEO", help="video file")
+    parser.add_argument("video", metavar="VIDEO", type=file_of_video, help="video file")
     parser.add_argument(
         "--aspect",
         metavar="WIDTH:HEIGHT",
@@ -114,20 +121,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         help="write the crop of every frame in pixels, as CSV",
     )
-    parser.add_argument(
-        "--stream",
-        metavar="N",
-        type=number(0, 999),
-        help="read the file's stream N (default: the one marked as default, else the largest)",
-    )
-    parser.add_argument(
-        "--deinterlace", action="store_true", help="make whole pictures of interlaced ones"
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="refuse a video that is damaged or cut short instead of noting it",
-    )
+    add_reading_arguments(parser)
     add_model_argument(parser)
     parser.add_argument(
         "--codec",
@@ -149,12 +143,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="threads that the model runs on (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    if args.video == "-" or is_url(args.video):
-        raise InputError(
-            f"{args.video}: expected a file, since the crop looks ahead and reads a video twice: "
-            "record the stream first"
-        )
-    args.video = Path(args.video)
     if args.csv and args.csv.resolve() == args.out.resolve():
         raise InputError("--out and --csv overlap: choose separate paths")
     check_codec(args.out, args.codec, args.quality)
