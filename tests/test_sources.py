@@ -554,7 +554,7 @@ def test_an_index_at_the_end_does_not_come_through_a_pipe(tmp_path):
     [
         (b"", "stdin: no frame can be read: nothing came"),
         (b"to do\n", "it is text, expected a video"),
-        (b"#EXTM3U\n#EXTINF:4,\n/tmp/x.mp4\n", "it is text, expected a video"),
+        (b"#EXTM3U\n#EXTINF:4,\n/tmp/x.mp4\n", "it is a playlist, expected a video"),
         (bytes([1, 2, 3]) * 50, "of an unknown format, damaged or without frames"),
     ],
 )

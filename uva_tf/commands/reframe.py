@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
                 plan = plan_crop(
                     source, predictor, aspect, lambda items: bar(items, source.length), stop
                 )
-                if args.strict and (source.damaged or source.missing):
+                if args.strict and (source.damaged or source.incomplete):
                     raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
             source = stack.enter_context(VideoReader(args.video, **options))
             writer = VideoWriter(

@@ -27,7 +27,7 @@ class Clock:
     """
 
     def __init__(self, tick: float):
-        self._tick, self._last = tick, None
+        self._tick, self._last, self._carried, self._sorting = tick, None, None, False
         self._waiting: list[int] = []  # times of packets whose frames are still to come, a heap
         self._newest, self._in_order = None, True
         self.missing = self.moved = 0
@@ -49,11 +49,17 @@ class Clock:
             following: the times that the next few frames carry.
         """
         after = self._last is None or (time is not None and time > self._last)
-        swapped = time is not None and any(t is not None and t <= time for t in following)
+        # Repeated times say nothing of the order.
+        swapped = time is not None and (
+            (self._carried is not None and time < self._carried)
+            or any(t is not None and t < time for t in following)
+        )
+        self._carried = time if time is not None else self._carried
         if time is None:
             self.missing += 1
             time = 0 if self._last is None else self._last + self._tick
-        elif self._in_order and self._waiting and (swapped or not after):
+        elif self._in_order and self._waiting and (swapped or (self._sorting and not after)):
+            self._sorting = True
             time = heapq.heappop(self._waiting)
         elif not after:
             self.moved += 1

@@ -63,7 +63,8 @@ class Frame:
         pixels: `[H, W, 3]` uint8 BGR, of a picture or a camera.
         seconds: its presentation time.
         decoded: in place of pixels, what FFmpeg decoded.
-        turns: how many quarter turns counter-clockwise make that upright.
+        turns, mirrored: how that is made upright: left and right are exchanged, if it is mirrored;
+            then it is turned by so many quarters counter-clockwise.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class Frame:
         *,
         decoded: av.VideoFrame | None = None,
         turns: int = 0,
+        mirrored: bool = False,
     ):
         self.seconds = seconds
-        self._pixels, self._decoded, self._turns = pixels, decoded, turns % 4
+        self._pixels, self._decoded = pixels, decoded
+        self._turns, self._mirrored = turns % 4, mirrored
 
     @property
     def width(self) -> int:
@@ -96,7 +99,7 @@ class Frame:
 
     def converted(self) -> np.ndarray:
         """The pixels of a decoded frame, made anew."""
-        return np.rot90(self._decoded.to_ndarray(format="bgr24"), self._turns)
+        return self._upright(self._decoded.to_ndarray(format="bgr24"))
 
     def planes(self) -> Planes:
         """The whole frame in 4:2:0, as decoded where that is 4:2:0 already."""
@@ -109,13 +112,14 @@ class Frame:
             video = video.reformat(
                 format="yuv420p", src_color_range=colours.range, dst_color_range=colours.range
             )
-        planes = (np.rot90(_view(plane), self._turns) for plane in video.planes)
+        planes = (self._upright(_view(plane)) for plane in video.planes)
         return Planes(*planes, colours)
 
     def video(self, size: tuple[int, int] | None = None) -> av.VideoFrame:
         """The whole frame in 4:2:0 for an encoder, at its right and bottom padded to a size."""
         video, size = self._decoded, size or (self.width, self.height)
-        fits = video is not None and (video.width, video.height) == size and not self._turns
+        fits = video is not None and (video.width, video.height) == size
+        fits = fits and not self._turns and not self._mirrored
         if fits and video.format.name == "yuv420p":
             return video
         planes = self.planes()
@@ -129,7 +133,7 @@ class Frame:
         """The frame at another size, aspect not kept; of a decoded frame only."""
         size = (height, width) if self._turns % 2 else (width, height)
         made = self._decoded.reformat(*size)
-        return Frame(seconds=self.seconds, decoded=made, turns=self._turns)
+        return Frame(seconds=self.seconds, decoded=made, turns=self._turns, mirrored=self._mirrored)
 
     def small(self, size: int) -> np.ndarray:
         """The frame as a model sees it, `[size, size, 3]` uint8 RGB, aspect not kept.
@@ -145,6 +149,9 @@ class Frame:
         u, v = (cv2.resize(p, (side, side), interpolation=cv2.INTER_LINEAR) for p in (u, v))
         yuv = cv2.merge([shrink(y, side), u, v])  # (side, side, 3)
         return shrink(cv2.transform(yuv, _to_rgb(colours.space, colours.full)), size)
+
+    def _upright(self, stored: np.ndarray) -> np.ndarray:
+        return np.rot90(stored[:, ::-1] if self._mirrored else stored, self._turns)
 
     def _size(self) -> tuple[int, int]:
         """Width and height as stored."""

@@ -39,6 +39,8 @@ MAGIC = (
     (0, b"version https://git-lfs", "a Git LFS pointer instead of the file (git lfs pull)"),
     (0, b"<!DOCTYPE html", "a web page"),
     (0, b"<html", "a web page"),
+    (0, b"#EXTM3U", "a playlist"),
+    (0, b"ffconcat", "a playlist"),
 )
 # Codecs that every build of FFmpeg decodes.
 COMMON = (

@@ -37,7 +37,7 @@ def distinct_ends(paths: Sequence[Path], taken: Sequence[str] = ()) -> list[str]
     """
     meant = [path.resolve() for path in paths]
     parts = [
-        (to if ".." in path.parts else path.absolute()).parts
+        (to if ".." in path.parts else path.absolute()).parts[1:]  # without the root
         for path, to in zip(paths, meant, strict=True)
     ]
     names, times, ends = [], Counter(meant), {}

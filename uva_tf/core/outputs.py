@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold
 
+RANDOM = re.compile("[a-z0-9_]{8}")  # what `mkdtemp` appends
 LOG = logging.getLogger(__name__)
 # For text that contains file names, which need not be valid Unicode.
 UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}
@@ -78,8 +80,12 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
         begins.setdefault(path.parent, set()).add(f".{path.name[:40]}.")
     for folder, names in begins.items():
         for beside in folder.iterdir() if folder.is_dir() else ():
-            if beside.name[:-8] in names:  # the rest is random
-                shutil.rmtree(beside, ignore_errors=True)
+            # The rest is random; inside is nothing but the unfinished output.
+            whole = next((n for n in names if beside.name[:-8] == n), None)
+            if whole and RANDOM.fullmatch(beside.name[-8:]) and beside.is_dir():
+                inside = [path.name for path in beside.iterdir()]
+                if all(name.startswith(whole[1:-1]) for name in inside):
+                    shutil.rmtree(beside, ignore_errors=True)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

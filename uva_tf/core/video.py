@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,7 +19,7 @@ from uva_tf.core.clock import Clock
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame, colours_of
-from uva_tf.core.kinds import HEAD, why_no_frame, why_no_frame_of_pipe
+from uva_tf.core.kinds import HEAD, kind_of, why_no_frame, why_no_frame_of_pipe
 from uva_tf.core.pictures import MOST_PIXELS
 from uva_tf.core.urls import is_url, masked, url_options, why_unreachable
 
@@ -89,6 +90,11 @@ class VideoReader:
             source = Path(source)
         if isinstance(source, Path):
             check_file(source, "video file")
+            with source.open("rb") as file:
+                if (
+                    kind_of(file.read(HEAD)) == "a playlist"
+                ):  # which may never end, or lead anywhere
+                    raise InputError(f"{source}: it is a playlist: give the videos that it lists")
         elif isinstance(source, str):
             options = options or url_options(source)
             self.name = masked(source)
@@ -122,7 +128,8 @@ class VideoReader:
         self.rate = float(rate) if 0 < rate <= MOST_RATE else RATE
         self.tick = stream.time_base
         self.has_sound = bool(self._container.streams.audio)
-        self.length, self._duration = stream.frames, stream.duration
+        self.length, self._last = stream.frames, 0.0
+        self._ends = _end_of(stream, self._container)
         self._clock = Clock(1 / (self.rate * self.tick))
         self._start = start_of(self._container)
         self._frames = self._decoded()
@@ -135,7 +142,7 @@ class VideoReader:
         first = self._frame(self._pending[0], 0.0)
         self.width, self.height = first.width, first.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        sideways = self._pending[0].rotation % 180
+        sideways = _orientation(self._pending[0])[0] % 2
         self.pixel_aspect = 1 / aspect if sideways else aspect
 
     @property
@@ -145,8 +152,9 @@ class VideoReader:
         if self.damaged:
             notes.append(f"{_count(self.damaged, 'damaged packet')} left out")
         if self._clock.missing:
-            whose = "no times" if self._clock.missing == self._shown else "some frames no time"
-            notes.append(f"the file has {whose}: frame number / {self.rate:g} is used")
+            every = self._clock.missing == self._shown
+            whose = "the file has no times" if every else "some frames have no time"
+            notes.append(f"{whose}: frame number / {self.rate:g} is used")
         if self._clock.moved:
             notes.append(
                 f"{_count(self._clock.moved, 'frame')} out of order: shown between the neighbours"
@@ -154,20 +162,30 @@ class VideoReader:
         if self._changes:
             notes.append(f"{_count(self._changes, 'frame')} scaled to the size of the first")
         if self.missing:
+            notes.append(f"cut short: {self.missing} of the frames that it announces are not there")
+        elif self.incomplete:
             notes.append(
-                f"cut short: it holds {self._packets} of the {self.length} frames that it announces"
+                f"cut short: the last frame is at {self._last:.2f} s, of {self._ends:.2f} s that "
+                "it announces"
             )
         return notes + sorted(self._doubts)
 
     @property
     def missing(self) -> int:
         """How many frames the container announces and does not hold; complete at the end."""
-        lost = self.length - self._packets
+        if self._frames:
+            return 0
         # MP4 lists its frames; other containers estimate, and are wrong by a frame or two.
         listed = self._container.format.name.startswith("mov")
-        return (
-            lost if not self._frames and lost > (0 if listed else max(2, self.length // 100)) else 0
-        )
+        lost, most = self.length - self._packets, 0 if listed else max(2, self.length // 100)
+        return lost if lost > most else 0
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether it ends before its container says; complete at the end."""
+        # Matroska, WebM and FLV state only how long they last. The last frame may stand a while.
+        early = self._ends - self._last - 1 / self.rate
+        return bool(self.missing) or (not self._frames and early > max(0.5, 0.02 * self._ends))
 
     def timed(self) -> Iterator[Frame]:
         """Every frame, with its presentation time in seconds."""
@@ -175,6 +193,7 @@ class VideoReader:
             video = self._pending.popleft()
             ticks = self._clock.frame(video.pts, [later.pts for later in self._pending])
             self._shown += 1
+            self._last = float(ticks * self.tick)
             if (video.width, video.height) != self._size:
                 self._changes += 1
                 video = video.reformat(*self._size)
@@ -193,7 +212,8 @@ class VideoReader:
                 self._pending.append(video)
 
     def _frame(self, video: av.VideoFrame, seconds: float) -> Frame:
-        return Frame(decoded=video, seconds=seconds, turns=round(video.rotation / 90))
+        turns, mirrored = _orientation(video)
+        return Frame(decoded=video, seconds=seconds, turns=turns, mirrored=mirrored)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Everything that can be decoded, in order."""
@@ -263,7 +283,10 @@ class VideoReader:
     def _pulled(self) -> Iterator[av.VideoFrame]:
         while True:
             try:
-                yield self._filter.pull()
+                video = self._filter.pull()
+                if video.pts is not None:  # the filter counts in a unit of time of its own
+                    video.pts = round(video.pts * video.time_base / self.tick)
+                yield video
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
 
@@ -338,6 +361,35 @@ def start_of(container: av.container.InputContainer) -> float:
     """The time in seconds from which a container's times count: 0 except for live streams'."""
     live = container.format.flags & av.format.Flags.ts_discont.value
     return container.start_time / av.time_base if live and container.start_time else 0.0
+
+
+def _end_of(stream: av.video.stream.VideoStream, container: av.container.InputContainer) -> float:
+    """When a stream ends by what its container states, in seconds; 0 if it does not."""
+    # Matroska's tag, written by most programs: 00:01:02.345000000.
+    if tagged := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, tagged.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    alone = len(container.streams) == 1  # else another stream may be the longest
+    return container.duration / av.time_base if alone and container.duration else 0.0
+
+
+def _orientation(video: av.VideoFrame) -> tuple[int, bool]:
+    """How a frame is made upright: first mirrored or not, then turned counter-clockwise.
+
+    Returns the number of quarter turns, and whether left and right are exchanged.
+    """
+    stated = video.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    if stated is None:
+        return 0, False
+    # Where x and y are shown: right and down are positive.
+    a, b, _, c, d = np.frombuffer(bytes(stated), np.int32)[:5].astype(float)
+    mirrored = a * d - b * c < 0
+    right = (-a, -b) if mirrored else (a, b)  # where the row goes
+    if right == (0, 0):  # says nothing
+        return 0, False
+    return round(-math.degrees(math.atan2(right[1], right[0])) / 90) % 4, mirrored
 
 
 def _pixels(stream: av.video.stream.VideoStream) -> int:

@@ -262,7 +262,7 @@ class VideoWriter:
                 self._file.mux(self._stream.encode(None))
             if self._sound:
                 self._sounds = self._sound.count if self._sound.copied else 0
-                self.notes += self._sound.notes
+                self.notes += self._sound.told()
         finally:
             self._release()
         if check and self._count:
@@ -305,7 +305,7 @@ class _Sound:
     def __init__(self, source: Path, file: av.container.OutputContainer, path: Path):
         self._file, self._packets, self._next = file, iter(()), None
         self.notes: list[str] = []
-        self.copied, self.count, self._samples = False, 0, 0
+        self.copied, self.count, self._samples, self._skipped = False, 0, 0, 0
         check_file(source, "video file")
         self._input = open_container(source)
         self._start = start_of(self._input)
@@ -327,27 +327,41 @@ class _Sound:
             self.notes.append("no sound: its codec is unknown")
 
     def until(self, seconds: float) -> None:
-        """Write the sound up to a time."""
-        while True:
-            self._next = self._next or next(self._packets, None)
-            if self._next is None or self._next.pts * self._next.time_base >= seconds:
-                return
-            self._file.mux(self._next)
-            self._next, self.count = None, self.count + 1
+        """Write the sound up to a time; what is wrong with it costs the pictures nothing."""
+        try:
+            while True:
+                self._next = self._next or next(self._packets, None)
+                if self._next is None or self._next.pts * self._next.time_base >= seconds:
+                    return
+                self._file.mux(self._next)
+                self._next, self.count = None, self.count + 1
+        except (FFmpegError, IndexError, ValueError, TypeError) as error:
+            if isinstance(error, OSError):  # the disk
+                raise
+            self._packets, self._next = iter(()), None
+            self.notes.append(f"the sound stops early: it is damaged ({error})")
+
+    def told(self) -> list[str]:
+        """What became of the sound, one line each; complete at the end."""
+        skipped = f"{self._skipped} packets of sound left out: their times step back"
+        return [*self.notes, *([skipped] if self._skipped else [])]
 
     def close(self) -> None:
         """Release the input."""
         self._input.close()
 
     def _demuxed(self, stream: av.audio.stream.AudioStream) -> Iterator[av.Packet]:
-        shift = round(self._start / stream.time_base)
-        try:
-            for packet in self._input.demux(stream):
-                if packet.size and packet.dts is not None and packet.pts is not None:
-                    packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                    yield packet
-        except (FFmpegError, IndexError) as error:
-            self.notes.append(f"the sound stops early: {error}")
+        """Packets whose times rise, from the start of the pictures' clock."""
+        shift, last = round(self._start / stream.time_base), None
+        for packet in self._input.demux(stream):
+            if not packet.size or packet.dts is None or packet.pts is None:
+                continue
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            if last is not None and packet.dts <= last:
+                self._skipped += 1
+                continue
+            last = packet.dts
+            yield packet
 
     def _as_they_are(
         self, stream: av.audio.stream.AudioStream, out: av.audio.stream.AudioStream

@@ -90,6 +90,7 @@ class Batch:
                 self.places, _names(self.places), distinct_names(self.places), strict=True
             )
         ]
+        self._check_distinct()
         self._rows: dict[str, list[str]] = {}
 
     def run(self) -> Iterator[Answer | int]:
@@ -193,6 +194,19 @@ class Batch:
             regions and regions / f"{name}.regions.csv",
         )
 
+    def _check_distinct(self) -> None:
+        """Raise InputError if an output is another one, or would lie inside it."""
+        owners: dict[Path, Path] = {}
+        for work in self.works:
+            for path in filter(None, work.outputs):
+                if path in owners:
+                    raise InputError(_clash(work.place, owners[path], path))
+                owners[path] = work.place
+        for path, place in owners.items():
+            for above in path.parents:
+                if above in owners:
+                    raise InputError(_clash(place, owners[above], above))
+
     def _check_places(self) -> None:
         """Raise InputError for outputs that can't be where they are to go."""
         for kind, folder in self._folders._asdict().items():
@@ -271,6 +285,13 @@ def _names(places: Sequence[Path]) -> list[str]:
     return distinct_ends([p if counts[stem.absolute()] > 1 else stem for p, stem in named])
 
 
+def _clash(place: Path, other: Path, path: Path) -> str:
+    return (
+        f"{place} and {other} would both be written to {path}: rename one, or give each option a "
+        "folder of its own"
+    )
+
+
 def _stamp(place: Path) -> str:
     """What tells a source from another, or from itself after a change: sizes and times."""
     files = listed(place, IMAGE_SUFFIXES) if place.is_dir() else [place]
@@ -331,7 +352,12 @@ def _read_table(path: Path) -> dict[str, list[str]]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove a folder that holds no more than the record."""
-    if [path.name for path in folder.iterdir()] in ([], [RECORD]):
-        (folder / RECORD).unlink(missing_ok=True)
+    """Remove a folder that holds no more than the record of this command."""
+    found = [path.name for path in folder.iterdir()]
+    with contextlib.suppress(InputError):  # of something else that has the record's name
+        if found == [RECORD]:
+            _read_record(folder / RECORD)
+            (folder / RECORD).unlink()
+            found = []
+    if not found:
         folder.rmdir()

@@ -70,7 +70,7 @@ def encode_with_regions(
                 writer.write(frame, mark=functools.partial(attach, found=one))
             if found is not None and next(found, None) is not None:
                 raise _other_length(table, f"more than {count} frames", video)
-        if strict and (reader.damaged or reader.missing):
+        if strict and (reader.damaged or reader.incomplete):
             raise InputError(f"{video}: {'; '.join(reader.notes)} (--strict)")
         return count, [*reader.notes, *writer.notes]
 

@@ -115,7 +115,7 @@ class LiveReader:
         silence: seconds after which a connection ends by itself.
     """
 
-    live, path, length, tick, missing = True, None, 0, None, 0
+    live, path, length, tick, incomplete = True, None, 0, None, False
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from uva_tf.runtime.sinks import Sink, write_row
 from uva_tf.runtime.streams import Stream
 
 COLUMNS = ("frame", "seconds", "x", "y", "width", "height")
+GAP = 5.0  # seconds without a frame, after which the path begins anew
 T = TypeVar("T")
 
 
@@ -84,7 +85,8 @@ def plan_crop(
     _, cause = annotate(source, predictor, [Sink(make, take)], progress, stop)
     if cause:
         raise cause
-    cuts = find_cuts(np.array(changes))
+    gaps = np.flatnonzero(np.diff(seconds) > GAP) + 1
+    cuts = sorted({*find_cuts(np.array(changes)).tolist(), *gaps.tolist()})
     side, whole = (crop.height, height) if crop.axis else (crop.width, width)
     path = crop_path(np.array(profiles), np.array(seconds), side / whole, cuts)
     # Rounded twice, so that noise far below a pixel can't move a crop at rest.

@@ -89,7 +89,7 @@ def predict_stream(
             seconds = time.perf_counter() - begun
             if whole and cause:
                 raise cause
-            if strict and (source.damaged or source.missing):
+            if strict and (source.damaged or source.incomplete):
                 raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
         stop.asked()  # a late signal has nothing left to stop: all is written
     if isinstance(cause, KeyboardInterrupt) and source.live:

@@ -31,7 +31,7 @@ class PictureReader:
     """
 
     live, path, has_sound, pixel_aspect = False, None, False, Fraction(1)
-    damaged, missing, colours = 0, 0, BT601_LIMITED
+    damaged, incomplete, colours = 0, False, BT601_LIMITED
 
     def __init__(self, folder: Path, rate: float = RATE):
         self.name, self.rate, self.tick = str(folder), rate, None
@@ -68,7 +68,8 @@ class CameraReader:
     """
 
     live, path, has_sound, length, tick = True, None, False, 0, None
-    pixel_aspect, damaged, missing, colours = Fraction(1), 0, 0, BT601_LIMITED
+    pixel_aspect, damaged, incomplete = Fraction(1), 0, False
+    colours = BT601_LIMITED
 
     def __init__(self, number: int):
         self.name = f"camera {number}"
