@@ -60,4 +60,13 @@ def test_times_always_rise():
     assert made == sorted(set(made))
     assert clock.moved == 1
     made, _ = times([9, 9, 9], [9, 9, 9])
-    assert made == [9, 10, 11]
+    assert made == [9, 9.5, 10]
+
+
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_a_repeated_time_moves_no_other(ahead):
+    times_of_packets = [0, 33, 33, 67, 100, 100, 133]
+    made, clock = times(times_of_packets, times_of_packets, ahead, tick=33)
+    assert [made[n] for n in (0, 1, 3, 4, 6)] == [0, 33, 67, 100, 133]
+    assert 33 < made[2] < 67
+    assert clock.moved == 2

@@ -570,3 +570,33 @@ def test_the_record_names_what_the_outputs_depend_on(predict, clips, tmp_path):
     assert set(record["sources"]) == {f"{number}.mp4" for number in range(4)}
     os.utime(clips / "0.mp4", (1, 1))  # another file, for all that is known
     assert_refused(predict(clips, "--csv", tmp_path / "out", "--model", "fp16"), "0.mp4 of another")
+
+
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        (("a/clip.mp4", "b/clip.mp4", "a.mp4"), ("--maps", "out")),
+        (("x.mp4", "x.regions.mkv"), ("--csv", "out", "--regions", "out")),
+        (("x.mp4", "x.csv.mkv"), ("--csv", "out", "--maps", "out")),
+    ],
+)
+def test_outputs_that_would_be_one_are_refused(tmp_path, predict, monkeypatch, names, options):
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        clip(Path("in") / name)
+    result = predict(*(Path("in") / name for name in names), *options)
+    assert_refused(result, "would both be written to out")
+    assert not Path("out").exists()
+
+
+def test_what_the_user_has_in_the_folder_stays(tmp_path, clips, predict):
+    out = tmp_path / "out"
+    mine = {"predict.json": '{"mine": 1}', ".0.mp4.original/film.txt": "film"}
+    for name, text in mine.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    assert_refused(predict(clips, "--csv", out), "not a record of uva-tf predict")
+    (out / "predict.json").rename(tmp_path / "mine.json")
+    assert predict(clips, "--overlay", out)[0] == 0
+    assert (out / ".0.mp4.original" / "film.txt").read_text() == "film"
+    assert (tmp_path / "mine.json").read_text() == '{"mine": 1}'

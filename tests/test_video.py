@@ -181,3 +181,56 @@ class TestVideoWriter:
     def test_that_cannot_open_says_so(self, tmp_path):
         with pytest.raises(InputError, match=r"expected a name that ends in \.mp4"):
             VideoWriter(tmp_path / "clip.txt", 25, 64, 48)
+
+
+def test_deinterlacing_keeps_times(tmp_path):
+    path = write(tmp_path / "a.mp4", [plain(RED), plain(GREEN), plain(BLUE)], 25)
+    with VideoReader(path, deinterlace=True) as video:
+        times = [frame.seconds for frame in video.timed()]
+    assert times == pytest.approx([0, 0.04, 0.08])
+
+
+# The first four numbers of a display matrix: where the right and the lower edge are shown.
+SHOWN = {
+    (1, 0, 0, 1): lambda picture: picture,
+    (-1, 0, 0, 1): lambda picture: picture[:, ::-1],
+    (1, 0, 0, -1): lambda picture: picture[::-1],
+    (-1, 0, 0, -1): lambda picture: picture[::-1, ::-1],
+    (0, 1, -1, 0): lambda picture: np.rot90(picture, -1),
+    (0, -1, 1, 0): lambda picture: np.rot90(picture),
+    (0, 1, 1, 0): lambda picture: picture.transpose(1, 0, 2),
+    (0, -1, -1, 0): lambda picture: np.rot90(picture, 2).transpose(1, 0, 2),
+    (0, 0, 0, 0): lambda picture: picture,
+}
+
+
+@pytest.mark.parametrize("matrix", SHOWN)
+def test_every_orientation_comes_upright(tmp_path, matrix):
+    top = np.hstack([plain(RED, 32, 24), plain(GREEN, 32, 24)])
+    frame = np.vstack([top, np.hstack([plain(BLUE, 32, 24), plain(GREY, 32, 24)])])
+    path = write(tmp_path / "a.mp4", [frame] * 3)
+    content = bytearray(path.read_bytes())
+    upright = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    place = content.index(upright, content.index(b"tkhd"))
+    a, b, c, d = (0x10000 * one for one in matrix)
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    path.write_bytes(content)
+    with VideoReader(path) as video:
+        first = next(video.timed())
+    expected = SHOWN[matrix](frame)
+    assert (first.height, first.width) == (video.height, video.width) == expected.shape[:2]
+    middle = np.ix_([h * first.height // 4 for h in (1, 3)], [w * first.width // 4 for w in (1, 3)])
+    np.testing.assert_allclose(first.pixels[middle], expected[middle], atol=2 * CODEC)
+
+
+def test_a_film_that_ends_before_its_container_says_is_noted(tmp_path):
+    with VideoWriter(tmp_path / "a.mkv", 25, 64, 48) as writer:
+        for number in range(50):
+            writer.write(np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8))
+    content = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 3])
+    for name, cut in (("a.mkv", False), ("cut.mkv", True)):
+        with VideoReader(tmp_path / name) as video:
+            list(video.timed())
+        assert video.incomplete == cut
+        assert any("cut short: the last frame is at" in note for note in video.notes) == cut

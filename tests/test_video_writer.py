@@ -267,3 +267,22 @@ def test_mp3_is_copied(tmp_path):
     made = with_sound(tmp_path / "in.avi", "libmp3lame", "mpeg4", rate=44_100)
     assert copy(made, tmp_path / "out.mp4", sound_of=made).copied
     assert sound_packets(tmp_path / "out.mp4") == sound_packets(made)
+
+
+def test_sound_whose_times_step_back_costs_the_pictures_nothing(tmp_path):
+    made = with_sound(tmp_path / "in.ts")
+    twice = tmp_path / "twice.ts"
+    twice.write_bytes(2 * made.read_bytes())
+    with (
+        VideoReader(twice) as video,
+        VideoWriter(
+            tmp_path / "out.mp4", video.rate, 64, 48, tick=video.tick, sound_of=twice
+        ) as writer,
+    ):
+        frames = list(video.timed())
+        for frame in frames:
+            writer.write(frame)
+    count = len(frames)
+    assert count > 60
+    assert len(times(tmp_path / "out.mp4")) == count
+    assert any("times step back" in note for note in writer.notes)

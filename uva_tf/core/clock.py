@@ -54,7 +54,7 @@ class Clock:
             (self._carried is not None and time < self._carried)
             or any(t is not None and t < time for t in following)
         )
-        self._carried = time if time is not None else self._carried
+        carried, self._carried = self._carried, self._carried if time is None else time
         if time is None:
             self.missing += 1
             time = 0 if self._last is None else self._last + self._tick
@@ -63,12 +63,12 @@ class Clock:
             time = heapq.heappop(self._waiting)
         elif not after:
             self.moved += 1
-            time = self._between(following)
+            time = self._between(following, self._tick / 2 if time == carried else self._tick)
         while self._waiting and self._waiting[0] <= time:
             heapq.heappop(self._waiting)
         self._last = time
         return time
 
-    def _between(self, following: Sequence[int | None]) -> float:
+    def _between(self, following: Sequence[int | None], step: float) -> float:
         later = [t for t in following if t is not None and t > self._last]
-        return (self._last + later[0]) / 2 if later else self._last + self._tick
+        return (self._last + later[0]) / 2 if later else self._last + step
