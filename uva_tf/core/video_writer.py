@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -155,7 +155,7 @@ class VideoWriter:
             )
         mp4 = CONTAINERS[path.suffix.lower()] is MP4
         options = (LIVE_MP4 if live else WHOLE_MP4) if mp4 else LIVE_MKV if live else {}
-        self._file = self._sound = None
+        self._file = self._sound = self._broken = None
         try:
             self._file = av.open(str(self._path), "w", options=options)
             self._stream = self._open(
@@ -246,7 +246,10 @@ class VideoWriter:
         except FFmpegError as error:
             if isinstance(error, OSError):
                 raise
-            raise OSError(f"{self._path.name}: frame {self._count + 1}: {error.strerror}") from None
+            self._broken = f"{self._path.name}: frame {self._count + 1}: {error.strerror}"
+            if self._sound:
+                self._broken += ", which may be its sound"
+            raise OSError(self._broken) from None
 
     def _reserve(self) -> int:
         """Bytes that the next frames, the encoder's buffers and the file's index may need."""
@@ -264,7 +267,8 @@ class VideoWriter:
                 self._sounds = self._sound.count if self._sound.copied else 0
                 self.notes += self._sound.told()
         finally:
-            self._release()
+            with self._told():  # the end of the file, such as an index
+                self._release()
         if check and self._count:
             self._check()
 
@@ -275,22 +279,27 @@ class VideoWriter:
 
     def _check(self) -> None:
         """Raise OSError unless the file holds all that was written."""
-        times, sounds = [], 0
-        try:
-            with av.open(str(self._path)) as file:
-                for packet in file.demux(video=0, audio=0 if self._sounds else ()):
-                    if packet.size and packet.stream.type == "video":
-                        times.append(packet.pts * packet.time_base)
-                    sounds += bool(packet.size and packet.stream.type == "audio")
-        except FFmpegError:
-            pass
-        if len(times) != self._count or sounds < self._sounds:
-            raise OSError(f"{self._path.name}: not all frames were written, is the disk full?")
+        times = self._times("video")
+        sounds = len(self._times("audio")) if self._sounds else 0
+        if sounds < self._sounds:  # damaged, as the input's own are
+            self.notes.append(f"{self._sounds - sounds} packets of sound are not in the file")
+        if len(times) != self._count:
+            lost = f"{self._path.name}: not all frames were written, is the disk full?"
+            raise OSError(self._broken or lost)
         length, meant = max(times) - min(times), (self._last - self._first) * self._tick
         if abs(length - meant) > max(self._step, 0.1):
             raise OSError(
                 f"{self._path.name}: it lasts {float(length):.2f} s, expected {float(meant):.2f} s"
             )
+
+    def _times(self, kind: str) -> list[Fraction]:
+        """The times of a stream's packets in the file, in seconds, as far as it can be read."""
+        times = []
+        with suppress(FFmpegError), av.open(str(self._path)) as file:
+            for packet in file.demux(**{kind: 0}):
+                if packet.size:
+                    times.append(packet.pts * packet.time_base)
+        return times
 
     def __enter__(self) -> VideoWriter:
         return self
