@@ -20,7 +20,6 @@ from uva_tf.config import OLDER_FIELDS
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
-from uva_tf.core.urls import is_url
 from uva_tf.runtime.manifest import FORMS
 
 T = TypeVar("T")
@@ -343,6 +342,8 @@ def add_jobs_argument(parser: Parser, work: str) -> None:
 
 def file_of_video(text: str) -> Path:
     """An argument type: a video file, no URL and no pipe."""
+    from uva_tf.core.urls import is_url  # late: it needs PyAV, whose absence has a line of its own
+
     if text == "-" or is_url(text):
         raise argparse.ArgumentTypeError(
             f"{text}: expected a file, since it is read twice: record the stream first"

@@ -15,7 +15,7 @@ SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp
 # addresses, but no file of this machine.
 PROTOCOLS = "crypto,dtls,http,httpproxy,https,rtmp,rtmps,rtp,srt,srtp,tcp,tls,udp"
 TRANSPORTS = ("tcp", "udp")
-SECRETS = re.compile(r"(?<=://)\S*@|(?<=[?&])((?:auth|key|pass|pwd|sig|token|user)\w*=)[^&\s]*")
+SECRETS = re.compile(r"(?<=://)[^/\s]*@|(?<=[?&])((?:auth|key|pass|pwd|sig|token|user)\w*=)[^&\s]*")
 
 
 def is_url(source: object) -> bool:
