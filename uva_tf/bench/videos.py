@@ -179,7 +179,7 @@ def _decode(video: Path) -> int:
 
 
 def _encode(video: Path, out: Path) -> int:
-    with VideoReader(video) as reader, _writer(reader, out) as writer:
+    with VideoReader(video) as reader, VideoWriter.like(reader, out) as writer:
         count = 0
         for frame in reader.timed():
             writer.write(frame)
@@ -193,9 +193,5 @@ def _predict(video: Path, predictor: Predictor) -> int:
 
 
 def _draw(video: Path, predictor: Predictor, out: Path) -> int:
-    with VideoReader(video) as reader, _writer(reader, out) as writer:
+    with VideoReader(video) as reader, VideoWriter.like(reader, out) as writer:
         return annotate(reader, predictor, [write_overlay(writer.write, heat)])[0]
-
-
-def _writer(reader: VideoReader, out: Path) -> VideoWriter:
-    return VideoWriter(out, reader.rate, reader.width, reader.height, tick=reader.tick)

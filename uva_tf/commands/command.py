@@ -260,6 +260,49 @@ def add_model_argument(parser: Parser) -> None:
     )
 
 
+def add_threads_argument(parser: Parser) -> None:
+    """`--threads`, of the model."""
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=number(1, 256),
+        default=1,
+        help="threads that the model runs on (default: %(default)s)",
+    )
+
+
+def add_encoding_arguments(parser: Parser, what: str) -> None:
+    """`--codec` and `--quality`, of `what` is written."""
+    from uva_tf.core.video_writer import CODECS  # late: it needs PyAV
+
+    defaults = ", ".join(f"{codec.quality} for {name}" for name, codec in CODECS.items())
+    parser.add_argument("--codec", choices=CODECS, help=f"of {what} (default: h264, in .webm vp9)")
+    parser.add_argument(
+        "--quality",
+        metavar="N",
+        type=number(0, 63),
+        help=f"constant rate factor of {what}, less is better (default: {defaults})",
+    )
+
+
+def add_recordings_arguments(parser: Parser, layouts: Sequence[str], together: str) -> None:
+    """`--layout`, and `--root`, which may be repeated; `together` says what several mean."""
+    parser.add_argument(
+        "--layout",
+        choices=layouts,
+        required=True,
+        help="how the recordings' folders are arranged",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help=f"folder of recordings; may be repeated, {together}",
+    )
+
+
 def add_form_argument(parser: Parser) -> None:
     """`--form`, how a student takes its frames."""
     parser.add_argument(

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from uva_tf.commands.command import (
     Parser,
+    add_encoding_arguments,
     add_jobs_argument,
     add_model_argument,
     add_reading_arguments,
+    add_threads_argument,
     command,
     goes_on,
     number,
@@ -162,7 +164,7 @@ def _name(failed: list[Answer]) -> None:
 
 def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     from uva_tf.core.urls import TRANSPORTS, is_url
-    from uva_tf.core.video_writer import CODECS, check_codec
+    from uva_tf.core.video_writer import check_codec
     from uva_tf.runtime.overlay import STYLES
     from uva_tf.runtime.sources import Sources, find_sources
 
@@ -214,18 +216,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         default="heat",
         help="how the overlay or the camera's window is drawn (default: %(default)s)",
     )
-    parser.add_argument(
-        "--codec",
-        choices=CODECS,
-        help="of the overlay (default: h264, in .webm vp9)",
-    )
-    parser.add_argument(
-        "--quality",
-        metavar="N",
-        type=number(0, 63),
-        help="constant rate factor of the overlay, less is better "
-        f"(default: {', '.join(f'{c.quality} for {name}' for name, c in CODECS.items())})",
-    )
+    add_encoding_arguments(parser, "the overlay")
     parser.add_argument(
         "--maps",
         metavar="DIR",
@@ -247,13 +238,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         help="write where an encoder should spend its bits, as CSV (docs/regions.md); of several "
         "videos, DIR/NAME.regions.csv",
     )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=number(1, 256),
-        default=1,
-        help="threads that the model runs on (default: %(default)s)",
-    )
+    add_threads_argument(parser)
     args = parser.parse_args(argv)
     if bool(args.sources) == (args.camera is not None):
         raise InputError("expected either a SOURCE or --camera N")

@@ -145,7 +145,7 @@ def _predict(model: Path, clip: Path, overlay: Path) -> None:
         hold() as stop,
         VideoReader(clip) as video,
         new_file(overlay) as path,
-        VideoWriter(path, video.rate, video.width, video.height, tick=video.tick) as writer,
+        VideoWriter.like(video, path) as writer,
     ):
         sinks = [write_overlay(writer.write, heat)]
         _, cause = annotate(video, Predictor(model), sinks, stop=stop)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from uva_tf.commands.command import (
     Parser,
+    add_encoding_arguments,
     add_model_argument,
     add_reading_arguments,
+    add_threads_argument,
     command,
     file_of_video,
-    number,
     progress,
 )
 from uva_tf.core.errors import InputError
@@ -57,15 +58,11 @@ def main(argv: list[str] | None = None) -> None:
                 if args.strict and (source.damaged or source.incomplete):
                     raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
             source = stack.enter_context(VideoReader(args.video, **options))
-            writer = VideoWriter(
+            writer = VideoWriter.like(
+                source,
                 path,
-                source.rate,
-                plan.crop.width,
-                plan.crop.height,
-                tick=source.tick,
-                sound_of=source.path,
-                pixel_aspect=source.pixel_aspect,
-                colours=source.colours,
+                width=plan.crop.width,
+                height=plan.crop.height,
                 codec=args.codec,
                 quality=args.quality,
             )
@@ -98,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    from uva_tf.core.video_writer import CODECS, check_codec
+    from uva_tf.core.video_writer import check_codec
 
     parser = Parser("reframe", __doc__)
     parser.add_argument("video", metavar="VIDEO", type=file_of_video, help="video file")
@@ -123,25 +120,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add_reading_arguments(parser)
     add_model_argument(parser)
-    parser.add_argument(
-        "--codec",
-        choices=CODECS,
-        help="of the cropped video (default: h264, in .webm vp9)",
-    )
-    parser.add_argument(
-        "--quality",
-        metavar="N",
-        type=number(0, 63),
-        help="constant rate factor of the cropped video, less is better "
-        f"(default: {', '.join(f'{c.quality} for {name}' for name, c in CODECS.items())})",
-    )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=number(1, 256),
-        default=1,
-        help="threads that the model runs on (default: %(default)s)",
-    )
+    add_encoding_arguments(parser, "the cropped video")
+    add_threads_argument(parser)
     args = parser.parse_args(argv)
     if args.csv and args.csv.resolve() == args.out.resolve():
         raise InputError("--out and --csv overlap: choose separate paths")

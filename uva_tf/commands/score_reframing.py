@@ -10,6 +10,7 @@ from pathlib import Path
 from uva_tf.commands.command import (
     Parser,
     add_model_argument,
+    add_recordings_arguments,
     command,
     progress,
     show,
@@ -24,20 +25,7 @@ LAYOUTS_OF_VIDEOS = ("dhf1k", "gaze")
 def main(argv: list[str] | None = None) -> None:
     """Parse, score, print."""
     parser = Parser("score-reframing", __doc__)
-    parser.add_argument(
-        "--layout",
-        choices=LAYOUTS_OF_VIDEOS,
-        required=True,
-        help="how the recordings' folders are arranged",
-    )
-    parser.add_argument(
-        "--root",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        required=True,
-        help="folder of recordings; may be repeated, all are scored together",
-    )
+    add_recordings_arguments(parser, LAYOUTS_OF_VIDEOS, "all are scored together")
     parser.add_argument(
         "--split",
         metavar="NAME",

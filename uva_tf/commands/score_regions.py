@@ -5,9 +5,14 @@ uva-tf score-regions --layout gaze --root RECORDINGS
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from uva_tf.commands.command import Parser, add_model_argument, command, number, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_model_argument,
+    add_recordings_arguments,
+    command,
+    number,
+    progress,
+)
 from uva_tf.commands.encode import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
@@ -21,20 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.data.layouts import LAYOUTS
 
     parser = Parser("score-regions", __doc__)
-    parser.add_argument(
-        "--layout",
-        choices=sorted(LAYOUTS),
-        required=True,
-        help="how the recordings' folders are arranged",
-    )
-    parser.add_argument(
-        "--root",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        required=True,
-        help="folder of recordings; may be repeated, each has a centre prior of its own",
-    )
+    add_recordings_arguments(parser, sorted(LAYOUTS), "each has a centre prior of its own")
     parser.add_argument(
         "--split",
         choices=SPLITS,

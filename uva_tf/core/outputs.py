@@ -80,12 +80,12 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
         begins.setdefault(path.parent, set()).add(f".{path.name[:40]}.")
     for folder, names in begins.items():
         for beside in folder.iterdir() if folder.is_dir() else ():
-            # The rest is random; inside is nothing but the unfinished output.
-            whole = next((n for n in names if beside.name[:-8] == n), None)
-            if whole and RANDOM.fullmatch(beside.name[-8:]) and beside.is_dir():
-                inside = [path.name for path in beside.iterdir()]
-                if all(name.startswith(whole[1:-1]) for name in inside):
-                    shutil.rmtree(beside, ignore_errors=True)
+            begin, random = beside.name[:-8], beside.name[-8:]
+            if not (begin in names and RANDOM.fullmatch(random) and beside.is_dir()):
+                continue
+            # Inside is nothing but the unfinished output; else it is the user's.
+            if all(path.name.startswith(begin[1:-1]) for path in beside.iterdir()):
+                shutil.rmtree(beside, ignore_errors=True)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

@@ -91,10 +91,9 @@ class VideoReader:
         if isinstance(source, Path):
             check_file(source, "video file")
             with source.open("rb") as file:
-                if (
-                    kind_of(file.read(HEAD)) == "a playlist"
-                ):  # which may never end, or lead anywhere
-                    raise InputError(f"{source}: it is a playlist: give the videos that it lists")
+                head = file.read(HEAD)
+            if kind_of(head) == "a playlist":  # which may never end, or lead anywhere
+                raise InputError(f"{source}: it is a playlist: give the videos that it lists")
         elif isinstance(source, str):
             options = options or url_options(source)
             self.name = masked(source)

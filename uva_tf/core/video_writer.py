@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -172,6 +172,35 @@ class VideoWriter:
                 f"{rate:g} frames/s: {error.strerror}"
             ) from None
         self.copied, self._sounds = bool(self._sound and self._sound.copied), 0
+
+    @classmethod
+    def like(
+        cls,
+        source: Any,
+        path: Path,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        **options: Any,
+    ) -> VideoWriter:
+        """A writer for frames of a stream: with its rate, times, colours, pixels and sound.
+
+        Args:
+            source: a VideoReader, or any stream with its attributes.
+            width, height: of a frame, where it is not the stream's.
+            options: others of a VideoWriter.
+        """
+        return cls(
+            path,
+            source.rate,
+            width or source.width,
+            height or source.height,
+            tick=source.tick,
+            sound_of=source.path,
+            pixel_aspect=source.pixel_aspect,
+            colours=source.colours,
+            **options,
+        )
 
     def _open(
         self, rate: Fraction, aspect: Fraction, colours: Colours, quality: int | None, live: bool

@@ -51,18 +51,7 @@ def encode_with_regions(
                 pass  # nothing is encoded before the whole table has been checked
             found = read_regions(table, *size)
         attach, count = Attach(), 0
-        with VideoWriter(
-            out,
-            reader.rate,
-            *size,
-            tick=reader.tick,
-            sound_of=video,
-            pixel_aspect=reader.pixel_aspect,
-            colours=reader.colours,
-            codec=codec,
-            quality=quality,
-            preset=preset,
-        ) as writer:
+        with VideoWriter.like(reader, out, codec=codec, quality=quality, preset=preset) as writer:
             for count, frame in enumerate(progress(reader.timed(), reader.length), 1):
                 one = [] if found is None else next(found, None)
                 if one is None:

@@ -85,15 +85,10 @@ def open_sinks(
         sinks.append(write_regions(stack.enter_context(path.open("wb", buffering=0))))
     if outputs.overlay:
         path = stack.enter_context(new_file(outputs.overlay))
-        writer = VideoWriter(
+        writer = VideoWriter.like(
+            source,
             path,
-            source.rate,
-            2 * source.width if options.style == "beside" else source.width,
-            source.height,
-            tick=source.tick,
-            sound_of=source.path,
-            pixel_aspect=source.pixel_aspect,
-            colours=source.colours,
+            width=2 * source.width if options.style == "beside" else None,
             codec=options.codec,
             quality=options.quality,
             live=source.live,
