@@ -40,8 +40,8 @@ class Codec(NamedTuple):
     even: bool
 
 
-# The presets are fast: drawing must not wait for the encoder. At equal quality x264 takes 1.3 times
-# as long with frames that are coded out of order (bf), and saves next to nothing.
+# The presets are fast: drawing must not wait for the encoder. Frames that are coded out of order
+# (bf) cost x264 more time than they are worth here.
 CODECS = {
     "h264": Codec("libx264", {"preset": "superfast", "bf": "0"}, 24, 51, True),
     "h265": Codec("libx265", {"preset": "superfast", "x265-params": "log-level=-1"}, 26, 51, True),
