@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 # TensorFlow reads it when it loads.
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from uva_tf.config import DataConfig, StudentConfig
+from uva_tf.core.interruption import SIGNALS
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data import synthetic
 from uva_tf.runtime.manifest import Manifest, manifest_path
@@ -187,6 +189,18 @@ class Camera:
 
     def release(self):
         pass
+
+
+@pytest.fixture(scope="module")
+def signals_are_not_ignored():
+    """As a shell lets its background jobs ignore Ctrl-C, of which tests may be one."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        on_interrupt = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if on_interrupt else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

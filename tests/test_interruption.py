@@ -29,17 +29,7 @@ from uva_tf.data import synthetic
 FRAMES = 1500
 LIMIT = 120  # seconds, after which a process is taken to hang
 
-
-@pytest.fixture(scope="module", autouse=True)
-def signals_are_not_ignored():
-    """As a shell lets its background jobs ignore Ctrl-C, of which tests may be one."""
-    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
-    for number in interruption.SIGNALS:
-        on_interrupt = number == signal.SIGINT
-        signal.signal(number, signal.default_int_handler if on_interrupt else signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_are_not_ignored")
 
 
 def start(*command):

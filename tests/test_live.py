@@ -27,6 +27,8 @@ from uva_tf.runtime import live
 from uva_tf.runtime.live import FarReader, Lateness, LiveReader, Timeline
 from uva_tf.runtime.streams import open_stream
 
+pytestmark = pytest.mark.usefixtures("signals_are_not_ignored")
+
 
 @pytest.fixture
 def server():

@@ -18,7 +18,6 @@ from conftest import ROOT, assert_refused, contents, noise
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.frames import Frame
-from uva_tf.core.interruption import SIGNALS
 from uva_tf.core.pictures import decode
 from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import VideoWriter
@@ -60,17 +59,6 @@ def clips(tmp_path):
 def predict(call):
     """A function that runs predict, and returns its exit code and what it printed."""
     return lambda *args: call(PREDICT, *args)
-
-
-@pytest.fixture
-def signals_are_not_ignored():
-    """As a shell lets its background jobs ignore Ctrl-C, of which tests may be one."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def rows_of(path):
