@@ -14,7 +14,7 @@ from conftest import contents
 
 from uva_tf.commands.command import command
 from uva_tf.core.video_writer import VideoWriter
-from uva_tf.data.recordings import NOWHERE, OUTSIDE
+from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE
 from uva_tf.runtime.manifest import manifest_path
 
 ROOT = Path(__file__).parent.parent

@@ -21,8 +21,8 @@ from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.picture_files import read_fixation_map
-from uva_tf.data.tables import read_fixations
 from uva_tf.evaluation.map_sources import maps_source
+from uva_tf.gaze.fixation_table import read_fixations
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.streams import open_stream
 from uva_tf.training.run import Run

@@ -10,8 +10,8 @@ from uva_tf.core.errors import InputError
 from uva_tf.data import synthetic
 from uva_tf.data.layouts import LAYOUTS, gaze, images
 from uva_tf.data.prepare import prepare
-from uva_tf.data.recordings import NOWHERE, OUTSIDE
-from uva_tf.data.tables import read_split
+from uva_tf.data.splits import read_split
+from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE
 
 
 def frames_with_fixations(recording):

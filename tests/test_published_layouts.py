@@ -34,7 +34,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import LAYOUTS
 from uva_tf.data.pipeline import View, training_batches
 from uva_tf.data.prepare import prepare, summary
-from uva_tf.data.recordings import OUTSIDE
+from uva_tf.gaze.fixation_table import OUTSIDE
 
 PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0, time_reversal=0.0, camera_motion=0.0)
 

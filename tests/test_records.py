@@ -20,10 +20,10 @@ from uva_tf.data.fixations import Fixations
 from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
-from uva_tf.data.recordings import NOWHERE
 from uva_tf.data.records import read_gaze, read_records
 from uva_tf.data.writer import write_dataset
 from uva_tf.evaluation.evaluate import evaluate
+from uva_tf.gaze.fixation_table import NOWHERE
 
 SIZE = 64  # of the frames of `shards`
 

@@ -9,9 +9,9 @@ import pytest
 
 from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import gaze, images
-from uva_tf.data.plausible import SAMPLES, check_pixels, check_times, covered
-from uva_tf.data.recordings import LOST, MISSING, OUTSIDE
-from uva_tf.data.tables import read_fixations, read_split
+from uva_tf.data.splits import read_split
+from uva_tf.gaze.fixation_table import LOST, MISSING, OUTSIDE, read_fixations
+from uva_tf.gaze.plausible import SAMPLES, check_pixels, check_times, covered
 
 HEAD = "video,observer,onset_ms,duration_ms,x,y"
 NUMBERS = ("onset_ms", "duration_ms", "x", "y")

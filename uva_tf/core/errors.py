@@ -1,5 +1,7 @@
 """The two errors whose message is for the user: a wrong input, and a model not to be shipped."""
 
+from collections.abc import Sequence
+
 
 class InputError(ValueError):
     """The user gave something that does not fit.
@@ -14,3 +16,9 @@ class ExportError(RuntimeError):
 
     Its message is one line: what is wrong, in which layer, and the remedy.
     """
+
+
+def some(names: Sequence[object]) -> str:
+    """The first three names of a list, and how many more there are."""
+    shown = ", ".join(str(name) for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -13,21 +13,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import listed
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VIDEO_SUFFIXES
 from uva_tf.data import readers
 from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
-from uva_tf.data.tables import (
-    SPLITS,
-    FixationTable,
-    matched,
-    read_fixations,
-    some,
-    without_suffix,
-)
+from uva_tf.data.splits import SPLITS
+from uva_tf.gaze.fixation_table import FixationTable, read_fixations
+from uva_tf.gaze.names import matched, without_suffix
 
 
 def gaze(root: Path) -> list[Recording]:

@@ -14,7 +14,7 @@ from uva_tf.core.frames import Frame
 from uva_tf.core.kinds import kind_of
 from uva_tf.core.pictures import MOST_BYTES, MOST_PIXELS, decode
 from uva_tf.data.fixations import Fixations
-from uva_tf.data.recordings import to_unit
+from uva_tf.gaze.placing import to_unit
 
 # Of fixation maps; JPEG is not among them, since its artefacts would be taken for fixations.
 FIXATION_SUFFIXES = (".bmp", ".mat", ".png")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.config import DataConfig
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, some
 from uva_tf.core.outputs import refuse_existing, refuse_undecodable
 from uva_tf.core.resize import EXACT_SIZES
 from uva_tf.data import synthetic
@@ -17,7 +17,7 @@ from uva_tf.data.dataset import Dataset
 from uva_tf.data.layouts import LAYOUTS
 from uva_tf.data.readers import with_maps
 from uva_tf.data.recordings import Recording
-from uva_tf.data.tables import read_split, some
+from uva_tf.data.splits import read_split
 from uva_tf.data.writer import Progress, write_dataset
 
 

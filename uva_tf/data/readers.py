@@ -23,9 +23,10 @@ from uva_tf.data.picture_files import (
     read_picture,
     read_salicon_gaze,
 )
-from uva_tf.data.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
-from uva_tf.data.recordings import NOWHERE, OUTSIDE, GazeFrame, Recording, to_unit, unreadable
-from uva_tf.data.tables import FixationTable
+from uva_tf.data.recordings import GazeFrame, Recording, unreadable
+from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE, FixationTable
+from uva_tf.gaze.placing import to_unit
+from uva_tf.gaze.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
 
 NO_FIXATIONS = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
 

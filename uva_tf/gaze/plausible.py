@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.data.recordings import MOST_OUTSIDE
+from uva_tf.gaze.placing import MOST_OUTSIDE
 
 # If more than this fraction of the rows is outside the time of the clip, the times are of another
 # clock.

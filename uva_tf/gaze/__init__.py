@@ -1,0 +1,1 @@
+"""What trackers and spreadsheets write of gaze: tables, exports, samples to fixations."""

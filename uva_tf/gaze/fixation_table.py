@@ -1,0 +1,129 @@
+"""The fixations of a recording as rows: read from `fixations.csv`, or found in samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from uva_tf.core.errors import InputError
+from uva_tf.gaze.tables import TextTable
+
+OUTSIDE = "fixations outside the frame"
+NOWHERE = "fixations before the first frame or after the last"
+REPEATED = "rows that repeat another"
+MISSING = "rows without gaze (a cell is empty, NaN or NA)"
+LOST = "rows at exactly 0,0, where tracking was lost"
+
+# One fixation may lie at exactly 0,0; if several do, the tracker had lost the eye.
+LEAST_LOST = 2
+
+
+@dataclass(frozen=True)
+class FixationTable:
+    """The fixations of one recording.
+
+    Attributes:
+        observers: `[n]` int32, who made each, numbered alike in all recordings of a dataset.
+        columns: `[n]` float64 by name: `x`, `y`; of clips also `onset_ms` and `duration_ms`, or
+            `frame` in their place; and `event` if several rows are parts of one fixation or
+            pursuit, which then count once in a frame.
+        left_out: how many rows were left out, by reason.
+        notes: what was guessed to read the file.
+        names: of the observers, by number.
+        tracked: the fraction of samples with gaze by observer, where there were samples.
+        samples: `[m]` columns `time` (or `frame`), `x`, `y`, `observer`: the samples themselves,
+            placed as the fixations are; empty if there were none.
+    """
+
+    observers: np.ndarray
+    columns: dict[str, np.ndarray]
+    left_out: Counter = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    tracked: dict[int, float] = field(default_factory=dict)
+    samples: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def read_fixations(
+    path: Path, key: str, numbers: tuple[str, ...]
+) -> tuple[dict[str, FixationTable], dict[str, str]]:
+    """Read a table of fixations.
+
+    Args:
+        key: the column that names the recording.
+        numbers: the columns that hold numbers; `observer` is read too.
+
+    Returns:
+        By recording, its table; and by recording, what is wrong with its rows, if anything.
+
+    Raises InputError if the file is not such a table or has no rows.
+    """
+    table = TextTable(path, (key, "observer", *numbers))
+    rows = table.read((key, "observer"), numbers)
+    if not len(rows.line):
+        raise InputError(f"{path}: no fixations in it")
+    named, observed = rows.text[key], rows.text["observer"]
+    if (named == "").any():
+        line = rows.line[(named == "").argmax()]
+        raise InputError(f"{path} line {line}: {key} is empty, expected a name")
+    values = np.stack([rows.numbers[name] for name in numbers], axis=1)  # (n, k)
+    wrong = np.zeros(len(named), bool)
+    wrong[list(rows.bad)] = True
+    missing = np.isnan(values).any(axis=1) & ~wrong
+    counted = ~rows.repeated & ~missing
+    bad = rows.bad | _wrong_rows(rows, counted, numbers, path)
+    wrong[list(bad)] = True
+    used = counted & ~wrong
+    lost = used & ~values[:, [numbers.index("x"), numbers.index("y")]].any(axis=1)
+    if lost.sum() < LEAST_LOST:
+        lost[:] = False
+    names = list(dict.fromkeys(observed[used]))
+    numbering = {name: number for number, name in enumerate(names)}
+    people = np.array([numbering.get(name, -1) for name in observed], np.int32)
+    tables, problems = {}, {}
+    for name, mine in _groups(named).items():
+        left_out = Counter(
+            {
+                REPEATED: int(rows.repeated[mine].sum()),
+                MISSING: int((missing & ~rows.repeated)[mine].sum()),
+                LOST: int(lost[mine].sum()),
+            }
+        )
+        kept = mine[used[mine] & ~lost[mine]]
+        wrong_here = [row for row in mine if wrong[row] and not rows.repeated[row]]
+        if wrong_here:
+            problems[name] = bad[wrong_here[0]]
+        elif not len(kept):
+            counts = ", ".join(f"{n} {why}" for why, n in left_out.items() if n)
+            problems[name] = f"{path}: no row of {name!r} has gaze ({counts})"
+        columns = {column: values[kept, n] for n, column in enumerate(numbers)}
+        notes = tuple(table.notes)
+        tables[name] = FixationTable(people[kept], columns, left_out, notes, tuple(names))
+    return tables, problems
+
+
+def _wrong_rows(rows, counted: np.ndarray, numbers: tuple[str, ...], path: Path) -> dict[int, str]:
+    """By row, what is wrong with one that has gaze: no observer, a negative duration."""
+    wrong = {}
+    for row in np.flatnonzero(counted & (rows.text["observer"] == "")):
+        wrong[int(row)] = f"{path} line {rows.line[row]}: observer is empty, expected a name"
+    if "duration_ms" in numbers:
+        duration = rows.numbers["duration_ms"]
+        for row in np.flatnonzero(counted & (duration < 0)):
+            wrong[int(row)] = (
+                f"{path} line {rows.line[row]}: duration_ms is '{duration[row]:g}', expected 0 or "
+                "more"
+            )
+    return wrong
+
+
+def _groups(names: np.ndarray) -> dict[str, np.ndarray]:
+    """By name, the indices of its rows, in order; names in the order of their first row."""
+    codes = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    code = np.fromiter(map(codes.__getitem__, names), np.int64, len(names))
+    order = np.argsort(code, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+    return dict(zip(codes, parts, strict=True))
