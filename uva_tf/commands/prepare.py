@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_layout_arguments, command, number, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_layout_arguments,
+    command,
+    number,
+    progress,
+)
+from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
 from uva_tf.config import DataConfig
 
 
@@ -19,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     defaults = DataConfig()
     parser = Parser("prepare", __doc__)
     add_layout_arguments(parser, sorted(LAYOUTS))
+    add_gaze_arguments(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -76,6 +84,7 @@ def main(argv: list[str] | None = None) -> None:
         DataConfig(size=args.size, sigma=args.sigma),
         split=args.split,
         maps={kind: folder for kind, folder in maps.items() if folder is not None},
+        options=gaze_options(args),
         skip_bad=args.skip_bad,
         jobs=args.jobs,
         progress=progress("prepare", "shard"),

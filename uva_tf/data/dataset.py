@@ -48,6 +48,7 @@ class Dataset:
         size: side of the stored frames in pixels.
         sigma: standard deviation of a fixation's Gaussian in image widths.
         teachers: kinds of teacher (`spatial`, `temporal`) whose maps are in the records.
+        gaze: what was stated of the recorded gaze, the fields of `GazeOptions`.
         skipped: by recording, why it was skipped.
         withheld: number of recordings whose gaze is not published.
     """
@@ -58,6 +59,7 @@ class Dataset:
     sigma: float
     shards: tuple[Shard, ...]
     teachers: tuple[str, ...] = ()
+    gaze: dict[str, object] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     withheld: int = 0
 

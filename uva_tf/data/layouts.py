@@ -8,9 +8,10 @@ others can be used without it.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
@@ -21,11 +22,14 @@ from uva_tf.data import readers
 from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
 from uva_tf.data.splits import SPLITS
+from uva_tf.gaze import exports
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
 from uva_tf.gaze.names import matched, without_suffix
+from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
+from uva_tf.gaze.trials import Trial
 
 
-def gaze(root: Path) -> list[Recording]:
+def gaze(root: Path, options: GazeOptions = NOTHING_STATED) -> list[Recording]:
     """Clips: `videos/NAME.*` and `fixations.csv`.
 
     The table's columns are `video, observer, onset_ms, duration_ms, x, y`: the onset counts
@@ -33,12 +37,39 @@ def gaze(root: Path) -> list[Recording]:
     that was shown while it lasted.
     """
     columns = ("video", "onset_ms", "duration_ms", "x", "y")
-    return _with_table(root, "videos", VIDEO_SUFFIXES, columns, readers.clip)
+    return _with_table(root, "videos", VIDEO_SUFFIXES, columns, readers.clip, options)
 
 
-def images(root: Path) -> list[Recording]:
+def images(root: Path, options: GazeOptions = NOTHING_STATED) -> list[Recording]:
     """Photographs: `images/NAME.*` and `fixations.csv` with `image, observer, x, y` in pixels."""
-    return _with_table(root, "images", IMAGE_SUFFIXES, ("image", "x", "y"), readers.photograph)
+    columns = ("image", "x", "y")
+    return _with_table(root, "images", IMAGE_SUFFIXES, columns, readers.photograph, options)
+
+
+def exported(
+    reader: exports.Reader, root: Path, options: GazeOptions = NOTHING_STATED
+) -> list[Recording]:
+    """Clips `videos/NAME.*`, and in `gaze` what a tracker's software exported.
+
+    Args:
+        reader: of that software's exports, one of `EXPORTS`.
+    """
+    files = files_by_name(root / "videos", VIDEO_SUFFIXES)
+    trials = exports.read_trials(reader, root, set(files), options)
+    numbering = {name: n for n, name in enumerate(dict.fromkeys(t.observer for t in trials))}
+    by_clip: dict[str, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        by_clip[trial.clip].append(trial)
+    recordings = []
+    for name in set(files) & set(by_clip):
+        recordings.append(readers.watched(name, files[name], by_clip[name], options, numbering))
+    for name in set(by_clip) - set(files):
+        problem = f"{root / 'videos'}: no file for {name!r} of {by_clip[name][0].file.name}"
+        recordings.append(unreadable(name, problem + _but(name, files)))
+    for name in set(files) - set(by_clip):
+        problem = f"{files[name]}: no gaze in {root / 'gaze'}{_but(name, by_clip)}"
+        recordings.append(unreadable(name, problem))
+    return _sorted(recordings, root, "videos")
 
 
 def dhf1k(root: Path) -> list[Recording]:
@@ -153,9 +184,14 @@ def salicon(root: Path) -> list[Recording]:
     return _sorted(recordings, root, "images/COCO_*.jpg")
 
 
-LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
+# Layouts of own recordings, of which a user can state what their files leave open.
+OWN: dict[str, Callable[[Path, GazeOptions], list[Recording]]] = {
     "gaze": gaze,
     "images": images,
+    **{name: partial(exported, reader) for name, reader in exports.EXPORTS.items()},
+}
+LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
+    **OWN,
     "dhf1k": dhf1k,
     "avs1k": avs1k,
     "ucf-sports": ucf_sports,
@@ -165,12 +201,28 @@ LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
 }
 
 
+def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
+    """The recordings of a folder, of whose gaze a user states something.
+
+    Raises InputError if something is stated of a layout that leaves nothing open.
+    """
+    if layout in OWN:
+        return OWN[layout](root, options)
+    if stated := options.stated():
+        raise InputError(
+            f"--{next(iter(stated)).replace('_', '-')}: the layout {layout} states it itself; it "
+            f"is for {', '.join(OWN)}"
+        )
+    return LAYOUTS[layout](root)
+
+
 def _with_table(
     root: Path,
     folder: str,
     suffixes: tuple[str, ...],
     columns: tuple[str, ...],
-    make: Callable[[str, Path, FixationTable, Path], Recording],
+    make: Callable[[str, Path, FixationTable, Path, GazeOptions], Recording],
+    options: GazeOptions,
 ) -> list[Recording]:
     """Join files and rows of `fixations.csv` by name.
 
@@ -190,7 +242,7 @@ def _with_table(
         if name in problems:
             recordings.append(unreadable(name, problems[name]))
         else:
-            recordings.append(make(name, files[name], tables[name], path))
+            recordings.append(make(name, files[name], tables[name], path, options))
     for name in set(tables) - set(files):
         hint = _but(name, files) or _other_format(root / folder, name, suffixes)
         problem = f"{root / folder}: no file for {name!r} of {path.name}{hint}"

@@ -14,11 +14,12 @@ from uva_tf.core.outputs import refuse_existing, refuse_undecodable
 from uva_tf.core.resize import EXACT_SIZES
 from uva_tf.data import synthetic
 from uva_tf.data.dataset import Dataset
-from uva_tf.data.layouts import LAYOUTS
+from uva_tf.data.layouts import recordings_of
 from uva_tf.data.readers import with_maps
 from uva_tf.data.recordings import Recording
 from uva_tf.data.splits import read_split
 from uva_tf.data.writer import Progress, write_dataset
+from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
 
 
 def prepare(
@@ -29,6 +30,7 @@ def prepare(
     *,
     split: Path | None = None,
     maps: Mapping[str, Path] | None = None,
+    options: GazeOptions = NOTHING_STATED,
     skip_bad: bool = False,
     jobs: int | None = None,
     progress: Progress = lambda shards, total: shards,
@@ -44,6 +46,7 @@ def prepare(
             that the layout gives, else every recording is for training.
         maps: by kind of teacher (`spatial`, `temporal`), a folder of maps that another model
             made, see `with_maps`.
+        options: what is stated of the recorded gaze.
         skip_bad: leave out recordings that can't be read and list them in `skipped`.
         jobs: shards written at a time; by default one for each processor.
         progress: wraps the iterator over finished shards.
@@ -54,7 +57,7 @@ def prepare(
     refuse_undecodable(out)
     if layout == "synthetic" and not root.exists():
         synthetic.write_recordings(root)
-    found = [_with_valid_name(recording) for recording in LAYOUTS[layout](root)]
+    found = [_with_valid_name(recording) for recording in recordings_of(layout, root, options)]
     recordings = [recording for recording in found if not recording.withheld]
     for kind, folder in (maps or {}).items():
         recordings = [r if r.problem else with_maps(r, kind, folder) for r in recordings]
@@ -73,6 +76,7 @@ def prepare(
         out,
         layout=layout,
         config=config or DataConfig(),
+        gaze=options.stated(),
         jobs=jobs or os.cpu_count() or 1,
         teachers=tuple(sorted(maps or {})),
         skip_bad=skip_bad,

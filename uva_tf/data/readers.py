@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,50 +24,181 @@ from uva_tf.data.picture_files import (
     read_salicon_gaze,
 )
 from uva_tf.data.recordings import GazeFrame, Recording, unreadable
+from uva_tf.gaze.detection import fixations_of
 from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE, FixationTable
-from uva_tf.gaze.placing import to_unit
+from uva_tf.gaze.options import NOTHING_STATED, TIME_UNITS, GazeOptions
+from uva_tf.gaze.placing import on_clip, to_unit
 from uva_tf.gaze.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
+from uva_tf.gaze.trials import Trial
 
 NO_FIXATIONS = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
 
 
-def clip(name: str, path: Path, table: FixationTable, table_path: Path) -> Recording:
-    """A video whose fixations are rows of a table, in milliseconds and pixels."""
-    left_out, notes = table.left_out.copy(), list(table.notes)
-    onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
-    if are_samples(duration):
+def clip(
+    name: str,
+    path: Path,
+    table: FixationTable,
+    table_path: Path,
+    options: GazeOptions = NOTHING_STATED,
+) -> Recording:
+    """A video whose fixations are rows of a table: milliseconds and pixels, unless stated."""
+    notes = list(table.notes)
+    if are_samples(table.columns["duration_ms"]) and not options.times:
         notes.append(SAMPLES)
+
+    def placed(size: tuple[int, int]) -> FixationTable:
+        return _placed(table, size, table_path, options, path)
+
+    left_out = table.left_out.copy()
+    return _seen(name, path, (path, table_path), placed, options, notes, left_out, table.names)
+
+
+def watched(
+    name: str,
+    path: Path,
+    trials: Sequence[Trial],
+    options: GazeOptions,
+    numbering: Mapping[str, int],
+) -> Recording:
+    """A video and the trials in which observers watched it, read from a tracker's exports."""
+    files = tuple(dict.fromkeys(trial.file for trial in trials))
+
+    def found(size: tuple[int, int]) -> FixationTable:
+        return fixations_of(trials, size, options, numbering)
+
+    return _seen(name, path, (path, *files), found, options, [], Counter(), tuple(numbering))
+
+
+def _seen(
+    name: str,
+    path: Path,
+    paths: tuple[Path, ...],
+    table_of: Callable[[tuple[int, int]], FixationTable],
+    options: GazeOptions,
+    notes: list[str],
+    left_out: Counter,
+    observers: tuple[str, ...],
+) -> Recording:
+    """A video with fixations; `table_of` gives them in its pixels, once its size is known."""
+    tracked: dict[int, float] = {}
 
     def read() -> Iterator[GazeFrame]:
         with VideoReader(path, threads=1) as video:
-            points, inside = _to_unit(table, video.width, video.height, path)
+            table = table_of((video.width, video.height))
+            notes.extend(note for note in table.notes if note not in notes)
+            left_out.update(table.left_out - left_out)
+            tracked.update(table.tracked)
+            x, y = table.columns["x"], table.columns["y"]
+            points, inside = to_unit(x, y, video.width, video.height, path)
             left_out[OUTSIDE] = int((~inside).sum())
-            end = onset + duration
             seen = np.zeros_like(inside)
             for index, frame, starts, ends in _shown(_numbered(video, path, notes), video.rate):
-                # A fixation of duration 0 belongs to the frame at its onset.
-                active = inside & (onset < ends) & ((end > starts) | (onset >= starts))
+                active = inside & _during(table.columns, index, starts, ends)
                 seen |= active
-                yield GazeFrame(index, frame, Fixations(points[active], table.observers[active]))
-            check_times(onset, duration, ends, path)
-            if note := covered(onset, duration, ends):
-                notes.append(note)
+                yield GazeFrame(
+                    index,
+                    frame,
+                    _counted_once(points, table, active),
+                    samples=_samples(table, index, starts, ends, video),
+                )
+            if "onset_ms" in table.columns and not options.times:
+                onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
+                check_times(onset, duration, ends, path)
+                if note := covered(onset, duration, ends):
+                    notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())
 
-    return Recording(name, False, read, (path, table_path), left_out=left_out, notes=notes)
+    return Recording(
+        name,
+        False,
+        read,
+        paths,
+        left_out=left_out,
+        notes=notes,
+        observers=observers,
+        tracked=tracked,
+    )
 
 
-def photograph(name: str, path: Path, table: FixationTable, table_path: Path) -> Recording:
-    """A photograph whose fixations are rows of a table, in pixels."""
+def _during(columns: dict[str, np.ndarray], index: int, starts: float, ends: float) -> np.ndarray:
+    """Which rows belong to a frame, `[n]` bool: by its number, or by when it is shown."""
+    if "frame" in columns:
+        return columns["frame"] == index
+    onset = columns["onset_ms"]
+    end = onset + columns["duration_ms"]
+    # A fixation of duration 0 belongs to the frame at its onset.
+    return (onset < ends) & ((end > starts) | (onset >= starts))
+
+
+def _counted_once(points: np.ndarray, table: FixationTable, active: np.ndarray) -> Fixations:
+    """The active rows as fixations; rows of one event become their mean."""
+    points, observers = points[active], table.observers[active]
+    if "event" not in table.columns or not len(points):
+        return Fixations(points, observers)
+    _, first, event, count = np.unique(
+        table.columns["event"][active], return_index=True, return_inverse=True, return_counts=True
+    )
+    means = np.stack([np.bincount(event, values) / count for values in points.T], axis=1)
+    return Fixations(means.astype(np.float32), observers[first])
+
+
+def _samples(
+    table: FixationTable, index: int, starts: float, ends: float, video: VideoReader
+) -> Fixations | None:
+    """The samples during a frame, as points."""
+    if not table.samples:
+        return None
+    if "frame" in table.samples:
+        now = table.samples["frame"] == index
+    else:
+        now = (table.samples["time"] >= starts) & (table.samples["time"] < ends)
+    points = np.stack([table.samples[axis][now] for axis in ("x", "y")], axis=1)
+    size = np.array([video.width, video.height])
+    return Fixations((points / size).astype(np.float32), table.samples["observer"][now])
+
+
+def _placed(
+    table: FixationTable, size: tuple[int, int], file: Path, options: GazeOptions, path: Path
+) -> FixationTable:
+    """A table's rows in milliseconds and pixels of the clip; checks those that are not stated."""
+    columns = dict(table.columns)
+    if not options.units:
+        check_pixels(columns["x"], columns["y"], *(options.screen or size), path)
+    trial = Trial(clip="", observer="", file=file, on_clip=True)
+    columns["x"], columns["y"] = on_clip(trial, columns["x"], columns["y"], size, options)
+    for name in ("onset_ms", "duration_ms"):
+        if name in columns:
+            columns[name] = columns[name] * TIME_UNITS[options.times or "ms"]
+    return replace(table, columns=columns)
+
+
+def photograph(
+    name: str,
+    path: Path,
+    table: FixationTable,
+    table_path: Path,
+    options: GazeOptions = NOTHING_STATED,
+) -> Recording:
+    """A photograph whose fixations are rows of a table: pixels, unless stated."""
     left_out, notes = table.left_out.copy(), list(table.notes)
 
     def read() -> Iterator[GazeFrame]:
         picture = read_picture(path)
-        points, inside = _to_unit(table, picture.width, picture.height, path)
+        size = picture.width, picture.height
+        places = _placed(table, size, table_path, options, path).columns
+        points, inside = to_unit(places["x"], places["y"], *size, path)
         left_out[OUTSIDE] = int((~inside).sum())
         yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))
 
-    return Recording(name, True, read, (path, table_path), left_out=left_out, notes=notes)
+    return Recording(
+        name,
+        True,
+        read,
+        (path, table_path),
+        left_out=left_out,
+        notes=notes,
+        observers=table.names,
+    )
 
 
 def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
@@ -184,15 +315,6 @@ def with_maps(recording: Recording, kind: str, root: Path) -> Recording:
             raise InputError(f"{next(iter(surplus.values()))}: {recording.name} has no such frame")
 
     return replace(recording, read=read, paths=(*recording.paths, folder))
-
-
-def _to_unit(
-    table: FixationTable, width: int, height: int, path: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """A table's places as points, and which of them lie inside the frame: see `to_unit`."""
-    x, y = table.columns["x"], table.columns["y"]
-    check_pixels(x, y, width, height, path)
-    return to_unit(x, y, width, height, path)
 
 
 def _numbered(video: VideoReader, path: Path, notes: list[str]) -> Iterator[tuple[int, Frame]]:

@@ -23,6 +23,7 @@ class GazeFrame:
         frame: the picture.
         density: `[h, w]` uint8, from datasets that publish density maps instead of fixations.
         teachers: maps `[h, w]` uint8 that other models made, by kind (`spatial`, `temporal`).
+        samples: the tracker's samples during the frame, as points, if they were recorded.
     """
 
     index: int
@@ -30,6 +31,7 @@ class GazeFrame:
     fixations: Fixations
     density: np.ndarray | None = None
     teachers: dict[str, np.ndarray] = field(default_factory=dict)
+    samples: Fixations | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Recording:
         withheld: whether its gaze is not published.
         notes: what was guessed or corrected to read it; complete after `read`.
         left_out: how many fixations were left out, by reason; complete after `read`.
+        observers: the names of all observers of the dataset, by number, where they are known.
+        tracked: the fraction of samples with gaze by observer, where there were samples;
+            complete after `read`.
     """
 
     name: str
@@ -58,6 +63,8 @@ class Recording:
     withheld: bool = False
     notes: list[str] = field(default_factory=list)
     left_out: Counter = field(default_factory=Counter)
+    observers: tuple[str, ...] = ()
+    tracked: dict[int, float] = field(default_factory=dict)
 
 
 def unreadable(name: str, problem: str) -> Recording:

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import tensorflow as tf
 
@@ -49,6 +50,7 @@ class Job:
 
     layout: str
     config: DataConfig
+    gaze: Mapping[str, object]
     teachers: tuple[str, ...]
     skip_bad: bool
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -62,6 +64,7 @@ def write_dataset(
     layout: str,
     config: DataConfig,
     jobs: int,
+    gaze: Mapping[str, object] = MappingProxyType({}),
     teachers: tuple[str, ...] = (),
     skip_bad: bool = False,
     skipped: Mapping[str, str] | None = None,
@@ -77,6 +80,7 @@ def write_dataset(
     Args:
         split: the split of each recording, by its name.
         jobs: number of shards that are written at a time.
+        gaze: what was stated of the recorded gaze, for the index.
         teachers: kinds of teacher whose maps the gaze frames have.
         skip_bad: leave out recordings that can't be read instead of raising.
         skipped, withheld: what was left out before, for the index.
@@ -85,7 +89,7 @@ def write_dataset(
     Raises InputError if `out` exists or a recording can't be read.
     """
     groups = _group(recordings, split)
-    job = Job(layout, config, teachers, skip_bad)
+    job = Job(layout, config, gaze, teachers, skip_bad)
     with (
         hold() as stop,
         resumable_folder(out) as folder,
@@ -116,6 +120,7 @@ def write_dataset(
             sigma=config.sigma,
             shards=tuple(shard for shard, _ in written if shard is not None),
             teachers=teachers,
+            gaze=dict(gaze),
             skipped=dict(sorted(reasons.items())),
             withheld=withheld,
         )
@@ -233,7 +238,8 @@ def _stamp(group: Group, job: Job) -> str:
         for given in recording.paths
         for path in ([given, *sorted(given.iterdir())] if given.is_dir() else [given])
     ]
-    how = [__version__, FORMAT, job.layout, asdict(job.config), job.teachers, group.split]
+    how = [__version__, FORMAT, job.layout, asdict(job.config), dict(job.gaze)]
+    how += [job.teachers, group.split]
     return hashlib.sha256(json.dumps([how, files]).encode()).hexdigest()
 
 

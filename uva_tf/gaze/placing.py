@@ -5,10 +5,94 @@ from __future__ import annotations
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.trials import Screen, Trial
 
 # A tracker's errors put a few fixations outside the frame. If more than this fraction of a
 # recording's lies there, its coordinates are not pixels of this frame.
 MOST_OUTSIDE = 0.1
+
+
+def on_clip(
+    trial: Trial, x: np.ndarray, y: np.ndarray, size: tuple[int, int], options: GazeOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """A trial's places as pixels of its clip.
+
+    Args:
+        x, y: `[n]` in the trial's units.
+        size: width and height of the clip.
+        options: what the user stated; it counts before what the export says.
+
+    Returns:
+        x and y, `[n]` float64 pixels of the clip, origin upper left.
+
+    Raises InputError if it is not known where the clip was on the screen.
+    """
+    units, origin = options.units or trial.units, options.origin or trial.origin
+    screen = screen_of(trial, options)
+    of_clip = trial.on_clip and not options.screen
+    if of_clip:
+        span = size
+    elif screen:
+        span = (screen.width, screen.height)
+    elif options.placed == "stretch" and units != "pixels":
+        span = size
+    else:
+        raise InputError(
+            f"{trial.file}: the size of the screen is not in it: give it as --screen WxH, in pixels"
+        )
+    width, height = span
+    if units != "pixels":
+        scale = 1.0 if units == "fractions" else 0.01
+        x, y = x * width * scale, y * height * scale
+    if origin == "lower-left":
+        y = height - y
+    elif origin == "centre":  # y upwards, as in PsychoPy
+        x, y = width / 2 + x, height / 2 - y
+    if of_clip:
+        return x, y
+    left, top, shown_width, shown_height = shown_at(size, span, options.placed, trial.file)
+    return (x - left) * size[0] / shown_width, (y - top) * size[1] / shown_height
+
+
+def screen_of(trial: Trial, options: GazeOptions) -> Screen | None:
+    """The screen of a trial: what the user states counts before what the export says."""
+    given = trial.screen
+    size = options.screen or (given and (given.width, given.height))
+    if not size:
+        return None
+    width_cm = options.screen_cm or (given.width_cm if given else 0.0)
+    distance_cm = options.distance_cm or (given.distance_cm if given else 0.0)
+    return Screen(*size, width_cm, distance_cm)
+
+
+def shown_at(
+    size: tuple[int, int],
+    screen: tuple[int, int],
+    placed: str | tuple[int, int, int, int],
+    name: object,
+) -> tuple[float, float, float, float]:
+    """Where a clip was on a screen: left, top, width and height in pixels of the screen.
+
+    Args:
+        size, screen: width and height of the clip and of the screen.
+        placed: one of `PLACED`, or the answer itself; needed if clip and screen differ in size.
+        name: of the recording, for the message.
+
+    Raises InputError if that is not known.
+    """
+    if isinstance(placed, tuple):
+        return placed
+    if placed == "stretch" or screen == size:
+        return 0, 0, *screen
+    if not placed:
+        raise InputError(
+            f"{name}: the clip has {size[0]}x{size[1]} pixels, the screen {screen[0]}x{screen[1]}: "
+            "say how it was shown with --placed fit, stretch, centre or X,Y,W,H"
+        )
+    scale = min(screen[0] / size[0], screen[1] / size[1]) if placed == "fit" else 1.0
+    width, height = scale * size[0], scale * size[1]
+    return (screen[0] - width) / 2, (screen[1] - height) / 2, width, height
 
 
 def to_unit(

@@ -1,0 +1,120 @@
+"""Readers of trackers' exports: each is a function and a line in `EXPORTS`.
+
+A reader gets the folder of exports, the names of the clips, and what the user stated. It returns
+every trial that it finds, and decodes no video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+from uva_tf.core.errors import InputError, some
+from uva_tf.core.files import check_folder, is_hidden
+from uva_tf.gaze.names import matched
+from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.tables import TextTable
+from uva_tf.gaze.trials import Samples, Trial
+
+Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
+
+EXPORTS: dict[str, Reader] = {}
+
+
+def read_trials(
+    reader: Reader, root: Path, clips: Collection[str], options: GazeOptions
+) -> list[Trial]:
+    """The trials of a dataset, each with the name of a file in `videos` and of its observer.
+
+    `trials.csv` in `root`, if it is there, says of each trial (`file`, `trial`) which `clip` it
+    is of, and may say the `observer` and `onset_ms`, when the clip began after the trial.
+    Trials that it does not list are left out.
+
+    Args:
+        root: folder with `gaze`, the exports.
+        clips: names of the clips, without extension.
+
+    Raises InputError for an export that can't be read, or for no trials.
+    """
+    folder = root / "gaze"
+    check_folder(folder, ", the layout needs it")
+    trials = reader(folder, clips, options)
+    if not trials:
+        raise InputError(f"{folder}: no gaze in it")
+    if (root / "trials.csv").exists():
+        trials = _listed(trials, folder, root / "trials.csv")
+    meant = matched({trial.clip for trial in trials if trial.clip}, clips)
+    return [_named(trial, folder, clips, meant) for trial in trials]
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files with one of the suffixes in a folder and those below it, sorted, hidden ones not."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.name.lower().endswith(suffixes)
+        and path.is_file()
+        and not any(is_hidden(folder / part) for part in path.relative_to(folder).parents)
+        and not is_hidden(path)
+    )
+
+
+def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
+    """The trials that a table lists, with the clips and observers that it names."""
+    table = TextTable(path, ("file", "clip"))
+    text = [name for name in ("file", "clip", "observer") if name in table.names]
+    numbers = [name for name in ("trial", "onset_ms") if name in table.names]
+    rows = table.read(text, numbers)
+    if rows.bad:
+        raise InputError(next(iter(rows.bad.values())))
+    found = {(str(one.file.relative_to(folder)), one.number): one for one in trials}
+    chosen = []
+    for row, line in enumerate(rows.line):
+        number = rows.numbers["trial"][row] if "trial" in numbers else 1
+        trial = found.pop((rows.text["file"][row], number), None)
+        if trial is None:
+            of_file = [n for file, n in found if file == rows.text["file"][row]]
+            there = f"trials {min(of_file)} to {max(of_file)}" if of_file else "no such file"
+            raise InputError(
+                f"{path} line {line}: trial {number:g} of {rows.text['file'][row]}, in {folder}: "
+                f"{there}"
+            )
+        onset = rows.numbers["onset_ms"][row] if "onset_ms" in numbers else 0.0
+        observer = rows.text["observer"][row] if "observer" in text else ""
+        chosen.append(
+            replace(
+                _later(trial, onset),
+                clip=rows.text["clip"][row],
+                observer=observer or trial.observer,
+            )
+        )
+    return chosen
+
+
+def _later(trial: Trial, onset: float) -> Trial:
+    """The trial with times counted from `onset`, in ms."""
+    samples, fixations = trial.samples, trial.fixations
+    if samples is not None and samples.time is not None:
+        samples = Samples(samples.time - onset, samples.x, samples.y)
+    if fixations is not None:
+        fixations = replace(fixations, onset=fixations.onset - onset)
+    return replace(trial, samples=samples, fixations=fixations)
+
+
+def _named(trial: Trial, folder: Path, clips: Collection[str], meant: dict[str, str]) -> Trial:
+    """The trial with its clip's and observer's names, as far as they can be known."""
+    notes = list(trial.notes)
+    clip, observer = meant.get(trial.clip, trial.clip), trial.observer
+    if not clip and len(clips) == 1:
+        (clip,) = clips
+        notes.append(f"exports name no clip: taken as gaze on {clip!r}, the only one")
+    if not clip:
+        raise InputError(
+            f"{trial.file}: trial {trial.number} names none of the {len(clips)} clips "
+            f"({some(sorted(clips))}): list it in trials.csv (file,trial,clip,observer)"
+        )
+    if not observer:
+        observer = str(trial.file.relative_to(folder).with_suffix(""))
+        notes.append("observers are named after the exports' files")
+    return replace(trial, clip=clip, observer=observer, notes=tuple(notes))
