@@ -28,7 +28,7 @@ from uva_tf.gaze.detection import fixations_of
 from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE, FixationTable
 from uva_tf.gaze.options import NOTHING_STATED, TIME_UNITS, GazeOptions
 from uva_tf.gaze.placing import on_clip, to_unit
-from uva_tf.gaze.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
+from uva_tf.gaze.plausible import check_pixels, check_times, covered
 from uva_tf.gaze.trials import Trial
 
 NO_FIXATIONS = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
@@ -42,14 +42,11 @@ def clip(
     options: GazeOptions = NOTHING_STATED,
 ) -> Recording:
     """A video whose fixations are rows of a table: milliseconds and pixels, unless stated."""
-    notes = list(table.notes)
-    if are_samples(table.columns["duration_ms"]) and not options.times:
-        notes.append(SAMPLES)
 
     def placed(size: tuple[int, int]) -> FixationTable:
         return _placed(table, size, table_path, options, path)
 
-    left_out = table.left_out.copy()
+    notes, left_out = list(table.notes), table.left_out.copy()
     return _seen(name, path, (path, table_path), placed, options, notes, left_out, table.names)
 
 
@@ -89,7 +86,7 @@ def _seen(
             left_out.update(table.left_out - left_out)
             tracked.update(table.tracked)
             x, y = table.columns["x"], table.columns["y"]
-            points, inside = to_unit(x, y, video.width, video.height, path)
+            points, inside = to_unit(x, y, video.width, video.height, path, options.places_right)
             left_out[OUTSIDE] = int((~inside).sum())
             seen = np.zeros_like(inside)
             for index, frame, starts, ends in _shown(_numbered(video, path, notes), video.rate):
@@ -101,9 +98,9 @@ def _seen(
                     _counted_once(points, table, active),
                     samples=_samples(table, index, starts, ends, video),
                 )
-            if "onset_ms" in table.columns and not options.times:
+            if "onset_ms" in table.columns:
                 onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
-                check_times(onset, duration, ends, path)
+                check_times(onset, duration, ends, path, right=options.times_right)
                 if note := covered(onset, duration, ends):
                     notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())
@@ -186,7 +183,7 @@ def photograph(
         picture = read_picture(path)
         size = picture.width, picture.height
         places = _placed(table, size, table_path, options, path).columns
-        points, inside = to_unit(places["x"], places["y"], *size, path)
+        points, inside = to_unit(places["x"], places["y"], *size, path, options.places_right)
         left_out[OUTSIDE] = int((~inside).sum())
         yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))
 
