@@ -48,6 +48,15 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
     """
     places = np.stack([x, y])
     _check_percent(places, width, height, name)
+    small = (np.abs(places) <= 1).mean(axis=1) >= 1 - MOST_OUTSIDE if len(x) else [False]
+    if len(x) >= ENOUGH and any(small) and not all(small):
+        axis, values, side = ("x", x, width) if small[0] else ("y", y, height)
+        if (values != np.rint(values)).any():
+            raise InputError(
+                f"{name}: {axis} of its fixations lies between {values.min():.3g} and "
+                f"{values.max():.3g}, expected pixels of the {width}x{height} frame: multiply it "
+                f"by {side} (--units pixels if it is right)"
+            )
     beyond = (np.abs(places) > 1).any(axis=0)
     # A real fixation may lie in the corner pixel, but not nearly all of them, and at fractions.
     if beyond.sum() > MOST_OUTSIDE * len(x) or (places == np.rint(places)).all():
@@ -66,7 +75,7 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
 
 def _check_percent(places: np.ndarray, width: int, height: int, name: object) -> None:
     """Raise InputError if many places all lie within 0 to 100 although the frame is far larger."""
-    if places.shape[1] < 5 * ENOUGH or min(width, height) < 300:
+    if places.shape[1] < 3 * ENOUGH or min(width, height) < 300:
         return
     low, high = places.min(), places.max(axis=1)
     if low >= 0 and (high <= 100).all() and (high > 50).all():
