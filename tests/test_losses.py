@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from uva_tf.config import SoftTargets, StudentConfig
+from uva_tf.data.pipeline import density as density_of
+from uva_tf.models.maps import attention
 from uva_tf.models.student import build_student
 from uva_tf.training import losses
 
@@ -107,7 +109,7 @@ class TestDistances:
 def test_several_distances_are_terms_of_their_own(student):
     given = batch()
     both = hard(student, given, "kl+cc")
-    assert set(both) == {"hard_kl", "hard_cc"}
+    assert set(both) == {"hard_kl", "hard_cc", "hard_frames"}
     for name in ("kl", "cc"):
         alone = hard(student, given, name)
         assert float(alone[f"hard_{name}"]) == pytest.approx(float(both[f"hard_{name}"]))
@@ -146,21 +148,24 @@ class TestDistill:
         for name, ratio in (("spatial_soft_kl", 1.6), ("spatial_hard_kl", 0.4)):
             assert float(soft[name]) == pytest.approx(ratio * float(even[name]), rel=1e-5)
 
-    def test_frames_without_a_teachers_map_learn_from_ground_truth_alone(self, student):
+    def test_a_term_is_the_mean_over_the_frames_that_have_its_target(self, student):
         given = batch()
-        taught = given["teacher_spatial"] * np.array([1, 0], np.float32).reshape(2, 1, 1, 1)
-        terms = coupled(student, given | {"teacher_spatial": taught}, 0.8)
-        drawn = student.paths(losses.frames(given))
-        hard = losses.divergence(given["density"], drawn["spatial"]).numpy()
-        soft = losses.divergence(given["teacher_spatial"], drawn["spatial"]).numpy()
-        expected = {"hard": (0.2 * hard[0] + hard[1]) / 2, "soft": 0.8 * soft[0] / 2}
-        for name, value in expected.items():
-            assert float(terms[f"spatial_{name}_kl"]) == pytest.approx(value, rel=1e-4)
+        first, second = np.array([[1, 0], [0, 1]], np.float32).reshape(2, 2, 1, 1, 1)
+        taught, looked_at = given["teacher_spatial"] * first, given["density"] * second
+        mixed = given | {"teacher_spatial": taught, "density": looked_at}
+        terms = coupled(student, mixed, 0.8)
+        drawn = student.paths(losses.frames(given))["spatial"]
+        hard = losses.divergence(given["density"], drawn).numpy()[1]
+        soft = losses.divergence(given["teacher_spatial"], drawn).numpy()[0]
+        assert float(terms["spatial_hard_kl"]) == pytest.approx(0.2 * hard, rel=1e-4)
+        assert float(terms["spatial_soft_kl"]) == pytest.approx(0.8 * soft, rel=1e-4)
+        assert float(terms["spatial_hard_frames"]) == float(terms["spatial_soft_frames"]) == 1
+        assert float(terms["temporal_soft_frames"]) == 2
 
     def test_validation_without_teachers_has_the_hard_terms_in_full(self, student):
         given = {key: batch()[key] for key in ("frame", "other", "density")}
         terms = coupled(student, given, 0.5)
-        assert set(terms) == {"spatial_hard_kl", "temporal_hard_kl"}
+        assert set(losses.without_counts(terms)) == {"spatial_hard_kl", "temporal_hard_kl"}
         full = coupled(student, batch(), 0.0)
         assert float(terms["spatial_hard_kl"]) == float(full["spatial_hard_kl"])
 
@@ -171,6 +176,40 @@ class TestDistill:
         expected = coupled(student, warm, 0.5)["spatial_soft_kl"]
         found = coupled(student, given, 0.5, temperature=2.0)["spatial_soft_kl"]
         assert float(found) == pytest.approx(float(expected), rel=1e-5)
+
+
+class TestWidened:
+    def test_a_map_of_points_becomes_the_density_of_wider_gaussians(self):
+        rng = np.random.default_rng(3)
+        points = tf.RaggedTensor.from_tensor(rng.uniform(0.2, 0.8, (2, 4, 2)).astype(np.float32))
+        aspect = tf.constant([0.5, 1.0])
+        narrow, wide = (density_of(points, 64, s, aspect) for s in (0.03, 0.05))
+        more = 0.04  # 0.03^2 + 0.04^2 = 0.05^2
+        blur = tf.constant([[more, more / 0.5], [more, more]])
+        peak = tf.reduce_max(narrow, axis=[1, 2, 3], keepdims=True)
+        found = attention(losses.widened(inverse(narrow / peak), {"blur": blur}))
+        expected = wide / tf.reduce_max(wide, axis=[1, 2, 3], keepdims=True)
+        # Gaussians cut off at the frame's edge, and a maximum between pixels, are not the same.
+        np.testing.assert_allclose(found, expected, atol=0.02)
+
+    def test_a_blur_of_0_changes_nothing(self):
+        logits = tf.random.stateless_normal([2, 16, 16, 1], [1, 2])
+        batch = {"blur": tf.zeros([2, 2])}
+        np.testing.assert_array_equal(losses.widened(logits, batch), logits)
+        assert losses.widened(logits, {}) is logits
+
+    def test_its_gradient_is_finite(self):
+        logits = tf.Variable(tf.random.stateless_normal([2, 16, 16, 1], [1, 2]) * 20)
+        given = {"blur": tf.constant([[0.05, 0.05], [0.0, 0.0]]), "density": density(2, 16, 1)}
+        with tf.GradientTape() as tape:
+            terms = losses.ground_truth(logits, given, "kl+cc+mse")
+            loss = tf.add_n(list(losses.without_counts(terms).values()))
+        assert np.isfinite(tape.gradient(loss, logits).numpy()).all()
+
+
+def inverse(maps):
+    """Logits of finished maps from 0 to 1."""
+    return tf.math.log(maps + 1e-7) - tf.math.log(2.0 - maps)
 
 
 class TestJoint:

@@ -4,6 +4,7 @@
 COMMANDS = (
     *("quickstart", "predict", "prepare", "train", "evaluate", "convert", "benchmark"),
     *("reframe", "score-reframing", "encode", "score-regions"),
+    "ensemble",
     *("throughput", "qat", "cost", "ablate", "frontier", "compress", "ship"),
     *("time-batches", "time-preparing"),
 )

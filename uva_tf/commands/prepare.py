@@ -72,6 +72,14 @@ def main(argv: list[str] | None = None) -> None:
         help="standard deviation of a fixation's Gaussian in image widths "
         f"(default: {defaults.sigma:.4f})",
     )
+    parser.add_argument(
+        "--map-sigma",
+        metavar="SIGMA",
+        type=float,
+        default=0.0,
+        help="the same of density maps that are published in place of fixations (default: as "
+        "--sigma); a wider one is compared with the student's map under a Gaussian as wide",
+    )
     args = parser.parse_args(argv)
 
     from uva_tf.data.prepare import prepare, summary
@@ -85,6 +93,7 @@ def main(argv: list[str] | None = None) -> None:
         split=args.split,
         maps={kind: folder for kind, folder in maps.items() if folder is not None},
         options=gaze_options(args),
+        map_sigma=args.map_sigma,
         skip_bad=args.skip_bad,
         jobs=args.jobs,
         progress=progress("prepare", "shard"),

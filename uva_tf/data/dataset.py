@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Dataset:
         size: side of the stored frames in pixels.
         sigma: standard deviation of a fixation's Gaussian in image widths.
         teachers: kinds of teacher (`spatial`, `temporal`) whose maps are in the records.
+        map_sigma: that of the Gaussians in its published density maps, if they are wider.
         gaze: what was stated of the recorded gaze, the fields of `GazeOptions`.
         skipped: by recording, why it was skipped.
         withheld: number of recordings whose gaze is not published.
@@ -59,6 +61,7 @@ class Dataset:
     sigma: float
     shards: tuple[Shard, ...]
     teachers: tuple[str, ...] = ()
+    map_sigma: float = 0.0
     gaze: dict[str, object] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     withheld: int = 0
@@ -67,6 +70,16 @@ class Dataset:
     def sha256(self) -> str:
         """Checksum of the index, which contains the shards' checksums."""
         return file_sha256(self.folder / "index.json")
+
+    @property
+    def blur(self) -> float:
+        """How much wider than `sigma` its density maps are drawn: a Gaussian's deviation."""
+        return math.sqrt(max(self.map_sigma**2 - self.sigma**2, 0.0))
+
+    @property
+    def has_gaze(self) -> bool:
+        """Whether a frame for training has fixations or a density map."""
+        return any(s.frames > s.not_looked_at for s in self.shards if s.split == "train")
 
     @property
     def publishes_maps(self) -> bool:

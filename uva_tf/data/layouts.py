@@ -41,8 +41,20 @@ def gaze(root: Path, options: GazeOptions = NOTHING_STATED) -> list[Recording]:
     return _with_table(root, "videos", VIDEO_SUFFIXES, columns, readers.clip, options)
 
 
+def videos(root: Path) -> list[Recording]:
+    """Clips without gaze, for teachers to draw maps of: `videos/NAME.*`."""
+    files = files_by_name(root / "videos", VIDEO_SUFFIXES)
+    recordings = [readers.footage(name, path) for name, path in files.items()]
+    return _sorted(recordings, root, "videos")
+
+
 def images(root: Path, options: GazeOptions = NOTHING_STATED) -> list[Recording]:
-    """Photographs: `images/NAME.*` and `fixations.csv` with `image, observer, x, y` in pixels."""
+    """Photographs: `images/NAME.*` and `fixations.csv` with `image, observer, x, y` in pixels.
+
+    In place of the table, `maps/NAME.*` may hold a grey map of each: where people looked.
+    """
+    if (root / "maps").is_dir() and not (root / "fixations.csv").exists():
+        return _with_attention_maps(root)
     columns = ("image", "x", "y")
     return _with_table(root, "images", IMAGE_SUFFIXES, columns, readers.photograph, options)
 
@@ -193,6 +205,7 @@ OWN: dict[str, Callable[[Path, GazeOptions], list[Recording]]] = {
 }
 LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
     **OWN,
+    "videos": videos,
     "dhf1k": dhf1k,
     "avs1k": avs1k,
     "ucf-sports": ucf_sports,
@@ -254,6 +267,20 @@ def _with_table(
         problem = f"{files[name]}: no rows in {path.name}{_but(name, tables)}"
         recordings.append(unreadable(name, problem))
     return _sorted(recordings, root, folder)
+
+
+def _with_attention_maps(root: Path) -> list[Recording]:
+    """Join photographs and maps by name; one without the other has a problem."""
+    pictures = files_by_name(root / "images", IMAGE_SUFFIXES)
+    maps = files_by_name(root / "maps", IMAGE_SUFFIXES)
+    recordings = [
+        readers.mapped_photograph(name, pictures[name], maps[name])
+        for name in set(pictures) & set(maps)
+    ]
+    for name in set(pictures) ^ set(maps):
+        path, other = (pictures[name], "maps") if name in pictures else (maps[name], "images")
+        recordings.append(unreadable(name, f"{path}: no file of this name in {root / other}"))
+    return _sorted(recordings, root, "images")
 
 
 def _but(name: str, others: Iterable[str]) -> str:

@@ -6,6 +6,8 @@ fixations                           ragged [B, n, 2] float32, x and y from 0 to 
 teacher_spatial, teacher_temporal   [B, h, w, 1] float32, sums to 1, or is all 0 where the teacher
                                     has no map; only in distillation
 video, index                        [B] string, [B] int64
+blur                                [B, 2] float32, how much wider a density is than others, along
+                                    x and y as fractions of the map; only if some are
 """
 
 from __future__ import annotations
@@ -72,8 +74,9 @@ def training_batches(
     """Endless shuffled, augmented batches of the datasets' train splits.
 
     Every batch depends only on `seed` and the batch's number, so that `start` (the number of
-    batches to skip) resumes an interrupted run where it stopped. Frames without fixations and
-    without a density map are left out, except as `other`.
+    batches to skip) resumes an interrupted run where it stopped. Frames without fixations,
+    density map and any teacher's map are left out, except as `other`, and so are datasets that
+    have no others.
 
     Args:
         weights: how often each dataset is drawn, relative to the others; by default all alike.
@@ -81,8 +84,8 @@ def training_batches(
             teacher's maps, or None for the maps in the records themselves, if any.
         worker: this machine among several; `batch` is the size of this machine's part.
 
-    Raises ValueError if the datasets were prepared with different sigmas, or if there are
-    fewer shards than machines.
+    Raises ValueError if the datasets were prepared with different sigmas, if there is nothing to
+    learn from, or if there are fewer shards than machines.
     """
     sigmas = {dataset.sigma for dataset in datasets}
     if len(sigmas) > 1:
@@ -90,19 +93,20 @@ def training_batches(
             f"the datasets were prepared with different sigmas, {sorted(sigmas)}: prepare them "
             "with the same --sigma"
         )
+    maps = [
+        {kind: folders[number] for kind, folders in (teachers or {}).items()}
+        for number in range(len(datasets))
+    ]
+    used = [n for n, one in enumerate(datasets) if one.has_gaze or _has_maps(one, maps[n])]
+    if not used:
+        raise ValueError("no dataset has gaze, or maps of the teachers that are learned from")
     shuffled = [
-        _shuffled(
-            dataset,
-            view.pairing,
-            augment.time_reversal,
-            seed + number,
-            {kind: folders[number] for kind, folders in (teachers or {}).items()},
-            worker,
-        )
-        for number, dataset in enumerate(datasets)
+        _shuffled(datasets[n], view.pairing, augment.time_reversal, seed + n, maps[n], worker)
+        for n in used
     ]
     elements = shuffled[0]
     if len(shuffled) > 1:
+        weights = [weights[n] for n in used] if weights else []
         fractions = [weight / sum(weights) for weight in weights] or None
         elements = tf.data.Dataset.sample_from_datasets(shuffled, fractions, seed=seed)
 
@@ -189,8 +193,11 @@ def _shuffled(
         )
 
     elements = tf.data.Dataset.counter().flat_map(epoch)
-    if any(shard.not_looked_at for shard in shards):
-        elements = elements.filter(_looked_at)
+    # A folder has a map of every frame.
+    if any(shard.not_looked_at for shard in shards) and not any(teachers.values()):
+        elements = elements.filter(_taught)
+    blur = tf.constant(dataset.blur)
+    elements = elements.map(lambda element: element | {"blur": blur})
     return elements.shuffle(SHUFFLE, seed=seed, reshuffle_each_iteration=False)
 
 
@@ -252,6 +259,19 @@ def _looked_at(element: dict[str, tf.Tensor]) -> tf.Tensor:
     return (tf.size(record["points"].values) > 0) | (record["density"] != b"")
 
 
+def _taught(element: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Whether the record has fixations, a density map, or a map of a teacher that is asked for."""
+    keys = [key for key in TEACHER_KEYS if key in element]
+    record = _parse(_record(element), "points", "density", *keys)
+    pictures = tf.stack([record[key] for key in ("density", *keys)])
+    return (tf.size(record["points"].values) > 0) | tf.reduce_any(pictures != b"")
+
+
+def _has_maps(dataset: Dataset, teachers: Mapping[str, Path | None]) -> bool:
+    """Whether a dataset has maps of some teachers, in its records or in folders."""
+    return any(folder or kind in dataset.teachers for kind, folder in teachers.items())
+
+
 def _is_nth(element: dict[str, tf.Tensor], every: int) -> tf.Tensor:
     return _parse(_record(element), "index")["index"] % every == 1
 
@@ -281,6 +301,9 @@ def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[
         "video": record["video"],
         "index": record["index"],
     }
+    if "blur" in element and any(dataset.blur for dataset in datasets):
+        looked_at = record["density"] != b"" if maps else False
+        example["blur"] = tf.where(looked_at, element["blur"], 0.0)
     if maps:
         example["density"] = _decode_map_or_zeros(record["density"], size)
     for key in TEACHER_KEYS:
@@ -330,6 +353,9 @@ def _finish(
         "video": examples["video"],
         "index": examples["index"],
     }
+    if "blur" in examples:
+        blur = examples["blur"] / crops[:, 2]
+        batch["blur"] = tf.stack([blur, blur / examples["aspect"]], axis=1)  # (B, 2)
     for key in TEACHER_KEYS:
         if key in maps:
             # Where a crop contains nothing of the teacher's map, the map becomes uniform.

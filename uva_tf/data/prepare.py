@@ -31,6 +31,7 @@ def prepare(
     split: Path | None = None,
     maps: Mapping[str, Path] | None = None,
     options: GazeOptions = NOTHING_STATED,
+    map_sigma: float = 0.0,
     skip_bad: bool = False,
     jobs: int | None = None,
     progress: Progress = lambda shards, total: shards,
@@ -47,6 +48,8 @@ def prepare(
         maps: by kind of teacher (`spatial`, `temporal`), a folder of maps that another model
             made, see `with_maps`.
         options: what is stated of the recorded gaze.
+        map_sigma: of the Gaussians in published density maps, if they are wider than those of
+            `config`.
         skip_bad: leave out recordings that can't be read and list them in `skipped`.
         jobs: shards written at a time; by default one for each processor.
         progress: wraps the iterator over finished shards.
@@ -77,6 +80,7 @@ def prepare(
         layout=layout,
         config=config or DataConfig(),
         gaze=options.stated(),
+        map_sigma=map_sigma,
         jobs=jobs or os.cpu_count() or 1,
         teachers=tuple(sorted(maps or {})),
         skip_bad=skip_bad,

@@ -198,6 +198,30 @@ def photograph(
     )
 
 
+def mapped_photograph(name: str, path: Path, map_path: Path) -> Recording:
+    """A photograph and a grey map of where people looked in it, of any size."""
+
+    def read() -> Iterator[GazeFrame]:
+        density = read_map(map_path)
+        if not density.any():
+            raise InputError(f"{map_path}: an empty map, expected attention somewhere")
+        yield GazeFrame(1, read_picture(path), NO_FIXATIONS, density)
+
+    return Recording(name, True, read, (path, map_path))
+
+
+def footage(name: str, path: Path) -> Recording:
+    """A video without gaze."""
+    notes: list[str] = []
+
+    def read() -> Iterator[GazeFrame]:
+        with VideoReader(path, threads=1) as video:
+            for index, frame in _numbered(video, path, notes):
+                yield GazeFrame(index, frame, NO_FIXATIONS)
+
+    return Recording(name, False, read, (path,), notes=notes)
+
+
 def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
     """A video with a fixation map for every frame, numbered as the frames are."""
     maps = numbered_files(_fixation_folder(folder), "", FIXATION_SUFFIXES)

@@ -65,6 +65,7 @@ def write_dataset(
     config: DataConfig,
     jobs: int,
     gaze: Mapping[str, object] = MappingProxyType({}),
+    map_sigma: float = 0.0,
     teachers: tuple[str, ...] = (),
     skip_bad: bool = False,
     skipped: Mapping[str, str] | None = None,
@@ -81,6 +82,7 @@ def write_dataset(
         split: the split of each recording, by its name.
         jobs: number of shards that are written at a time.
         gaze: what was stated of the recorded gaze, for the index.
+        map_sigma: of published density maps, for the index.
         teachers: kinds of teacher whose maps the gaze frames have.
         skip_bad: leave out recordings that can't be read instead of raising.
         skipped, withheld: what was left out before, for the index.
@@ -121,6 +123,7 @@ def write_dataset(
             shards=tuple(shard for shard, _ in written if shard is not None),
             teachers=teachers,
             gaze=dict(gaze),
+            map_sigma=map_sigma,
             skipped=dict(sorted(reasons.items())),
             withheld=withheld,
         )

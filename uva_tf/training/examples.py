@@ -60,10 +60,12 @@ def open_data(config: Config) -> list[Dataset]:
                 "sizes or sigmas: prepare them with the same --size and --sigma"
             )
     for dataset in datasets:
-        if all(shard.frames == shard.not_looked_at for shard in dataset.split("train")):
+        if not (dataset.split("train") and dataset.has_gaze) and not any(
+            kind in dataset.teachers or wants_own(config, kind, dataset) for kind in KINDS
+        ):
             raise InputError(
-                f"{dataset.folder}: its train split has no frames with fixations: add recordings "
-                "that have some"
+                f"{dataset.folder}: its train split has neither gaze nor maps of a teacher: add "
+                "recordings that have some"
             )
     if config.data_sha256 and config.data_sha256 != tuple(d.sha256 for d in datasets):
         raise InputError("the data was prepared anew after the run began: start another run")

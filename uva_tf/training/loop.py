@@ -18,7 +18,7 @@ from tqdm import tqdm
 from uva_tf.config import LoopConfig, StageConfig
 from uva_tf.core.interruption import hold
 from uva_tf.training.devices import check_batch, is_chief, wait_for_all
-from uva_tf.training.losses import Terms
+from uva_tf.training.losses import Terms, without_counts
 from uva_tf.training.run import NORM, Journal, Run
 
 # From a batch and whether it is for training to the loss's named terms.
@@ -146,7 +146,7 @@ def make_steps(
     def train_on_part(batch):
         with tf.GradientTape() as tape:
             terms = task.loss(batch, True)
-            loss = tf.add_n(list(terms.values())) / devices
+            loss = tf.add_n(list(without_counts(terms).values())) / devices
         gradients = tape.gradient(loss, variables)
         if devices > 1:
             replica = tf.distribute.get_replica_context()
@@ -205,7 +205,7 @@ def _validate(batches: tf.data.Dataset, step: Step) -> dict[str, float]:
     frames = 0
     for batch in batches:
         count = int(batch["frame"].shape[0])
-        for name, value in step(tensors(batch)).items():
+        for name, value in without_counts(step(tensors(batch))).items():
             sums[f"val_{name}"] += count * float(value)
         frames += count
     return {name: value / frames for name, value in sums.items()}

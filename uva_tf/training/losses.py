@@ -2,7 +2,8 @@
 
 A loss compares finished maps with targets by one or more distances: `kl`, `cc`, `mse`, or
 several joined by `+`. A distance gives one number per example. A term is the mean of these
-numbers over the batch, so that dividing a batch among devices does not change the loss.
+numbers over those examples of the batch, on all devices, that have such a target; beside it,
+under a name that ends with `FRAMES`, is how many have.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from uva_tf.config import SoftTargets
 from uva_tf.models.maps import attention, log_density, normalise
 
 # `frame`, `other` [B, R, R, 3] uint8; `density` [B, R, R, 1] float32, sums to 1; where there are
-# teachers also `teacher_spatial`, `teacher_temporal` like `density`. See `training.examples`.
+# teachers also `teacher_spatial`, `teacher_temporal` like `density`. A target that is 0 everywhere
+# is none. `blur` [B, 2], where some densities are wider than others: see `widened`.
+# See `training.examples`.
 Batch = Mapping[str, tf.Tensor]
 Terms = dict[str, tf.Tensor]
+FRAMES = "_frames"  # ends the names of counts, which are no part of the loss
 
 
 def divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -68,7 +72,7 @@ def ground_truth(logits: tf.Tensor, batch: Batch, distances: str) -> Terms:
         logits: `[B, H, W, 1]`.
         distances: joined by `+`, such as `kl+cc`.
     """
-    return _terms("hard", distances, batch["density"], logits, 1.0)
+    return _terms("hard", distances, batch["density"], widened(logits, batch), 1.0)
 
 
 def coupled(
@@ -76,8 +80,8 @@ def coupled(
 ) -> Terms:
     """Each path's map against its own teacher's and ground truth: terms like `spatial_soft_kl`.
 
-    A frame without a map of that teacher, or with one that is 0 everywhere, counts against
-    ground truth alone. In validation all frames do.
+    A frame without a map of that teacher learns from ground truth alone, and one without gaze
+    from the teacher alone. In validation there is ground truth alone.
 
     Args:
         logits: by kind of path, `[B, H, W, 1]` each.
@@ -87,7 +91,7 @@ def coupled(
         teachers = [batch[key] for key in (f"teacher_{kind}",) if key in batch]
         soft = _mean(teachers, soft_targets.temperature)
         weight = soft_targets.weight
-        terms |= _mixed(f"{kind}_", distances, batch["density"], soft, drawn, weight)
+        terms |= _mixed(f"{kind}_", distances, batch, soft, drawn, weight)
     return terms
 
 
@@ -99,7 +103,36 @@ def joint(logits: tf.Tensor, batch: Batch, distances: str, soft_targets: SoftTar
     """
     teachers = [value for key, value in batch.items() if key.startswith("teacher_")]
     soft = _mean(teachers, soft_targets.temperature)
-    return _mixed("", distances, batch["density"], soft, logits, soft_targets.joint_weight)
+    return _mixed("", distances, batch, soft, logits, soft_targets.joint_weight)
+
+
+def widened(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
+    """Logits of maps as wide as their ground truth is drawn, `[B, H, W, 1]`.
+
+    A density map that was published with Gaussians of standard deviation `s` is compared with the
+    predicted map under a Gaussian of `sqrt(s^2 - sigma^2)`, so that it does not teach to draw
+    wider than `sigma`, the width of all densities that are drawn of fixations.
+
+    Args:
+        logits: `[B, H, W, 1]`.
+        batch: `blur` in it is that deviation along x and y, `[B, 2]` as fractions of the map's
+            sides; 0 leaves the logits as they are.
+    """
+    if "blur" not in batch:
+        return logits
+    blur = tf.cast(batch["blur"], logits.dtype)
+    across, down = _gaussians(blur[:, 0], logits.shape[2]), _gaussians(blur[:, 1], logits.shape[1])
+    maps = attention(logits)[..., 0]  # (B, H, W)
+    wide = tf.matmul(tf.matmul(down, maps), across, transpose_b=True)
+    wide /= tf.reduce_max(wide, axis=[1, 2], keepdims=True)
+    # The inverse of `attention`, whose maximum is 1.
+    wide = tf.math.log(wide + 1e-7) - tf.math.log(2.0 - wide)
+    return tf.where(blur[:, :1, None, None] > 0, wide[..., None], logits)
+
+
+def without_counts(terms: Terms) -> Terms:
+    """The terms whose sum is minimised."""
+    return {name: value for name, value in terms.items() if not name.endswith(FRAMES)}
 
 
 def frames(batch: Batch) -> Batch:
@@ -119,28 +152,48 @@ def _mean(teachers: Sequence[tf.Tensor], temperature: float) -> tf.Tensor | None
 def _mixed(
     prefix: str,
     distances: str,
-    hard: tf.Tensor,
+    batch: Batch,
     soft: tf.Tensor | None,
     logits: tf.Tensor,
     soft_weight: float,
 ) -> Terms:
-    """Terms of ground truth and of a teacher; their weights in an example sum to 1."""
+    """Terms of ground truth and of a teacher, whose weights sum to 1."""
+    hard, drawn = batch["density"], widened(logits, batch)
     if soft is None or soft_weight == 0:
-        return _terms(f"{prefix}hard", distances, hard, logits, 1.0)
-    weight = soft_weight * tf.reduce_sum(soft, axis=[1, 2, 3])  # (B,), 0 without a teacher's map
-    return _terms(f"{prefix}hard", distances, hard, logits, 1.0 - weight) | _terms(
-        f"{prefix}soft", distances, soft, logits, weight
+        return _terms(f"{prefix}hard", distances, hard, drawn, 1.0)
+    return _terms(f"{prefix}hard", distances, hard, drawn, 1.0 - soft_weight) | _terms(
+        f"{prefix}soft", distances, soft, logits, soft_weight
     )
 
 
-def _terms(
-    name: str, distances: str, target: tf.Tensor, logits: tf.Tensor, weight: tf.Tensor | float
-) -> Terms:
-    target, weight = tf.cast(target, logits.dtype), tf.cast(weight, logits.dtype)
-    return {
-        f"{name}_{distance}": tf.reduce_mean(weight * DISTANCES[distance](target, logits))
+def _terms(name: str, distances: str, target: tf.Tensor, logits: tf.Tensor, weight: float) -> Terms:
+    """Each distance, over the examples that have a target, and their number."""
+    target = tf.cast(target, logits.dtype)
+    has = tf.cast(tf.reduce_max(target, axis=[1, 2, 3]) > 0, logits.dtype)  # (B,)
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    count = _on_all_devices(tf.reduce_sum(has))
+    # The mean over the devices of what each of them gives is the mean over the examples.
+    share = has * weight * devices / tf.maximum(count, 1.0)
+    terms = {
+        f"{name}_{distance}": tf.reduce_sum(share * DISTANCES[distance](target, logits))
         for distance in distances.split("+")
     }
+    return terms | {f"{name}{FRAMES}": count}
+
+
+def _on_all_devices(number: tf.Tensor) -> tf.Tensor:
+    """The sum of a number over the devices among which a batch is divided."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return number
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, number)
+
+
+def _gaussians(deviation: tf.Tensor, size: int) -> tf.Tensor:
+    """Gaussian kernels of some deviations `[B]`, fractions of a side, as matrices `[B, N, N]`."""
+    place = tf.range(size, dtype=deviation.dtype) / size
+    steps = (place[:, None] - place)[None]  # (1, N, N)
+    return tf.exp(-0.5 * (steps / tf.maximum(deviation, 1e-6)[:, None, None]) ** 2)
 
 
 def _flat(maps: tf.Tensor) -> tf.Tensor:

@@ -225,7 +225,7 @@ class Journal:
     def training(self, step: int) -> float:
         """Write the means over the steps since the last call; returns the mean loss."""
         means = {name: value / self._count for name, value in self._sums.items()}
-        loss = sum(value for name, value in means.items() if name != NORM)
+        loss = sum(v for name, v in means.items() if name != NORM and not name.endswith("_frames"))
         self.log(step, loss=loss, **means)
         self._sums, self._count = Counter(), 0
         if step == self._steps or time.monotonic() - self._said >= SAY_EVERY:

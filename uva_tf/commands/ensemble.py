@@ -1,0 +1,52 @@
+"""Join several models' maps of the same clips to those of one teacher.
+
+uva-tf ensemble --maps TEMPORAL --power 1.3 --maps SPATIAL --power 0.3 --out MAPS
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uva_tf.commands.command import Parser, command, progress
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, join, print."""
+    parser = Parser("ensemble", __doc__)
+    parser.add_argument(
+        "--maps",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help="a model's maps: DIR/NAME/000001.png, one per frame; may be repeated",
+    )
+    parser.add_argument(
+        "--power",
+        metavar="WEIGHT",
+        type=float,
+        action="append",
+        help="to which the maps of each --maps are raised, in the same order (default: 1)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder to write; must not exist yet"
+    )
+    args = parser.parse_args(argv)
+    powers = args.power or [1.0] * len(args.maps)
+    if len(powers) != len(args.maps):
+        parser.error(f"{len(powers)} --power for {len(args.maps)} --maps, expected one for each")
+
+    import cv2
+
+    from uva_tf.core.outputs import new_folder
+    from uva_tf.data.ensemble import joined_maps
+
+    count = 0
+    with new_folder(args.out) as folder:
+        joined = joined_maps(args.maps, powers)
+        for path, picture in progress("ensemble", "map")(joined, None):
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            count += 1
+    print(f"wrote {args.out}: {count} maps")
