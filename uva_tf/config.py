@@ -128,12 +128,21 @@ class AugmentConfig:
         time_reversal: fraction of the passes over a clip in which time runs backwards.
         camera_motion: how far a simulated camera may shift and zoom between a photograph and
             its copy as `other`, as a fraction of the crop's side; 0 for none.
+        stride: most frames between a frame and its neighbour, drawn anew for every pass over a
+            clip, as videos have 10 to 60 frames a second; 1 for adjacent frames.
+        cuts: fraction of the examples whose neighbour is of another recording, as at a cut.
+        stills: fraction of the examples that are their own neighbour, as in a still picture.
+        noise: largest standard deviation of noise in frame and neighbour, in levels of 255.
     """
 
     smallest_crop: float = 0.7
     colour: float = 0.3
     time_reversal: float = 0.5
     camera_motion: float = 0.03
+    stride: int = 1
+    cuts: float = 0.0
+    stills: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -142,6 +151,10 @@ class AugmentConfig:
         expect(0 <= self.colour <= 1, "colour", self.colour, "0 to 1")
         expect(0 <= self.time_reversal <= 1, "time_reversal", self.time_reversal, "0 to 1")
         expect(0 <= motion <= 0.5, "camera_motion", motion, "0 to 0.5")
+        expect(1 <= self.stride <= 16, "stride", self.stride, "1 to 16 frames")
+        for name in ("cuts", "stills"):
+            expect(0 <= getattr(self, name) <= 0.5, name, getattr(self, name), "0 to 0.5")
+        expect(0 <= self.noise <= 64, "noise", self.noise, "0 to 64 levels")
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,36 @@ def mirror_points(points: tf.RaggedTensor, flip: tf.Tensor) -> tf.RaggedTensor:
     return points.with_flat_values(tf.stack([x, y], axis=1))
 
 
+def change_pairs(
+    frame: tf.Tensor, other: tf.Tensor, cuts: float, stills: float, seed: tf.Tensor
+) -> tf.Tensor:
+    """Neighbours of which some are of another example, as at a cut, and some the frame itself.
+
+    Args:
+        frame, other: `[B, ...]` alike.
+        cuts, stills: the fraction of the examples with either.
+        seed: `[2]`, stateless.
+
+    Returns:
+        `other`, changed.
+    """
+    draw = tf.random.stateless_uniform([tf.shape(frame)[0], *[1] * (frame.shape.rank - 1)], seed)
+    other = tf.where(draw < stills, frame, other)
+    return tf.where(draw > 1 - cuts, tf.roll(other, 1, axis=0), other)
+
+
+def add_noise(frames: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:
+    """Frames with normal noise, of a standard deviation of up to `most` that differs by example.
+
+    Args:
+        frames: `[B, H, W, 3]` float32.
+        seed: `[2]`, stateless.
+    """
+    draws = tf.random.split(seed, 2)
+    deviation = tf.random.stateless_uniform([tf.shape(frames)[0], 1, 1, 1], draws[0], 0.0, most)
+    return frames + deviation * tf.random.stateless_normal(tf.shape(frames), draws[1])
+
+
 def recolour(frames: tf.Tensor, strength: float, draw: tf.Tensor) -> tf.Tensor:
     """Change saturation, brightness and contrast, alike for all frames of an example.
 

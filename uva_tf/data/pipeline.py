@@ -101,8 +101,7 @@ def training_batches(
     if not used:
         raise ValueError("no dataset has gaze, or maps of the teachers that are learned from")
     shuffled = [
-        _shuffled(datasets[n], view.pairing, augment.time_reversal, seed + n, maps[n], worker)
-        for n in used
+        _shuffled(datasets[n], view.pairing, augment, seed + n, maps[n], worker) for n in used
     ]
     elements = shuffled[0]
     if len(shuffled) > 1:
@@ -111,8 +110,9 @@ def training_batches(
         elements = tf.data.Dataset.sample_from_datasets(shuffled, fractions, seed=seed)
 
     def finish(number, examples):
-        draws = change.Draws.of(tf.stack([seed + worker.number, number]), batch)
-        return _finish(examples, view, datasets[0].sigma, augment, draws)
+        own = tf.stack([seed + worker.number, number])
+        draws = change.Draws.of(own, batch)
+        return _finish(examples, view, datasets[0].sigma, augment, draws, tf.random.split(own, 3))
 
     return (
         elements.skip(start * batch)
@@ -156,7 +156,7 @@ def ordered_batches(
 def _shuffled(
     dataset: Dataset,
     pairing: str,
-    time_reversal: float,
+    augment: AugmentConfig,
     seed: int,
     teachers: Mapping[str, Path | None],
     worker: Worker,
@@ -164,7 +164,6 @@ def _shuffled(
     """Endless epochs of a dataset's training frames, each with its neighbour and maps, serialized.
 
     Args:
-        time_reversal: fraction of the clips that run backwards.
         teachers: by kind, as for `training_batches`, but for this dataset alone.
     """
     shards = dataset.split("train")
@@ -176,18 +175,26 @@ def _shuffled(
     files = tf.constant([shard.file for shard in shards])
     still = tf.constant([shard.still for shard in shards])
 
-    def read(file, still, reversed_):
+    def read(file, still, reversed_, stride, offset):
         path = tf.strings.join([str(dataset.folder), "/", file])
-        elements = _paired(path, tf.not_equal(pairing == "next", reversed_), still)
-        return _with_maps(elements, teachers, file)
+        ahead = tf.not_equal(pairing == "next", reversed_)
+        elements = _paired(path, ahead, still, stride, offset)
+        return _with_maps(elements, teachers, file, stride, offset)
 
     def epoch(number):
         # Every machine draws the same order and takes its own part of it.
-        draws = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 2)
+        draws = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 4)
         order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), draws[0])
-        reversed_ = tf.random.stateless_uniform([len(shards)], draws[1]) < time_reversal
+        reversed_ = tf.random.stateless_uniform([len(shards)], draws[1]) < augment.time_reversal
+        most = tf.where(still, tf.constant(1, tf.int64), augment.stride)
+        stride, offset = (
+            tf.random.stateless_uniform([len(shards)], draw, 0, 2**31, tf.int64)
+            for draw in (draws[2], draws[3])
+        )
+        stride = stride % most + 1
         order = order[worker.number :: worker.count]
-        columns = tuple(tf.gather(column, order) for column in (files, still, reversed_))
+        every = (files, still, reversed_, stride, offset % stride)
+        columns = tuple(tf.gather(column, order) for column in every)
         return tf.data.Dataset.from_tensor_slices(columns).interleave(
             read, cycle_length=min(len(shards), OPEN_SHARDS), block_length=1
         )
@@ -201,20 +208,34 @@ def _shuffled(
     return elements.shuffle(SHUFFLE, seed=seed, reshuffle_each_iteration=False)
 
 
-def _paired(file: tf.Tensor, ahead: tf.Tensor, still: tf.Tensor) -> tf.data.Dataset:
-    """A shard's serialized records, each with its neighbour; the shard is read once.
+def _paired(
+    file: tf.Tensor,
+    ahead: tf.Tensor,
+    still: tf.Tensor,
+    stride: tf.Tensor | int = 1,
+    offset: tf.Tensor | int = 0,
+) -> tf.data.Dataset:
+    """Serialized records of a shard, each with its neighbour; the shard is read once.
+
+    Of every `stride` records only that at `offset` is read.
 
     Of two consecutive records, `ahead` says whether the first is the frame and the second its
     neighbour, or the other way round. At one end of the shard the neighbour is empty.
     """
     count = tf.cast(ahead, tf.int64)
     nothing = tf.data.Dataset.from_tensors(b"").repeat(count)
-    records = tf.data.TFRecordDataset(file).concatenate(nothing)
+    records = tf.data.TFRecordDataset(file).shard(stride, offset).concatenate(nothing)
     pairs = records.scan(
         b"",
         lambda first, second: (
             second,
-            {"first": first, "second": second, "ahead": ahead, "still": still},
+            {
+                "first": first,
+                "second": second,
+                "ahead": ahead,
+                "still": still,
+                "stride": tf.cast(stride, tf.int64),
+            },
         ),
     )
     return pairs.skip(count)
@@ -231,7 +252,11 @@ def _neighbour(element: dict[str, tf.Tensor]) -> tf.Tensor:
 
 
 def _with_maps(
-    elements: tf.data.Dataset, teachers: Mapping[str, Path | None], file: tf.Tensor
+    elements: tf.data.Dataset,
+    teachers: Mapping[str, Path | None],
+    file: tf.Tensor,
+    stride: tf.Tensor,
+    offset: tf.Tensor,
 ) -> tf.data.Dataset:
     """Add to each element, by kind of teacher, the serialized record that holds the map."""
     for kind, folder in teachers.items():
@@ -242,6 +267,7 @@ def _with_maps(
             # If the last map is missing, an empty record takes its place, which `_teacher_map`
             # refuses.
             maps = tf.data.TFRecordDataset(tf.strings.join([str(folder), "/", file]))
+            maps = maps.shard(stride, offset)
             maps = maps.concatenate(tf.data.Dataset.from_tensors(b""))
             elements = tf.data.Dataset.zip(elements, maps).map(
                 lambda element, record, key=key: element | {key: record}
@@ -287,7 +313,7 @@ def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[
     # The neighbour must be of the same recording, and no frame may be missing between the two;
     # else the frame is paired with itself.
     adjacent = (neighbour["video"] == record["video"]) & (
-        tf.abs(neighbour["index"] - record["index"]) == 1
+        tf.abs(neighbour["index"] - record["index"]) == element["stride"]
     )
     frame = _decode_frame(record["frame"], size)
     # A frame that is paired with itself is decoded once.
@@ -318,8 +344,13 @@ def _finish(
     sigma: float,
     augment: AugmentConfig | None = None,
     draws: change.Draws | None = None,
+    seeds: tf.Tensor | None = None,
 ) -> Batch:
-    """Shrink a batch of decoded examples and draw its density maps; with `draws`, augment it."""
+    """Shrink a batch of decoded examples and draw its density maps; with `draws`, augment it.
+
+    Args:
+        seeds: `[3, 2]` for what `draws` holds no numbers for.
+    """
     points = examples["fixations"]  # (B, n, 2)
     count = tf.size(examples["index"])
     crops = others_crops = change.whole(count)
@@ -338,6 +369,15 @@ def _finish(
         frame = change.crop_pictures(examples[key], crop, flip, view.size)  # (B, R, R, 3)
         if draws is not None:
             frame = change.recolour(frame, augment.colour, draws.colour)
+        frames[key] = frame
+    if draws is not None and (augment.cuts or augment.stills):
+        frames["other"] = change.change_pairs(
+            frames["frame"], frames["other"], augment.cuts, augment.stills, seeds[0]
+        )
+    if draws is not None and augment.noise:
+        for key, seed in (("frame", seeds[1]), ("other", seeds[2])):
+            frames[key] = change.add_noise(frames[key], augment.noise, seed)
+    for key, frame in frames.items():
         frames[key] = tf.cast(tf.clip_by_value(tf.round(frame), 0, 255), tf.uint8)
     maps = {
         key: change.crop_pictures(examples[key], crops, flip, view.map_size)
