@@ -15,6 +15,7 @@ from uva_tf.core.files import check_folder
 from uva_tf.gaze.eyelink import eyelink
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.smi import smi
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import Samples, Trial
 
@@ -24,6 +25,7 @@ NAMELESS = "trials that name no clip, of a file that names one for others"
 
 EXPORTS: dict[str, Reader] = {
     "eyelink": eyelink,
+    "smi": smi,
 }
 
 
