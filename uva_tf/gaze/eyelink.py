@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from uva_tf.core.files import check_file
 from uva_tf.gaze.files import files_in
 from uva_tf.gaze.messages import ClipNames, Message, Section, shown
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.tables import MOST_BYTES, NO_VALUE
+from uva_tf.gaze.tables import CHUNK, MOST_BYTES, NO_VALUE
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 MOST_LINE = 10_000  # bytes; a message has 260 at most
@@ -62,7 +62,7 @@ class Block:
         samples_in, events_in: coordinates of samples and events: GAZE, HREF or PUPIL.
         rate: samples per second, 0 if not stated.
         coords: left, top, right and bottom of the screen, if stated.
-        values: of all samples: time, and x, y and pupil of each eye.
+        values: parts of `samples`.
         fixations: of each `EFIX`: eye, time of the first and the last sample, x, y.
         saccades, blinks: eye, time of the first and the last sample.
         within, before, after: messages while it was recorded, and those around it.
@@ -76,7 +76,7 @@ class Block:
     samples_in: str = "GAZE"
     events_in: str = "GAZE"
     rate: float = 0.0
-    values: array = field(default_factory=lambda: array("d"))
+    values: list[np.ndarray] = field(default_factory=list)
     fixations: list[tuple[str, float, float, float, float]] = field(default_factory=list)
     saccades: list[tuple[str, float, float]] = field(default_factory=list)
     blinks: list[tuple[str, float, float]] = field(default_factory=list)
@@ -85,16 +85,23 @@ class Block:
     after: list[Message] = field(default_factory=list)
     subtracted: bool = False
 
-    @property
+    @cached_property
     def samples(self) -> np.ndarray:
         """`[n, 1 + 3 * eyes]` float64: time, and x, y and pupil of each eye; NaN if lost."""
-        return np.array(self.values).reshape(-1, 1 + 3 * len(self.eyes))
+        parts = self.values or [np.zeros((0, 1 + 3 * len(self.eyes)))]
+        samples = np.concatenate(parts)
+        for n in range(1, samples.shape[1], 3):
+            x, y = samples[:, n], samples[:, n + 1]
+            lost = ((x == 0) & (y == 0)) | (np.abs(x) >= FARTHEST) | (np.abs(y) >= FARTHEST)
+            samples[lost, n : n + 2] = np.nan
+        return samples
 
-    @property
+    @cached_property
     def step(self) -> float:
         """Time from sample to sample, in ms; an event lasts until its last sample ends."""
-        time = self.samples[:2, 0]
-        return 1000 / self.rate if self.rate else float(np.diff(time).sum()) or 1.0
+        if self.rate:
+            return 1000 / self.rate
+        return float(np.diff(self.samples[:2, 0]).sum()) or 1.0
 
 
 def eyelink(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Trial]:
@@ -120,7 +127,7 @@ def eyelink(folder: Path, clips: Collection[str], options: GazeOptions) -> list[
 
 def _trials(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     blocks, left_out = read_blocks(path)
-    sampled = any(block.values and block.samples_in == "GAZE" for block in blocks)
+    sampled = any(len(block.samples) and block.samples_in == "GAZE" for block in blocks)
     fixated = any(block.fixations for block in blocks)
     if not sampled and not fixated:
         raise _without_gaze(path, blocks)
@@ -209,7 +216,8 @@ def _eye(blocks: list[Block]) -> tuple[bool, str]:
 
 def _gaze(path: Path, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Time in ms, rising, x and y of a recording's samples, `[n]` each; empty if not in pixels."""
-    values = block.samples if block.samples_in == "GAZE" else block.samples[:0]  # (n, 1 + 3 eyes)
+    # (n, 1 + 3 * eyes)
+    values = block.samples[: None if block.samples_in == "GAZE" else 0].copy()
     time = values[:, 0].copy()
     # At 2000 Hz, EDF2ASC writes every millisecond twice, unless asked for fractions.
     time[1:][np.diff(time) == 0] += block.step / 2 if block.step > 0.5 else 0.5
@@ -285,7 +293,7 @@ def read_blocks(path: Path) -> tuple[list[Block], Counter]:
         raise InputError(f"{path}: {size} bytes, expected at most {MOST_BYTES} in a file")
     reader = _Reader(path)
     with path.open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MOST_LINE), b""), start=1):
+        for number, line in enumerate(iter(partial(file.readline, MOST_LINE), b""), start=1):
             reader.read(number, line)
     return reader.finished()
 
@@ -303,6 +311,8 @@ class _Reader:
         self.coords: dict[str, tuple[float, ...]] = {}
         self.open: dict[tuple[bytes, str], float] = {}  # events that began: kind and eye
         self.wrong = ""  # what is wrong with the last line, unless the file ends there
+        self.lines: list[bytes] = []  # of samples, which are not read yet
+        self.numbers: list[int] = []  # of these lines
         self.first = b""
 
     def read(self, number: int, line: bytes) -> None:
@@ -315,20 +325,27 @@ class _Reader:
                 f"{self.path} line {number}: {MOST_LINE} bytes or more, expected a line of what "
                 "edf2asc writes"
             )
+        if line[:1].isdigit():
+            if len(self.lines) >= CHUNK:
+                self._samples()
+            if self.blocks:
+                self.lines.append(line)
+                self.numbers.append(number)
+            return
         try:
-            if line[:1].isdigit():
-                if self.blocks:
-                    self._sample(line.split())
-            elif line[:3] == b"MSG":
+            if line[:3] == b"MSG":
                 self._message(line)
             elif line[:1].isalpha() and (cells := line.split()):
                 self._event(cells)
         except (ValueError, IndexError):
-            text = line.decode("latin-1").strip()
-            self.wrong = (
-                f"{self.path} line {number}: {text[:60]!r}, expected a line that edf2asc "
-                "writes: convert the recording again"
-            )
+            self.wrong = self._not_a_line(number, line)
+
+    def _not_a_line(self, number: int, line: bytes) -> str:
+        text = line.decode("latin-1").strip()
+        return (
+            f"{self.path} line {number}: {text[:60]!r}, expected a line that edf2asc writes: "
+            "convert the recording again"
+        )
 
     def finished(self) -> tuple[list[Block], Counter]:
         """What was read.
@@ -341,13 +358,14 @@ class _Reader:
                 f"{self.path}: no line START in it, expected the text that edf2asc writes of a "
                 f"recording{kind}"
             )
+        self._samples(last=True)
         self._close()
         if not self.settled:
             self.blocks[-1].after += self.waiting
         self.left_out[CUT] += bool(self.wrong)
         for block in self.blocks:
-            if block.values:
-                time = block.samples[:, 0]
+            time = block.samples[:, 0]
+            if len(time):
                 block.start = min(block.start, time[0])
                 block.end = max(block.end, time[-1] + 1)
                 if block.samples_in != "GAZE":
@@ -355,15 +373,33 @@ class _Reader:
             block.end = max(block.end, block.start, *(one[2] + 1 for one in block.fixations))
         return self.blocks, self.left_out
 
-    def _sample(self, cells: list[bytes]) -> None:
-        block = self.blocks[-1]
-        count = 1 + 3 * len(block.eyes)
-        if len(cells) < count:
-            raise ValueError
+    def _samples(self, last: bool = False) -> None:
+        """Read the lines of samples that wait; the `last` one of a file may be cut off."""
+        if not self.lines:
+            return
+        count = 1 + 3 * len(self.blocks[-1].eyes)
+        cells, width = b" ".join(self.lines).split(), len(self.lines[0].split())
         try:
-            block.values.extend(list(map(float, cells[:count])))
+            if width < count or len(cells) != width * len(self.lines):
+                raise ValueError
+            columns = [_numbers(cells[column::width]) for column in range(count)]
+            values = np.stack(columns, axis=1)  # (n, 1 + 3 * eyes)
         except ValueError:
-            block.values.extend([float(cells[0]), *map(_number, cells[1:count])])
+            values = self._one_by_one(count, last)
+        self.blocks[-1].values.append(values)
+        self.lines, self.numbers = [], []
+
+    def _one_by_one(self, count: int, last: bool) -> np.ndarray:
+        rows = []
+        for number, line in zip(self.numbers, self.lines, strict=True):
+            cells = line.split()
+            try:
+                rows.append([float(cells[0]), *(_number(cells[n]) for n in range(1, count))])
+            except (ValueError, IndexError):
+                self.wrong = self._not_a_line(number, line)
+                if not last or number != self.numbers[-1]:
+                    raise InputError(self.wrong) from None
+        return np.array(rows).reshape(-1, count)
 
     def _message(self, line: bytes) -> None:
         cells = line.split(None, 2)
@@ -395,6 +431,8 @@ class _Reader:
 
     def _event(self, cells: list[bytes]) -> None:
         kind = cells[0]
+        if kind in (b"START", b"SAMPLES"):
+            self._samples()
         if kind == b"START":
             self._start(cells)
             return
@@ -466,6 +504,13 @@ def _eye_of(cell: bytes) -> str:
     if eye not in EYES:
         raise ValueError
     return eye
+
+
+def _numbers(cells: list[bytes]) -> list[float]:
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return list(map(_number, cells))
 
 
 def _number(cell: bytes) -> float:

@@ -241,9 +241,10 @@ def _samples(path: Path) -> Recording:
     messages = []
     if (rows.text["Type"] == "MSG").any():
         places = [table.names.index(name) for name in ("Time", "Type", "Trial")]
-        for row, cells in enumerate(table.rows_as_text()):
-            time, kind, trial = (cells[place] for place in places)
-            if kind == "MSG" and len(cells) > 3:
+        for line, cells in table.lines_with("MSG"):
+            row = int(np.searchsorted(rows.line, line))
+            if row < count and rows.line[row] == line and rows.text["Type"][row] == "MSG":
+                time, _, trial = (cells[place] for place in places)
                 text = MESSAGE.sub("", " ".join(filter(None, cells[3:])), count=1)
                 messages.append((row, trial, Message(_number(time) / 1000, text)))
     sampled = rows.text["Type"] == "SMP"

@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +135,11 @@ class TextTable:
             bad,
         )
 
-    def rows_as_text(self) -> Iterator[list[str]]:
-        """The cells of each row that is not blank, for what columns do not hold."""
-        return (cells for _, cells in self._rows())
+    def lines_with(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """The number and the cells of each line that holds a text, for what is in no column."""
+        for number, line in enumerate(self._lines(), start=1):
+            if text in line:
+                yield number, [cell.strip() for cell in line.split(self._separator)]
 
     def _lines(self) -> io.TextIOWrapper:
         text = io.TextIOWrapper(io.BytesIO(self._content), self._encoding, newline="")
@@ -202,14 +204,17 @@ class TextTable:
         self, name: str, cells: list[str], lines: np.ndarray, start: int, bad: dict[int, str]
     ) -> np.ndarray:
         """Cells as numbers; what is no number goes to `bad`, under its row."""
-        if not "".join(cells).translate(PLAIN_NUMBER) and all(cells):
+        values = np.full(len(cells), np.nan)
+        there = np.array([cell.lower() not in NO_VALUE for cell in cells], bool)
+        given = list(compress(cells, there))
+        if not "".join(given).translate(PLAIN_NUMBER):
             try:
-                values = np.array([float(cell) for cell in cells])
-                if np.isfinite(values).all():
+                values[there] = [float(cell) for cell in given]
+                if np.isfinite(values[there]).all():
                     return values
             except ValueError:
                 pass
-        values = np.full(len(cells), np.nan)
+            values[:] = np.nan
         for row, cell in enumerate(cells):
             if cell.lower() in NO_VALUE:
                 continue
