@@ -39,6 +39,7 @@ PREAMBLE = 60  # lines in which a header is looked for
 
 TIMELESS = "samples without a time"
 SAME_TIME = "samples at the time of another"
+PLACELESS = "fixations without a place"
 UNMATCHED = "trials without a message that matches --onset"
 FIRST_ROW = "the trial's first row"
 
@@ -454,6 +455,7 @@ def _of_events(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     lines = _lines(path)
     header = _header(lines[:PREAMBLE])
     trials: dict[str, Events] = {}
+    left_out: Counter = Counter()
     for number, line in enumerate(lines, start=1):
         found = EVENT.match(line)
         if not found:
@@ -472,14 +474,17 @@ def _of_events(path: Path, names: ClipNames, onset: str) -> list[Trial]:
             ends = _number(cells[4], found[3]) / 1000
             trial.lasts(begins, ends)
             if found[1] in FIXATION:
-                x, y = (_number(cell, found[3]) for cell in cells[6:8])
-                trial.fixations.append((found[2] or "B", begins, ends, x, y))
+                place = [_number(cells[n], found[3]) for n in (6, 7)]
+                if not any(place) or np.isnan(place).any():
+                    left_out[PLACELESS] += 1
+                else:
+                    trial.fixations.append((found[2] or "B", begins, ends, *place))
         except (ValueError, IndexError):
             raise InputError(
                 f"{path} line {number}: {line[:60]!r}, expected an event, its trial, number, "
                 "start, end, duration and place"
             ) from None
-    return _of_fixations(path, list(trials.values()), names, onset)
+    return _of_fixations(path, list(trials.values()), names, onset, left_out)
 
 
 def _of_statistics(path: Path, names: ClipNames, onset: str) -> list[Trial]:
@@ -502,20 +507,23 @@ def _of_statistics(path: Path, names: ClipNames, onset: str) -> list[Trial]:
         rows.text.get(name, np.full(count, "")) for name in named
     )
     values = np.stack([rows.numbers[name] for name in (*times, *places)], axis=1)  # (n, 4)
-    fixated = ~np.isnan(values).any(axis=1)
+    fixated = np.ones(count, bool)
     if "Category" in rows.text:
         fixated &= np.isin(category, FIXATION)
+    placed = ~np.isnan(values).any(axis=1) & values[:, 2:].any(axis=1)
+    left_out = Counter({PLACELESS: int((fixated & ~placed).sum())})
+    fixated &= placed
     trials: dict[tuple[str, str, str], Events] = {}
     for row in np.flatnonzero(fixated):
         key = (observer[row], trial[row], stimulus[row])
         one = trials.setdefault(key, Events(stimulus[row], observer[row], begins=0.0))
         one.lasts(*values[row, :2])
         one.fixations.append((eye[row][:1].upper() or "B", *values[row]))
-    return _of_fixations(path, list(trials.values()), names, onset)
+    return _of_fixations(path, list(trials.values()), names, onset, left_out)
 
 
 def _of_fixations(
-    path: Path, recorded: Sequence[Events], names: ClipNames, onset: str
+    path: Path, recorded: Sequence[Events], names: ClipNames, onset: str, left_out: Counter
 ) -> list[Trial]:
     lasted: Counter = Counter()
     for one in recorded:
@@ -529,7 +537,6 @@ def _of_fixations(
         name = EYES.get(eye, eye).lower()
         notes = (f"fixations are those of the {name} eye, which fixated longer in total",)
     trials: list[Trial] = []
-    left_out: Counter = Counter()
     for one in recorded:
         section = Section(one.begins, one.ends + 0.001, one.messages, start=FIRST_ROW)
         clips = _shown(section, names, one.stimulus, onset)
