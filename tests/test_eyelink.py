@@ -313,6 +313,7 @@ def test_no_size_of_a_screen(read):
         (HEAD + BLOCK + samples(90, 96), "time goes from 158 to 90 ms within a recording"),
         (HEAD + BLOCK + "162\tx\t300\t9\t...\n" + samples(164, 166), "line 39: '162"),
         (HEAD + BLOCK + "162\t60\n" + samples(164, 166), "line 39: '162"),
+        (HEAD + BLOCK + "162\t60\n" + start(200), "line 39: '162"),
         (HEAD + BLOCK + "EFIX L 100\n" + samples(164, 166), "line 39: 'EFIX L 100'"),
         (HEAD + "MSG\t95 " + "x" * 20_000 + "\n" + BLOCK, "line 4: 10000 bytes or more"),
     ],

@@ -3,8 +3,8 @@
 They are read here rather than by a library, since remote mode, HREF coordinates and the places of
 fixations are needed too. Lines are read as the EyeLink user manual describes them ("The ASC File
 Format"): samples `time x y pupil ...` for each eye, events such as `EFIX` with the times of their
-first and last sample, messages `MSG time text`. A text that begins with an integer is of what
-happened at the message's time minus that many ms, as SR Research's Data Viewer reads it.
+first and last sample, messages `MSG time text`. If a text begins with an integer, its event was at
+the message's time minus that integer, in ms, as SR Research's Data Viewer reads it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 MOST_LINE = 10_000  # bytes; a message has 260 at most
 FARTHEST = 1e5  # pixels; 1e8 stands for no gaze in the tracker's own files
-# What may come before a message's text: how many ms ago that was, of which it tells.
+# An integer before a message's text: how many ms before the message its event happened.
 OFFSET = re.compile(r"(-?\d{1,9})\s+(?=\S)")
-# What the tracker itself writes, which tells nothing of clips.
+# Messages of the tracker itself, which name no clip.
 OWN = re.compile(
     r"!CAL|!MODE|VALIDATE|DRIFTCORRECT|RECCFG|ELCL|THRESHOLDS|PUPIL_DATA_TYPE|CAMERA_|"
     r"RETRACE_INTERVAL|GAZE_COORDS|DISPLAY_COORDS|TRACKER_TIME"
 )
 COORDS = re.compile(r"(?:GAZE|DISPLAY)_COORDS((?:\s+-?\d{1,6}(?:\.\d{1,6})?){4})\s*$")
-# With which a trial begins: the first of these that a recording has.
+# Messages with which a trial begins; the first kind that a recording has counts.
 TRIALS = (re.compile(r"TRIALID\b"), re.compile(r"start_trial\b"))
 RESULT = re.compile(r"TRIAL_RESULT\b")
 
@@ -337,6 +337,8 @@ class _Reader:
                 self._message(line)
             elif line[:1].isalpha() and (cells := line.split()):
                 self._event(cells)
+        except InputError:  # of a line before
+            raise
         except (ValueError, IndexError):
             self.wrong = self._not_a_line(number, line)
 

@@ -18,8 +18,7 @@ WORDS = re.compile(r"[\s\"'/\\=:;,|()<>\[\]{}]+")
 # Messages that describe a trial; they may be sent long before or after a clip is shown.
 DESCRIBES = re.compile(r"!V (?!VFRAME)|TRIALID\b|var ")
 FRAME = re.compile(r"!V VFRAME (\d{1,9})\b")
-# The first kind that a trial has says when its clip begins. A kind is looked for as a word of its
-# own: letters before it would make it part of another one.
+# Messages that say when a clip begins; the first kind that a trial has counts.
 ONSETS = (
     FRAME,
     re.compile(
