@@ -11,15 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
-from uva_tf.core.files import check_folder, is_hidden
+from uva_tf.core.files import check_folder
+from uva_tf.gaze.eyelink import eyelink
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.smi import smi
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import Samples, Trial
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
-EXPORTS: dict[str, Reader] = {}
+NAMELESS = "trials that name no clip, of a file that names one for others"
+
+EXPORTS: dict[str, Reader] = {
+    "eyelink": eyelink,
+    "smi": smi,
+}
 
 
 def read_trials(
@@ -44,20 +51,19 @@ def read_trials(
         raise InputError(f"{folder}: no gaze in it")
     if (root / "trials.csv").exists():
         trials = _listed(trials, folder, root / "trials.csv")
+    else:
+        trials = _of_clips(trials)
     meant = matched({trial.clip for trial in trials if trial.clip}, clips)
     return [_named(trial, folder, clips, meant) for trial in trials]
 
 
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes in a folder and those below it, sorted, hidden ones not."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.name.lower().endswith(suffixes)
-        and path.is_file()
-        and not any(is_hidden(folder / part) for part in path.relative_to(folder).parents)
-        and not is_hidden(path)
-    )
+def _of_clips(trials: list[Trial]) -> list[Trial]:
+    """Trials without those that name no clip, of files that name one for others: practice, say."""
+    kept = {trial.file: trial for trial in reversed(trials) if trial.clip}
+    for trial in trials:
+        if not trial.clip and trial.file in kept:
+            kept[trial.file].left_out[NAMELESS] += 1
+    return [trial for trial in trials if trial.clip or trial.file not in kept]
 
 
 def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:

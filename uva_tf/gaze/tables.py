@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ MOST_BYTES = 2**31  # of a table
 MOST_CELL = 2**22  # characters; some experiment software writes all samples of a trial in one cell
 SEPARATORS = (",", ";", "\t", "|")
 MOST_HEAD = 100_000  # characters in the line of names
+MOST_BEFORE = 1000  # characters of a line before them that are kept
 PREAMBLE = 200  # lines in which the names of the columns are looked for
 CHUNK = 20_000  # rows that are held as text at a time
 # What trackers and spreadsheets write where there is no value, in lower case.
@@ -64,11 +65,13 @@ class TextTable:
         columns: that it must have.
         preamble: whether other lines may come before the names.
         rename: from a column's name as it is written to the one it is asked for by.
+        ragged: whether a row may have fewer cells than there are names; the others are empty.
 
     Raises InputError if the file is no such table, a column is missing or there twice.
 
     Attributes:
         names: of its columns, after `rename`.
+        before: the lines before the names, cut to `MOST_BEFORE` characters each.
         notes: what was guessed to read it; complete after `read`.
     """
 
@@ -79,13 +82,16 @@ class TextTable:
         *,
         preamble: bool = False,
         rename: Callable[[str], str] = str,
+        ragged: bool = False,
     ) -> None:
         self.path = path
+        self._ragged = ragged
         self._content = read_input(path, MOST_BYTES)
         self._encoding = _encoding(path, self._content)
         head = self._head(columns, rename, PREAMBLE if preamble else 1)
         self.names, self._separator, self._skip = head
         _check_names(path, self.names, columns)
+        self.before = [line[:MOST_BEFORE] for line in islice(self._lines(), max(0, self._skip - 1))]
         guessed = [] if self._separator == "," else [f"with {self._separator!r} between cells"]
         guessed += [f"as {self._encoding}"] if self._encoding != "utf-8" else []
         self.notes = [f"{path.name} was read {' and '.join(guessed)}"] if guessed else []
@@ -129,6 +135,12 @@ class TextTable:
             bad,
         )
 
+    def lines_with(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """The number and the cells of each line that holds a text, for what is in no column."""
+        for number, line in enumerate(self._lines(), start=1):
+            if text in line:
+                yield number, [cell.strip() for cell in line.split(self._separator)]
+
     def _lines(self) -> io.TextIOWrapper:
         text = io.TextIOWrapper(io.BytesIO(self._content), self._encoding, newline="")
         if text.read(1) != "\ufeff":
@@ -167,7 +179,9 @@ class TextTable:
                 if len(cells) != width:
                     if not any(cells):
                         continue
-                    if len(cells) < width or any(cells[width:]):
+                    if self._ragged and len(cells) < width:
+                        cells += [""] * (width - len(cells))
+                    elif len(cells) < width or any(cells[width:]):
                         number = "fewer" if len(cells) < width else "more"
                         raise InputError(
                             f"{self.path} line {self._skip + reader.line_num}: {number} cells "
@@ -190,14 +204,17 @@ class TextTable:
         self, name: str, cells: list[str], lines: np.ndarray, start: int, bad: dict[int, str]
     ) -> np.ndarray:
         """Cells as numbers; what is no number goes to `bad`, under its row."""
-        if not "".join(cells).translate(PLAIN_NUMBER) and all(cells):
+        values = np.full(len(cells), np.nan)
+        there = np.array([cell.lower() not in NO_VALUE for cell in cells], bool)
+        given = list(compress(cells, there))
+        if not "".join(given).translate(PLAIN_NUMBER):
             try:
-                values = np.array([float(cell) for cell in cells])
-                if np.isfinite(values).all():
+                values[there] = [float(cell) for cell in given]
+                if np.isfinite(values[there]).all():
                     return values
             except ValueError:
                 pass
-        values = np.full(len(cells), np.nan)
+            values[:] = np.nan
         for row, cell in enumerate(cells):
             if cell.lower() in NO_VALUE:
                 continue
