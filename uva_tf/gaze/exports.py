@@ -14,12 +14,17 @@ from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder, is_hidden
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.pupil_cloud import pupil_cloud
+from uva_tf.gaze.pupil_core import pupil_core
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import Samples, Trial
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
-EXPORTS: dict[str, Reader] = {}
+EXPORTS: dict[str, Reader] = {
+    "pupil-core": pupil_core,
+    "pupil-cloud": pupil_cloud,
+}
 
 
 def read_trials(
