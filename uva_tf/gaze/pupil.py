@@ -13,7 +13,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import read_input
-from uva_tf.gaze.names import matched
+from uva_tf.gaze.names import composed, matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import RecordedFixations, Samples, Trial
 
@@ -24,6 +24,7 @@ ENDS = {"end", "ended", "ends", "exit", "finish", "finished", "off", "offset", "
 
 OFF_SURFACE = "fixations off the surface, or without a place"
 SAME_TIME = "samples at the time of another"
+NO_TIME = "rows without a time"
 GAZE_OFF_SURFACE = "gaze off the surface counts as lost"
 NO_EYE_ON_CLIP = (
     "gaze in the scene camera's frames is gaze on no clip: name its folder like the scene video in "
@@ -38,7 +39,7 @@ class Mark:
     Attributes:
         clip: its name; "" if the event does not hold one.
         begin, end: in ms; the end is infinite if no event says when it was.
-        lead: how long before the beginning samples still belong to it, in ms.
+        lead: how long before the beginning gaze still belongs to it, in ms.
     """
 
     clip: str
@@ -73,9 +74,9 @@ def marks_of(
     for row in np.argsort(times, kind="stable"):
         label, time = labels[row], float(times[row])
         begins, clip = _begins(label, clips, options, where)
-        if begins or (_ends(label, clip) and marks and clip in ("", marks[-1].clip)):
-            if marks:
-                marks[-1] = replace(marks[-1], end=min(time, marks[-1].end))
+        of_shown = marks and (not clip or marks[-1].clip in ("", clip))
+        if marks and (begins or (of_shown and _ends(label, clip))):
+            marks[-1] = replace(marks[-1], end=min(time, marks[-1].end))
         if begins:
             marks.append(Mark(clip, time, np.inf if ends is None else float(ends[row])))
     if options.onset and not marks:
@@ -93,7 +94,7 @@ def _begins(
     if options.onset:
         found = re.search(options.onset, label)
         if found and (named := found.groupdict().get("clip")):
-            return True, named
+            return True, matched({named}, clips).get(named, named)
         return bool(found), clip_in(label, clips, where)
     clip = clip_in(label, clips, where)
     return clip != "" and not _ends(label, clip), clip
@@ -111,7 +112,11 @@ def clip_in(label: str, clips: Collection[str], where: object) -> str:
     """
     if label in ("recording.begin", "recording.end"):  # each recording has them
         return ""
-    found = [clip for clip in clips if re.search(rf"(?<![^\W_]){re.escape(clip)}(?![^\W_])", label)]
+    found = []
+    for clip in clips:
+        name = composed(clip)
+        if name in label and re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", label):
+            found.append(clip)
     found = [clip for clip in found if not any(clip != one and clip in one for one in found)]
     if len(found) > 1:
         raise InputError(
@@ -154,13 +159,14 @@ def cut(whole: Trial, marks: Sequence[Mark]) -> list[Trial]:
     for mark in marks:
         if whole.clip and mark.clip and mark.clip != whole.clip:
             continue
+        since = mark.begin - mark.lead
         samples, fixations, left_out = whole.samples, whole.fixations, whole.left_out.copy()
         if samples is not None:
-            now = (samples.time >= mark.begin - mark.lead) & (samples.time < mark.end)
+            now = (samples.time >= since) & (samples.time < mark.end)
             samples = Samples(samples.time[now] - mark.begin, samples.x[now], samples.y[now])
         if fixations is not None:
             last = fixations.onset + fixations.duration
-            now = (last > mark.begin) & (fixations.onset < mark.end)
+            now = (last > since) & (fixations.onset < mark.end)
             placed = now & ~np.isnan(fixations.x) & ~np.isnan(fixations.y)
             left_out[OFF_SURFACE] += int((now & ~placed).sum())
             fixations = RecordedFixations(
@@ -242,11 +248,10 @@ def named_apart(
     """
     clips = [trial.clip for trial in trials]
     apart = len(set(zip(clips, recordings, strict=True)))
-    for number, one in enumerate([*names, recordings]):
-        if one is recordings or (all(one) and len(set(zip(clips, one, strict=True))) == apart):
-            break
-    note = "recordings share an observer's name: observers are told apart by recording"
-    notes = (note,) if any(map(any, names[:number])) else ()
+    usable = [one for one in names if all(one) and len(set(zip(clips, one, strict=True))) == apart]
+    one = usable[0] if usable else recordings
+    note = "observers are named after recordings: several have the same name of an observer"
+    notes = (note,) if any(names[0]) and one is not names[0] else ()
     return [
         replace(trial, observer=name, notes=trial.notes + notes)
         for trial, name in zip(trials, one, strict=True)

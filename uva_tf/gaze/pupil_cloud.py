@@ -39,7 +39,7 @@ TIME, START, END = "timestamp [ns]", "start timestamp [ns]", "end timestamp [ns]
 RECORDING, SECTION, FIXATION, BLINK = "recording id", "section id", "fixation id", "blink id"
 DURATION = "duration [ms]"
 LEAD = 20.0  # ms by which the first rows of an enrichment may come before its section
-TABLE = re.compile(r"(.*?)(gaze|fixations)((?:_positions)?_on_surface_.+)?\.csv", re.IGNORECASE)
+TABLE = re.compile(r"(.*?)(gaze|fixations)(?:(?:_positions)?_on_surface_(.+))?\.csv", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,18 @@ def pupil_cloud(folder: Path, clips: Collection[str], options: GazeOptions) -> l
         if not clip and not listed:
             raise InputError(f"{files.file}: {NO_EYE_ON_CLIP}")
         trials += _on_scene(files, clip, events, folder, clips, options)
-    return named_apart(*zip(*trials, strict=True)) if trials else []
+    if not trials:
+        return []
+    seen: dict[tuple[str, str], Path] = {}
+    for trial, recording, _, _ in trials:
+        other = seen.setdefault((recording, trial.clip), trial.file)
+        if other != trial.file and not listed:
+            raise InputError(
+                f"{trial.file}: gaze of the same recording as in {other}, on the same clip: keep "
+                "the files of the surface that showed it, or list the trials in trials.csv"
+            )
+    found, recordings, wearers, names = zip(*trials, strict=True)
+    return named_apart(found, [Path(one).name for one in recordings], wearers, names)
 
 
 def _files(folder: Path) -> list[_Files]:
@@ -213,7 +224,9 @@ def _events(folder: Path) -> dict[str, list[_Event]]:
     from uva_tf.gaze.exports import files_in
 
     events: dict[str, dict[_Event, None]] = defaultdict(dict)
-    for path in files_in(folder, ("events.csv", "annotations.csv")):
+    for path in files_in(folder, (".csv",)):
+        if path.name.lower() not in ("events.csv", "annotations.csv"):
+            continue
         table = TextTable(path, (TIME,))
         name = next((one for one in ("name", "label") if one in table.names), "name")
         by_id = [RECORDING] if RECORDING in table.names else []
@@ -427,9 +440,14 @@ def _on_surface(
         )
         found = cut(whole, marks)
         number += len(found)
-        name, wearer = (mine[0].name, mine[0].wearer) if mine else ("", "")
+        name, wearer = (mine[0].name, mine[0].wearer) if mine else (_within(files, folder), "")
         trials += [(trial, recording, wearer, name) for trial in found]
     return trials
+
+
+def _within(files: _Files, folder: Path) -> str:
+    """The name of the folder that holds the tables, below `folder`; "" for that itself."""
+    return "/".join(files.file.parent.relative_to(folder).parts)
 
 
 def _picture_size(folder: Path) -> Screen | None:
@@ -459,7 +477,7 @@ def _on_scene(
             marks, notes = _marks(known, base, clips, options, files.file), []
         else:
             begun, notes = _first_frame(files.file, recording, info, known)
-            marks = [Mark("", (begun - base) / 1e6)]
+            marks = [Mark("", (begun - base) / 1e6, lead=np.inf)]
         whole = Trial(
             clip,
             "",
@@ -473,9 +491,8 @@ def _on_scene(
         )
         found = cut(whole, marks)
         number += len(found)
-        name = files.file.parent.relative_to(folder).as_posix()
         wearer = wearer if isinstance(wearer, str) else ""
-        trials += [(trial, recording, wearer, name) for trial in found]
+        trials += [(trial, recording, wearer, _within(files, folder)) for trial in found]
     return trials
 
 
@@ -493,8 +510,9 @@ def _first_frame(
         if len(mine):
             return int(_nanoseconds(rows.text[TIME], path, rows.line, TIME)[mine].min()), []
     begun = [event.begin for event in events if event.name == "recording.begin"]
-    if not begun and isinstance(info.get("start_time"), int):
-        begun = [info["start_time"]]
+    started = info.get("start_time")
+    if not begun and isinstance(started, int) and 0 < started < 2**63:
+        begun = [started]
     if not begun:
         raise InputError(
             f"{path}: no times of frames in it, expected when the first frame was shown: export "

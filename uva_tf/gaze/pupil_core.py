@@ -23,6 +23,7 @@ from uva_tf.gaze.pupil import (
     GAZE_OFF_SURFACE,
     MOST_INFO,
     NO_EYE_ON_CLIP,
+    NO_TIME,
     Mark,
     beside,
     clip_folder,
@@ -45,6 +46,7 @@ OLDER = {
     "on_srf": "on_surf",
     "id": "fixation_id",
 }
+NO_ONSET = "recorded fixations, since their time in the clip is not known"
 TABLE = re.compile(r"(.*?)(gaze_positions|fixations)(?:_on_surface_(.+))?\.csv", re.IGNORECASE)
 
 
@@ -75,7 +77,7 @@ def pupil_core(folder: Path, clips: Collection[str], options: GazeOptions) -> li
     taken: dict[tuple[Path, str], Path] = {}
     for export in exports:
         named = {surface: _clip_of(surface, clips) for surface in export.surfaces}
-        path = next(iter(export.scene.values()), None)
+        path = export.scene.get("gaze_positions", export.scene.get("fixations"))
         clip = clip_folder(path, folder, clips) if path else ""
         clip = clip or ("world" if path and "world" in clips and len(clips) == 1 else "")
         found = []
@@ -187,7 +189,9 @@ def _on_surface(
         known = ~np.isnan(time)
         x, y = (np.where(on, rows.numbers[name], np.nan)[known] for name in ("x_norm", "y_norm"))
         samples, left_out = ordered(time[known], x, y)
-        first = 1000 * rows.numbers.get("world_timestamp", time / 1000).min(initial=np.inf)
+        left_out[NO_TIME] += int((~known).sum())
+        seen = rows.numbers.get("world_timestamp", rows.numbers["gaze_timestamp"])
+        first = 1000 * np.nanmin(seen, initial=np.inf)
         notes.append(GAZE_OFF_SURFACE)
     if path := tables.get("fixations"):
         fixations, more, started = _fixations(path)
@@ -199,7 +203,7 @@ def _on_surface(
     ]
     clip = named or ("" if any(m.clip for m in marks) else clip_folder(file, folder, clips))
     if not marks:
-        marks = [Mark("", _first_seen(export, surface, first))]
+        marks = [Mark("", _first_seen(export, surface, first), lead=np.inf)]
         notes.append(
             "no annotation says when a clip began: times count from when its surface was first seen"
         )
@@ -237,19 +241,23 @@ def _on_scene(
         )
         frame = rows.numbers["world_index"][known].astype(np.int64) + 1
         samples, left_out = ordered(time, x, y)
+        left_out[NO_TIME] += int((~known).sum())
     if path := export.scene.get("fixations"):
         fixations, more, _ = _fixations(path)
         notes += more
+    if export.surfaces:
+        notes.append("gaze on surfaces was not read: --screen or --placed says that it is on clips")
     file = export.scene.get("gaze_positions", path)
     marks = _marks(export, clips, options) if options.onset else []
     if not marks:
         start, note = _first_frame(export, file, folder)
         notes += note
-        marks = [Mark("", start)] if start is not None else []
+        marks = [Mark("", start, lead=np.inf)] if start is not None else []
     if not marks:
         if rows is None:
             raise InputError(f"{file}: no world_timestamps.csv beside it: export the world video")
-        samples, left_out = ordered(time, x, y, frame)
+        samples = ordered(time, x, y, frame)[0]
+        left_out[NO_ONSET] += 0 if fixations is None else len(fixations.x)
         fixations = None
     whole = Trial(
         clip,
@@ -311,7 +319,7 @@ def _fixations(path: Path) -> tuple[RecordedFixations, list[str], float]:
     if len(duration) and np.median(duration) < SHORTEST_MS:
         duration = 1000 * duration
         notes.append(f"durations in {path.name} are in seconds")
-    seen = 1000 * numbers.get("world_timestamp", start)[known].min(initial=np.inf)
+    seen = 1000 * np.nanmin(numbers.get("world_timestamp", start), initial=np.inf)
     return RecordedFixations(1000 * start[known][first], duration, x, y), notes, seen
 
 
@@ -380,9 +388,9 @@ def _first_frame(export: _Export, file: Path, folder: Path) -> tuple[float | Non
     if whole and begins and int(begins[1]) == 0:
         return 1000 * float(whole[1]), []
     begun = read_info(beside(file, folder, "info.player.json")).get("start_time_synced_s")
-    if isinstance(begun, float | int):
+    if isinstance(begun, float) and np.isfinite(begun):
         note = "no world_timestamps.csv: the first frame counts as shown when the recording began"
-        return 1000 * float(begun), [note]
+        return 1000 * begun, [note]
     note = (
         "no world_timestamps.csv: gaze is numbered by world_index, and the clip must be the whole "
         "world.mp4 of the recording"
