@@ -215,7 +215,7 @@ def test_without_times_of_frames_gaze_is_numbered_by_frame_or_counted_from_the_s
 
 
 def test_gaze_on_a_scene_of_no_clip_is_refused(read):
-    with pytest.raises(InputError, match="is gaze on no clip: name its folder like the scene"):
+    with pytest.raises(InputError, match="nothing says that a clip is that video: name its"):
         read({"P1/gaze_positions.csv": SEEN})
 
 
@@ -234,7 +234,7 @@ def test_a_screen_decides_between_surface_and_scene(read):
 
 def test_numbers_that_the_software_gives_are_no_names_of_clips(read):
     files = {"P1/000/exports/001/gaze_positions.csv": SEEN}
-    with pytest.raises(InputError, match="is gaze on no clip"):
+    with pytest.raises(InputError, match="nothing says that a clip is that video"):
         read(files, ("000", "001"), GazeOptions())
 
 
@@ -248,7 +248,7 @@ def test_observers_are_named_after_recordings_unless_these_share_a_name(read):
     assert [trial.observer for trial in found] == ["Ann", "Bob"]
     found = read(dict(files({"x": "2020_05_15", "y": "2020_05_15"})))
     assert [trial.observer for trial in found] == ["x", "y"]
-    assert any("several have the same name" in note for note in found[0].notes)
+    assert any("several recordings have the same name" in note for note in found[0].notes)
 
 
 def test_two_exports_of_a_recording_are_not_two_observers(read):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
-from uva_tf.core.files import check_folder, is_hidden
+from uva_tf.core.files import check_folder
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.pupil_cloud import pupil_cloud
@@ -51,18 +51,6 @@ def read_trials(
         trials = _listed(trials, folder, root / "trials.csv")
     meant = matched({trial.clip for trial in trials if trial.clip}, clips)
     return [_named(trial, folder, clips, meant) for trial in trials]
-
-
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes in a folder and those below it, sorted, hidden ones not."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.name.lower().endswith(suffixes)
-        and path.is_file()
-        and not any(is_hidden(folder / part) for part in path.relative_to(folder).parents)
-        and not is_hidden(path)
-    )
 
 
 def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:

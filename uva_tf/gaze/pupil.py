@@ -26,9 +26,9 @@ OFF_SURFACE = "fixations off the surface, or without a place"
 SAME_TIME = "samples at the time of another"
 NO_TIME = "rows without a time"
 GAZE_OFF_SURFACE = "gaze off the surface counts as lost"
-NO_EYE_ON_CLIP = (
-    "gaze in the scene camera's frames is gaze on no clip: name its folder like the scene video in "
-    "videos, list it in trials.csv, or export gaze on a surface (docs/own-gaze.md)"
+NOT_OF_CLIP = (
+    "gaze is on the scene camera's video, and nothing says that a clip is that video: name its "
+    "folder like the clip, list it in trials.csv, or export gaze on a surface"
 )
 
 
@@ -250,7 +250,7 @@ def named_apart(
     apart = len(set(zip(clips, recordings, strict=True)))
     usable = [one for one in names if all(one) and len(set(zip(clips, one, strict=True))) == apart]
     one = usable[0] if usable else recordings
-    note = "observers are named after recordings: several have the same name of an observer"
+    note = "several recordings have the same name or wearer: each counts as an observer of its own"
     notes = (note,) if any(names[0]) and one is not names[0] else ()
     return [
         replace(trial, observer=name, notes=trial.notes + notes)

@@ -18,11 +18,12 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.pictures import decode
+from uva_tf.gaze.files import files_in
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.pupil import (
     GAZE_OFF_SURFACE,
-    NO_EYE_ON_CLIP,
+    NOT_OF_CLIP,
     Mark,
     beside,
     clip_folder,
@@ -146,7 +147,7 @@ def pupil_cloud(folder: Path, clips: Collection[str], options: GazeOptions) -> l
         of_clip = {}
     for files, clip in (scenes if listed or not mapped else of_clip).items():
         if not clip and not listed:
-            raise InputError(f"{files.file}: {NO_EYE_ON_CLIP}")
+            raise InputError(f"{files.file}: {NOT_OF_CLIP}")
         trials += _on_scene(files, clip, events, folder, clips, options)
     if not trials:
         return []
@@ -164,8 +165,6 @@ def pupil_cloud(folder: Path, clips: Collection[str], options: GazeOptions) -> l
 
 def _files(folder: Path) -> list[_Files]:
     """The tables of gaze in a folder and those below it, told apart by their columns."""
-    from uva_tf.gaze.exports import files_in
-
     pairs: dict[tuple[Path, str, str], dict[str, Path]] = defaultdict(dict)
     for path in files_in(folder, (".csv",)):
         if (named := TABLE.fullmatch(path.name)) and "aoi" not in named[1].lower():
@@ -221,8 +220,6 @@ def _nanoseconds(cells: np.ndarray, path: Path, lines: np.ndarray, column: str) 
 
 def _events(folder: Path) -> dict[str, list[_Event]]:
     """By recording, its events; a recording without an id is called after its folder."""
-    from uva_tf.gaze.exports import files_in
-
     events: dict[str, dict[_Event, None]] = defaultdict(dict)
     for path in files_in(folder, (".csv",)):
         if path.name.lower() not in ("events.csv", "annotations.csv"):
@@ -284,6 +281,8 @@ def _gaze(path: Path, kind: _Kind) -> dict[str, _Gaze]:
     lost = np.zeros(len(time), bool)
     if kind.on:
         lost |= ~_cells(rows.text[kind.on], _yes)
+    if kind is SURFACE:
+        lost |= _beyond(*(rows.numbers[name] for name in kind.gaze))
     if "worn" in rows.text:
         lost |= _cells(rows.text["worn"], lambda cell: cell.lower() in ("0", "0.0", "false"))
     if BLINK in rows.text:
@@ -326,6 +325,8 @@ def _fixations(path: Path, kind: _Kind) -> dict[str, _Fixations]:
     places = [rows.numbers.get(name) for name in kind.fixation]
     if kind.fixation_on in rows.text:
         on = _cells(rows.text[kind.fixation_on], _yes)
+        if kind is SURFACE and all(one is not None for one in places):
+            on &= ~_beyond(*places)
         places = [None if one is None else np.where(on, one, np.nan) for one in places]
     found = {}
     for name, mine in _by_recording(rows, path).items():
@@ -335,6 +336,15 @@ def _fixations(path: Path, kind: _Kind) -> dict[str, _Fixations]:
             onset[mine], *(None if one is None else one[mine] for one in columns)
         )
     return found
+
+
+def _beyond(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which places, `[n]` fractions, lie beyond a surface.
+
+    Pupil Cloud says that a fixation is on a surface if some of its gaze is, and places it at the
+    mean of all of it.
+    """
+    return (x < 0) | (x > 1) | (y < 0) | (y > 1)
 
 
 def _cells(cells: np.ndarray, which: Callable[[str], bool]) -> np.ndarray:

@@ -17,13 +17,14 @@ import numpy as np
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import read_input
+from uva_tf.gaze.files import files_in
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.pupil import (
     GAZE_OFF_SURFACE,
     MOST_INFO,
-    NO_EYE_ON_CLIP,
     NO_TIME,
+    NOT_OF_CLIP,
     Mark,
     beside,
     clip_folder,
@@ -93,7 +94,7 @@ def pupil_core(folder: Path, clips: Collection[str], options: GazeOptions) -> li
                 found += _on_surface(export, surface, named[surface], folder, clips, options)
         if path and (listed or not on_surface):
             if not clip and not listed:
-                raise InputError(f"{path}: {NO_EYE_ON_CLIP}")
+                raise InputError(f"{path}: {NOT_OF_CLIP}")
             found += _on_scene(export, clip, folder, clips, options)
         if export.folder.parent.name == "exports" and not listed:
             for trial in found:
@@ -113,8 +114,6 @@ def pupil_core(folder: Path, clips: Collection[str], options: GazeOptions) -> li
 
 def _exports(folder: Path) -> list[_Export]:
     """The exports in a folder and those below it."""
-    from uva_tf.gaze.exports import files_in
-
     exports: dict[tuple[Path, str], _Export] = {}
     for path in files_in(folder, (".csv",)):
         found = TABLE.fullmatch(path.name)
@@ -246,7 +245,9 @@ def _on_scene(
         fixations, more, _ = _fixations(path)
         notes += more
     if export.surfaces:
-        notes.append("gaze on surfaces was not read: --screen or --placed says that it is on clips")
+        notes.append(
+            "gaze on surfaces was not read: state --screen or --placed if a screen showed the clips"
+        )
     file = export.scene.get("gaze_positions", path)
     marks = _marks(export, clips, options) if options.onset else []
     if not marks:
