@@ -293,6 +293,13 @@ def test_damaged_times_are_refused_with_the_cause(read, cell, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_row_of_no_recording_is_refused(read):
+    with pytest.raises(
+        InputError, match=r"gaze\.csv line 2: recording id is empty, expected an id"
+    ):
+        read({"m/gaze.csv": surface(0, recording="")})
+
+
 def test_nanoseconds_are_not_rounded(read):
     files = {
         "walk/gaze.csv": scene((0.000001, 1, 1, 1, "", "")),

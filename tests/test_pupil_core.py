@@ -219,6 +219,15 @@ def test_gaze_on_a_scene_of_no_clip_is_refused(read):
         read({"P1/gaze_positions.csv": SEEN})
 
 
+def test_gaze_on_a_scene_can_be_listed_or_be_of_the_only_video_named_world(read, tmp_path):
+    files = {"P1/gaze_positions.csv": SEEN, "P1/world_timestamps.csv": WORLD}
+    (trial,) = read(files, ("world",), GazeOptions())
+    assert (trial.clip, trial.on_clip) == ("world", True)
+    (tmp_path / "trials.csv").write_text("file,clip\nP1/gaze_positions.csv,walk\n")
+    (trial,) = read(files, ("walk", "other"), GazeOptions())
+    assert (trial.clip, trial.on_clip) == ("walk", True)
+
+
 def test_a_screen_decides_between_surface_and_scene(read):
     files = {
         "walk/gaze_positions.csv": SEEN,

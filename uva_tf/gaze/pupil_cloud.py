@@ -130,7 +130,8 @@ def pupil_cloud(folder: Path, clips: Collection[str], options: GazeOptions) -> l
     clip. A surface named like a clip, as its enrichment's folder or by itself, is the clip; any
     other is the screen. Gaze in the scene belongs to a clip where a folder is named like it, or
     the clip after a section, as Pupil Cloud names the scene's video. Clips begin at the events in
-    `events.csv`, else at the sections of the enrichment.
+    `events.csv`, else at the sections of the enrichment. With `trials.csv`, all that is there
+    counts.
 
     Raises InputError if it is open whether gaze is on a clip, and for damaged tables.
     """
@@ -270,6 +271,9 @@ def _by_recording(rows: Rows, path: Path) -> dict[str, np.ndarray]:
     if RECORDING not in rows.text:
         return {str(path.parent): np.arange(len(rows.line))}
     names = rows.text[RECORDING]
+    if (names == "").any():
+        line = rows.line[(names == "").argmax()]
+        raise InputError(f"{path} line {line}: {RECORDING} is empty, expected an id")
     return {name: np.flatnonzero(names == name) for name in dict.fromkeys(names)}
 
 

@@ -66,8 +66,9 @@ def pupil_core(folder: Path, clips: Collection[str], options: GazeOptions) -> li
 
     Gaze on a surface counts if the user states a screen or a surface is named like a clip. A
     surface named like a clip is the clip; any other is the screen. Else gaze on the scene counts
-    where a folder is named like a clip, which is the scene camera's video. Clips begin at the
-    labels in `annotations.csv`, else when the surface was first seen.
+    where a folder is named like a clip, which is the scene camera's video, or where `world` is the
+    only clip. Clips begin at the labels in `annotations.csv`, else when the surface was first
+    seen. With `trials.csv`, all that is there counts.
 
     Raises InputError if it is open whether gaze is on a clip, and for damaged tables.
     """
