@@ -15,6 +15,8 @@ from uva_tf.core.files import check_folder
 from uva_tf.gaze.eyelink import eyelink
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.pupil_cloud import pupil_cloud
+from uva_tf.gaze.pupil_core import pupil_core
 from uva_tf.gaze.smi import smi
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import Samples, Trial
@@ -26,6 +28,8 @@ NAMELESS = "trials that name no clip, of a file that names one for others"
 EXPORTS: dict[str, Reader] = {
     "eyelink": eyelink,
     "smi": smi,
+    "pupil-core": pupil_core,
+    "pupil-cloud": pupil_cloud,
 }
 
 
