@@ -11,15 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
-from uva_tf.core.files import check_folder, is_hidden
+from uva_tf.core.files import check_folder
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import TextTable
+from uva_tf.gaze.tobii import tobii
 from uva_tf.gaze.trials import Samples, Trial
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
-EXPORTS: dict[str, Reader] = {}
+EXPORTS: dict[str, Reader] = {
+    "tobii": tobii,
+}
 
 
 def read_trials(
@@ -45,19 +48,9 @@ def read_trials(
     if (root / "trials.csv").exists():
         trials = _listed(trials, folder, root / "trials.csv")
     meant = matched({trial.clip for trial in trials if trial.clip}, clips)
+    if not (root / "trials.csv").exists():
+        trials = _of_clips(trials, {*clips, *meant})
     return [_named(trial, folder, clips, meant) for trial in trials]
-
-
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes in a folder and those below it, sorted, hidden ones not."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.name.lower().endswith(suffixes)
-        and path.is_file()
-        and not any(is_hidden(folder / part) for part in path.relative_to(folder).parents)
-        and not is_hidden(path)
-    )
 
 
 def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
@@ -90,6 +83,20 @@ def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
             )
         )
     return chosen
+
+
+def _of_clips(trials: list[Trial], names: Collection[str]) -> list[Trial]:
+    """The trials of clips, if there are some; other things that were shown are noted.
+
+    Args:
+        names: of clips, also as exports write them.
+    """
+    chosen = [trial for trial in trials if not trial.clip or trial.clip in names]
+    if not any(trial.clip for trial in chosen):
+        return trials
+    others = sorted({trial.clip for trial in trials if trial.clip and trial.clip not in names})
+    note = f"left out what is no clip in videos: {some([repr(name) for name in others])}"
+    return [replace(one, notes=(*one.notes, note)) for one in chosen] if others else chosen
 
 
 def _later(trial: Trial, onset: float) -> Trial:

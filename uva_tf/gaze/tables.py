@@ -27,6 +27,7 @@ MOST_BYTES = 2**31  # of a table
 MOST_CELL = 2**22  # characters; some experiment software writes all samples of a trial in one cell
 SEPARATORS = (",", ";", "\t", "|")
 MOST_HEAD = 100_000  # characters in the line of names
+MOST_BEFORE = 1000  # characters of a line before them that are kept
 PREAMBLE = 200  # lines in which the names of the columns are looked for
 CHUNK = 20_000  # rows that are held as text at a time
 # What trackers and spreadsheets write where there is no value, in lower case.
@@ -64,12 +65,15 @@ class TextTable:
         columns: that it must have.
         preamble: whether other lines may come before the names.
         rename: from a column's name as it is written to the one it is asked for by.
+        skip_short: whether rows with fewer cells than names are left out, not refused.
 
     Raises InputError if the file is no such table, a column is missing or there twice.
 
     Attributes:
         names: of its columns, after `rename`.
+        before: the lines before the names, cut to `MOST_BEFORE` characters each.
         notes: what was guessed to read it; complete after `read`.
+        short: how many rows were left out because of too few cells, after `read`.
     """
 
     def __init__(
@@ -79,13 +83,16 @@ class TextTable:
         *,
         preamble: bool = False,
         rename: Callable[[str], str] = str,
+        skip_short: bool = False,
     ) -> None:
         self.path = path
+        self._skip_short, self.short = skip_short, 0
         self._content = read_input(path, MOST_BYTES)
         self._encoding = _encoding(path, self._content)
         head = self._head(columns, rename, PREAMBLE if preamble else 1)
         self.names, self._separator, self._skip = head
         _check_names(path, self.names, columns)
+        self.before = [line[:MOST_BEFORE] for line in islice(self._lines(), max(0, self._skip - 1))]
         guessed = [] if self._separator == "," else [f"with {self._separator!r} between cells"]
         guessed += [f"as {self._encoding}"] if self._encoding != "utf-8" else []
         self.notes = [f"{path.name} was read {' and '.join(guessed)}"] if guessed else []
@@ -166,6 +173,9 @@ class TextTable:
                 cells = [cell.strip() for cell in row]
                 if len(cells) != width:
                     if not any(cells):
+                        continue
+                    if len(cells) < width and self._skip_short:
+                        self.short += 1
                         continue
                     if len(cells) < width or any(cells[width:]):
                         number = "fewer" if len(cells) < width else "more"
