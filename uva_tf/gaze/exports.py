@@ -12,6 +12,7 @@ from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
+from uva_tf.gaze.gazepoint import gazepoint
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import TextTable
@@ -22,6 +23,7 @@ Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
 EXPORTS: dict[str, Reader] = {
     "tobii": tobii,
+    "gazepoint": gazepoint,
 }
 
 

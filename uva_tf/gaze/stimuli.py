@@ -132,6 +132,12 @@ def rising(time: np.ndarray) -> np.ndarray:
     return time + place * np.repeat(steps / count, count)
 
 
+def mean_of_eyes(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The mean of both, or the one that is not NaN."""
+    mean = (left + right) / 2
+    return np.where(np.isnan(left), right, np.where(np.isnan(right), left, mean))
+
+
 def numbered(trials: Iterable[Trial]) -> list[Trial]:
     """The trials of one file, numbered from 1."""
     return [replace(trial, number=number) for number, trial in enumerate(trials, start=1)]

@@ -19,7 +19,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.gaze.files import files_in
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.stimuli import Event, Piece, numbered, pieces, rising
+from uva_tf.gaze.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
@@ -381,7 +381,7 @@ class _Export:
             x, y = self._pair("gazepoint", frame)
         else:
             both = [self._eye(eye, frame, gone) for eye, gone in zip(EYES, lost, strict=True)]
-            x, y = (_mean_of_eyes(*values) for values in zip(*both, strict=True))
+            x, y = (mean_of_eyes(*values) for values in zip(*both, strict=True))
         gone = lost[0] & lost[1]
         if frame != "[mcsnorm]":
             gone |= (x == 0) & (y == 0)
@@ -530,12 +530,6 @@ def _plain(name: str) -> tuple[str, str]:
     if unit.startswith("mcs"):
         return f"{base}[{unit}]", ""
     return base, unit if unit in TIME_UNITS else ""
-
-
-def _mean_of_eyes(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The mean of both, or the one that is not NaN."""
-    mean = (left + right) / 2
-    return np.where(np.isnan(left), right, np.where(np.isnan(right), left, mean))
 
 
 def _runs(index: np.ndarray, duration: np.ndarray, time: np.ndarray) -> _Runs:
