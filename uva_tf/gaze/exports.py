@@ -12,6 +12,7 @@ from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
+from uva_tf.gaze.bids import bids
 from uva_tf.gaze.gazepoint import gazepoint
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
@@ -24,6 +25,7 @@ Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 EXPORTS: dict[str, Reader] = {
     "tobii": tobii,
     "gazepoint": gazepoint,
+    "bids": bids,
 }
 
 
