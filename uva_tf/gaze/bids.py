@@ -195,7 +195,7 @@ def _eye(path: Path, sidecar: dict, content: bytes, options: GazeOptions) -> _Ey
     names = _columns(sidecar)
     text = _decoded(content, path)
     head = text[: text.find("\n") + 1 or len(text)].strip("\r\n").split("\t")
-    headed = any(ACROSS.fullmatch(cell) for cell in head)
+    headed = any(map(ACROSS.fullmatch, head)) and not any(cell[:1].isdigit() for cell in head)
     names = head if headed else names
     if not names:
         raise InputError(f"{path}: no Columns in its sidecar .json, expected the columns' names")
