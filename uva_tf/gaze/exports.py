@@ -14,7 +14,7 @@ from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
 from uva_tf.gaze.bids import bids
 from uva_tf.gaze.gazepoint import gazepoint
-from uva_tf.gaze.names import matched
+from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.tobii import tobii
@@ -53,7 +53,7 @@ def read_trials(
         trials = _listed(trials, folder, root / "trials.csv")
     meant = matched({trial.clip for trial in trials if trial.clip}, clips)
     if not (root / "trials.csv").exists():
-        trials = _of_clips(trials, {*clips, *meant})
+        trials = _of_clips(trials, clips, meant)
     return [_named(trial, folder, clips, meant) for trial in trials]
 
 
@@ -89,18 +89,21 @@ def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
     return chosen
 
 
-def _of_clips(trials: list[Trial], names: Collection[str]) -> list[Trial]:
+def _of_clips(trials: list[Trial], clips: Collection[str], meant: Collection[str]) -> list[Trial]:
     """The trials of clips, if there are some; other things that were shown are noted.
 
+    A name that differs from a clip's in case or extension only is kept, to be refused by name.
+
     Args:
-        names: of clips, also as exports write them.
+        meant: other names of the clips.
     """
-    chosen = [trial for trial in trials if not trial.clip or trial.clip in names]
-    if not any(trial.clip for trial in chosen):
+    near = {without_suffix(name).casefold() for name in (*clips, *meant)}
+    others = {one.clip for one in trials if without_suffix(one.clip).casefold() not in near} - {""}
+    chosen = [trial for trial in trials if trial.clip not in others]
+    if not others or not any(trial.clip for trial in chosen):
         return trials
-    others = sorted({trial.clip for trial in trials if trial.clip and trial.clip not in names})
-    note = f"left out what is no clip in videos: {some([repr(name) for name in others])}"
-    return [replace(one, notes=(*one.notes, note)) for one in chosen] if others else chosen
+    note = f"left out what is no clip in videos: {some([repr(name) for name in sorted(others)])}"
+    return [replace(trial, notes=(*trial.notes, note)) for trial in chosen]
 
 
 def _later(trial: Trial, onset: float) -> Trial:

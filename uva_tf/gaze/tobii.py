@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -370,13 +371,18 @@ class _Export:
     def _fixation_points(self, frame: str) -> Pair:
         return self._pair("fixationpoint", frame)
 
+    @cached_property
+    def _lost(self) -> list[np.ndarray]:
+        """Where the left and the right eye were not tracked, `[n]` bool each."""
+        bad = EYE_LOST_SDK if self._sdk else EYE_LOST
+        return [
+            np.array([cell.lower() in bad for cell in self._texts(f"validity{eye}")])
+            for eye in EYES
+        ]
+
     def _eyes(self, frame: str) -> Pair:
         """Gaze: the column of both eyes' mean, or the mean of those that are tracked."""
-        bad = EYE_LOST_SDK if self._sdk else EYE_LOST
-        lost = [
-            np.array([cell.lower() in bad for cell in self._texts(f"validity{eye}")])
-            for eye in ("left", "right")
-        ]
+        lost = self._lost
         if f"gazepointx{frame}" in self._numbers:
             x, y = self._pair("gazepoint", frame)
         else:
