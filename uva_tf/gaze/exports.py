@@ -12,13 +12,16 @@ from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
+from uva_tf.gaze.bids import bids
 from uva_tf.gaze.eyelink import eyelink
-from uva_tf.gaze.names import matched
+from uva_tf.gaze.gazepoint import gazepoint
+from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.pupil_cloud import pupil_cloud
 from uva_tf.gaze.pupil_core import pupil_core
 from uva_tf.gaze.smi import smi
 from uva_tf.gaze.tables import TextTable
+from uva_tf.gaze.tobii import tobii
 from uva_tf.gaze.trials import Samples, Trial
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
@@ -30,6 +33,9 @@ EXPORTS: dict[str, Reader] = {
     "smi": smi,
     "pupil-core": pupil_core,
     "pupil-cloud": pupil_cloud,
+    "tobii": tobii,
+    "gazepoint": gazepoint,
+    "bids": bids,
 }
 
 
@@ -56,12 +62,14 @@ def read_trials(
     if (root / "trials.csv").exists():
         trials = _listed(trials, folder, root / "trials.csv")
     else:
-        trials = _of_clips(trials)
+        trials = _without_nameless(trials)
     meant = matched({trial.clip for trial in trials if trial.clip}, clips)
+    if not (root / "trials.csv").exists():
+        trials = _of_clips(trials, clips, meant)
     return [_named(trial, folder, clips, meant) for trial in trials]
 
 
-def _of_clips(trials: list[Trial]) -> list[Trial]:
+def _without_nameless(trials: list[Trial]) -> list[Trial]:
     """Trials without those that name no clip, of files that name one for others: practice, say."""
     kept = {trial.file: trial for trial in reversed(trials) if trial.clip}
     for trial in trials:
@@ -100,6 +108,23 @@ def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
             )
         )
     return chosen
+
+
+def _of_clips(trials: list[Trial], clips: Collection[str], meant: Collection[str]) -> list[Trial]:
+    """The trials of clips, if there are some; other things that were shown are noted.
+
+    A name that differs from a clip's in case or extension only is kept, to be refused by name.
+
+    Args:
+        meant: other names of the clips.
+    """
+    near = {without_suffix(name).casefold() for name in (*clips, *meant)}
+    others = {one.clip for one in trials if without_suffix(one.clip).casefold() not in near} - {""}
+    chosen = [trial for trial in trials if trial.clip not in others]
+    if not others or not any(trial.clip for trial in chosen):
+        return trials
+    note = f"left out what is no clip in videos: {some([repr(name) for name in sorted(others)])}"
+    return [replace(trial, notes=(*trial.notes, note)) for trial in chosen]
 
 
 def _later(trial: Trial, onset: float) -> Trial:

@@ -225,7 +225,7 @@ def _mean(eyes: dict[str, Eye]) -> tuple[np.ndarray, np.ndarray]:
 
 def _samples(path: Path) -> Recording:
     """Samples in microseconds: rows `SMP` below a preamble of lines `## `, and rows `MSG`."""
-    table = TextTable(path, ("Time", "Type", "Trial"), preamble=True, ragged=True)
+    table = TextTable(path, ("Time", "Type", "Trial"), preamble=True, short="filled")
     columns = {
         eye: Columns(f"{eye} POR # [px]", f"{eye} Event Info", f"{eye} Dia # [px]") for eye in EYES
     }
@@ -255,7 +255,7 @@ def _samples(path: Path) -> Recording:
 
 def _raw_data(path: Path) -> Recording:
     """BeGaze's raw data: samples in milliseconds, of several participants and stimuli."""
-    table = TextTable(path, ("RecordingTime [ms]",), preamble=True, ragged=True)
+    table = TextTable(path, ("RecordingTime [ms]",), preamble=True, short="filled")
     columns = {
         eye: Columns(f"Point of Regard {name} # [px]", f"Category {name}", "", f"Index {name}")
         for eye, name in EYES.items()
