@@ -123,7 +123,9 @@ class TextTable:
             for name, place in places.items():
                 column = [row[place].strip() for _, row in chunk]
                 if name in text:
-                    column = [sys.intern(composed(cell)) for cell in column]
+                    if not all(map(str.isascii, column)):
+                        column = [composed(cell) for cell in column]
+                    column = [sys.intern(cell) for cell in column]
                     parts[name].append(np.array(column, object))
                 else:
                     parts[name].append(self._numbers(name, column, lines, count, bad))
@@ -188,6 +190,9 @@ class TextTable:
         width = len(self.names)
         try:
             for row in reader:
+                if len(row) == width and row[0] > " ":  # the usual row, first
+                    yield self._skip + reader.line_num, row
+                    continue
                 if _is_blank(row):  # spreadsheets add rows of nothing but separators
                     continue
                 if len(row) < width and self._short == "skipped":
@@ -214,7 +219,9 @@ class TextTable:
     ) -> np.ndarray:
         """Cells as numbers; what is no number goes to `bad`, under its row."""
         values = np.full(len(cells), np.nan)
-        there = np.array([cell.lower() not in NO_VALUE for cell in cells], bool)
+        there = np.ones(len(cells), bool)
+        if not all(cells) or "".join(cells).translate(PLAIN_NUMBER):
+            there = np.array([cell.lower() not in NO_VALUE for cell in cells], bool)
         given = list(compress(cells, there))
         if not "".join(given).translate(PLAIN_NUMBER):
             try:
