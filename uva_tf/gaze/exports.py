@@ -11,15 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
-from uva_tf.core.files import check_folder, is_hidden
+from uva_tf.core.files import check_folder
+from uva_tf.gaze.frame_numbered import frames
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.plain import samples
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import Samples, Trial
+from uva_tf.gaze.webgazer import webgazer
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
-EXPORTS: dict[str, Reader] = {}
+EXPORTS: dict[str, Reader] = {
+    "samples": samples,
+    "frames": frames,
+    "webgazer": webgazer,
+}
 
 
 def read_trials(
@@ -46,18 +53,6 @@ def read_trials(
         trials = _listed(trials, folder, root / "trials.csv")
     meant = matched({trial.clip for trial in trials if trial.clip}, clips)
     return [_named(trial, folder, clips, meant) for trial in trials]
-
-
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes in a folder and those below it, sorted, hidden ones not."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.name.lower().endswith(suffixes)
-        and path.is_file()
-        and not any(is_hidden(folder / part) for part in path.relative_to(folder).parents)
-        and not is_hidden(path)
-    )
 
 
 def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
