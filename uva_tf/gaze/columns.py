@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.options import ROLES, GazeOptions
-from uva_tf.gaze.plausible_samples import check_places, lost_places
+from uva_tf.gaze.plausible_samples import check_percent, check_places, lost_places
 from uva_tf.gaze.tables import SEPARATORS, Rows, TextTable
 
 _PEOPLE = ("observer", "participant", "subject", "subj", "sub", "viewer", "user", "worker", "ppt")
@@ -149,6 +150,7 @@ class PlainTable:
             found = f" ({', '.join(counts)})" if counts else ""
             raise InputError(f"{self.path}: no gaze in its {len(x)} rows{found}")
         check_places(x, y, str(self.path), self.options)
+        check_percent(x, y, str(self.path), self.options)
 
     def _renamed(self, wanted: Collection[str]) -> Callable[[str], str]:
         """From a name as written to its role; the second eye's is `x 2`."""
@@ -168,9 +170,8 @@ class PlainTable:
 
     def _check_stated(self, needed: Sequence[str], optional: Collection[str]) -> None:
         if other := set(self.stated) - {*needed, *optional}:
-            raise InputError(
-                f"--columns {min(other)}=: this layout has {', '.join((*needed, *optional))}"
-            )
+            has = [role for role in (*needed, *optional) if role in ROLES]
+            raise InputError(f"--columns {min(other)}=: this layout has {', '.join(has)}")
         eyes = [len(self.stated.get(axis, ("",))) for axis in "xy"]
         valid = len(self.stated.get("valid", ("",)))
         others = [
@@ -207,6 +208,7 @@ class PlainTable:
         return None
 
 
+@lru_cache(10_000)
 def usual(name: str) -> str:
     """The role that a column's name usually has, or ""."""
     key = usual_key(name)

@@ -27,6 +27,8 @@ EXPORTS: dict[str, Reader] = {
     "frames": frames,
     "webgazer": webgazer,
 }
+# Those of plain tables, whose columns a user can state.
+PLAIN = ("samples", "frames")
 
 
 def read_trials(

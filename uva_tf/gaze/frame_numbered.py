@@ -10,12 +10,11 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.columns import PlainTable
-from uva_tf.gaze.files import files_in
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.plausible_samples import counted
+from uva_tf.gaze.plausible_samples import check_places, counted
 from uva_tf.gaze.tables import first_lines
 from uva_tf.gaze.trials import Samples, Trial
-from uva_tf.gaze.viewings import viewings_of
+from uva_tf.gaze.viewings import tables_in, viewings_of
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 NO_FRAME = "rows without a frame number"
@@ -34,7 +33,7 @@ def frames(folder: Path, clips: Collection[str], options: GazeOptions) -> list[T
     """
     trials = [
         trial
-        for path in files_in(folder, SUFFIXES)
+        for path in tables_in(folder, SUFFIXES)
         for trial in _trials_in(path, folder, clips, options)
     ]
     if any(trial.samples.frame.min() == 0 for trial in trials):
@@ -70,6 +69,8 @@ def _trials_in(
     viewings, notes = viewings_of(
         table, rows, (folder, clips), number, np.isnan(x), unused, distinct=False
     )
+    for viewing in viewings:
+        check_places(x[viewing.rows], y[viewing.rows], viewing.where, options)
     return [
         Trial(
             viewing.clip,

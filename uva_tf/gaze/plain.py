@@ -10,11 +10,10 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.columns import PlainTable, usual
 from uva_tf.gaze.coordinate_files import head_of
-from uva_tf.gaze.files import files_in
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.plausible_samples import check_clock, check_steps, counted
+from uva_tf.gaze.plausible_samples import check_clock, check_places, check_steps, counted
 from uva_tf.gaze.trials import Samples, Trial
-from uva_tf.gaze.viewings import viewings_of
+from uva_tf.gaze.viewings import tables_in, viewings_of
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".coord", ".arff")
 NO_TIME = "rows without a time"
@@ -32,7 +31,7 @@ def samples(folder: Path, clips: Collection[str], options: GazeOptions) -> list[
     """
     trials = [
         trial
-        for path in files_in(folder, SUFFIXES)
+        for path in tables_in(folder, SUFFIXES)
         for trial in _trials_in(path, folder, clips, options)
     ]
     if not (folder.parent / "trials.csv").exists():  # it says when clips began
@@ -63,6 +62,8 @@ def _trials_in(
     viewings, notes = viewings_of(
         table, rows, (folder, clips), time, np.isnan(x), unused, distinct=True
     )
+    for viewing in viewings:
+        check_places(x[viewing.rows], y[viewing.rows], viewing.where, options)
     if not options.times:
         steps = [np.diff(time[viewing.rows]) for viewing in viewings]
         for viewing, its_steps in zip(viewings, steps, strict=True):

@@ -73,18 +73,13 @@ def check_places(x: np.ndarray, y: np.ndarray, where: str, options: GazeOptions)
         return
     low, high = places.min(axis=1), places.max(axis=1)
     found = f"x is {low[0]:.6g} to {high[0]:.6g} and y {low[1]:.6g} to {high[1]:.6g}"
-    sure = "(--units pixels if they are right)"
     if not options.units:
         small = (np.abs(places) <= 1).mean(axis=1) >= 1 - FEW  # (2,)
         if small.any() and (places != np.rint(places)).any():
             rest = "" if small.all() else ", after converting the other axis"
             raise InputError(
                 f"{where}: {found}, expected pixels: fractions? state --units fractions{rest} "
-                f"{sure}"
-            )
-        if _are_percent(places):
-            raise InputError(
-                f"{where}: {found}, expected pixels: percent? state --units percent {sure}"
+                "(--units pixels if they are right)"
             )
     if not options.origin and ((places < 0).mean(axis=1) > MANY_NEGATIVE).all():
         raise InputError(
@@ -93,18 +88,29 @@ def check_places(x: np.ndarray, y: np.ndarray, where: str, options: GazeOptions)
         )
 
 
-def _are_percent(places: np.ndarray) -> bool:
-    """Whether nearly all places, `[2, n]`, lie within 0 to 100 and spread over half of that."""
-    if places.shape[1] < ENOUGH_PERCENT:
-        return False
+def check_percent(x: np.ndarray, y: np.ndarray, where: str, options: GazeOptions) -> None:
+    """Raise InputError for the places of a table that can't be pixels but percent.
+
+    Nearly all lie within 0 to 100 and spread over half of that; those of a single trial may.
+
+    Args:
+        x, y: `[n]`; NaN where tracking was lost.
+    """
+    places = np.stack([x, y])[:, ~np.isnan(x)]  # (2, m)
+    if options.units or places.shape[1] < ENOUGH_PERCENT:
+        return
     inside = (places >= 0) & (places <= 100)
     spread = np.ptp(np.where(inside, places, 50.0), axis=1) > 25
-    return bool(
+    if (
         inside.all(axis=0).mean() >= 1 - FEW
         and (places.max(axis=1) > 50).all()
         and (np.abs(places) <= 150).all()
         and spread.all()
-    )
+    ):
+        raise InputError(
+            f"{where}: x and y lie between {places.min():.6g} and {places.max():.6g}, expected "
+            "pixels: percent? state --units percent (--units pixels if they are right)"
+        )
 
 
 def lost_places(x: np.ndarray, y: np.ndarray, options: GazeOptions) -> dict[str, np.ndarray]:

@@ -151,10 +151,15 @@ class TextTable:
         return text
 
     def _between(self, width: int, separators: Sequence[str]) -> str:
-        """The separator that gives the first row so many cells, or else the first one."""
+        """The separator that gives the first row so many cells."""
         row = next((line for line in islice(self._lines(), self._skip, None) if line.strip()), "")
-        fits = (one for one in separators if len(_cells(row, one)) == width)
-        return next(fits, separators[0])
+        fits = [one for one in separators if len(_cells(row, one)) == width]
+        if row and not fits:
+            raise InputError(
+                f"{self.path}: {row.strip()!r:.80} in its first row, expected "
+                f"{' '.join(self.written)}"
+            )
+        return fits[0] if fits else separators[0]
 
     def _head(
         self,

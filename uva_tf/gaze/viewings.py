@@ -13,6 +13,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.columns import PlainTable
+from uva_tf.gaze.files import files_in
 from uva_tf.gaze.fixation_table import REPEATED
 from uva_tf.gaze.names import named_by
 from uva_tf.gaze.plausible_samples import counted
@@ -47,6 +48,13 @@ class Viewing:
     where: str
 
 
+def tables_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files with one of the suffixes; raises InputError for a workbook, whose sheet may be one."""
+    if workbooks := files_in(folder, (".xlsx", ".xls", ".ods")):
+        raise InputError(f"{workbooks[0]}: a workbook, expected text: save its sheet as CSV UTF-8")
+    return files_in(folder, suffixes)
+
+
 def viewings_of(
     table: PlainTable,
     rows: Rows,
@@ -70,16 +78,17 @@ def viewings_of(
     Raises InputError for rows in disorder, without an observer or of several at a time.
     """
     folder, clips = place
-    clip, observer = named_by(table.path, folder, clips)
+    named = "video" in rows.text
+    clip, observer = ("", "") if named else named_by(table.path, folder, clips)
     clip_of = _column(rows, "video", clip)
     last = {name: re.split(r"[/\\]", name)[-1] for name in set(clip_of)}  # of a path
     clip_of = np.array([last[name] for name in clip_of], object)
     observer_of = _column(rows, "observer", observer)
-    if "video" in rows.text and (clip_of != "").any():
+    if named and (clip_of != "").any():
         unused = {**unused, NO_CLIP: clip_of == ""}
     used = ~np.logical_or.reduce([*unused.values(), np.zeros(len(order), bool)])
     _check_observers(observer_of[used], rows.line[used], table.path)
-    notes = [BY_FILE] if clip and "video" not in rows.text else []
+    notes = [BY_FILE] if clip else []
 
     found: list[tuple[np.ndarray, int, Counter]] = []
     for group in _groups(clip_of, observer_of, used):

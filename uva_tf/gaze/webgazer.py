@@ -16,7 +16,6 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
 from uva_tf.gaze.columns import usual
-from uva_tf.gaze.files import files_in
 from uva_tf.gaze.names import composed, named_by, without_suffix
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
 from uva_tf.gaze.plausible_samples import (
@@ -28,6 +27,7 @@ from uva_tf.gaze.plausible_samples import (
 )
 from uva_tf.gaze.tables import TextTable, first_lines
 from uva_tf.gaze.trials import Samples, Screen, Trial
+from uva_tf.gaze.viewings import tables_in
 
 MOST_BYTES = 2**26  # of a file: an hour at 30 Hz has 2**23
 MOST_SIDE = 20_000  # pixels of a window
@@ -74,9 +74,11 @@ def webgazer(folder: Path, clips: Collection[str], options: GazeOptions) -> list
     listed = folder.parent / "trials.csv"
     onsets = listed.exists() and any("onset_ms" in line for line in first_lines(listed)[:2])
     trials = []
-    for path in files_in(folder, (".json", ".csv")):
-        stored = _json_trials(path) if path.suffix.lower() == ".json" else _csv_trials(path)
-        trials += _trials(path, stored, folder, clips, options, keep_clock=onsets)
+    for path in tables_in(folder, (".json", ".csv")):
+        as_json = path.suffix.lower() == ".json"
+        stored, notes = (_json_trials(path), []) if as_json else _csv_trials(path)
+        for trial in _trials(path, stored, folder, clips, options, keep_clock=onsets):
+            trials.append(replace(trial, notes=(*notes, *trial.notes)))
     return trials
 
 
@@ -210,8 +212,8 @@ def _shown(items: list[dict], path: Path) -> Iterator[_Shown]:
         )
 
 
-def _csv_trials(path: Path) -> list[_Shown]:
-    """The rows of a CSV as the objects that they were, and their trials."""
+def _csv_trials(path: Path) -> tuple[list[_Shown], list[str]]:
+    """The trials in the rows of a CSV, and what was guessed to read it."""
     head = next((line for line in first_lines(path) if line.strip()), "")
     in_cells = "webgazer_data" not in head
     needed = ("webgazer_time", "x", "y") if in_cells else ("webgazer_data",)
@@ -240,7 +242,7 @@ def _csv_trials(path: Path) -> list[_Shown]:
             continue
         element = _element(one.get("webgazer_targets"), one.get("trial_type", ""), where)
         found.append(_Shown(_stimulus(one), _observer(one), t, x, y, where, element))
-    return [replace(one, window=by_observer[one.observer]) for one in found]
+    return [replace(one, window=by_observer[one.observer]) for one in found], table.notes
 
 
 def _is_used(name: str) -> bool:
