@@ -30,6 +30,7 @@ from uva_tf.gaze.trials import Samples, Screen, Trial
 from uva_tf.gaze.viewings import tables_in
 
 MOST_BYTES = 2**26  # of a file: an hour at 30 Hz has 2**23
+DEEPEST = 3  # lists or objects around those of a participant's trials
 MOST_SIDE = 20_000  # pixels of a window
 # Times that begin later, or go on from trial to trial, are of a clock that started before the clip.
 LATE = 10_000.0  # ms
@@ -97,8 +98,8 @@ def _trials(
         raise InputError(f"{path}: no gaze in it, {REMEDY}")
     factor = TIME_UNITS[options.times or "ms"]
     stored = [_in_order(replace(one, t=one.t * factor)) for one in stored]
-    goes_on = all(a.t[-1] < b.t[0] for a, b in pairwise(stored))
-    session = not keep_clock and (goes_on if len(stored) > 1 else stored[0].t[0] > LATE)
+    people = {one.observer for one in stored}
+    late = {who for who in people if _is_session([one for one in stored if one.observer == who])}
     x, y = (np.concatenate([getattr(one, axis) for one in stored]) for axis in "xy")
     check_places(x, y, str(path), options)
     clip, observer = named_by(path, folder, clips)
@@ -109,6 +110,7 @@ def _trials(
         t, x, y = (part[first] for part in (one.t, one.x, one.y))
         if not options.times:
             check_steps(np.diff(t), one.where)
+        session = one.observer in late and not keep_clock
         if not keep_clock and not session:
             check_clock(t, one.where)
         lost = lost_places(x, y, options)
@@ -122,7 +124,7 @@ def _trials(
             notes.append(ON_ELEMENT)
         trials.append(
             Trial(
-                _clip_of(one.stimulus, clips) or clip,
+                _clip_of(one.stimulus, clips) if one.stimulus else clip,
                 one.observer or observer,
                 path,
                 number,
@@ -136,6 +138,12 @@ def _trials(
             )
         )
     return trials
+
+
+def _is_session(trials: Sequence[_Shown]) -> bool:
+    """Whether the times of one observer's trials are those of a clock that goes on."""
+    goes_on = all(before.t[-1] < after.t[0] for before, after in pairwise(trials))
+    return goes_on if len(trials) > 1 else trials[0].t[0] > LATE
 
 
 def _in_order(one: _Shown) -> _Shown:
@@ -173,15 +181,15 @@ def _json_trials(path: Path) -> list[_Shown]:
     return found
 
 
-def _people(document: object) -> list[list[dict]]:
+def _people(document: object, depth: int = 0) -> list[list[dict]]:
     """The participants of a document, each as objects: points or trials."""
     if isinstance(document, dict):
         inner = [document[key] for key in ("trials", "data") if isinstance(document.get(key), list)]
-        return _people(inner[0]) if inner else [[document]]
-    if not isinstance(document, list):
+        return _people(inner[0], depth + 1) if inner and depth < DEEPEST else [[document]]
+    if not isinstance(document, list) or depth > DEEPEST:
         return []
     if document and all(isinstance(one, list) for one in document):
-        return [part for one in document for part in _people(one)]
+        return [part for one in document for part in _people(one, depth + 1)]
     return [[one for one in document if isinstance(one, dict)]]
 
 
@@ -223,10 +231,11 @@ def _csv_trials(path: Path) -> tuple[list[_Shown], list[str]]:
     names = list(dict.fromkeys(name for name in table.names if _is_used(name)))
     rows = table.read(names)
     found = []
-    by_observer: dict[str, tuple[int, int] | None] = {}
+    windows: dict[str, tuple[int, int]] = {}  # by observer
     for row, line in enumerate(rows.line):
         one = {name: rows.text[name][row] for name in names if rows.text[name][row]}
-        by_observer[_observer(one)] = by_observer.get(_observer(one)) or _window(one)
+        if window := _window(one):
+            windows.setdefault(_observer(one), window)
         where = f"{path} line {line}"
         if in_cells:
             t, x, y = (
@@ -242,7 +251,11 @@ def _csv_trials(path: Path) -> tuple[list[_Shown], list[str]]:
             continue
         element = _element(one.get("webgazer_targets"), one.get("trial_type", ""), where)
         found.append(_Shown(_stimulus(one), _observer(one), t, x, y, where, element))
-    return [replace(one, window=by_observer[one.observer]) for one in found], table.notes
+    # A row without an observer is that of the only one.
+    alone = len({one.observer for one in found} - {""}) < 2
+    shared = windows.get("") if alone else None
+    found = [replace(one, window=windows.get(one.observer, shared)) for one in found]
+    return found, table.notes
 
 
 def _is_used(name: str) -> bool:
@@ -349,7 +362,7 @@ def _number(value: object, where: str) -> float:
         found = math.nan if isinstance(value, bool | list | dict) else float(value)
     except (ValueError, OverflowError):
         found = math.nan
-    if math.isnan(found):
+    if not math.isfinite(found):
         raise InputError(f"{where}: {str(value)!r:.40}, expected a number")
     return found
 
