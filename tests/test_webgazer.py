@@ -60,7 +60,7 @@ def test_points_are_parted_by_what_they_belong_to(read):
 
 
 def test_each_observer_has_a_clock(read):
-    people = [[{"subject": who, **one} for one in TRIALS[2:3]] for who in ("p1", "p2")]
+    people = [[{**TRIALS[2], "subject": who}] for who in ("p1", "p2")]
     late = {**TRIALS[4], "subject": "p1", "webgazer_data": points(6000)}
     trials = read("p.json", [[*people[0], late], people[1]])
     assert [(t.observer, t.samples.time[0]) for t in trials] == [("p1", 0), ("p1", 0), ("p2", 20)]
