@@ -1,6 +1,7 @@
 """Plain tables of samples and of frame numbers: read under any usual names, or refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -495,6 +496,74 @@ def test_many_rows_are_read_by_column(read):
     trials = read(table(*parts), clips={f"c{n}" for n in range(4)})
     assert [len(trial.samples.x) for trial in trials] == [2500] * 8
     assert all(trial.samples.x.dtype == np.float64 for trial in trials)
+
+
+def mutated(rng):
+    """A table, as bytes, and whether it can be read as it is; what it holds is always the same."""
+    time, right = rng.choice([*["t_ms", "t_s", "time [us]"] * 3, "in s", "in us"]), True
+    factor = {"t_ms": 1, "t_s": 1e-3, "time [us]": 1e3, "in s": 1e-3, "in us": 1e3}[time]
+    if time.startswith("in "):
+        time, right = "t", False
+    names = [rng.choice(NAMES[role][:3]) for role in ("video", "observer", "x", "y")]
+    names.insert(2, time)
+    scale = rng.choice([*[1] * 8, 1 / 640])
+    right &= scale == 1
+    table = [
+        [
+            clip,
+            who,
+            f"{20 * n * factor:.9g}",
+            f"{(50.5 + 4 * n) * scale:.9g}",
+            f"{(80.25 - n) * scale:.9g}",
+        ]
+        for clip in "ab"
+        for who in ("P\u00e41", "P\u00f61", "p2")
+        for n in range(40)
+    ]
+    for row in rng.choice(len(table), 5, replace=False):
+        table[row][3:] = rng.choice(["", "NaN", ".", "NA"], 2)
+    if rng.random() < 0.3:  # a block twice
+        start = rng.integers(100)
+        table[start + 30 : start + 30] = table[start : start + 30]
+    if rng.random() < 0.1:
+        table, right = [table[n] for n in rng.permutation(len(table))], False
+    if rng.random() < 0.1:
+        names, table, right = [*names, "gaze_x"], [[*row, row[3]] for row in table], False
+    order = rng.permutation(len(names))
+    between = rng.choice([",", ";", "\t", "|"])
+    lines = [between.join(row[n] for n in order) for row in [names, *table]]
+    ends = rng.choice(["\n", "\r\n"])
+    text = ends.join(lines) + ends
+    if between == ";" and rng.random() < 0.5:
+        text = re.sub(r"(?<=\d)\.(?=\d)", ",", text)
+    return text.encode(rng.choice(["utf-8", "utf-8-sig", "utf-16", "cp1252"])), right
+
+
+def test_a_mutated_table_is_read_right_or_refused(read, capsys):
+    found = {"read": 0, "refused": 0}
+    for seed in range(200):
+        content, right = mutated(np.random.default_rng(seed))
+        try:
+            trials = read(content)
+        except InputError as error:
+            assert not right, (seed, error)
+            found["refused"] += 1
+            continue
+        assert right, seed
+        found["read"] += 1
+        assert [(t.clip, t.observer) for t in trials] == [
+            (clip, who) for clip in "ab" for who in ("P\u00e41", "P\u00f61", "p2")
+        ]
+        for trial in trials:
+            there = ~np.isnan(trial.samples.x)
+            n = trial.samples.time / 20
+            np.testing.assert_allclose(n, np.rint(n), atol=1e-6)
+            np.testing.assert_allclose(trial.samples.x[there], (50.5 + 4 * n)[there])
+            np.testing.assert_allclose(trial.samples.y[there], (80.25 - n)[there])
+        assert sum((~np.isnan(trial.samples.x)).sum() for trial in trials) == 235
+    with capsys.disabled():
+        print(f"\nmutated tables of samples: {found}")
+    assert min(found.values()) > 40
 
 
 # Real files.
