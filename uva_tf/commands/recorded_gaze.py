@@ -81,7 +81,7 @@ def add_gaze_arguments(parser: Parser) -> None:
     )
     group.add_argument(
         "--columns",
-        metavar="ROLE=NAME,...",
+        metavar="NAMES",
         type=_columns,
         default={},
         help="columns of the layouts samples and frames by what they hold, such as "

@@ -170,6 +170,7 @@ class TextTable:
     ) -> tuple[list[str], str, int]:
         """The names as written, the separator, and the number of lines up to and with the names."""
         first: tuple[list[str], str, int] | None = None
+        looked_at = 0  # characters
         for number, line in enumerate(islice(self._lines(), PREAMBLE), start=1):
             if declared := _declared_separator(line):
                 separators = (declared,)
@@ -178,6 +179,9 @@ class TextTable:
             readings = [(_cells(line, one), one, number) for one in separators]
             best = max(readings, key=lambda one: len(set(columns) & set(map(rename, one[0]))))
             first = first or best
+            looked_at += min(len(line), MOST_HEAD)
+            if looked_at > 5 * MOST_HEAD:
+                break
             if set(columns) <= set(map(rename, best[0])) or within == 1:
                 return best
         return first or ([], ",", 0)

@@ -295,12 +295,17 @@ def _window(one: Mapping[str, object]) -> tuple[int, int] | None:
 def _stimulus(one: Mapping[str, object]) -> str:
     """What an object says was shown; "" if it does not."""
     names = [name for name in one if usual(name) == "video"] + ["img", "image"]
-    return next((str(one[name])[:10_000] for name in names if one.get(name)), "")
+    return next((_plain(one[name])[:10_000] for name in names if one.get(name)), "")
 
 
 def _observer(one: Mapping[str, object]) -> str:
     names = (name for name in one if usual(name) == "observer")
-    return next((str(one[name])[:200] for name in names if one[name] not in ("", None)), "")
+    return next((_plain(one[name])[:200] for name in names if one[name] not in ("", None)), "")
+
+
+def _plain(value: object) -> str:
+    """A value as text that can be encoded; JSON may hold halves of characters."""
+    return str(value).encode(errors="replace").decode()
 
 
 def _clip_of(stimulus: str, clips: Collection[str]) -> str:
