@@ -207,6 +207,8 @@ def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recordi
 
     Raises InputError if something is stated of a layout that leaves nothing open.
     """
+    if options.columns and layout not in exports.PLAIN:
+        raise InputError(f"--columns: it is for the layouts {', '.join(exports.PLAIN)}")
     if layout in OWN:
         return OWN[layout](root, options)
     if stated := options.stated():

@@ -14,15 +14,18 @@ from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
 from uva_tf.gaze.bids import bids
 from uva_tf.gaze.eyelink import eyelink
+from uva_tf.gaze.frame_numbered import frames
 from uva_tf.gaze.gazepoint import gazepoint
 from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.plain import samples
 from uva_tf.gaze.pupil_cloud import pupil_cloud
 from uva_tf.gaze.pupil_core import pupil_core
 from uva_tf.gaze.smi import smi
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.tobii import tobii
 from uva_tf.gaze.trials import Samples, Trial
+from uva_tf.gaze.webgazer import webgazer
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
@@ -36,7 +39,12 @@ EXPORTS: dict[str, Reader] = {
     "tobii": tobii,
     "gazepoint": gazepoint,
     "bids": bids,
+    "samples": samples,
+    "frames": frames,
+    "webgazer": webgazer,
 }
+# Those of plain tables, whose columns a user can state.
+PLAIN = ("samples", "frames")
 
 
 def read_trials(

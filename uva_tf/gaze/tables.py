@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.files import read_input
+from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.names import composed
 
 MOST_BYTES = 2**31  # of a table
@@ -66,6 +66,10 @@ class TextTable:
         columns: that it must have.
         preamble: whether other lines may come before the names.
         rename: from a column's name as it is written to the one it is asked for by.
+        separators: that may stand between cells; a blank stands for any number of blanks.
+        head: of a file without a line of names: the names, and how many lines come before the
+            rows.
+        remedy: what to do about a column that is missing or there twice, for the message.
         short: what becomes of rows with fewer cells than names: they are `refused`, `filled` with
             empty cells, or `skipped` and counted.
 
@@ -74,6 +78,7 @@ class TextTable:
     Attributes:
         names: of its columns, after `rename`.
         before: the lines before the names, cut to `MOST_BEFORE` characters each.
+        written: the same names as they are in the file.
         notes: what was guessed to read it; complete after `read`.
         skipped: how many rows were left out because of too few cells, after `read`.
     """
@@ -85,15 +90,25 @@ class TextTable:
         *,
         preamble: bool = False,
         rename: Callable[[str], str] = str,
+        separators: Sequence[str] = SEPARATORS,
+        head: tuple[Sequence[str], int] | None = None,
+        remedy: str = "",
         short: str = "refused",
     ) -> None:
         self.path = path
         self._short, self.skipped = short, 0
         self._content = read_input(path, MOST_BYTES)
         self._encoding = _encoding(path, self._content)
-        head = self._head(columns, rename, PREAMBLE if preamble else 1)
-        self.names, self._separator, self._skip = head
-        _check_names(path, self.names, columns)
+        if head:
+            self.written, self._skip = list(head[0]), head[1]
+            self._separator = self._between(len(self.written), separators)
+        else:
+            within = PREAMBLE if preamble else 1
+            self.written, self._separator, self._skip = self._head(
+                columns, rename, within, separators
+            )
+        self.names = [rename(name) for name in self.written]
+        _check_names(path, self.names, self.written, columns, remedy)
         self.before = [line[:MOST_BEFORE] for line in islice(self._lines(), max(0, self._skip - 1))]
         guessed = [] if self._separator == "," else [f"with {self._separator!r} between cells"]
         guessed += [f"as {self._encoding}"] if self._encoding != "utf-8" else []
@@ -159,21 +174,39 @@ class TextTable:
             text.seek(0)
         return text
 
+    def _between(self, width: int, separators: Sequence[str]) -> str:
+        """The separator that gives the first row so many cells."""
+        row = next((line for line in islice(self._lines(), self._skip, None) if line.strip()), "")
+        fits = [one for one in separators if len(_cells(row, one)) == width]
+        if row and not fits:
+            raise InputError(
+                f"{self.path}: {row.strip()!r:.80} in its first row, expected "
+                f"{' '.join(self.written)}"
+            )
+        return fits[0] if fits else separators[0]
+
     def _head(
-        self, columns: Sequence[str], rename: Callable[[str], str], within: int
+        self,
+        columns: Sequence[str],
+        rename: Callable[[str], str],
+        within: int,
+        separators: Sequence[str],
     ) -> tuple[list[str], str, int]:
-        """The columns' names, the separator, and the number of lines up to and with the names."""
+        """The names as written, the separator, and the number of lines up to and with the names."""
         first: tuple[list[str], str, int] | None = None
-        separators: Sequence[str] = SEPARATORS
+        looked_at = 0  # characters
         for number, line in enumerate(islice(self._lines(), PREAMBLE), start=1):
             if declared := _declared_separator(line):
                 separators = (declared,)
             if declared or not line.strip(" \t\r\n,;|"):
                 continue
-            readings = [(_named(line, one, rename), one, number) for one in separators]
-            best = max(readings, key=lambda reading: len(set(columns) & set(reading[0])))
+            readings = [(_cells(line, one), one, number) for one in separators]
+            best = max(readings, key=lambda one: len(set(columns) & set(map(rename, one[0]))))
             first = first or best
-            if set(columns) <= set(best[0]) or within == 1:
+            looked_at += min(len(line), MOST_HEAD)
+            if looked_at > 5 * MOST_HEAD:
+                break
+            if set(columns) <= set(map(rename, best[0])) or within == 1:
                 return best
         return first or ([], ",", 0)
 
@@ -190,7 +223,7 @@ class TextTable:
         width = len(self.names)
         try:
             for row in reader:
-                if len(row) == width and row[0] > " ":  # the usual row, first
+                if len(row) == width and row[0].strip():  # the usual row, first
                     yield self._skip + reader.line_num, row
                     continue
                 if _is_blank(row):  # spreadsheets add rows of nothing but separators
@@ -257,7 +290,8 @@ class TextTable:
             value = float(cell.replace(",", ".") if comma else cell)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        # Python also takes 1_000, and digits of other scripts.
+        if not math.isfinite(value) or "_" in cell or not cell.isascii():
             raise InputError(f"{name} is {cell!r}, expected a number")
         return value
 
@@ -266,18 +300,31 @@ def _is_blank(row: Sequence[str]) -> bool:
     return not any(cell and not cell.isspace() for cell in row)
 
 
+def first_lines(path: Path) -> list[str]:
+    """The lines in the first 64 kB of a text, of which the last may not be whole."""
+    check_file(path)
+    with path.open("rb") as file:
+        content = file.read(2**16)
+    text = content.decode(_unicode(content), "replace").removeprefix("\ufeff")
+    return list(io.StringIO(text, newline=""))
+
+
+def _unicode(content: bytes) -> str:
+    """UTF-16 if bytes look like it, else UTF-8."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in content[:2]:  # UTF-16 without a byte order mark: a Latin letter has one byte 0
+        return "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    return "utf-8"
+
+
 def _encoding(path: Path, content: bytes) -> str:
     """A table's encoding: UTF-16 if it looks like it, else UTF-8, else cp1252."""
     if content.startswith(b"PK\3\4"):
         raise InputError(f"{path}: an Excel workbook, expected text: save its sheet as CSV UTF-8")
-    encoding = "utf-8"
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    elif b"\0" in content[:2]:  # UTF-16 without a byte order mark: a Latin letter has one byte 0
-        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
     # What Windows writes is cp1252. Letters of another code page are read wrong, but different
     # letters stay different.
-    for one in (encoding, "cp1252"):
+    for one in (_unicode(content), "cp1252"):
         try:
             for _ in codecs.iterdecode((content[n : n + 2**20] for n in _steps(content)), one):
                 pass
@@ -297,22 +344,29 @@ def _declared_separator(line: str) -> str:
     return line[4:5] if line[:4].lower() == "sep=" and len(line) == 5 else ""
 
 
-def _named(line: str, separator: str, rename: Callable[[str], str]) -> list[str]:
-    """The names in a line, without empty ones at its end."""
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of a line, without empty ones at its end."""
     row = next(csv.reader([line[:MOST_HEAD]], delimiter=separator, skipinitialspace=True), [])
-    names = [rename(composed(cell.strip())) for cell in row]
-    while names and not names[-1]:
-        names.pop()
-    return names
+    cells = [composed(cell.strip()) for cell in row]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
 
 
-def _check_names(path: Path, names: list[str], columns: Iterable[str]) -> None:
+def _check_names(
+    path: Path, names: list[str], written: list[str], columns: Iterable[str], remedy: str
+) -> None:
+    remedy = remedy and f": {remedy}"
     for column in columns:
         if column not in names:
-            found = ", ".join(map(repr, names)) or "nothing"
+            found = ", ".join(map(repr, written)) or "nothing"
             raise InputError(
                 f"{path}: no column {column!r}, expected {', '.join(columns)} in the first line, "
-                f"found {found:.200}"
+                f"found {found:.200}{remedy}"
             )
         if names.count(column) > 1:
-            raise InputError(f"{path}: {names.count(column)} columns {column!r}, expected one")
+            same = [one for one, name in zip(written, names, strict=True) if name == column]
+            as_written = f" ({', '.join(map(repr, same))})" if set(same) != {column} else ""
+            raise InputError(
+                f"{path}: {len(same)} columns {column!r}{as_written}, expected one{remedy}"
+            )
