@@ -96,22 +96,23 @@ def shown_at(
 
 
 def to_unit(
-    x: np.ndarray, y: np.ndarray, width: int, height: int, name: object
+    x: np.ndarray, y: np.ndarray, width: int, height: int, name: object, checked: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pixels as fractions of the frame, and which of the fixations lie inside it.
 
     Args:
         x, y: `[n]` pixels, origin upper left.
         name: of the recording, for the message.
+        checked: whether most of them must lie inside.
 
     Returns:
         `[n, 2]` float32 points, x and y from 0 to 1 inside the frame, and `[n]` bool.
 
-    Raises InputError if more than `MOST_OUTSIDE` of them lie outside.
+    Raises InputError if they are checked and more than `MOST_OUTSIDE` of them lie outside.
     """
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     outside = int((~inside).sum())
-    if outside > MOST_OUTSIDE * len(x):
+    if checked and outside > MOST_OUTSIDE * len(x):
         raise InputError(
             f"{name}: {outside} of {len(x)} fixations lie outside the {width}x{height} frame, x "
             f"is {x.min():g} to {x.max():g} and y {y.min():g} to {y.max():g}, expected pixels of "
