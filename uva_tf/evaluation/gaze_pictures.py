@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import functools
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from uva_tf.core.frames import Frame, to_yuv
 from uva_tf.core.outputs import as_text
@@ -28,10 +31,13 @@ PANEL, GAP, LINE, SMALL_LINE = 256, 10, 24, 17
 PANELS = 8  # in a row
 INK, PAPER, GREY, ALARM = "#1a1a1a", "white", "#666666", "#c00000"
 LEGEND = (
-    "Colours over a frame: where people look, red the most.  Rings: fixations, each observer in a "
-    "colour of their own; unnamed ones white.  Small dots: the tracker's samples.",
-    "Red squares on the border: gaze that lies outside the frame.  Last picture: the mean of all "
-    "frames; white lines: the middle; green cross: the centre of the gaze.",
+    "Colours over a picture: where people look, red the most.  Rings: fixations, in one colour for "
+    "each observer, white if observers are not known.  Small dots: the tracker's samples.",
+    "Red squares on the border: gaze that lies outside the frame.",
+)
+LEGEND_OF_MEAN = (
+    "  Last picture: the mean of all frames; white lines mark its middle, a green cross the centre "
+    "of the gaze."
 )
 
 
@@ -55,6 +61,7 @@ class Strip:
     still: bool
 
 
+@functools.cache
 def colour_of(observer: int) -> tuple[int, int, int]:
     """An observer's colour, always the same: BGR."""
     hue = observer * GOLDEN % 1
@@ -76,6 +83,7 @@ def draw_gaze(
     caption: str = "",
     *,
     named: bool = True,
+    size: float = 1.0,
 ) -> Frame:
     """Draw a density map, samples, fixations and a caption over a frame.
 
@@ -84,6 +92,7 @@ def draw_gaze(
         fixations, samples: places outside 0 to 1 are drawn on the border, as red squares.
         caption: ASCII, in the lower left corner.
         named: whether fixations have observers; otherwise all are white.
+        size: of the marks.
 
     Returns:
         A new frame of the same size.
@@ -91,15 +100,14 @@ def draw_gaze(
     drawn = heat(frame, attention)
     canvas = _Canvas(drawn)
     width, height = frame.width, frame.height
-    thick = max(1, round(width / 640))
+    radius, thick = max(4.0, size * width / 80), max(1, round(size * width / 500))
     if samples is not None:
         canvas.dots(samples.points * (width, height), samples.observers, max(2, round(width / 320)))
     places = np.clip(fixations.points, 0, 1) * (width, height)  # (n, 2)
     outside = ((fixations.points < 0) | (fixations.points > 1)).any(axis=1)  # (n,)
-    radius = max(4.0, width / 80)
     for (x, y), observer in zip(places[~outside], fixations.observers[~outside], strict=True):
-        canvas.ring(x, y, radius, DARK, 3 * thick)
-        canvas.ring(x, y, radius, colour_of(observer) if named else WHITE, thick)
+        canvas.ring(x, y, radius, DARK, thick + 2)
+        canvas.ring(x, y, radius, colour_of(int(observer)) if named else WHITE, thick)
     for x, y in places[outside]:
         canvas.square(x, y, round(radius), RED)
     if caption:
@@ -144,8 +152,11 @@ def mean_panel(
 
 
 def as_attention(density: np.ndarray) -> np.ndarray:
-    """A density map `[h, w]` as an attention map, uint8 with 255 at its maximum."""
-    return np.rint(density * (255 / max(float(density.max()), 1e-12))).astype(np.uint8)
+    """A density map `[h, w]` for drawing: uint8, 255 at its maximum.
+
+    The square root shows places that few people look at, too.
+    """
+    return np.rint(255 * np.sqrt(density / max(float(density.max()), 1e-12))).astype(np.uint8)
 
 
 def write_sheet(path: Path, title: str, strips: Sequence[Strip]) -> None:
@@ -158,7 +169,8 @@ def write_sheet(path: Path, title: str, strips: Sequence[Strip]) -> None:
     height = top + sum(map(_clip_height, clips)) + sum(map(_stills_height, rows))
     page = _Page(width, height)
     page.text(GAP, GAP, title, 15, weight="bold")
-    for n, line in enumerate(LEGEND):
+    words = (*LEGEND[:-1], LEGEND[-1] + (LEGEND_OF_MEAN if clips else ""))
+    for n, line in enumerate(words):
         page.text(GAP, GAP + LINE + n * SMALL_LINE, line, 10, color=GREY)
     y = top
     for strip in clips:
@@ -177,15 +189,11 @@ class _Canvas:
     def __init__(self, frame: Frame):
         planes = frame.planes()
         self._planes = list(zip(planes[:3], (1, 2, 2), strict=True))  # each with its pixels' size
-        self._to_yuv = to_yuv(planes.colours.space, planes.colours.full)
+        self._space, self._full = planes.colours.space, planes.colours.full
         self._width = frame.width
 
-    def _levels(self, colours: np.ndarray) -> np.ndarray:
-        """The levels `[n, 3]` in the planes of colours `[n, 3]` BGR."""
-        return np.rint(colours[:, ::-1] @ self._to_yuv[:, :3].T + self._to_yuv[:, 3])
-
-    def _painted(self, colour: tuple[int, int, int]) -> list[tuple[np.ndarray, int, float]]:
-        levels = self._levels(np.array([colour]))[0]
+    def _painted(self, colour: tuple[int, int, int]) -> list[tuple[np.ndarray, int, int]]:
+        levels = _levels(colour, self._space, self._full)
         return [(*plane, level) for plane, level in zip(self._planes, levels, strict=True)]
 
     def ring(self, x: float, y: float, radius: float, colour, thick: int) -> None:
@@ -205,7 +213,8 @@ class _Canvas:
         who, index = np.unique(observers, return_inverse=True)
         if not len(who):
             return
-        colours = self._levels(np.array([colour_of(one) for one in who]))[index]  # (n, 3)
+        levels = [_levels(colour_of(one), self._space, self._full) for one in who.tolist()]
+        colours = np.array(levels)[index]  # (n, 3)
         for (plane, step), levels in zip(self._planes, colours.T, strict=True):
             size = -(-side // step)
             corner = np.floor(places / step - (size - 1) / 2)  # (n, 2)
@@ -229,22 +238,33 @@ class _Canvas:
         cv2.putText(luma, text, place, font, scale, 235, thick, cv2.LINE_AA)
 
 
+@functools.cache
+def _levels(colour: tuple[int, int, int], space: int, full: bool) -> tuple[int, ...]:
+    """The levels of Y, U and V of a colour in BGR."""
+    matrix = to_yuv(space, full)  # (3, 4)
+    return tuple(np.rint(matrix[:, :3] @ colour[::-1] + matrix[:, 3]).astype(int).tolist())
+
+
 class _Page:
     """A picture on which matplotlib writes and pastes, in pixels from the upper left."""
 
     def __init__(self, width: int, height: int):
         self._size = width, height
         self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor=PAPER)
+        self._canvas = FigureCanvasAgg(self._figure)
 
-    def text(self, x: float, y: float, words: str, points: float, **how) -> float:
-        """Write from (x, y), the upper left corner, and return where the words end."""
+    def text(self, x: float, y: float, words: str, points: float, **how) -> Text:
+        """Write from (x, y), the upper left corner."""
         width, height = self._size
         how = {"color": INK, "va": "top"} | how
         words = as_text(words).replace("$", r"\$")  # else mathematics begins
-        text = self._figure.text(x / width, 1 - y / height, words, fontsize=points, **how)
+        return self._figure.text(x / width, 1 - y / height, words, fontsize=points, **how)
+
+    def end_of(self, text: Text) -> float:
+        """Where words end, in pixels from the left."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # letters that the font lacks become boxes
-            return text.get_window_extent().x1
+            return text.get_window_extent(self._canvas.get_renderer()).x1
 
     def paste(self, x: int, y: int, picture: np.ndarray) -> None:
         bottom = self._size[1] - y - picture.shape[0]
@@ -253,7 +273,7 @@ class _Page:
     def save(self, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._figure.savefig(path, format="png", facecolor=PAPER)
+            self._canvas.print_png(path)
 
 
 def _clip_height(strip: Strip) -> int:
@@ -284,7 +304,7 @@ def _still_lines(strip: Strip) -> list[tuple[str, str]]:
 
 
 def _draw_clip(page: _Page, strip: Strip, y: int) -> None:
-    ends = page.text(GAP, y, strip.name, 13, weight="bold")
+    ends = page.end_of(page.text(GAP, y, strip.name, 13, weight="bold"))
     page.text(ends + 2 * GAP, y + 2, strip.facts, 11)
     y += LINE
     for line, colour in _clip_lines(strip):

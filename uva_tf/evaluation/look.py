@@ -36,13 +36,15 @@ GRID = 64  # side of density maps
 SHOWN = 7  # frames of a clip on a sheet
 CLIPS, STILLS = 20, 40  # recordings on a sheet
 MOST_ROWS = 40  # of a printed table
+MARKS = 1.6  # size of fixations on a sheet, of those in a film
 JPEG_QUALITY = 90  # of photographs
 RATE = 25.0  # frames/s of films of numbered pictures, which have no times
 # The mean density of other clips reaches 0 to 4 standard deviations where people look in a clip.
 # It reaches far more where the gaze of all clips lies in one place, as in wrong units.
 MOST_PRIOR = 10.0
-# An observer whose gaze is more than so many times as far from the others' as the median is noted.
-FAR = 2.0
+# An observer is noted whose gaze is farther from the others' than so many times the median, and
+# than so many widths of the frame.
+FAR, LEAST_FAR = 2.0, 0.25
 
 Progress = Callable[[Iterable[Recording], int], Iterator[Recording]]
 
@@ -55,8 +57,8 @@ class Person:
         fixations, samples, frames: how many; the frames are those with a fixation of theirs.
         durations: of their fixations in ms, arrays; none if they are not known.
         tracked: the fraction of samples with gaze, of each recording that has samples.
-        apart: the distance from the others' mean place, in widths of the frame, summed over
-            `met` frames in which others looked too.
+        apart: the distance of their mean place from the median place of all who look, in widths
+            of the frame, summed over `met` frames in which others looked too.
     """
 
     fixations: int = 0
@@ -217,8 +219,8 @@ def report(seen: Seen) -> str:
     lines += [f"note: {note}" for note in _suspicions(seen)]
     for look in seen.looks:
         if look.problem:
-            how = "drawn as its file has it" if look.frames else "not drawn"
-            lines.append(f"refused, {how}: {as_text(look.name)}: {as_text(look.problem)}")
+            how = "drawn as the file has it" if look.frames else "no frame could be read"
+            lines.append(f"refused ({how}): {as_text(look.name)}: {as_text(look.problem)}")
     return "\n\n".join([*parts, "\n".join(lines)]).rstrip()
 
 
@@ -227,17 +229,17 @@ class _Reading:
 
     Attributes:
         look: what was seen so far.
-        shown: frames across the length, small, each with its attention map.
-        density: `[GRID, GRID]`, sum of the frames' density maps.
     """
 
     def __init__(self, recording: Recording, folder: Path | None):
         self.look = Look(recording.name, recording.still)
-        self.shown: list[tuple[GazeFrame, np.ndarray]] = []
-        self.density = np.zeros((GRID, GRID))
-        self._recording, self._stride = recording, 1
+        self._recording = recording
+        # Every so many frames one is kept for the sheet, small, with its density map and caption.
+        self._kept: list[tuple[GazeFrame, np.ndarray, str]] = []
+        self._stride, self._first = 1, 0.0
         self._film = _Film(recording, folder) if folder else None
-        self._weights, self._sum = np.zeros((GRID, GRID)), np.zeros(3)
+        self._density, self._weights = np.zeros((2, GRID, GRID))
+        self._sum = np.zeros(3)  # of x, of y, and how many
         self._people: dict[int, Person] = defaultdict(Person)
         self._before: Counter = Counter()
 
@@ -253,22 +255,60 @@ class _Reading:
         look, frame = self.look, gaze.frame
         if not look.frames:
             look.width, look.height = frame.width, frame.height
+            self._first = frame.seconds
         density = _density(gaze)
-        self.density += density
+        self._density += density
         look.empty += not density.any()
         if len(gaze.fixations.points):
             self._measure(gaze.fixations)
+        else:
+            self._before = Counter()
         if gaze.samples is not None:
             for observer, count in Counter(gaze.samples.observers.tolist()).items():
                 self._people[observer].samples += count
-        attention = as_attention(density)
+        attention, words = as_attention(density), self._words(gaze)
         if self._film:
-            self._film.write(_drawn(enlarged(frame), gaze, attention, self._recording))
+            caption = "" if look.still else words
+            self._film.write(self._drawn(enlarged(frame), gaze, attention, caption))
         if look.frames % self._stride == 0:
-            self.shown.append((replace(gaze, frame=thumbnail(frame)), attention))
-            if len(self.shown) > 2 * SHOWN:
-                self.shown, self._stride = self.shown[::2], 2 * self._stride
+            self._kept.append((replace(gaze, frame=thumbnail(frame)), attention, words))
+            if len(self._kept) > 4 * SHOWN:
+                self._kept, self._stride = self._kept[::2], 2 * self._stride
         look.frames += 1
+
+    def panels(self) -> list[Panel]:
+        """Pictures for the sheet: frames across the length, and the mean density of a clip."""
+        look, kept = self.look, self._kept
+        chosen = np.linspace(0, len(kept) - 1, min(SHOWN, len(kept))).round().astype(int)
+        panels = []
+        for gaze, attention, words in (kept[n] for n in chosen):
+            size = 1 if look.still else MARKS  # a photograph has many
+            drawn = self._drawn(gaze.frame, gaze, attention, size=size)
+            panels.append(panel_of(drawn, words))
+        if panels and not look.still:
+            panels.append(mean_panel(look.density, look.centre, (look.width, look.height)))
+        return panels
+
+    def _drawn(
+        self, frame: Frame, gaze: GazeFrame, attention: np.ndarray, words: str = "", size: float = 1
+    ) -> Frame:
+        named = bool(self._recording.observers)
+        return draw_gaze(
+            frame, attention, gaze.fixations, gaze.samples, words, named=named, size=size
+        )
+
+    def _words(self, gaze: GazeFrame) -> str:
+        """A caption: the time from the first frame, the frame's number, how many people look."""
+        if self.look.still:
+            return ""
+        if gaze.density is not None:
+            looks = "density map"
+        elif self._recording.observers:
+            looks = _several(len(np.unique(gaze.fixations.observers)), "observer")
+        else:
+            looks = _several(len(gaze.fixations.points), "fixation")
+        time = f"{gaze.frame.seconds - self._first:.2f} s, " if _video(self._recording) else ""
+        return f"{time}frame {gaze.index}, {looks}"
 
     def _measure(self, fixations: Fixations) -> None:
         points, observers = fixations.points, fixations.observers
@@ -282,8 +322,8 @@ class _Reading:
         self._before = now
         who, index, count = np.unique(observers, return_inverse=True, return_counts=True)
         places = np.stack([np.bincount(index, axis) / count for axis in points.T], axis=1)  # (m, 2)
-        others = (places.sum(axis=0) - places) / max(len(who) - 1, 1)
-        apart = np.hypot(*((places - others) * (1, self.look.height / self.look.width)).T)  # (m,)
+        offsets = (places - np.median(places, axis=0)) * (1, self.look.height / self.look.width)
+        apart = np.hypot(*offsets.T)  # (m,)
         for observer, distance in zip(who.tolist(), apart.tolist(), strict=True):
             person = self._people[observer]
             person.frames += 1
@@ -302,15 +342,15 @@ class _Reading:
         look.problem = problem
         look.fixations = sum(person.fixations for person in people.values())
         look.people = dict(people) if recording.observers else {}
-        look.density = (self.density / max(look.frames, 1)).astype(np.float32)
+        look.density = (self._density / max(look.frames, 1)).astype(np.float32)
         look.cells = np.flatnonzero(self._weights)
         look.weights = self._weights.flat[look.cells] / max(self._weights.sum(), 1e-9)
         if self._sum[2]:
             look.centre = tuple((self._sum[:2] / self._sum[2]).tolist())
-        elif self.density.any():  # published density maps
+        elif self._density.any():  # published density maps
             cells = (np.arange(GRID) + 0.5) / GRID
-            whole = self.density.sum()
-            x, y = (self.density.sum(axis=axis) @ cells / whole for axis in (0, 1))
+            whole = self._density.sum()
+            x, y = (self._density.sum(axis=axis) @ cells / whole for axis in (0, 1))
             look.centre = (float(x), float(y))
         if recording.tracked:
             look.tracked = float(np.mean(list(recording.tracked.values())))
@@ -330,7 +370,7 @@ class _Film:
 
     def __init__(self, recording: Recording, folder: Path):
         self.stack, self._notes = ExitStack(), []
-        self._recording, self._writer = recording, None
+        self._recording, self._writer, self._count = recording, None, 0
         self._path = folder / f"{recording.name}{'.jpg' if recording.still else '.mp4'}"
 
     @property
@@ -344,16 +384,23 @@ class _Film:
             return
         if self._writer is None:
             self._writer = self.stack.enter_context(self._open(frame))
-        self._writer.write(frame)
+        seconds = None if _video(self._recording) else self._count / RATE
+        self._writer.write(frame, seconds)
+        self._count += 1
 
     def _open(self, frame: Frame) -> VideoWriter:
-        source = self._recording.paths[0]
-        if source.suffix.lower() in VIDEO_SUFFIXES and source.is_file():
+        if source := _video(self._recording):
             with VideoReader(source, threads=1) as video:
                 size = {"width": frame.width, "height": frame.height}
                 return VideoWriter.like(video, self._path, **size)
         self._notes.append(f"the frames are pictures: shown at {RATE:g} frames/s")
         return VideoWriter(self._path, RATE, frame.width, frame.height)
+
+
+def _video(recording: Recording) -> Path | None:
+    """The video file that a recording is read from; None if it is of pictures."""
+    path = recording.paths[0]
+    return path if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() else None
 
 
 def _look_at(recording: Recording, folder: Path | None) -> tuple[Look, list[Panel]]:
@@ -370,15 +417,7 @@ def _look_at(recording: Recording, folder: Path | None) -> tuple[Look, list[Pane
                     for gaze in recording.as_found():
                         reading.add(gaze)
     reading.finish(problem)
-    look, shown = reading.look, reading.shown
-    chosen = np.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).round().astype(int)
-    panels = [
-        panel_of(_drawn(gaze.frame, gaze, attention, recording, bare=True), _words(gaze, recording))
-        for gaze, attention in (shown[n] for n in chosen)
-    ]
-    if panels and not look.still:
-        panels.append(mean_panel(look.density, look.centre, (look.width, look.height)))
-    return look, panels
+    return reading.look, reading.panels()
 
 
 def _density(gaze: GazeFrame) -> np.ndarray:
@@ -388,28 +427,6 @@ def _density(gaze: GazeFrame) -> np.ndarray:
         return density_map(points, GRID, GRID, DHF1K_SIGMA, aspect)
     small = cv2.resize(gaze.density.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
     return small / small.sum()
-
-
-def _drawn(
-    frame: Frame, gaze: GazeFrame, attention: np.ndarray, recording: Recording, *, bare=False
-) -> Frame:
-    words = "" if bare or recording.still else _words(gaze, recording)
-    named = bool(recording.observers)
-    return draw_gaze(frame, attention, gaze.fixations, gaze.samples, words, named=named)
-
-
-def _words(gaze: GazeFrame, recording: Recording) -> str:
-    """A frame's caption: when it is shown, its number, and how many people look at it."""
-    if recording.still:
-        return ""
-    fixations = gaze.fixations
-    if gaze.density is not None:
-        gazed = "density map"
-    elif recording.observers:
-        gazed = _several(len(np.unique(fixations.observers)), "observer")
-    else:
-        gazed = _several(len(fixations.points), "fixation")
-    return f"{gaze.frame.seconds:.2f} s, frame {gaze.index}, {gazed}"
 
 
 def _strip(look: Look, panels: Sequence[Panel]) -> Strip:
@@ -496,10 +513,10 @@ def _suspicions(seen: Seen) -> Iterator[str]:
     distances = {name: one.distance for name, one in seen.people().items() if one.met}
     median = float(np.median(list(distances.values()))) if distances else 0.0
     for name, distance in distances.items():
-        if distance > FAR * median:
+        if distance > max(FAR * median, LEAST_FAR):
             yield (
                 f"the gaze of observer {as_text(name)} is {distance:.2f} widths from the others', "
-                f"the median is {median:.2f}: another screen, or a bad calibration?"
+                f"the median is {median:.2f}: see the film: another screen, or a bad calibration?"
             )
 
 
