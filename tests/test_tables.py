@@ -11,7 +11,8 @@ from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import gaze, images
 from uva_tf.data.splits import read_split
 from uva_tf.gaze.fixation_table import LOST, MISSING, OUTSIDE, read_fixations
-from uva_tf.gaze.plausible import SAMPLES, check_pixels, check_times, covered
+from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.plausible import check_pixels, check_times, covered
 
 HEAD = "video,observer,onset_ms,duration_ms,x,y"
 NUMBERS = ("onset_ms", "duration_ms", "x", "y")
@@ -302,11 +303,33 @@ def test_times_of_another_unit_or_clock_are_refused(onset, duration, words):
     assert bool(words) == bool(said)
 
 
-def test_a_clip_says_that_its_rows_are_samples(clips_root):
-    rows = [("clip", 1, 4 * n, 4, 10 + n % 50, 10) for n in range(90)]
-    (recording,) = gaze(clips_root(rows))
+def test_rows_that_are_samples_are_refused_unless_they_are_stated_to_be_right(clips_root):
+    root = clips_root([("clip", 1, 4 * n, 4, 10 + n % 50, 10) for n in range(90)])
+    with pytest.raises(InputError, match="rows last 4 ms, as samples of a tracker do, expected"):
+        gaze(root)
+    (recording,) = gaze(root, GazeOptions(times="ms"))
     assert sum(len(gaze_frame.fixations.points) for gaze_frame in recording.read()) == 90
-    assert recording.notes == [SAMPLES]
+
+
+def test_units_can_be_stated(clips_root):
+    rows = [("clip", n % 3, 0.04 * n, 0.04, 0.5 + 0.01 * n, 0.25) for n in range(9)]
+    root = clips_root(rows)
+    (recording,) = gaze(root, GazeOptions(units="fractions", times="s"))
+    frames = [frame.fixations.points.tolist() for frame in recording.read()]
+    assert frames[:9] == [[pytest.approx([0.5 + 0.01 * n, 0.25])] for n in range(9)]
+    (recording,) = gaze(root, GazeOptions(units="pixels", times="s"))  # it is right, they say
+    assert next(recording.read()).fixations.points[0] == pytest.approx([0.5 / 64, 0.25 / 36])
+
+
+def test_what_is_stated_wrongly_is_refused_too(clips_root):
+    root = clips_root([("clip", n, 40 * n, 40, 10 + n, 10) for n in range(9)])
+    for options in (
+        GazeOptions(units="fractions"),
+        GazeOptions(times="s"),
+        GazeOptions(times="us"),
+    ):
+        with pytest.raises(InputError):
+            list(gaze(root, options)[0].read())
 
 
 def test_percent_of_a_large_frame_is_no_pixels():

@@ -5,7 +5,10 @@ uva-tf look --layout gaze --root RECORDINGS --out LOOK
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uva_tf.commands.command import (
     Parser,
@@ -16,12 +19,16 @@ from uva_tf.commands.command import (
 from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.outputs import refuse_existing
+from uva_tf.gaze.options import GazeOptions
+
+if TYPE_CHECKING:  # it needs NumPy, which may be missing
+    from uva_tf.data.recordings import Recording
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, look, print."""
-    from uva_tf.data.layouts import LAYOUTS, recordings_of
+    from uva_tf.data.layouts import LAYOUTS
 
     parser = Parser("look", __doc__)
     parser.description += (
@@ -57,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
 
     if args.layout == "synthetic" and not args.root.exists():
         synthetic.write_recordings(args.root)
-    found = recordings_of(args.layout, args.root, gaze_options(args))
+    found = _listed(args.layout, args.root, gaze_options(args))
     known = [recording for recording in found if not recording.withheld]
     names = [recording.name for recording in known]
     if unknown := sorted(set(args.clip or ()) - set(names)):
@@ -74,3 +81,22 @@ def main(argv: list[str] | None = None) -> None:
     print(f"wrote {args.out}")
     if not seen.fitting:
         raise InputError(f"{seen.looks[0].problem}; {args.out} shows it as its file has it")
+
+
+def _listed(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
+    """The recordings; where their table is refused for its times, they read as refused too.
+
+    Their `as_found` takes the times for milliseconds, which can be looked at.
+    """
+    from uva_tf.data.layouts import OWN, recordings_of
+    from uva_tf.data.recordings import unreadable
+
+    try:
+        return recordings_of(layout, root, options)
+    except InputError as error:
+        if layout not in OWN or options.times:
+            raise
+        with suppress(InputError):
+            found = recordings_of(layout, root, replace(options, times="ms"))
+            return [replace(one, read=unreadable(one.name, str(error)).read) for one in found]
+        raise

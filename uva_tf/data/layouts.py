@@ -26,6 +26,7 @@ from uva_tf.gaze import exports
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
 from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
+from uva_tf.gaze.plausible import check_table
 from uva_tf.gaze.trials import Trial
 
 
@@ -230,6 +231,8 @@ def _with_table(
     """
     path = root / "fixations.csv"
     tables, problems = read_fixations(path, columns[0], columns[1:])
+    odd = check_table(tables, path, times_stated=bool(options.times))
+    tables = {name: replace(one, notes=(*one.notes, *odd)) for name, one in tables.items()}
     files = files_by_name(root / folder, suffixes)
     meant = matched(tables, files)
     if any(without_suffix(name) != name for name in meant):

@@ -29,7 +29,7 @@ from uva_tf.gaze.detection import fixations_of
 from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE, FixationTable
 from uva_tf.gaze.options import NOTHING_STATED, TIME_UNITS, GazeOptions
 from uva_tf.gaze.placing import on_clip, to_unit
-from uva_tf.gaze.plausible import SAMPLES, are_samples, check_pixels, check_times, covered
+from uva_tf.gaze.plausible import check_pixels, check_times, covered
 from uva_tf.gaze.trials import Trial
 
 NO_FIXATIONS = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
@@ -43,14 +43,11 @@ def clip(
     options: GazeOptions = NOTHING_STATED,
 ) -> Recording:
     """A video whose fixations are rows of a table: milliseconds and pixels, unless stated."""
-    notes = list(table.notes)
-    if are_samples(table.columns["duration_ms"]) and not options.times:
-        notes.append(SAMPLES)
 
     def placed(size: tuple[int, int], checked: bool) -> FixationTable:
         return _placed(table, size, table_path, options, path, checked)
 
-    left_out = table.left_out.copy()
+    notes, left_out = list(table.notes), table.left_out.copy()
     return _seen(name, path, (path, table_path), placed, options, notes, left_out, table.names)
 
 
@@ -95,7 +92,8 @@ def _seen(
             left_out.update(table.left_out - left_out)
             tracked.update(table.tracked)
             x, y = table.columns["x"], table.columns["y"]
-            points, inside = to_unit(x, y, video.width, video.height, path, checked)
+            size, right = (video.width, video.height), options.places_right
+            points, inside = to_unit(x, y, *size, path, right, checked=checked)
             left_out[OUTSIDE] = int((~inside).sum())
             inside |= not checked
             seen = np.zeros_like(inside)
@@ -109,9 +107,9 @@ def _seen(
                     samples=_samples(table, index, starts, ends, video),
                 )
             durations.update(_durations(table, seen))
-            if checked and "onset_ms" in table.columns and not options.times:
+            if checked and "onset_ms" in table.columns:
                 onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
-                check_times(onset, duration, ends, path)
+                check_times(onset, duration, ends, path, right=options.times_right)
                 if note := covered(onset, duration, ends):
                     notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())
@@ -216,7 +214,8 @@ def photograph(
         picture = read_picture(path)
         size = picture.width, picture.height
         places = _placed(table, size, table_path, options, path, checked).columns
-        points, inside = to_unit(places["x"], places["y"], *size, path, checked)
+        x, y, right = places["x"], places["y"], options.places_right
+        points, inside = to_unit(x, y, *size, path, right, checked=checked)
         left_out[OUTSIDE] = int((~inside).sum())
         inside |= not checked
         yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))

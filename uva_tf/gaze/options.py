@@ -39,6 +39,16 @@ class GazeOptions:
     distance_cm: float = 0.0
     onset: str = ""
 
+    @property
+    def places_right(self) -> bool:
+        """Whether places are right although many are outside the frame."""
+        return self.units == "pixels" or bool(self.screen)
+
+    @property
+    def times_right(self) -> bool:
+        """Whether times are milliseconds although they do not look like it."""
+        return self.times == "ms"
+
     def stated(self) -> dict[str, object]:
         """The fields that the user stated, by name, as JSON can hold them."""
         return {name: value for name, value in asdict(self).items() if value}

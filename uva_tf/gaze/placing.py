@@ -11,6 +11,7 @@ from uva_tf.gaze.trials import Screen, Trial
 # A tracker's errors put a few fixations outside the frame. If more than this fraction of a
 # recording's lies there, its coordinates are not pixels of this frame.
 MOST_OUTSIDE = 0.1
+MOST_OUTSIDE_RIGHT = 0.5  # if a user stated that they are right
 
 
 def on_clip(
@@ -96,13 +97,21 @@ def shown_at(
 
 
 def to_unit(
-    x: np.ndarray, y: np.ndarray, width: int, height: int, name: object, checked: bool = True
+    x: np.ndarray,
+    y: np.ndarray,
+    width: int,
+    height: int,
+    name: object,
+    right: bool | None = None,
+    *,
+    checked: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pixels as fractions of the frame, and which of the fixations lie inside it.
 
     Args:
         x, y: `[n]` pixels, origin upper left.
         name: of the recording, for the message.
+        right: whether a user stated that they are right; None where none can.
         checked: whether most of them must lie inside.
 
     Returns:
@@ -112,11 +121,13 @@ def to_unit(
     """
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     outside = int((~inside).sum())
-    if checked and outside > MOST_OUTSIDE * len(x):
+    most = MOST_OUTSIDE_RIGHT if right else MOST_OUTSIDE
+    hint = "" if right is None else ": of a screen? state its size and --placed"
+    if checked and outside > most * len(x):
         raise InputError(
             f"{name}: {outside} of {len(x)} fixations lie outside the {width}x{height} frame, x "
             f"is {x.min():g} to {x.max():g} and y {y.min():g} to {y.max():g}, expected pixels of "
-            f"this file{_lost(x[~inside], y[~inside])}"
+            f"this file{_lost(x[~inside], y[~inside])}{hint}"
         )
     return np.stack([x / width, y / height], axis=1).astype(np.float32), inside
 

@@ -2,14 +2,19 @@
 
 A wrong unit raises no error by itself: fractions of the frame would be read as pixels in its
 corner, seconds as milliseconds within its first frame. The bounds accept real recordings, in
-which a tenth of the rows may lie outside the frame and a quarter after the clip's end.
+which a tenth of the rows may lie outside the frame and a quarter after the clip's end. A user
+who knows better states the unit, with `--units`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.gaze.fixation_table import FixationTable
 from uva_tf.gaze.placing import MOST_OUTSIDE
 
 # If more than this fraction of the rows is outside the time of the clip, the times are of another
@@ -26,10 +31,12 @@ SAMPLE, ALIKE = 2.0, 1.5
 # Observers look at nearly all of a clip; a note says so if the gaze covers a smaller fraction.
 LEAST_COVERED = 0.15
 
-SAMPLES = (
-    f"rows are shorter than {SHORTEST:.0f} ms, like samples of a tracker rather than fixations: "
-    "each counts as a fixation"
-)
+# Fixations of one observer follow each other. If more than this fraction of a table's overlap
+# with another of the same observer, a name stands for several people.
+MOST_OVERLAPPING = 0.5
+DAY = 86_400_000.0  # ms
+
+ONE_OBSERVER = "all fixations have the same observer: there is no human ceiling"
 
 
 def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: object) -> None:
@@ -41,51 +48,67 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
     """
     places = np.stack([x, y])
     _check_percent(places, width, height, name)
+    small = (np.abs(places) <= 1).mean(axis=1) >= 1 - MOST_OUTSIDE if len(x) else [False]
+    if len(x) >= ENOUGH and any(small) and not all(small):
+        axis, values, side = ("x", x, width) if small[0] else ("y", y, height)
+        if (values != np.rint(values)).any():
+            raise InputError(
+                f"{name}: {axis} of its fixations lies between {values.min():.3g} and "
+                f"{values.max():.3g}, expected pixels of the {width}x{height} frame: multiply it "
+                f"by {side} (--units pixels if it is right)"
+            )
     beyond = (np.abs(places) > 1).any(axis=0)
     # A real fixation may lie in the corner pixel, but not nearly all of them, and at fractions.
     if beyond.sum() > MOST_OUTSIDE * len(x) or (places == np.rint(places)).all():
         return
     low, high = places[:, ~beyond].min(), places[:, ~beyond].max()
     remedy = (
-        f"multiply x by {width} and y by {height}"
+        f"multiply x by {width} and y by {height}, or state --units fractions"
         if (places < 0).any(axis=0).sum() <= MOST_OUTSIDE * len(x)
-        else "convert them, origin upper left"
+        else "convert them, origin upper left, or state --units fractions --origin centre"
     )
     raise InputError(
         f"{name}: x and y of its fixations lie between {low:.3g} and {high:.3g}, expected pixels "
-        f"of the {width}x{height} frame: {remedy}"
+        f"of the {width}x{height} frame: {remedy} (--units pixels if they are right)"
     )
 
 
 def _check_percent(places: np.ndarray, width: int, height: int, name: object) -> None:
     """Raise InputError if many places all lie within 0 to 100 although the frame is far larger."""
-    if places.shape[1] < 5 * ENOUGH or min(width, height) < 300:
+    if places.shape[1] < 3 * ENOUGH or min(width, height) < 300:
         return
     low, high = places.min(), places.max(axis=1)
     if low >= 0 and (high <= 100).all() and (high > 50).all():
         raise InputError(
             f"{name}: x and y of its fixations lie between {low:.3g} and {high.max():.3g}, "
             f"expected pixels of the {width}x{height} frame: percent? multiply x by "
-            f"{width / 100:g} and y by {height / 100:g}"
+            f"{width / 100:g} and y by {height / 100:g}, or state --units percent (--units pixels "
+            "if they are right)"
         )
 
 
-def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: object) -> None:
+def check_times(
+    onset: np.ndarray, duration: np.ndarray, length: float, name: object, *, right: bool = False
+) -> None:
     """Raise InputError for times that are not milliseconds from a clip's first frame.
 
     Args:
         onset, duration: `[n]`, as they are in the table.
         length: of the clip in milliseconds.
         name: of the recording, for the message.
+        right: whether a user stated that they are; then only some must lie within the clip.
     """
     end = onset + duration
     outside = int(((onset >= length) | (end < 0)).sum())
+    if right and outside < len(onset):
+        return
     count, first, last = len(onset), onset.min(initial=0), onset.max(initial=0)
     if outside == count > 0 or (count > 2 and outside > MOST_OUTSIDE_CLIP * count):
         remedy = "subtract when the clip began" if onset.min() >= length else "shift them"
-        for factor, unit in ((1e3, "microseconds"), (1e6, "nanoseconds")):
+        for factor, unit, short in ((1e3, "microseconds", "us"), (1e6, "nanoseconds", "ns")):
             if first >= 0 and length / 10 < last / factor <= 1.5 * length:
-                remedy = f"{unit}? divide onset and duration by {factor:.0f}"
+                remedy = f"{unit}? divide onset and duration by {factor:.0f}, or state --units "
+                remedy += short
         raise InputError(
             f"{name}: {outside} of {count} fixations lie outside its {length:.0f} ms, onsets "
             f"are {onset.min():.15g} to {last:.15g}, expected milliseconds from the first frame: "
@@ -100,7 +123,7 @@ def check_times(onset: np.ndarray, duration: np.ndarray, length: float, name: ob
         raise InputError(
             f"{name}: its onsets are {onset.min():g} to {last:g} in a clip of {length:.0f} ms, "
             "expected milliseconds from the first frame: seconds? multiply onset and duration "
-            "by 1000"
+            "by 1000, or state --units s (--units ms if they are right)"
         )
     if count < ENOUGH:
         return
@@ -128,6 +151,58 @@ def covered(onset: np.ndarray, duration: np.ndarray, length: float) -> str:
     return f"all gaze lies between {part}: are the times in milliseconds?"
 
 
-def are_samples(duration: np.ndarray) -> bool:
-    """Whether rows with these durations, `[n]` milliseconds, are too short for fixations."""
-    return len(duration) >= ENOUGH and bool(np.median(duration) < SHORTEST)
+def check_table(
+    tables: Mapping[str, FixationTable], path: Path, *, times_stated: bool
+) -> list[str]:
+    """Check the rows of all recordings together, which may be few in each of them.
+
+    Args:
+        tables: the rows by recording.
+        times_stated: whether the user stated the unit of times.
+
+    Returns:
+        A note for each thing that looks odd and is allowed.
+
+    Raises InputError for rows that are samples, or whose times are in another unit or of another
+    clock.
+    """
+    observers = np.concatenate([table.observers for table in tables.values()])
+    if len(observers) < ENOUGH:
+        return []
+    notes = [ONE_OBSERVER] if len(np.unique(observers)) == 1 else []
+    if "onset_ms" not in next(iter(tables.values())).columns:
+        return notes
+    onset, duration = (
+        np.concatenate([table.columns[name] for table in tables.values()])
+        for name in ("onset_ms", "duration_ms")
+    )
+    if not times_stated:
+        _check_clock(onset, duration, path)
+    clip = np.repeat(np.arange(len(tables)), [len(table.observers) for table in tables.values()])
+    order = np.lexsort((onset, observers, clip))
+    same = (np.diff(observers[order]) == 0) & (np.diff(clip[order]) == 0)
+    # 1 ms for rounding
+    overlapping = float((same & (np.diff(onset[order]) < duration[order][:-1] - 1)).mean())
+    if overlapping > MOST_OVERLAPPING:
+        notes.append(
+            f"{overlapping:.0%} of the fixations overlap another of the same observer in time: if "
+            "a name stands for several people, the human ceiling is wrong"
+        )
+    return notes
+
+
+def _check_clock(onset: np.ndarray, duration: np.ndarray, path: Path) -> None:
+    """Raise InputError for a table whose times are not milliseconds from each clip's start."""
+    low, median, high = np.percentile(duration, [10, 50, 90])
+    if onset.min() > DAY:
+        found = f"onsets are {onset.min():.15g} to {onset.max():.15g}"
+        remedy = "from the first frame of each clip: subtract when the clip began"
+    elif 0 < median < SAMPLE and high > ALIKE * low:
+        found = f"durations have a median of {median:.3g}"
+        remedy = "of fixations: seconds? state --units s (--units ms if they are right)"
+    elif 0 < median < SHORTEST and high <= ALIKE * low:
+        found = f"rows last {median:.3g} ms, as samples of a tracker do"
+        remedy = "of fixations: prepare them with --layout samples (--units ms if right)"
+    else:
+        return
+    raise InputError(f"{path}: {found}, expected milliseconds {remedy}")
