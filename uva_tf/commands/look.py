@@ -1,4 +1,4 @@
-"""Draw recorded gaze into films and contact sheets, and count it.
+"""Draw recorded gaze into films and contact sheets.
 
 uva-tf look --layout gaze --root RECORDINGS --out LOOK
 """
@@ -15,6 +15,7 @@ from uva_tf.commands.command import (
     add_layout_arguments,
     command,
     progress,
+    show,
 )
 from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
 from uva_tf.core.errors import InputError, some
@@ -75,12 +76,12 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{args.root}: the gaze of all its {len(found)} recordings is withheld")
     chosen = [recording for recording in known if not args.clip or recording.name in args.clip]
     seen = look_at(chosen, args.out, films=not args.no_films, progress=progress("look", "clip"))
-    print(report(seen))
+    show(report(seen), kept=True)
     if len(known) < len(found):
         print(f"left out: {len(found) - len(known)} recordings whose gaze is not published")
     print(f"wrote {args.out}")
     if not seen.fitting:
-        raise InputError(f"{seen.looks[0].problem}; {args.out} shows it as its file has it")
+        raise InputError(f"{seen.looks[0].problem}; see {args.out}")
 
 
 def _listed(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
@@ -98,5 +99,6 @@ def _listed(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
             raise
         with suppress(InputError):
             found = recordings_of(layout, root, replace(options, times="ms"))
-            return [replace(one, read=unreadable(one.name, str(error)).read) for one in found]
+            refused = unreadable("", str(error)).read
+            return [one if one.problem else replace(one, read=refused) for one in found]
         raise

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from uva_tf.config import DHF1K_SIGMA, PRIOR_SIGMA
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, some
 from uva_tf.core.frames import Frame
 from uva_tf.core.outputs import as_text, new_folder
 from uva_tf.core.text_tables import aligned, write_csv
@@ -209,7 +209,10 @@ def look_at(
 
 
 def report(seen: Seen) -> str:
-    """Tables of recordings and observers, and below them what was left out, noted and refused."""
+    """Tables of recordings and observers, and below them what was left out, noted and refused.
+
+    If everything was refused, the first cause is left to the caller's error.
+    """
     clips = [row[:-1] for row in _clip_rows(seen)]  # problems are listed below
     parts = [_capped(clips, "clips.csv")]
     if len(people := _observer_rows(seen)) > 1:
@@ -217,10 +220,14 @@ def report(seen: Seen) -> str:
     notes = {look.name: look.notes for look in seen.drawn}
     lines = remarks({look.name: look.left_out for look in seen.fitting}, notes)
     lines += [f"note: {note}" for note in _suspicions(seen)]
+    refused: dict[str, list[str]] = defaultdict(list)
+    told = "" if seen.fitting else seen.looks[0].problem
     for look in seen.looks:
-        if look.problem:
-            how = "drawn as the file has it" if look.frames else "no frame could be read"
-            lines.append(f"refused ({how}): {as_text(look.name)}: {as_text(look.problem)}")
+        if look.problem != told and look.problem:
+            refused[look.problem].append(as_text(look.name))
+    lines += [f"refused: {as_text(why)} ({some(names)})" for why, names in refused.items()]
+    if len(seen.drawn) > len(seen.fitting):
+        lines.append("refused recordings are drawn as their files have them")
     return "\n\n".join([*parts, "\n".join(lines)]).rstrip()
 
 
@@ -495,7 +502,7 @@ def _observer_rows(seen: Seen) -> list[list[str]]:
                 str(person.samples or "-"),
                 _percent(np.mean(person.tracked) if person.tracked else None),
                 str(person.frames),
-                f"{np.median(durations):.0f}" if len(durations) else "-",
+                f"{np.median(durations):.3g}" if len(durations) else "-",
                 _digits(person.distance if person.met else None),
             ]
         )
