@@ -97,7 +97,7 @@ class TestFilm:
             for frame in frames
         ]
         assert changed == [[n in (2, 3), True] for n in range(10)]
-        assert all(np.abs(frame[100:180, 10:90] - GREY).max() < 12 for frame in frames)  # no gaze
+        assert all(np.abs(frame[100:170, 10:90] - GREY).max() < 12 for frame in frames)  # no gaze
 
     def test_of_a_small_clip_is_enlarged_by_a_whole_number(self, main, grey_root, tmp_path):
         root = grey_root([("a", "p", 0, 400, 30, 20)], width=90, height=46)
