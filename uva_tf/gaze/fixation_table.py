@@ -62,7 +62,7 @@ def read_fixations(
     Raises InputError if the file is not such a table or has no rows.
     """
     table = TextTable(path, (key, "observer", *numbers))
-    rows = table.read((key, "observer"), numbers)
+    rows = table.read((key, "observer"), numbers, repeats=True)
     if not len(rows.line):
         raise InputError(f"{path}: no fixations in it")
     named, observed = rows.text[key], rows.text["observer"]
