@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,8 @@ def clip(
 ) -> Recording:
     """A video whose fixations are rows of a table: milliseconds and pixels, unless stated."""
 
-    def placed(size: tuple[int, int]) -> FixationTable:
-        return _placed(table, size, table_path, options, path)
+    def placed(size: tuple[int, int], checked: bool) -> FixationTable:
+        return _placed(table, size, table_path, options, path, checked)
 
     notes, left_out = list(table.notes), table.left_out.copy()
     return _seen(name, path, (path, table_path), placed, options, notes, left_out, table.names)
@@ -60,7 +61,7 @@ def watched(
     """A video and the trials in which observers watched it, read from a tracker's exports."""
     files = tuple(dict.fromkeys(trial.file for trial in trials))
 
-    def found(size: tuple[int, int]) -> FixationTable:
+    def found(size: tuple[int, int], checked: bool) -> FixationTable:
         return fixations_of(trials, size, options, numbering)
 
     return _seen(name, path, (path, *files), found, options, [], Counter(), tuple(numbering))
@@ -70,24 +71,31 @@ def _seen(
     name: str,
     path: Path,
     paths: tuple[Path, ...],
-    table_of: Callable[[tuple[int, int]], FixationTable],
+    table_of: Callable[[tuple[int, int], bool], FixationTable],
     options: GazeOptions,
     notes: list[str],
     left_out: Counter,
     observers: tuple[str, ...],
 ) -> Recording:
-    """A video with fixations; `table_of` gives them in its pixels, once its size is known."""
-    tracked: dict[int, float] = {}
+    """A video with fixations; `table_of` gives them in its pixels, once its size is known.
 
-    def read() -> Iterator[GazeFrame]:
+    Args:
+        table_of: takes the size, and whether to check that the places can be pixels.
+    """
+    tracked: dict[int, float] = {}
+    durations: dict[int, np.ndarray] = {}
+
+    def read(checked: bool = True) -> Iterator[GazeFrame]:
         with VideoReader(path, threads=1) as video:
-            table = table_of((video.width, video.height))
+            table = table_of((video.width, video.height), checked)
             notes.extend(note for note in table.notes if note not in notes)
             left_out.update(table.left_out - left_out)
             tracked.update(table.tracked)
             x, y = table.columns["x"], table.columns["y"]
-            points, inside = to_unit(x, y, video.width, video.height, path, options.places_right)
+            size, right = (video.width, video.height), options.places_right
+            points, inside = to_unit(x, y, *size, path, right, checked=checked)
             left_out[OUTSIDE] = int((~inside).sum())
+            inside |= not checked
             seen = np.zeros_like(inside)
             for index, frame, starts, ends in _shown(_numbered(video, path, notes), video.rate):
                 active = inside & _during(table.columns, index, starts, ends)
@@ -98,7 +106,8 @@ def _seen(
                     _counted_once(points, table, active),
                     samples=_samples(table, index, starts, ends, video),
                 )
-            if "onset_ms" in table.columns:
+            durations.update(_durations(table, seen))
+            if checked and "onset_ms" in table.columns:
                 onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
                 check_times(onset, duration, ends, path, right=options.times_right)
                 if note := covered(onset, duration, ends):
@@ -114,6 +123,8 @@ def _seen(
         notes=notes,
         observers=observers,
         tracked=tracked,
+        durations=durations,
+        as_found=partial(read, checked=False),
     )
 
 
@@ -139,6 +150,21 @@ def _counted_once(points: np.ndarray, table: FixationTable, active: np.ndarray) 
     return Fixations(means.astype(np.float32), observers[first])
 
 
+def _durations(table: FixationTable, seen: np.ndarray) -> dict[int, np.ndarray]:
+    """By observer, how long each of the rows `seen` lasted, in ms; rows of one event are one."""
+    if "onset_ms" not in table.columns or not seen.any():
+        return {}
+    observers, onset = table.observers[seen], table.columns["onset_ms"][seen]
+    end = onset + table.columns["duration_ms"][seen]
+    if "event" in table.columns:
+        order = np.lexsort([onset, table.columns["event"][seen]])
+        begins = np.diff(table.columns["event"][seen][order], prepend=np.nan) != 0
+        first = np.flatnonzero(begins)
+        end = np.maximum.reduceat(end[order], first)
+        onset, observers = onset[order][first], observers[order][first]
+    return {int(one): (end - onset)[observers == one] for one in np.unique(observers)}
+
+
 def _samples(
     table: FixationTable, index: int, starts: float, ends: float, video: VideoReader
 ) -> Fixations | None:
@@ -155,11 +181,16 @@ def _samples(
 
 
 def _placed(
-    table: FixationTable, size: tuple[int, int], file: Path, options: GazeOptions, path: Path
+    table: FixationTable,
+    size: tuple[int, int],
+    file: Path,
+    options: GazeOptions,
+    path: Path,
+    checked: bool,
 ) -> FixationTable:
     """A table's rows in milliseconds and pixels of the clip; checks those that are not stated."""
     columns = dict(table.columns)
-    if not options.units:
+    if checked and not options.units:
         check_pixels(columns["x"], columns["y"], *(options.screen or size), path)
     trial = Trial(clip="", observer="", file=file, on_clip=True)
     columns["x"], columns["y"] = on_clip(trial, columns["x"], columns["y"], size, options)
@@ -179,12 +210,14 @@ def photograph(
     """A photograph whose fixations are rows of a table: pixels, unless stated."""
     left_out, notes = table.left_out.copy(), list(table.notes)
 
-    def read() -> Iterator[GazeFrame]:
+    def read(checked: bool = True) -> Iterator[GazeFrame]:
         picture = read_picture(path)
         size = picture.width, picture.height
-        places = _placed(table, size, table_path, options, path).columns
-        points, inside = to_unit(places["x"], places["y"], *size, path, options.places_right)
+        places = _placed(table, size, table_path, options, path, checked).columns
+        x, y, right = places["x"], places["y"], options.places_right
+        points, inside = to_unit(x, y, *size, path, right, checked=checked)
         left_out[OUTSIDE] = int((~inside).sum())
+        inside |= not checked
         yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))
 
     return Recording(
@@ -195,6 +228,7 @@ def photograph(
         left_out=left_out,
         notes=notes,
         observers=table.names,
+        as_found=partial(read, checked=False),
     )
 
 

@@ -103,6 +103,8 @@ def to_unit(
     height: int,
     name: object,
     right: bool | None = None,
+    *,
+    checked: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pixels as fractions of the frame, and which of the fixations lie inside it.
 
@@ -110,17 +112,18 @@ def to_unit(
         x, y: `[n]` pixels, origin upper left.
         name: of the recording, for the message.
         right: whether a user stated that they are right; None where none can.
+        checked: whether most of them must lie inside.
 
     Returns:
         `[n, 2]` float32 points, x and y from 0 to 1 inside the frame, and `[n]` bool.
 
-    Raises InputError if more than `MOST_OUTSIDE` of them lie outside.
+    Raises InputError if they are checked and more than `MOST_OUTSIDE` of them lie outside.
     """
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     outside = int((~inside).sum())
     most = MOST_OUTSIDE_RIGHT if right else MOST_OUTSIDE
     hint = "" if right is None else ": of a screen? state its size and --placed"
-    if outside > most * len(x):
+    if checked and outside > most * len(x):
         raise InputError(
             f"{name}: {outside} of {len(x)} fixations lie outside the {width}x{height} frame, x "
             f"is {x.min():g} to {x.max():g} and y {y.min():g} to {y.max():g}, expected pixels of "
