@@ -76,10 +76,12 @@ def followed(columns, truth, time):
     now = time[kinds[which] == "pursuit"]
     onset = columns["onset_ms"]
     during = (onset <= now[:, None]) & (now[:, None] < onset + columns["duration_ms"])  # (t, n)
+    if not len(onset):
+        return 0.0, np.nan
     covered, row = during.any(axis=1), during.argmax(axis=1)
     places = np.stack([columns["x"], columns["y"]], axis=1)[row[covered]]
     apart = np.hypot(*(places - pixels(degrees_at(truth, now[covered]))).T) / PIXELS
-    return covered.mean(), apart.mean()
+    return covered.mean(), apart.mean() if len(apart) else np.nan
 
 
 def frames_of(columns, seconds):
@@ -158,7 +160,7 @@ def measure(rate, noise, method="ivt", *, seconds=20, observers=6, jitter=0.0, p
         correlation([change(columns) for columns in tables], truths, seconds)
         for change in (dict, in_one_place, without_pursuit)
     ]
-    return *np.mean(shares, axis=0), *np.mean(pursuits, axis=0), *maps
+    return *np.mean(shares, axis=0), *np.nanmean(pursuits, axis=0), *maps
 
 
 def main():

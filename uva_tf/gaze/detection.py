@@ -53,7 +53,7 @@ DONE = {
     ),
     "idt": (
         f"fixations: found by I-DT, dispersion below {movements.DISPERSION:g} deg of means over "
-        f"{movements.IDT_STEP:g} ms, {_CLEANED}, at least {movements.SHORTEST_IDT:g} ms long"
+        f"{movements.IDT_STEP:.0f} ms, {_CLEANED}, at least {movements.SHORTEST_IDT:g} ms long"
     ),
 }
 PURSUIT = (

@@ -22,8 +22,8 @@ VELOCITY = 30.0  # slower than a saccade
 SPEED_WINDOW = 20.0
 MERGED_WITHIN, MERGED_CLOSER = 75.0, 0.5
 SHORTEST = 60.0
-# Salvucci and Goldberg's values for I-DT, and the time over which samples are averaged for it.
-DISPERSION, SHORTEST_IDT, IDT_STEP = 1.0, 100.0, 10.0
+# Salvucci and Goldberg's values for I-DT, and the time between the samples that they had.
+DISPERSION, SHORTEST_IDT, IDT_STEP = 1.0, 100.0, 1000 / 60
 # Before and after a blink the lid covers a part of the pupil, whose centre seems to move. Trackers
 # that mark it do so for 20 to 60 ms; the faster part of it is taken for a saccade anyway.
 BLINK_EDGE = 30.0
@@ -131,7 +131,7 @@ def by_velocity(track: Track) -> tuple[np.ndarray, int, float]:
     window, velocity = _velocity(track)
     found = ivt(velocity, minimum_duration=0, velocity_threshold=VELOCITY).frame
     bounds = np.stack([found["onset"].to_numpy(), found["offset"].to_numpy() + 1], axis=1)
-    bounds = _merged(bounds.astype(np.int64), track)
+    bounds = _widened(_merged(bounds.astype(np.int64), track), track, window)
     enough = (bounds[:, 1] - bounds[:, 0]) * track.step >= SHORTEST
     return bounds[enough], int((~enough).sum()), window
 
@@ -139,7 +139,7 @@ def by_velocity(track: Track) -> tuple[np.ndarray, int, float]:
 def by_dispersion(track: Track) -> np.ndarray:
     """Fixations by I-DT: `[n, 2]` first row of each in the track and the row after its last.
 
-    Samples are averaged over `IDT_STEP` ms before, since noise adds to the dispersion.
+    Samples are averaged over about `IDT_STEP` ms before, since noise adds to the dispersion.
     """
     from pymovements.events import idt  # late: it takes seconds
 
@@ -259,6 +259,24 @@ def _merged(bounds: np.ndarray, track: Track) -> np.ndarray:
     joined = (pause <= MERGED_WITHIN) & (apart <= MERGED_CLOSER)
     first, last = np.append(True, ~joined), np.append(~joined, True)
     return np.stack([bounds[first, 0], bounds[last, 1]], axis=1)
+
+
+def _widened(bounds: np.ndarray, track: Track, window: float) -> np.ndarray:
+    """Fixations as long as they were: speed rises half a window before a saccade, and falls after.
+
+    They stay within their stretch, and end where the next one begins.
+    """
+    if not len(bounds):
+        return bounds
+    half = round((window / track.step - 1) / 2)
+    stretches = np.array(_stretches(track))  # (k, 2)
+    mine = stretches[np.searchsorted(stretches[:, 0], bounds[:, 0], "right") - 1]  # (n, 2)
+    middle = (bounds[1:, 0] + bounds[:-1, 1]) // 2
+    first = np.maximum(bounds[:, 0] - half, np.maximum(mine[:, 0], np.append(0, middle)))
+    last = np.minimum(
+        bounds[:, 1] + half, np.minimum(mine[:, 1], np.append(middle, len(track.time)))
+    )
+    return np.stack([first, last], axis=1)
 
 
 def _line(track: Track, begin: int, end: int, at: int) -> np.ndarray:
