@@ -239,12 +239,11 @@ def _gaze_of(trial: Trial, size: tuple[int, int], options: GazeOptions) -> _Gaze
     track = movements.tracked(samples.time, places, degrees, trial.file)
     gaze.left_out[BESIDE_BLINKS] = track.beside_blinks
     if gaze.method == "ivt":
-        bounds, gaze.left_out[SHORT], gaze.window = movements.by_velocity(track)
+        bounds, times, gaze.left_out[SHORT], gaze.window = movements.by_velocity(track)
     else:
-        bounds = movements.by_dispersion(track)
-    onset, end = track.time[bounds[:, 0]], track.time[bounds[:, 1] - 1] + track.step
+        bounds, times = movements.by_dispersion(track)
     means = [track.places[a:b].mean(axis=0) for a, b in bounds]
-    _keep(gaze, onset, end, np.reshape(means, (-1, 2)), track, bounds, size)
+    _keep(gaze, *times.T, np.reshape(means, (-1, 2)), track, bounds, size)
     _drop(gaze, ~_inside(gaze.columns["x"], gaze.columns["y"], size), BESIDE)
     return gaze
 

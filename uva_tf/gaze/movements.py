@@ -119,25 +119,27 @@ def tracked(time: np.ndarray, places: np.ndarray, degrees: np.ndarray, name: obj
     )
 
 
-def by_velocity(track: Track) -> tuple[np.ndarray, int, float]:
+def by_velocity(track: Track) -> tuple[np.ndarray, np.ndarray, int, float]:
     """Fixations and pursuit by I-VT.
 
     Returns:
-        `[n, 2]` first row of each in the track and the row after its last, the number of
-        stretches that were too short, and the time in ms over which speed was taken.
+        `[n, 2]` first row of each in the track and the row after its last, `[n, 2]` when it begins
+        and ends in ms, how many stretches were too short, and the time in ms over which speed was
+        taken.
     """
     from pymovements.events import ivt  # late: it takes seconds
 
     window, velocity = _velocity(track)
     found = ivt(velocity, minimum_duration=0, velocity_threshold=VELOCITY).frame
     bounds = np.stack([found["onset"].to_numpy(), found["offset"].to_numpy() + 1], axis=1)
-    bounds = _widened(_merged(bounds.astype(np.int64), track), track, window)
-    enough = (bounds[:, 1] - bounds[:, 0]) * track.step >= SHORTEST
-    return bounds[enough], int((~enough).sum()), window
+    bounds = _merged(bounds.astype(np.int64), track)
+    times = _widened(bounds, track, max(0.0, (window - track.step - SPEED_WINDOW) / 2))
+    enough = times[:, 1] - times[:, 0] >= SHORTEST
+    return bounds[enough], times[enough], int((~enough).sum()), window
 
 
-def by_dispersion(track: Track) -> np.ndarray:
-    """Fixations by I-DT: `[n, 2]` first row of each in the track and the row after its last.
+def by_dispersion(track: Track) -> tuple[np.ndarray, np.ndarray]:
+    """Fixations by I-DT: their rows and times as `by_velocity` returns them.
 
     Samples are averaged over about `IDT_STEP` ms before, since noise adds to the dispersion.
     """
@@ -157,7 +159,8 @@ def by_dispersion(track: Track) -> np.ndarray:
         # The last of a window is the first sample that is too far, unless the stretch ends.
         last = last + (last == count - 1)
         bounds.append(np.stack([first, last], axis=1).astype(np.int64) * together + begin)
-    return np.concatenate(bounds)
+    rows = np.concatenate(bounds)
+    return rows, _widened(rows, track, 0.0)
 
 
 def pursued(track: Track, bounds: np.ndarray, width: int) -> np.ndarray:
@@ -193,8 +196,8 @@ def pieces(track: Track, begin: int, end: int) -> tuple[np.ndarray, np.ndarray, 
     first = np.linspace(0, len(rows), min(count, len(rows)), endpoint=False).astype(int)
     size = np.diff(np.append(first, len(rows)))
     means = np.add.reduceat(path, first) / size[:, None]
-    onsets = track.time[rows[first]]
-    return onsets, np.append(onsets[1:], track.time[rows[-1]] + track.step), means
+    onsets = track.time[rows[first]] - track.step / 2
+    return onsets, np.append(onsets[1:], track.time[rows[-1]] + track.step / 2), means
 
 
 def _stretches(track: Track) -> list[tuple[int, int]]:
@@ -261,22 +264,23 @@ def _merged(bounds: np.ndarray, track: Track) -> np.ndarray:
     return np.stack([bounds[first, 0], bounds[last, 1]], axis=1)
 
 
-def _widened(bounds: np.ndarray, track: Track, window: float) -> np.ndarray:
-    """Fixations as long as they were: speed rises half a window before a saccade, and falls after.
+def _widened(bounds: np.ndarray, track: Track, more: float) -> np.ndarray:
+    """When fixations begin and end, `[n, 2]` in ms: half a sample and `more` outside their rows.
 
-    They stay within their stretch, and end where the next one begins.
+    A longer window makes more of a fixation's ends seem fast, which `more` makes up for. They end
+    before the next one begins, and do not reach beyond their stretch.
     """
     if not len(bounds):
-        return bounds
-    half = round((window / track.step - 1) / 2)
-    stretches = np.array(_stretches(track))  # (k, 2)
-    mine = stretches[np.searchsorted(stretches[:, 0], bounds[:, 0], "right") - 1]  # (n, 2)
-    middle = (bounds[1:, 0] + bounds[:-1, 1]) // 2
-    first = np.maximum(bounds[:, 0] - half, np.maximum(mine[:, 0], np.append(0, middle)))
-    last = np.minimum(
-        bounds[:, 1] + half, np.minimum(mine[:, 1], np.append(middle, len(track.time)))
-    )
-    return np.stack([first, last], axis=1)
+        return np.zeros((0, 2))
+    begin, end = track.time[bounds[:, 0]], track.time[bounds[:, 1] - 1]
+    blank = np.isnan(np.append(track.places[:, 0], np.nan))
+    apart = np.maximum(0.0, np.append(begin[1:], np.inf) - end - track.step)
+    before = np.minimum(more, np.append(np.inf, apart[:-1]) / 2)
+    after = np.minimum(more, apart / 2)
+    before[blank[bounds[:, 0] - 1]] = 0  # row -1 is blank, as each stretch's last is
+    after[blank[bounds[:, 1]]] = 0
+    half = track.step / 2
+    return np.stack([begin - half - before, end + half + after], axis=1)
 
 
 def _line(track: Track, begin: int, end: int, at: int) -> np.ndarray:
