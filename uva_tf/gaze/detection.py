@@ -47,7 +47,8 @@ DONE = {
     "recorded": "fixations: as the tracker's software found them",
     "samples": "fixations: none; in each frame the mean of an observer's samples counts",
     "ivt": (
-        f"fixations: found by I-VT, slower than {movements.VELOCITY:g} deg/s over {{window}} ms, "
+        f"fixations: found by I-VT, slower than {movements.VELOCITY:g} deg/s over "
+        f"{movements.SPEED_WINDOW:g} ms or more where noise demands it, "
         f"{_CLEANED}, merged within {movements.MERGED_WITHIN:g} ms and "
         f"{movements.MERGED_CLOSER:g} deg, at least {movements.SHORTEST:g} ms long"
     ),
@@ -154,20 +155,19 @@ def _joined(parts: Sequence[dict[str, np.ndarray]], people: np.ndarray) -> dict[
 
 
 def _notes(gazes: Sequence[_Gaze]) -> list[str]:
-    """Two or three lines for each method: what was done, and what it gave."""
+    """For each method what was done, and what it gave."""
     notes = []
     for method in dict.fromkeys(gaze.method for gaze in gazes):
         mine = [gaze for gaze in gazes if gaze.method == method]
-        windows = [round(gaze.window) for gaze in mine if gaze.window]
-        shortest, longest = min(windows, default=0), max(windows, default=0)
-        over = f"{shortest} to {longest}" if shortest < longest else f"{longest}"
-        notes.append(DONE[method].format(window=over))
         still, pursuits = sum(gaze.still for gaze in mine), sum(gaze.pursuits for gaze in mine)
-        if pursuits:
+        notes.append(DONE[method])
+        if pursuits or method in ("ivt", "idt"):
             notes.append(PURSUIT)
         if method != "samples":
-            notes.append(f"{still} fixations, {pursuits} pursuits ({method})")
-    return notes
+            windows = [round(gaze.window) for gaze in mine if gaze.window]
+            over = f", speed over {min(windows)} to {max(windows)} ms" if windows else ""
+            notes.append(f"{still} fixations and {pursuits} pursuits ({method}{over})")
+    return list(dict.fromkeys(notes))
 
 
 def _check_pixels(trials: Sequence[Trial], size: tuple[int, int], options: GazeOptions) -> None:

@@ -220,7 +220,7 @@ def _velocity(track: Track) -> tuple[float, np.ndarray]:
 
     rate, stretches = 1000 / track.step, _stretches(track)
     velocity, last = np.full_like(track.degrees, np.nan), 0
-    for length in np.geomspace(SPEED_WINDOW, LONGEST_SPEED_WINDOW, 8):
+    for length in np.geomspace(SPEED_WINDOW, LONGEST_SPEED_WINDOW, 12):
         window = _odd(length / track.step, len(track.time))
         if window == last:
             continue
@@ -236,9 +236,9 @@ def _velocity(track: Track) -> tuple[float, np.ndarray]:
                     window_length=_odd(window, end - begin),
                     polyorder=1,
                 )
-        # Two windows without a common sample differ by twice the noise's variance.
-        change = np.abs(velocity[window:] - velocity[:-window])
-        change = change[np.isfinite(change)]
+        # Between saccades, windows without a common sample differ by twice the noise's variance.
+        slow = np.hypot(*velocity.T) < VELOCITY
+        change = np.abs(velocity[window:] - velocity[:-window])[slow[window:] & slow[:-window]]
         noise = np.median(change) / 0.6745 / np.sqrt(2) if len(change) else 0.0
         if noise <= VELOCITY / NOISE_PART:
             break
