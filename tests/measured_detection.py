@@ -1,6 +1,19 @@
 """How well fixations and pursuit are found in samples whose truth is known.
 
 python tests/measured_detection.py
+python tests/measured_detection.py --method idt
+
+A row is the gaze of six observers during 20 s: of what they do between saccades 30 % is pursuit at
+5 to 20 degrees/s, about half of the time; they blink every four seconds. The columns:
+
+found       fixations found with their onset within 50 ms and their place within 0.5 degrees
+false       of the fixations and pursuits that were found, those in which gaze was elsewhere
+pursuit     of the time of pursuit, what rows cover
+off         their mean distance from where the eye was, in degrees
+CC          correlation of density maps with those of true gaze, mean over frames of 40 ms
+CC mean     the same if pursuit becomes one place, its mean
+CC without  the same if pursuit is left out
+CC truth    the same of rows without an error: a frame with a saccade has two places
 """
 
 import argparse
@@ -76,12 +89,13 @@ def followed(columns, truth, time):
     now = time[kinds[which] == "pursuit"]
     onset = columns["onset_ms"]
     during = (onset <= now[:, None]) & (now[:, None] < onset + columns["duration_ms"])  # (t, n)
-    if not len(onset):
+    covered = during.any(axis=1)
+    if not covered.any():
         return 0.0, np.nan
-    covered, row = during.any(axis=1), during.argmax(axis=1)
+    row = during.argmax(axis=1)
     places = np.stack([columns["x"], columns["y"]], axis=1)[row[covered]]
     apart = np.hypot(*(places - pixels(degrees_at(truth, now[covered]))).T) / PIXELS
-    return covered.mean(), apart.mean() if len(apart) else np.nan
+    return covered.mean(), apart.mean()
 
 
 def frames_of(columns, seconds):
@@ -141,6 +155,21 @@ def without_pursuit(columns):
     return {name: column[count[inverse] == 1] for name, column in columns.items()}
 
 
+def rows_of(truth):
+    """Rows as the truth would have them: pursuit in pieces of 40 ms."""
+    rows = []
+    for event, one in enumerate(truth):
+        if one.kind != "saccade":
+            count = max(1, round((one.end - one.onset) / 40)) if one.kind == "pursuit" else 1
+            edges = np.linspace(one.onset, one.end, count + 1)
+            places = pixels(one.at((edges[1:] + edges[:-1]) / 2))
+            rows += [
+                (onset, end - onset, *place, event)
+                for onset, end, place in zip(edges, edges[1:], places, strict=False)
+            ]
+    return dict(zip(("onset_ms", "duration_ms", "x", "y", "event"), np.array(rows).T, strict=True))
+
+
 def measure(rate, noise, method="ivt", *, seconds=20, observers=6, jitter=0.0, pursuit=0.3):
     """The figures of a row of the table."""
     rng = np.random.default_rng([rate, round(1000 * noise)])
@@ -160,14 +189,26 @@ def measure(rate, noise, method="ivt", *, seconds=20, observers=6, jitter=0.0, p
         correlation([change(columns) for columns in tables], truths, seconds)
         for change in (dict, in_one_place, without_pursuit)
     ]
-    return *np.mean(shares, axis=0), *np.nanmean(pursuits, axis=0), *maps
+    maps.append(correlation([rows_of(truth) for truth in truths], truths, seconds))
+    return *np.mean(shares, axis=0), *np.mean(pursuits, axis=0), *maps
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="ivt")
     args = parser.parse_args()
-    head = ("rate", "noise", "found", "false", "pursuit", "off", "CC", "CC mean", "CC without")
+    head = (
+        "rate",
+        "noise",
+        "found",
+        "false",
+        "pursuit",
+        "off",
+        "CC",
+        "CC mean",
+        "CC without",
+        "CC truth",
+    )
     print(*(f"{name:>10}" for name in head))
     for rate in (30, 60, 250, 1000):
         for noise in (0.05, 0.2, 0.3, 0.5):

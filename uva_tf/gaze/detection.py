@@ -54,7 +54,9 @@ DONE = {
     ),
     "idt": (
         f"fixations: found by I-DT, dispersion below {movements.DISPERSION:g} deg of means over "
-        f"{movements.IDT_STEP:.0f} ms, {_CLEANED}, at least {movements.SHORTEST_IDT:g} ms long"
+        f"{movements.IDT_STEP:.0f} ms, {_CLEANED}, at least {movements.SHORTEST_IDT:g} ms long; "
+        "pursuit faster than "
+        f"{1000 * movements.DISPERSION / movements.SHORTEST_IDT:g} deg/s is lost"
     ),
 }
 PURSUIT = (

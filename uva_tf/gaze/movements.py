@@ -203,7 +203,8 @@ def pieces(track: Track, begin: int, end: int) -> tuple[np.ndarray, np.ndarray, 
 def _stretches(track: Track) -> list[tuple[int, int]]:
     """First row of each stretch without a gap, and the row after its last."""
     blank = np.flatnonzero(np.isnan(track.places[:, 0]))
-    return list(zip(np.append(0, blank[:-1] + 1).tolist(), blank.tolist(), strict=True))
+    first = np.append(0, blank + 1)[: len(blank)]
+    return list(zip(first.tolist(), blank.tolist(), strict=True))
 
 
 def _odd(count: float, most: int) -> int:
@@ -221,7 +222,7 @@ def _velocity(track: Track) -> tuple[float, np.ndarray]:
     rate, stretches = 1000 / track.step, _stretches(track)
     velocity, last = np.full_like(track.degrees, np.nan), 0
     for length in np.geomspace(SPEED_WINDOW, LONGEST_SPEED_WINDOW, 12):
-        window = _odd(length / track.step, len(track.time))
+        window = _odd(length / track.step, max(3, len(track.time)))
         if window == last:
             continue
         if last and window * track.step > LONGEST_SPEED_WINDOW + 1e-6:
@@ -239,7 +240,7 @@ def _velocity(track: Track) -> tuple[float, np.ndarray]:
         # Between saccades, windows without a common sample differ by twice the noise's variance.
         slow = np.hypot(*velocity.T) < VELOCITY
         change = np.abs(velocity[window:] - velocity[:-window])[slow[window:] & slow[:-window]]
-        noise = np.median(change) / 0.6745 / np.sqrt(2) if len(change) else 0.0
+        noise = np.median(change) / 0.6745 / np.sqrt(2) if len(change) else np.inf
         if noise <= VELOCITY / NOISE_PART:
             break
     return last * track.step, velocity
