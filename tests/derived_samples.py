@@ -9,6 +9,7 @@ read, with those of FIXATIONS in the layout `gaze`.
 
 import argparse
 import csv
+import re
 import shutil
 from collections import defaultdict
 from itertools import pairwise
@@ -115,9 +116,10 @@ def compare(source, out, names):
             maps = [density_map(one, 36, 64, DHF1K_SIGMA).ravel() for one in points]
             if maps[0].any():
                 scores.append(np.corrcoef(*maps)[0, 1] if maps[1].any() else 0.0)
-        found = next(note for note in both[1][name].notes if "pursuits" in note)
+        found = next(note for note in both[1][name].notes if " still, " in note)
         a_frame = "".join(f"{count:10.1f}" for count in np.mean(counts, axis=0))
-        print(f"{name:20}{rows:10}{found.split()[0]:>10}{a_frame}{np.mean(scores):8.3f}")
+        found = sum(map(int, re.findall(r"\d+(?= still| moving)", found)))
+        print(f"{name:20}{rows:10}{found:10}{a_frame}{np.mean(scores):8.3f}")
         print(*(f"  {note}\n" for note in both[1][name].notes), sep="", end="")
 
 

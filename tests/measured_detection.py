@@ -170,6 +170,12 @@ def rows_of(truth):
     return dict(zip(("onset_ms", "duration_ms", "x", "y", "event"), np.array(rows).T, strict=True))
 
 
+def _means(pursuits):
+    """Of observers' shares and distances; a distance is missing where no pursuit is found."""
+    shares, apart = np.array(pursuits).T
+    return shares.mean(), apart[shares > 0].mean() if shares.any() else np.nan
+
+
 def measure(rate, noise, method="ivt", *, seconds=20, observers=6, jitter=0.0, pursuit=0.3):
     """The figures of a row of the table."""
     rng = np.random.default_rng([rate, round(1000 * noise)])
@@ -190,7 +196,7 @@ def measure(rate, noise, method="ivt", *, seconds=20, observers=6, jitter=0.0, p
         for change in (dict, in_one_place, without_pursuit)
     ]
     maps.append(correlation([rows_of(truth) for truth in truths], truths, seconds))
-    return *np.mean(shares, axis=0), *np.mean(pursuits, axis=0), *maps
+    return *np.mean(shares, axis=0), *_means(pursuits), *maps
 
 
 def main():

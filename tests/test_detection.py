@@ -116,7 +116,7 @@ def test_pursuit_becomes_pieces_of_one_event_on_the_path():
     middle = columns["onset_ms"] + columns["duration_ms"] / 2
     assert columns["x"] == pytest.approx(WIDTH / 2 + DEGREE * (middle - 500) / 100, abs=0.2)
     assert columns["duration_ms"].sum() == pytest.approx(1000)
-    assert any("0 fixations and 1 pursuits" in note for note in table.notes)
+    assert any("0 still, 1 moving (ivt, speed over 20 ms)" in note for note in table.notes)
 
 
 @pytest.mark.parametrize(("speed", "rows"), [(25, True), (35, False)])

@@ -76,7 +76,7 @@ class _Gaze:
         taken, tracked, off: number of samples; of those with gaze; and of places outside the
             screen, or the clip if they are its own.
         window: over which speed was taken, in ms; 0 if it was not.
-        still, pursuits: number of fixations during which gaze stays, or moves.
+        still, moving: number of fixations during which gaze stays, or moves as in pursuit.
     """
 
     method: str
@@ -88,7 +88,7 @@ class _Gaze:
     off: int = 0
     window: float = 0.0
     still: int = 0
-    pursuits: int = 0
+    moving: int = 0
 
 
 def fixations_of(
@@ -161,14 +161,15 @@ def _notes(gazes: Sequence[_Gaze]) -> list[str]:
     notes = []
     for method in dict.fromkeys(gaze.method for gaze in gazes):
         mine = [gaze for gaze in gazes if gaze.method == method]
-        still, pursuits = sum(gaze.still for gaze in mine), sum(gaze.pursuits for gaze in mine)
+        still, moving = sum(gaze.still for gaze in mine), sum(gaze.moving for gaze in mine)
         notes.append(DONE[method])
-        if pursuits or method in ("ivt", "idt"):
+        if moving or method in ("ivt", "idt"):
             notes.append(PURSUIT)
         if method != "samples":
-            windows = [round(gaze.window) for gaze in mine if gaze.window]
-            over = f", speed over {min(windows)} to {max(windows)} ms" if windows else ""
-            notes.append(f"{still} fixations and {pursuits} pursuits ({method}{over})")
+            windows = sorted({round(gaze.window) for gaze in mine if gaze.window})
+            span = " to ".join(str(one) for one in dict.fromkeys(windows[:1] + windows[-1:]))
+            over = f", speed over {span} ms" if windows else ""
+            notes.append(f"fixations: {still} still, {moving} moving ({method}{over})")
     return list(dict.fromkeys(notes))
 
 
@@ -357,7 +358,7 @@ def _keep(
     moves = np.zeros(len(onset), bool)
     if track is not None and len(onset):
         moves = movements.pursued(track, bounds, size[0])
-    gaze.still, gaze.pursuits = int((~moves).sum()), int(moves.sum())
+    gaze.still, gaze.moving = int((~moves).sum()), int(moves.sum())
     still = np.flatnonzero(~moves)
     parts = [(onset[still], end[still], places[still], still)]
     for event in np.flatnonzero(moves):
