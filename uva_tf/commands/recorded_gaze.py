@@ -62,7 +62,8 @@ def add_gaze_arguments(parser: Parser) -> None:
         metavar="CM",
         type=_cm,
         default=0.0,
-        help="width of the screen, for angles that the eye turned (default: the export's)",
+        help="width of the screen, or of the clip as it was shown if places are the clip's, for "
+        "angles that the eye turned (default: the export's)",
     )
     group.add_argument(
         "--distance-cm",

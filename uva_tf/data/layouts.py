@@ -23,6 +23,7 @@ from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
 from uva_tf.data.splits import SPLITS
 from uva_tf.gaze import exports
+from uva_tf.gaze.files import files_in
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
 from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
@@ -58,12 +59,15 @@ def exported(
     files = files_by_name(root / "videos", VIDEO_SUFFIXES)
     trials = exports.read_trials(reader, root, set(files), options)
     numbering = {name: n for n, name in enumerate(dict.fromkeys(t.observer for t in trials))}
+    sources = [path for path in (root / "trials.csv",) if path.exists()]
+    sources += files_in(root / "gaze", ("",))
     by_clip: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_clip[trial.clip].append(trial)
     recordings = []
     for name in set(files) & set(by_clip):
-        recordings.append(readers.watched(name, files[name], by_clip[name], options, numbering))
+        mine = by_clip[name]
+        recordings.append(readers.watched(name, files[name], mine, options, numbering, sources))
     for name in set(by_clip) - set(files):
         problem = f"{root / 'videos'}: no file for {name!r} of {by_clip[name][0].file.name}"
         recordings.append(unreadable(name, problem + _but(name, files)))

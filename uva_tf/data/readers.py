@@ -57,12 +57,17 @@ def watched(
     trials: Sequence[Trial],
     options: GazeOptions,
     numbering: Mapping[str, int],
+    files: Sequence[Path],
 ) -> Recording:
-    """A video and the trials in which observers watched it, read from a tracker's exports."""
-    files = tuple(dict.fromkeys(trial.file for trial in trials))
+    """A video and the trials in which observers watched it, read from a tracker's exports.
+
+    Args:
+        numbering: the number of each observer.
+        files: all that the trials were read from, since any may say when a clip began.
+    """
 
     def found(size: tuple[int, int], checked: bool) -> FixationTable:
-        return fixations_of(trials, size, options, numbering)
+        return fixations_of(trials, size, options, numbering, checked=checked)
 
     return _seen(name, path, (path, *files), found, options, [], Counter(), tuple(numbering))
 
@@ -87,7 +92,7 @@ def _seen(
 
     def read(checked: bool = True) -> Iterator[GazeFrame]:
         with VideoReader(path, threads=1) as video:
-            table = table_of((video.width, video.height), checked)
+            table = _ordered(table_of((video.width, video.height), checked))
             notes.extend(note for note in table.notes if note not in notes)
             left_out.update(table.left_out - left_out)
             tracked.update(table.tracked)
@@ -98,8 +103,9 @@ def _seen(
             inside |= not checked
             seen = np.zeros_like(inside)
             for index, frame, starts, ends in _shown(_numbered(video, path, notes), video.rate):
-                active = inside & _during(table.columns, index, starts, ends)
-                seen |= active
+                active = _during(table.columns, index, starts, ends)
+                active = active[inside[active]]
+                seen[active] = True
                 yield GazeFrame(
                     index,
                     frame,
@@ -128,18 +134,38 @@ def _seen(
     )
 
 
+def _ordered(table: FixationTable) -> FixationTable:
+    """The table with its rows in the order of their onsets, or frames.
+
+    Then the rows of a frame are near to each other, of which there may be millions. `latest` is
+    when the last of a row and those before it ends.
+    """
+    columns = dict(table.columns)
+    order = np.argsort(columns["frame" if "frame" in columns else "onset_ms"], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    if "frame" not in columns:
+        columns["latest"] = np.maximum.accumulate(columns["onset_ms"] + columns["duration_ms"])
+    return replace(table, columns=columns, observers=table.observers[order])
+
+
 def _during(columns: dict[str, np.ndarray], index: int, starts: float, ends: float) -> np.ndarray:
-    """Which rows belong to a frame, `[n]` bool: by its number, or by when it is shown."""
+    """Indices of the rows of a frame: by its number, or by when it is shown.
+
+    Args:
+        columns: as `_ordered` leaves them.
+    """
     if "frame" in columns:
-        return columns["frame"] == index
+        return np.arange(*np.searchsorted(columns["frame"], [index, index + 1]))
     onset = columns["onset_ms"]
-    end = onset + columns["duration_ms"]
+    first = min(np.searchsorted(columns["latest"], starts, "right"), np.searchsorted(onset, starts))
+    rows = slice(first, np.searchsorted(onset, ends))
+    onset, end = onset[rows], onset[rows] + columns["duration_ms"][rows]
     # A fixation of duration 0 belongs to the frame at its onset.
-    return (onset < ends) & ((end > starts) | (onset >= starts))
+    return first + np.flatnonzero((end > starts) | (onset >= starts))
 
 
 def _counted_once(points: np.ndarray, table: FixationTable, active: np.ndarray) -> Fixations:
-    """The active rows as fixations; rows of one event become their mean."""
+    """The rows with the indices `active` as fixations; those of one event become their mean."""
     points, observers = points[active], table.observers[active]
     if "event" not in table.columns or not len(points):
         return Fixations(points, observers)
@@ -168,13 +194,14 @@ def _durations(table: FixationTable, seen: np.ndarray) -> dict[int, np.ndarray]:
 def _samples(
     table: FixationTable, index: int, starts: float, ends: float, video: VideoReader
 ) -> Fixations | None:
-    """The samples during a frame, as points."""
+    """The samples during a frame, as points; they are in the order of time."""
     if not table.samples:
         return None
     if "frame" in table.samples:
-        now = table.samples["frame"] == index
+        rows = np.searchsorted(table.samples["frame"], [index, index + 1])
     else:
-        now = (table.samples["time"] >= starts) & (table.samples["time"] < ends)
+        rows = np.searchsorted(table.samples["time"], [starts, ends])
+    now = slice(*rows)
     points = np.stack([table.samples[axis][now] for axis in ("x", "y")], axis=1)
     size = np.array([video.width, video.height])
     return Fixations((points / size).astype(np.float32), table.samples["observer"][now])

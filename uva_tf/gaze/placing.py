@@ -29,10 +29,28 @@ def on_clip(
 
     Raises InputError if it is not known where the clip was on the screen.
     """
+    x, y, span = on_screen(trial, x, y, size, options)
+    left, top, shown_width, shown_height = clip_on(span, trial, size, options)
+    return (x - left) * size[0] / shown_width, (y - top) * size[1] / shown_height
+
+
+def on_screen(
+    trial: Trial, x: np.ndarray, y: np.ndarray, size: tuple[int, int], options: GazeOptions
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """A trial's places as pixels of the screen; of the clip, if its places are the clip's own.
+
+    Args:
+        x, y, size, options: as `on_clip` takes them.
+
+    Returns:
+        x and y, `[n]` float64 pixels, origin upper left; and the width and height in pixels of
+        what they are places on.
+
+    Raises InputError if the size of the screen is not known.
+    """
     units, origin = options.units or trial.units, options.origin or trial.origin
     screen = screen_of(trial, options)
-    of_clip = trial.on_clip and not options.screen
-    if of_clip:
+    if of_clip(trial, options):
         span = size
     elif screen:
         span = (screen.width, screen.height)
@@ -50,10 +68,24 @@ def on_clip(
         y = height - y
     elif origin == "centre":  # y upwards, as in PsychoPy
         x, y = width / 2 + x, height / 2 - y
-    if of_clip:
-        return x, y
-    left, top, shown_width, shown_height = shown_at(size, span, options.placed, trial.file)
-    return (x - left) * size[0] / shown_width, (y - top) * size[1] / shown_height
+    return x, y, span
+
+
+def of_clip(trial: Trial, options: GazeOptions) -> bool:
+    """Whether a trial's places are those of the clip itself, not of a screen that showed it."""
+    return trial.on_clip and not options.screen
+
+
+def clip_on(
+    span: tuple[int, int], trial: Trial, size: tuple[int, int], options: GazeOptions
+) -> tuple[float, float, float, float]:
+    """Where a trial's clip was on the `span` of `on_screen`: left, top, width and height in pixels.
+
+    Raises InputError if that is not known.
+    """
+    if of_clip(trial, options):
+        return 0, 0, *size
+    return shown_at(size, span, options.placed, trial.file)
 
 
 def screen_of(trial: Trial, options: GazeOptions) -> Screen | None:
