@@ -268,6 +268,7 @@ def test_samples_far_outside_the_screen_and_at_its_corner_are_lost():
     x[100:103] = y[100:103] = 0
     table = table_of(trial(time, x, y))
     assert table.left_out == {FAR_OFF: 5, LOST: 3}
+    assert table.tracked == {0: 242 / 250}
     assert table.columns["x"] == pytest.approx([700])
 
 

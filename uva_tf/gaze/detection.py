@@ -200,13 +200,14 @@ def _check_on_screen(
     trials: Sequence[Trial], gazes: Sequence[_Gaze], size: tuple[int, int], options: GazeOptions
 ) -> None:
     """Raise InputError if too many of the samples are outside the screen, or the clip."""
-    tracked, off = (sum(getattr(gaze, name) for gaze in gazes) for name in ("tracked", "off"))
+    there = sum(gaze.tracked + gaze.left_out[FAR_OFF] for gaze in gazes)
+    off = sum(gaze.off for gaze in gazes)
     own = of_clip(trials[0], options)
-    if off <= (MOST_OFF_CLIP if own else MOST_OFF_SCREEN) * tracked:
+    if off <= (MOST_OFF_CLIP if own else MOST_OFF_SCREEN) * there:
         return
     *_, (width, height) = on_screen(trials[0], np.zeros(0), np.zeros(0), size, options)
     raise InputError(
-        f"{trials[0].file}: {off} of {tracked} samples lie outside the {width}x{height} "
+        f"{trials[0].file}: {off} of {there} samples lie outside the {width}x{height} "
         f"{'clip' if own else 'screen'}: state what their places are with --screen WxH and --units"
     )
 
@@ -263,7 +264,7 @@ def _tracked_places(
     Both are NaN where tracking was lost. Counts in `gaze` how many there are, and lost ones.
     """
     samples, own = trial.samples, of_clip(trial, options)
-    if samples.time is not None and (np.diff(samples.time) < 0).any():
+    if samples.time is not None and not (np.diff(samples.time) >= 0).all():
         raise InputError(f"{trial.file}: trial {trial.number} has times that fall, expected rising")
     given = np.stack([samples.x, samples.y], axis=1).astype(np.float64)
     given[~np.isfinite(given).all(axis=1)] = np.nan
@@ -275,10 +276,10 @@ def _tracked_places(
     x, y, span = on_screen(trial, *given.T, size, options)
     there = np.isfinite(x)
     gaze.off = int((there & ~_inside(x, y, span)).sum())
-    gaze.taken, gaze.tracked = len(x), int(there.sum())
     margin = (MARGIN_OF_CLIP if own else MARGIN_OF_SCREEN) * span[0]
     far = there & ~_inside(x, y, span, margin)
     gaze.left_out[FAR_OFF] = int(far.sum())
+    gaze.taken, gaze.tracked = len(x), int((there & ~far).sum())
     screen = np.stack([x, y], axis=1)
     screen[far] = np.nan
     left, top, width, height = clip_on(span, trial, size, options)
