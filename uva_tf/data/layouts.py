@@ -72,7 +72,10 @@ def exported(
         problem = f"{root / 'videos'}: no file for {name!r} of {by_clip[name][0].file.name}"
         recordings.append(unreadable(name, problem + _but(name, files)))
     for name in set(files) - set(by_clip):
-        problem = f"{files[name]}: no gaze in {root / 'gaze'}{_but(name, by_clip)}"
+        problem = f"{files[name]}: no gaze on it in {root / 'gaze'}{_but(name, by_clip)}"
+        if not set(files) & set(by_clip):
+            shown = some([repr(clip) for clip in sorted(by_clip)])
+            problem += f", only on {shown}: rename the clip, or list trials in trials.csv"
         recordings.append(unreadable(name, problem))
     return _sorted(recordings, root, "videos")
 

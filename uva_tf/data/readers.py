@@ -69,7 +69,8 @@ def watched(
     def found(size: tuple[int, int], checked: bool) -> FixationTable:
         return fixations_of(trials, size, options, numbering, checked=checked)
 
-    return _seen(name, path, (path, *files), found, options, [], Counter(), tuple(numbering))
+    people, paths = tuple(numbering), (path, *files)
+    return _seen(name, path, paths, found, options, [], Counter(), people, exported=True)
 
 
 def _seen(
@@ -81,6 +82,8 @@ def _seen(
     notes: list[str],
     left_out: Counter,
     observers: tuple[str, ...],
+    *,
+    exported: bool = False,
 ) -> Recording:
     """A video with fixations; `table_of` gives them in its pixels, once its size is known.
 
@@ -115,7 +118,9 @@ def _seen(
             durations.update(_durations(table, seen))
             if checked and "onset_ms" in table.columns:
                 onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
-                check_times(onset, duration, ends, path, right=options.times_right)
+                check_times(
+                    onset, duration, ends, path, right=options.times_right, exported=exported
+                )
                 if note := covered(onset, duration, ends):
                     notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())

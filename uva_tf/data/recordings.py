@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,4 +111,17 @@ def remarks(
     for reason, counts in reasons.items():
         worst = [f"{name} {count}" for name, count in counts.most_common()]
         lines.append(f"left out: {counts.total()} {reason} ({some(worst)})")
-    return lines + [f"note: {note} ({some(names)})" for note, names in noted.items()]
+    return lines + _alike_once(noted)
+
+
+def _alike_once(noted: dict[str, list[str]]) -> list[str]:
+    """A line for each note and its recordings; one line for notes that differ in numbers only."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for note in noted:
+        alike[re.sub(r"\d+", "0", note)].append(note)
+    lines = []
+    for first, *others in alike.values():
+        names = [name for note in others for name in noted[note]]
+        more = f"; with other numbers {some(names)}" if names else ""
+        lines.append(f"note: {first} ({some(noted[first])}{more})")
+    return lines
