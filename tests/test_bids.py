@@ -9,8 +9,8 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze import bids as reader
-from uva_tf.gaze.bids import DEVICE, MEANS, ONE_EYE, WHOLE_RUN, bids
+from uva_tf.gaze.exports import bids as reader
+from uva_tf.gaze.exports.bids import DEVICE, MEANS, ONE_EYE, WHOLE_RUN, bids
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
 

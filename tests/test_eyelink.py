@@ -8,8 +8,8 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.exports import NAMELESS, read_trials
-from uva_tf.gaze.eyelink import CUT, SUBTRACTED, UNFINISHED, UNMATCHED, eyelink, read_blocks
+from uva_tf.gaze.exports.eyelink import CUT, SUBTRACTED, UNFINISHED, UNMATCHED, eyelink, read_blocks
+from uva_tf.gaze.exports.listing import NAMELESS, read_trials
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
 
@@ -420,7 +420,7 @@ def test_excerpts_become_gaze_frames(excerpt):
     (recording,) = recordings_of("eyelink", root, options)
     assert recording.problem == ""
     if name == "mono1000_input_reading":  # its only fixation is below the screen
-        with pytest.raises(InputError, match="1 of 1 fixations lie outside"):
+        with pytest.raises(InputError, match="lie outside"):
             list(recording.read())
         return
     frames = list(recording.read())

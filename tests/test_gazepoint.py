@@ -8,7 +8,7 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.gazepoint import FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
+from uva_tf.gaze.exports.gazepoint import FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
 from uva_tf.gaze.options import GazeOptions
 
 HEAD = (

@@ -8,14 +8,14 @@ import pytest
 
 from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze import viewings
-from uva_tf.gaze.columns import INVALID, usual
-from uva_tf.gaze.exports import EXPORTS, read_trials
+from uva_tf.gaze.exports import viewings
+from uva_tf.gaze.exports.columns import INVALID, usual
+from uva_tf.gaze.exports.frame_numbered import FROM_ZERO, NO_FRAME
+from uva_tf.gaze.exports.listing import EXPORTS, read_trials
+from uva_tf.gaze.exports.plain import NO_PREDICTION, NO_TIME
 from uva_tf.gaze.fixation_table import LOST, REPEATED
-from uva_tf.gaze.frame_numbered import FROM_ZERO, NO_FRAME
 from uva_tf.gaze.names import named_by
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.plain import NO_PREDICTION, NO_TIME
 from uva_tf.gaze.trials import Screen
 
 HEAD = "video,observer,t_ms,x,y"

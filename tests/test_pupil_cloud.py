@@ -10,10 +10,10 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.exports import read_trials
+from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.pupil import OFF_SURFACE, SAME_TIME
+from uva_tf.gaze.exports.pupil_cloud import pupil_cloud
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.pupil import OFF_SURFACE, SAME_TIME
-from uva_tf.gaze.pupil_cloud import pupil_cloud
 from uva_tf.gaze.trials import Screen
 
 T0 = 1_700_000_000_000_000_001  # ns; float64 is no nearer than 128 ns

@@ -9,10 +9,10 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.exports import read_trials
+from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.pupil import OFF_SURFACE, SAME_TIME
+from uva_tf.gaze.exports.pupil_core import NO_ONSET, pupil_core
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.pupil import OFF_SURFACE, SAME_TIME
-from uva_tf.gaze.pupil_core import NO_ONSET, pupil_core
 
 SCENE = "gaze_timestamp,world_index,confidence,norm_pos_x,norm_pos_y,base_data\n"
 SURFACE = "world_timestamp,world_index,gaze_timestamp,x_norm,y_norm,x_scaled,y_scaled,on_surf,"

@@ -9,11 +9,19 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.exports import read_trials
+from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.stimuli import FIRST_ROW
+from uva_tf.gaze.exports.tobii import (
+    MEANS,
+    NO_SNAPSHOT,
+    NO_STIMULUS,
+    NO_UNIT,
+    ON_SCREEN,
+    SHORT,
+    tobii,
+)
 from uva_tf.gaze.fixation_table import OUTSIDE
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.stimuli import FIRST_ROW
-from uva_tf.gaze.tobii import MEANS, NO_SNAPSHOT, NO_STIMULUS, NO_UNIT, ON_SCREEN, SHORT, tobii
 from uva_tf.gaze.trials import Screen
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from uva_tf.core.errors import InputError
-from uva_tf.gaze import webgazer
-from uva_tf.gaze.exports import EXPORTS, NAMELESS, read_trials
+from uva_tf.gaze.exports import webgazer
+from uva_tf.gaze.exports.listing import EXPORTS, NAMELESS, read_trials
 from uva_tf.gaze.fixation_table import LOST
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen

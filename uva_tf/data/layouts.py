@@ -22,8 +22,8 @@ from uva_tf.data import readers
 from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
 from uva_tf.data.splits import SPLITS
-from uva_tf.gaze import exports
-from uva_tf.gaze.files import files_in
+from uva_tf.gaze.exports import listing
+from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
 from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
@@ -49,7 +49,7 @@ def images(root: Path, options: GazeOptions = NOTHING_STATED) -> list[Recording]
 
 
 def exported(
-    reader: exports.Reader, root: Path, options: GazeOptions = NOTHING_STATED
+    reader: listing.Reader, root: Path, options: GazeOptions = NOTHING_STATED
 ) -> list[Recording]:
     """Clips `videos/NAME.*`, and in `gaze` what a tracker's software exported.
 
@@ -57,7 +57,7 @@ def exported(
         reader: of that software's exports, one of `EXPORTS`.
     """
     files = files_by_name(root / "videos", VIDEO_SUFFIXES)
-    trials = exports.read_trials(reader, root, set(files), options)
+    trials = listing.read_trials(reader, root, set(files), options)
     numbering = {name: n for n, name in enumerate(dict.fromkeys(t.observer for t in trials))}
     sources = [path for path in (root / "trials.csv",) if path.exists()]
     sources += files_in(root / "gaze", ("",))
@@ -196,7 +196,7 @@ def salicon(root: Path) -> list[Recording]:
 OWN: dict[str, Callable[[Path, GazeOptions], list[Recording]]] = {
     "gaze": gaze,
     "images": images,
-    **{name: partial(exported, reader) for name, reader in exports.EXPORTS.items()},
+    **{name: partial(exported, reader) for name, reader in listing.EXPORTS.items()},
 }
 LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
     **OWN,
@@ -214,8 +214,8 @@ def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recordi
 
     Raises InputError if something is stated of a layout that leaves nothing open.
     """
-    if options.columns and layout not in exports.PLAIN:
-        raise InputError(f"--columns: it is for the layouts {', '.join(exports.PLAIN)}")
+    if options.columns and layout not in listing.PLAIN:
+        raise InputError(f"--columns: it is for the layouts {', '.join(listing.PLAIN)}")
     if layout in OWN:
         return OWN[layout](root, options)
     if stated := options.stated():

@@ -10,7 +10,7 @@ TIME_UNITS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "ns": 1e-6}
 PLACE_UNITS = ("pixels", "fractions", "percent")
 ORIGINS = ("upper-left", "lower-left", "centre")
 PLACED = ("fit", "stretch", "centre")
-# What a column of a plain table may hold: see `uva_tf.gaze.columns`.
+# What a column of a plain table may hold: see `uva_tf.gaze.exports.columns`.
 ROLES = ("t", "frame", "x", "y", "video", "observer", "valid")
 METHODS = ("recorded", "ivt", "idt", "samples")
 

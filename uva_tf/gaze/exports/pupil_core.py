@@ -17,10 +17,8 @@ import numpy as np
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import read_input
-from uva_tf.gaze.files import files_in
-from uva_tf.gaze.names import matched
-from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.pupil import (
+from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.pupil import (
     GAZE_OFF_SURFACE,
     MOST_INFO,
     NO_TIME,
@@ -34,6 +32,8 @@ from uva_tf.gaze.pupil import (
     ordered,
     read_info,
 )
+from uva_tf.gaze.names import matched
+from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Trial
 

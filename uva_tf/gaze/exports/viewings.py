@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.gaze.columns import PlainTable
-from uva_tf.gaze.files import files_in
+from uva_tf.gaze.exports.columns import PlainTable
+from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.plausible_samples import counted
 from uva_tf.gaze.fixation_table import REPEATED
 from uva_tf.gaze.names import named_by
-from uva_tf.gaze.plausible_samples import counted
 from uva_tf.gaze.tables import Rows
 
 NO_CLIP = "rows that name no clip"

@@ -12,20 +12,20 @@ from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
-from uva_tf.gaze.bids import bids
-from uva_tf.gaze.eyelink import eyelink
-from uva_tf.gaze.frame_numbered import frames
-from uva_tf.gaze.gazepoint import gazepoint
+from uva_tf.gaze.exports.bids import bids
+from uva_tf.gaze.exports.eyelink import eyelink
+from uva_tf.gaze.exports.frame_numbered import frames
+from uva_tf.gaze.exports.gazepoint import gazepoint
+from uva_tf.gaze.exports.plain import samples
+from uva_tf.gaze.exports.pupil_cloud import pupil_cloud
+from uva_tf.gaze.exports.pupil_core import pupil_core
+from uva_tf.gaze.exports.smi import smi
+from uva_tf.gaze.exports.tobii import tobii
+from uva_tf.gaze.exports.webgazer import webgazer
 from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.plain import samples
-from uva_tf.gaze.pupil_cloud import pupil_cloud
-from uva_tf.gaze.pupil_core import pupil_core
-from uva_tf.gaze.smi import smi
 from uva_tf.gaze.tables import TextTable
-from uva_tf.gaze.tobii import tobii
 from uva_tf.gaze.trials import Samples, Trial
-from uva_tf.gaze.webgazer import webgazer
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 

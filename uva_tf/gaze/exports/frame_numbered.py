@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.gaze.columns import PlainTable
+from uva_tf.gaze.exports.columns import PlainTable
+from uva_tf.gaze.exports.plausible_samples import check_places, counted
+from uva_tf.gaze.exports.viewings import tables_in, viewings_of
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.plausible_samples import check_places, counted
 from uva_tf.gaze.tables import first_lines
 from uva_tf.gaze.trials import Samples, Trial
-from uva_tf.gaze.viewings import tables_in, viewings_of
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 NO_FRAME = "rows without a frame number"

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.gaze.files import files_in
+from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 

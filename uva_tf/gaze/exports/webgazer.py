@@ -15,19 +15,19 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
-from uva_tf.gaze.columns import usual
-from uva_tf.gaze.names import composed, named_by, without_suffix
-from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.plausible_samples import (
+from uva_tf.gaze.exports.columns import usual
+from uva_tf.gaze.exports.plausible_samples import (
     check_clock,
     check_places,
     check_steps,
     counted,
     lost_places,
 )
+from uva_tf.gaze.exports.viewings import tables_in
+from uva_tf.gaze.names import composed, named_by, without_suffix
+from uva_tf.gaze.options import TIME_UNITS, GazeOptions
 from uva_tf.gaze.tables import TextTable, first_lines
 from uva_tf.gaze.trials import Samples, Screen, Trial
-from uva_tf.gaze.viewings import tables_in
 
 MOST_BYTES = 2**26  # of a file: an hour at 30 Hz has 2**23
 DEEPEST = 3  # lists or objects around those of a participant's trials

@@ -18,10 +18,8 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.pictures import decode
-from uva_tf.gaze.files import files_in
-from uva_tf.gaze.names import matched
-from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.pupil import (
+from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.pupil import (
     GAZE_OFF_SURFACE,
     NOT_OF_CLIP,
     Mark,
@@ -33,6 +31,8 @@ from uva_tf.gaze.pupil import (
     ordered,
     read_info,
 )
+from uva_tf.gaze.names import matched
+from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 

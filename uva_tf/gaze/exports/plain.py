@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.gaze.columns import PlainTable, usual
-from uva_tf.gaze.coordinate_files import head_of
+from uva_tf.gaze.exports.columns import PlainTable, usual
+from uva_tf.gaze.exports.coordinate_files import head_of
+from uva_tf.gaze.exports.plausible_samples import check_clock, check_places, check_steps, counted
+from uva_tf.gaze.exports.viewings import tables_in, viewings_of
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.plausible_samples import check_clock, check_places, check_steps, counted
 from uva_tf.gaze.trials import Samples, Trial
-from uva_tf.gaze.viewings import tables_in, viewings_of
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".coord", ".arff")
 NO_TIME = "rows without a time"

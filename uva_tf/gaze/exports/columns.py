@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.gaze.exports.plausible_samples import check_percent, check_places, lost_places
 from uva_tf.gaze.options import ROLES, GazeOptions
-from uva_tf.gaze.plausible_samples import check_percent, check_places, lost_places
 from uva_tf.gaze.tables import SEPARATORS, Rows, TextTable
 
 _PEOPLE = ("observer", "participant", "subject", "subj", "sub", "viewer", "user", "worker", "ppt")

@@ -20,8 +20,8 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
-from uva_tf.gaze.files import files_in
-from uva_tf.gaze.messages import ClipNames, Message, Section, Shown, shown
+from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
