@@ -2,7 +2,8 @@
 
 # In the order in which one meets them.
 COMMANDS = (
-    *("quickstart", "predict", "prepare", "train", "evaluate", "convert", "benchmark"),
+    *("quickstart", "predict", "look", "prepare", "train", "evaluate", "convert"),
+    "benchmark",
     *("reframe", "score-reframing", "encode", "score-regions"),
     "ensemble",
     *("throughput", "qat", "cost", "ablate", "frontier", "compress", "ship"),

@@ -40,6 +40,7 @@ USERS_ERRNO = frozenset(
 BASE_PACKAGES = ("ai_edge_litert", "av", "cv2", "flatbuffers", "numpy")
 OPENCV_LIBRARIES = ("libEGL", "libGL", "libSM", "libX", "libglib", "libgthread", "libxcb")
 QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
+GAZE_PACKAGES = ("pymovements", "polars")
 Main = Callable[[list[str] | None], None]
 
 
@@ -452,7 +453,8 @@ def _missing(error: ImportError) -> str | None:
     """The line for a missing package or system library; None for a defect."""
     name = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError):
-        extra = "[qat]" if name in QAT_PACKAGES else "" if name in BASE_PACKAGES else "[train]"
+        extras = {BASE_PACKAGES: "", QAT_PACKAGES: "[qat]", GAZE_PACKAGES: "[gaze]"}
+        extra = next((one for names, one in extras.items() if name in names), "[train]")
         remedy = f'python -m pip install -e ".{extra}" in a clone of the repository'
         return None if name == "uva_tf" else f"{error.name} is not installed, try {remedy}"
     library = re.match(r"\S+(?=: cannot open shared object file)", str(error))

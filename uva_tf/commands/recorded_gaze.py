@@ -6,7 +6,15 @@ import argparse
 import re
 
 from uva_tf.commands.command import Parser
-from uva_tf.gaze.options import METHODS, ORIGINS, PLACE_UNITS, PLACED, TIME_UNITS, GazeOptions
+from uva_tf.gaze.options import (
+    METHODS,
+    ORIGINS,
+    PLACE_UNITS,
+    PLACED,
+    ROLES,
+    TIME_UNITS,
+    GazeOptions,
+)
 
 
 def add_gaze_arguments(parser: Parser) -> None:
@@ -54,7 +62,8 @@ def add_gaze_arguments(parser: Parser) -> None:
         metavar="CM",
         type=_cm,
         default=0.0,
-        help="width of the screen, for angles that the eye turned (default: the export's)",
+        help="width of the screen, or of the clip as it was shown if places are the clip's, for "
+        "angles that the eye turned (default: the export's)",
     )
     group.add_argument(
         "--distance-cm",
@@ -71,6 +80,15 @@ def add_gaze_arguments(parser: Parser) -> None:
         help="regular expression of the message with which a clip begins; (?P<clip>...) in it is "
         "the clip's name (default: the layout's)",
     )
+    group.add_argument(
+        "--columns",
+        metavar="NAMES",
+        type=_columns,
+        default={},
+        help="columns of the layouts samples and frames by what they hold, such as "
+        "t=time,x=L_X+R_X,y=L_Y+R_Y (with + those of two eyes), of "
+        f"{', '.join(ROLES)} (default: those with usual names)",
+    )
 
 
 def gaze_options(args: argparse.Namespace) -> GazeOptions:
@@ -86,6 +104,7 @@ def gaze_options(args: argparse.Namespace) -> GazeOptions:
         screen_cm=args.screen_cm,
         distance_cm=args.distance_cm,
         onset=args.onset,
+        columns=args.columns,
     )
 
 
@@ -130,3 +149,14 @@ def _pattern(text: str) -> str:
     except re.error as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
     return text
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [part.partition("=")[::2] for part in text.split(",")]
+    columns = {role.strip(): name.strip() for role, name in pairs}
+    if len(columns) < len(pairs) or set(columns) - set(ROLES) or not all(columns.values()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, expected such as t=time,x=gaze_x,y=gaze_y, each of {', '.join(ROLES)} once "
+            "at most"
+        )
+    return columns

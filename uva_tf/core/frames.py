@@ -130,7 +130,9 @@ class Frame:
         return made._decoded
 
     def resized(self, width: int, height: int) -> Frame:
-        """The frame at another size, aspect not kept; of a decoded frame only."""
+        """The frame at another size, aspect not kept."""
+        if self._decoded is None:
+            return Frame(cv2.resize(self._pixels, (width, height)), self.seconds)
         size = (height, width) if self._turns % 2 else (width, height)
         made = self._decoded.reformat(*size)
         return Frame(seconds=self.seconds, decoded=made, turns=self._turns, mirrored=self._mirrored)

@@ -22,7 +22,8 @@ from uva_tf.data import readers
 from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
 from uva_tf.data.splits import SPLITS
-from uva_tf.gaze import exports
+from uva_tf.gaze.exports import listing
+from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
 from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
@@ -60,7 +61,7 @@ def images(root: Path, options: GazeOptions = NOTHING_STATED) -> list[Recording]
 
 
 def exported(
-    reader: exports.Reader, root: Path, options: GazeOptions = NOTHING_STATED
+    reader: listing.Reader, root: Path, options: GazeOptions = NOTHING_STATED
 ) -> list[Recording]:
     """Clips `videos/NAME.*`, and in `gaze` what a tracker's software exported.
 
@@ -68,19 +69,25 @@ def exported(
         reader: of that software's exports, one of `EXPORTS`.
     """
     files = files_by_name(root / "videos", VIDEO_SUFFIXES)
-    trials = exports.read_trials(reader, root, set(files), options)
+    trials = listing.read_trials(reader, root, set(files), options)
     numbering = {name: n for n, name in enumerate(dict.fromkeys(t.observer for t in trials))}
+    sources = [path for path in (root / "trials.csv",) if path.exists()]
+    sources += files_in(root / "gaze", ("",))
     by_clip: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_clip[trial.clip].append(trial)
     recordings = []
     for name in set(files) & set(by_clip):
-        recordings.append(readers.watched(name, files[name], by_clip[name], options, numbering))
+        mine = by_clip[name]
+        recordings.append(readers.watched(name, files[name], mine, options, numbering, sources))
     for name in set(by_clip) - set(files):
         problem = f"{root / 'videos'}: no file for {name!r} of {by_clip[name][0].file.name}"
         recordings.append(unreadable(name, problem + _but(name, files)))
     for name in set(files) - set(by_clip):
-        problem = f"{files[name]}: no gaze in {root / 'gaze'}{_but(name, by_clip)}"
+        problem = f"{files[name]}: no gaze on it in {root / 'gaze'}{_but(name, by_clip)}"
+        if not set(files) & set(by_clip):
+            shown = some([repr(clip) for clip in sorted(by_clip)])
+            problem += f", only on {shown}: rename the clip, or list trials in trials.csv"
         recordings.append(unreadable(name, problem))
     return _sorted(recordings, root, "videos")
 
@@ -201,7 +208,7 @@ def salicon(root: Path) -> list[Recording]:
 OWN: dict[str, Callable[[Path, GazeOptions], list[Recording]]] = {
     "gaze": gaze,
     "images": images,
-    **{name: partial(exported, reader) for name, reader in exports.EXPORTS.items()},
+    **{name: partial(exported, reader) for name, reader in listing.EXPORTS.items()},
 }
 LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
     **OWN,
@@ -220,6 +227,8 @@ def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recordi
 
     Raises InputError if something is stated of a layout that leaves nothing open.
     """
+    if options.columns and layout not in listing.PLAIN:
+        raise InputError(f"--columns: it is for the layouts {', '.join(listing.PLAIN)}")
     if layout in OWN:
         return OWN[layout](root, options)
     if stated := options.stated():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from uva_tf.data import synthetic
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.layouts import recordings_of
 from uva_tf.data.readers import with_maps
-from uva_tf.data.recordings import Recording
+from uva_tf.data.recordings import Recording, remarks
 from uva_tf.data.splits import read_split
 from uva_tf.data.writer import Progress, write_dataset
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
@@ -130,20 +129,9 @@ def summary(dataset: Dataset) -> str:
         )
     for kind in dataset.teachers:
         lines.append(f"with maps of a {kind} teacher")
-    reasons: dict[str, Counter] = defaultdict(Counter)
-    notes: dict[str, list[str]] = defaultdict(list)
-    for shard in dataset.shards:
-        for recording, counts in shard.left_out.items():
-            for reason, count in counts.items():
-                reasons[reason][recording] += count
-        for recording, found in shard.notes.items():
-            for note in found:
-                notes[note].append(recording)
-    for reason, counts in reasons.items():
-        worst = [f"{name} {count}" for name, count in counts.most_common()]
-        lines.append(f"left out: {counts.total()} {reason} ({some(worst)})")
-    for note, recordings in notes.items():
-        lines.append(f"note: {note} ({some(recordings)})")
+    left_out = {name: counts for shard in dataset.shards for name, counts in shard.left_out.items()}
+    notes = {name: found for shard in dataset.shards for name, found in shard.notes.items()}
+    lines += remarks(left_out, notes)
     if dataset.withheld:
         lines.append(f"left out: {dataset.withheld} recordings whose gaze is not published")
     for name, reason in dataset.skipped.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,8 @@ def clip(
 ) -> Recording:
     """A video whose fixations are rows of a table: milliseconds and pixels, unless stated."""
 
-    def placed(size: tuple[int, int]) -> FixationTable:
-        return _placed(table, size, table_path, options, path)
+    def placed(size: tuple[int, int], checked: bool) -> FixationTable:
+        return _placed(table, size, table_path, options, path, checked)
 
     notes, left_out = list(table.notes), table.left_out.copy()
     return _seen(name, path, (path, table_path), placed, options, notes, left_out, table.names)
@@ -56,51 +57,70 @@ def watched(
     trials: Sequence[Trial],
     options: GazeOptions,
     numbering: Mapping[str, int],
+    files: Sequence[Path],
 ) -> Recording:
-    """A video and the trials in which observers watched it, read from a tracker's exports."""
-    files = tuple(dict.fromkeys(trial.file for trial in trials))
+    """A video and the trials in which observers watched it, read from a tracker's exports.
 
-    def found(size: tuple[int, int]) -> FixationTable:
-        return fixations_of(trials, size, options, numbering)
+    Args:
+        numbering: the number of each observer.
+        files: all that the trials were read from, since any may say when a clip began.
+    """
 
-    return _seen(name, path, (path, *files), found, options, [], Counter(), tuple(numbering))
+    def found(size: tuple[int, int], checked: bool) -> FixationTable:
+        return fixations_of(trials, size, options, numbering, checked=checked)
+
+    people, paths = tuple(numbering), (path, *files)
+    return _seen(name, path, paths, found, options, [], Counter(), people, exported=True)
 
 
 def _seen(
     name: str,
     path: Path,
     paths: tuple[Path, ...],
-    table_of: Callable[[tuple[int, int]], FixationTable],
+    table_of: Callable[[tuple[int, int], bool], FixationTable],
     options: GazeOptions,
     notes: list[str],
     left_out: Counter,
     observers: tuple[str, ...],
+    *,
+    exported: bool = False,
 ) -> Recording:
-    """A video with fixations; `table_of` gives them in its pixels, once its size is known."""
-    tracked: dict[int, float] = {}
+    """A video with fixations; `table_of` gives them in its pixels, once its size is known.
 
-    def read() -> Iterator[GazeFrame]:
+    Args:
+        table_of: takes the size, and whether to check that the places can be pixels.
+    """
+    tracked: dict[int, float] = {}
+    durations: dict[int, np.ndarray] = {}
+
+    def read(checked: bool = True) -> Iterator[GazeFrame]:
         with VideoReader(path, threads=1) as video:
-            table = table_of((video.width, video.height))
+            table = _ordered(table_of((video.width, video.height), checked))
             notes.extend(note for note in table.notes if note not in notes)
             left_out.update(table.left_out - left_out)
             tracked.update(table.tracked)
             x, y = table.columns["x"], table.columns["y"]
-            points, inside = to_unit(x, y, video.width, video.height, path, options.places_right)
+            size, right = (video.width, video.height), options.places_right
+            points, inside = to_unit(x, y, *size, path, right, checked=checked)
             left_out[OUTSIDE] = int((~inside).sum())
+            inside |= not checked
             seen = np.zeros_like(inside)
             for index, frame, starts, ends in _shown(_numbered(video, path, notes), video.rate):
-                active = inside & _during(table.columns, index, starts, ends)
-                seen |= active
+                active = _during(table.columns, index, starts, ends)
+                active = active[inside[active]]
+                seen[active] = True
                 yield GazeFrame(
                     index,
                     frame,
                     _counted_once(points, table, active),
                     samples=_samples(table, index, starts, ends, video),
                 )
-            if "onset_ms" in table.columns:
+            durations.update(_durations(table, seen))
+            if checked and "onset_ms" in table.columns:
                 onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
-                check_times(onset, duration, ends, path, right=options.times_right)
+                check_times(
+                    onset, duration, ends, path, right=options.times_right, exported=exported
+                )
                 if note := covered(onset, duration, ends):
                     notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())
@@ -114,21 +134,43 @@ def _seen(
         notes=notes,
         observers=observers,
         tracked=tracked,
+        durations=durations,
+        as_found=partial(read, checked=False),
     )
 
 
+def _ordered(table: FixationTable) -> FixationTable:
+    """The table with its rows in the order of their onsets, or frames.
+
+    Then the rows of a frame are near to each other, of which there may be millions. `latest` is
+    when the last of a row and those before it ends.
+    """
+    columns = dict(table.columns)
+    order = np.argsort(columns["frame" if "frame" in columns else "onset_ms"], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    if "frame" not in columns:
+        columns["latest"] = np.maximum.accumulate(columns["onset_ms"] + columns["duration_ms"])
+    return replace(table, columns=columns, observers=table.observers[order])
+
+
 def _during(columns: dict[str, np.ndarray], index: int, starts: float, ends: float) -> np.ndarray:
-    """Which rows belong to a frame, `[n]` bool: by its number, or by when it is shown."""
+    """Indices of the rows of a frame: by its number, or by when it is shown.
+
+    Args:
+        columns: as `_ordered` leaves them.
+    """
     if "frame" in columns:
-        return columns["frame"] == index
+        return np.arange(*np.searchsorted(columns["frame"], [index, index + 1]))
     onset = columns["onset_ms"]
-    end = onset + columns["duration_ms"]
+    first = min(np.searchsorted(columns["latest"], starts, "right"), np.searchsorted(onset, starts))
+    rows = slice(first, np.searchsorted(onset, ends))
+    onset, end = onset[rows], onset[rows] + columns["duration_ms"][rows]
     # A fixation of duration 0 belongs to the frame at its onset.
-    return (onset < ends) & ((end > starts) | (onset >= starts))
+    return first + np.flatnonzero((end > starts) | (onset >= starts))
 
 
 def _counted_once(points: np.ndarray, table: FixationTable, active: np.ndarray) -> Fixations:
-    """The active rows as fixations; rows of one event become their mean."""
+    """The rows with the indices `active` as fixations; those of one event become their mean."""
     points, observers = points[active], table.observers[active]
     if "event" not in table.columns or not len(points):
         return Fixations(points, observers)
@@ -139,27 +181,48 @@ def _counted_once(points: np.ndarray, table: FixationTable, active: np.ndarray) 
     return Fixations(means.astype(np.float32), observers[first])
 
 
+def _durations(table: FixationTable, seen: np.ndarray) -> dict[int, np.ndarray]:
+    """By observer, how long each of the rows `seen` lasted, in ms; rows of one event are one."""
+    if "onset_ms" not in table.columns or not seen.any():
+        return {}
+    observers, onset = table.observers[seen], table.columns["onset_ms"][seen]
+    end = onset + table.columns["duration_ms"][seen]
+    if "event" in table.columns:
+        order = np.lexsort([onset, table.columns["event"][seen]])
+        begins = np.diff(table.columns["event"][seen][order], prepend=np.nan) != 0
+        first = np.flatnonzero(begins)
+        end = np.maximum.reduceat(end[order], first)
+        onset, observers = onset[order][first], observers[order][first]
+    return {int(one): (end - onset)[observers == one] for one in np.unique(observers)}
+
+
 def _samples(
     table: FixationTable, index: int, starts: float, ends: float, video: VideoReader
 ) -> Fixations | None:
-    """The samples during a frame, as points."""
+    """The samples during a frame, as points; they are in the order of time."""
     if not table.samples:
         return None
     if "frame" in table.samples:
-        now = table.samples["frame"] == index
+        rows = np.searchsorted(table.samples["frame"], [index, index + 1])
     else:
-        now = (table.samples["time"] >= starts) & (table.samples["time"] < ends)
+        rows = np.searchsorted(table.samples["time"], [starts, ends])
+    now = slice(*rows)
     points = np.stack([table.samples[axis][now] for axis in ("x", "y")], axis=1)
     size = np.array([video.width, video.height])
     return Fixations((points / size).astype(np.float32), table.samples["observer"][now])
 
 
 def _placed(
-    table: FixationTable, size: tuple[int, int], file: Path, options: GazeOptions, path: Path
+    table: FixationTable,
+    size: tuple[int, int],
+    file: Path,
+    options: GazeOptions,
+    path: Path,
+    checked: bool,
 ) -> FixationTable:
     """A table's rows in milliseconds and pixels of the clip; checks those that are not stated."""
     columns = dict(table.columns)
-    if not options.units:
+    if checked and not options.units:
         check_pixels(columns["x"], columns["y"], *(options.screen or size), path)
     trial = Trial(clip="", observer="", file=file, on_clip=True)
     columns["x"], columns["y"] = on_clip(trial, columns["x"], columns["y"], size, options)
@@ -179,12 +242,14 @@ def photograph(
     """A photograph whose fixations are rows of a table: pixels, unless stated."""
     left_out, notes = table.left_out.copy(), list(table.notes)
 
-    def read() -> Iterator[GazeFrame]:
+    def read(checked: bool = True) -> Iterator[GazeFrame]:
         picture = read_picture(path)
         size = picture.width, picture.height
-        places = _placed(table, size, table_path, options, path).columns
-        points, inside = to_unit(places["x"], places["y"], *size, path, options.places_right)
+        places = _placed(table, size, table_path, options, path, checked).columns
+        x, y, right = places["x"], places["y"], options.places_right
+        points, inside = to_unit(x, y, *size, path, right, checked=checked)
         left_out[OUTSIDE] = int((~inside).sum())
+        inside |= not checked
         yield GazeFrame(1, picture, Fixations(points[inside], table.observers[inside]))
 
     return Recording(
@@ -195,6 +260,7 @@ def photograph(
         left_out=left_out,
         notes=notes,
         observers=table.names,
+        as_found=partial(read, checked=False),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, some
 from uva_tf.core.frames import Frame
 from uva_tf.data.fixations import Fixations
 
@@ -52,6 +53,11 @@ class Recording:
         observers: the names of all observers of the dataset, by number, where they are known.
         tracked: the fraction of samples with gaze by observer, where there were samples;
             complete after `read`.
+        durations: of fixations in ms by observer, `[n]` float64, where they are known; complete
+            after `read`.
+        as_found: like `read`, but takes places and times for what the files claim, even where
+            that can't be: for looking at what `read` refuses. Places outside the frame come
+            along, as points below 0 or above 1. None if `read` makes no such checks.
     """
 
     name: str
@@ -65,6 +71,8 @@ class Recording:
     left_out: Counter = field(default_factory=Counter)
     observers: tuple[str, ...] = ()
     tracked: dict[int, float] = field(default_factory=dict)
+    durations: dict[int, np.ndarray] = field(default_factory=dict)
+    as_found: Callable[[], Iterator[GazeFrame]] | None = None
 
 
 def unreadable(name: str, problem: str) -> Recording:
@@ -79,3 +87,41 @@ def unreadable(name: str, problem: str) -> Recording:
 def withheld(name: str) -> Recording:
     """A recording whose gaze is not published."""
     return Recording(name, False, lambda: iter(()), withheld=True)
+
+
+def remarks(
+    left_out: Mapping[str, Mapping[str, int]], notes: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """What was left out of recordings and what was noted: one line for each reason and note.
+
+    Args:
+        left_out: how many fixations, by recording and reason.
+        notes: by recording.
+    """
+    reasons: dict[str, Counter] = defaultdict(Counter)
+    noted: dict[str, list[str]] = defaultdict(list)
+    for name, counts in left_out.items():
+        for reason, count in counts.items():
+            if count:
+                reasons[reason][name] += count
+    for name, found in notes.items():
+        for note in found:
+            noted[note].append(name)
+    lines = []
+    for reason, counts in reasons.items():
+        worst = [f"{name} {count}" for name, count in counts.most_common()]
+        lines.append(f"left out: {counts.total()} {reason} ({some(worst)})")
+    return lines + _alike_once(noted)
+
+
+def _alike_once(noted: dict[str, list[str]]) -> list[str]:
+    """A line for each note and its recordings; one line for notes that differ in numbers only."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for note in noted:
+        alike[re.sub(r"\d+", "0", note)].append(note)
+    lines = []
+    for first, *others in alike.values():
+        names = [name for note in others for name in noted[note]]
+        more = f"; with other numbers {some(names)}" if names else ""
+        lines.append(f"note: {first} ({some(noted[first])}{more})")
+    return lines

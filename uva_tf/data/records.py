@@ -25,7 +25,7 @@ from uva_tf.data.recordings import GazeFrame
 
 # Must change with what `frame_record` writes, so that a preparation that was killed is not
 # continued in another format.
-FORMAT = 4
+FORMAT = 5
 
 # The longer side of a picture over the shorter. Frames and maps are stored as squares, which
 # distorts a longer picture too much.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 
+from uva_tf.config import PRIOR_SIGMA
 from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.fixations import density_map
@@ -18,9 +19,6 @@ PRIOR_SIZE = 64
 SMALL = 64  # side of the baselines' maps
 SMOOTHING = 2.5  # of the baselines' maps, in their pixels
 SMALLEST = 8  # side of frames that are read but not used
-# Without a train split the prior is a Gaussian of this width in image widths, a rough average of
-# published centre biases.
-PRIOR_SIGMA = 0.2
 
 
 def centre_prior(dataset: Dataset) -> tuple[np.ndarray, str]:

@@ -16,6 +16,13 @@ NOWHERE = "fixations before the first frame or after the last"
 REPEATED = "rows that repeat another"
 MISSING = "rows without gaze (a cell is empty, NaN or NA)"
 LOST = "rows at exactly 0,0, where tracking was lost"
+# Of samples, and of fixations that are found in them.
+UNTRACKED = "samples without gaze"
+FAR_OFF = "samples far outside the screen or clip, where tracking was lost"
+SAMPLES_BESIDE = "samples beside the clip"
+BESIDE_BLINKS = "samples just before or after a blink, whose lid moves the gaze"
+SHORT = "stretches of slow gaze that are too short for a fixation"
+BESIDE = "fixations beside the clip"
 
 # One fixation may lie at exactly 0,0; if several do, the tracker had lost the eye.
 LEAST_LOST = 2
@@ -34,8 +41,8 @@ class FixationTable:
         notes: what was guessed to read the file.
         names: of the observers, by number.
         tracked: the fraction of samples with gaze by observer, where there were samples.
-        samples: `[m]` columns `time` (or `frame`), `x`, `y`, `observer`: the samples themselves,
-            placed as the fixations are; empty if there were none.
+        samples: `[m]` columns `time` (or `frame`), `x`, `y`, `observer`: the samples with gaze
+            themselves, by time, placed as the fixations are; empty if there were none.
     """
 
     observers: np.ndarray
@@ -62,7 +69,7 @@ def read_fixations(
     Raises InputError if the file is not such a table or has no rows.
     """
     table = TextTable(path, (key, "observer", *numbers))
-    rows = table.read((key, "observer"), numbers)
+    rows = table.read((key, "observer"), numbers, repeats=True)
     if not len(rows.line):
         raise InputError(f"{path}: no fixations in it")
     named, observed = rows.text[key], rows.text["observer"]

@@ -7,8 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from uva_tf.core.errors import InputError, some
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VIDEO_SUFFIXES
+
+JOINTS = "_-. "  # between the names of a clip and of an observer
 
 
 def matched(listed: Iterable[str], files: Collection[str]) -> dict[str, str]:
@@ -34,6 +37,49 @@ def matched(listed: Iterable[str], files: Collection[str]) -> dict[str, str]:
         for name, found in meant.items()
         if len(found) == 1 and counts[found[0]] == 1 and found[0] != name
     }
+
+
+def named_by(path: Path, folder: Path, clips: Collection[str]) -> tuple[str, str]:
+    """The clip and the observer that a file's place in a folder names; "" for one that it does not.
+
+    `CLIP.csv`, `CLIP/OBSERVER.csv`, `OBSERVER/CLIP.csv`, `CLIP_OBSERVER.csv`, `OBSERVER_CLIP.csv`;
+    the observer is what is left without the clip.
+
+    Args:
+        clips: names of the clips, without extension.
+
+    Raises InputError if two clips are named.
+    """
+    known = {composed(clip): clip for clip in clips}
+    relative = path.relative_to(folder)
+    parts = [composed(without_suffix(part)) for part in (*relative.parts[:-1], path.stem)]
+    whole = {part for part in parts if part in known}
+    stem = parts[-1]
+    affixes = [
+        name
+        for name in known
+        if stem != name
+        and (
+            (stem.startswith(name) and stem[len(name)] in JOINTS)
+            or (stem.endswith(name) and stem[-len(name) - 1] in JOINTS)
+        )
+    ]
+    longest = max(affixes, key=len, default="")
+    if not whole and any(name not in longest for name in affixes):
+        whole = set(affixes)
+    if len(whole) > 1:
+        raise InputError(
+            f"{path}: named after {len(whole)} clips ({some(sorted(whole))}): name one in a column "
+            "video"
+        )
+    clip = next(iter(whole), longest)
+    if not clip:
+        return "", ""
+    if clip in affixes:
+        head = stem.startswith(clip) and stem[len(clip)] in JOINTS
+        parts[-1] = stem[len(clip) :] if head else stem[: -len(clip)]
+        parts[-1] = parts[-1].strip(JOINTS)
+    return known[clip], "/".join(part for part in parts if part and part != clip)
 
 
 def without_suffix(name: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 # Milliseconds in one unit of time.
 TIME_UNITS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "ns": 1e-6}
 PLACE_UNITS = ("pixels", "fractions", "percent")
 ORIGINS = ("upper-left", "lower-left", "centre")
 PLACED = ("fit", "stretch", "centre")
+# What a column of a plain table may hold: see `uva_tf.gaze.exports.columns`.
+ROLES = ("t", "frame", "x", "y", "video", "observer", "valid")
 METHODS = ("recorded", "ivt", "idt", "samples")
 
 
@@ -27,6 +30,8 @@ class GazeOptions:
         distance_cm: from the eye to the screen.
         onset: regular expression of the message that says when a clip begins; a group `clip`
             in it names the clip.
+        columns: of a plain table, by what they hold, one of `ROLES`; two columns with + between
+            them are those of the two eyes.
     """
 
     units: str = ""
@@ -38,6 +43,7 @@ class GazeOptions:
     screen_cm: float = 0.0
     distance_cm: float = 0.0
     onset: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def places_right(self) -> bool:

@@ -29,10 +29,28 @@ def on_clip(
 
     Raises InputError if it is not known where the clip was on the screen.
     """
+    x, y, span = on_screen(trial, x, y, size, options)
+    left, top, shown_width, shown_height = clip_on(span, trial, size, options)
+    return (x - left) * size[0] / shown_width, (y - top) * size[1] / shown_height
+
+
+def on_screen(
+    trial: Trial, x: np.ndarray, y: np.ndarray, size: tuple[int, int], options: GazeOptions
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """A trial's places as pixels of the screen; of the clip, if its places are the clip's own.
+
+    Args:
+        x, y, size, options: as `on_clip` takes them.
+
+    Returns:
+        x and y, `[n]` float64 pixels, origin upper left; and the width and height in pixels of
+        what they are places on.
+
+    Raises InputError if the size of the screen is not known.
+    """
     units, origin = options.units or trial.units, options.origin or trial.origin
     screen = screen_of(trial, options)
-    of_clip = trial.on_clip and not options.screen
-    if of_clip:
+    if of_clip(trial, options):
         span = size
     elif screen:
         span = (screen.width, screen.height)
@@ -50,10 +68,24 @@ def on_clip(
         y = height - y
     elif origin == "centre":  # y upwards, as in PsychoPy
         x, y = width / 2 + x, height / 2 - y
-    if of_clip:
-        return x, y
-    left, top, shown_width, shown_height = shown_at(size, span, options.placed, trial.file)
-    return (x - left) * size[0] / shown_width, (y - top) * size[1] / shown_height
+    return x, y, span
+
+
+def of_clip(trial: Trial, options: GazeOptions) -> bool:
+    """Whether a trial's places are those of the clip itself, not of a screen that showed it."""
+    return trial.on_clip and not options.screen
+
+
+def clip_on(
+    span: tuple[int, int], trial: Trial, size: tuple[int, int], options: GazeOptions
+) -> tuple[float, float, float, float]:
+    """Where a trial's clip was on the `span` of `on_screen`: left, top, width and height in pixels.
+
+    Raises InputError if that is not known.
+    """
+    if of_clip(trial, options):
+        return 0, 0, *size
+    return shown_at(size, span, options.placed, trial.file)
 
 
 def screen_of(trial: Trial, options: GazeOptions) -> Screen | None:
@@ -103,6 +135,8 @@ def to_unit(
     height: int,
     name: object,
     right: bool | None = None,
+    *,
+    checked: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pixels as fractions of the frame, and which of the fixations lie inside it.
 
@@ -110,17 +144,18 @@ def to_unit(
         x, y: `[n]` pixels, origin upper left.
         name: of the recording, for the message.
         right: whether a user stated that they are right; None where none can.
+        checked: whether most of them must lie inside.
 
     Returns:
         `[n, 2]` float32 points, x and y from 0 to 1 inside the frame, and `[n]` bool.
 
-    Raises InputError if more than `MOST_OUTSIDE` of them lie outside.
+    Raises InputError if they are checked and more than `MOST_OUTSIDE` of them lie outside.
     """
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     outside = int((~inside).sum())
     most = MOST_OUTSIDE_RIGHT if right else MOST_OUTSIDE
     hint = "" if right is None else ": of a screen? state its size and --placed"
-    if outside > most * len(x):
+    if checked and outside > most * len(x):
         raise InputError(
             f"{name}: {outside} of {len(x)} fixations lie outside the {width}x{height} frame, x "
             f"is {x.min():g} to {x.max():g} and y {y.min():g} to {y.max():g}, expected pixels of "

@@ -88,7 +88,13 @@ def _check_percent(places: np.ndarray, width: int, height: int, name: object) ->
 
 
 def check_times(
-    onset: np.ndarray, duration: np.ndarray, length: float, name: object, *, right: bool = False
+    onset: np.ndarray,
+    duration: np.ndarray,
+    length: float,
+    name: object,
+    *,
+    right: bool = False,
+    exported: bool = False,
 ) -> None:
     """Raise InputError for times that are not milliseconds from a clip's first frame.
 
@@ -97,10 +103,12 @@ def check_times(
         length: of the clip in milliseconds.
         name: of the recording, for the message.
         right: whether a user stated that they are; then only some must lie within the clip.
+        exported: whether they are of an export, whose unit is known, and which may go on after
+            the clip; then too.
     """
     end = onset + duration
     outside = int(((onset >= length) | (end < 0)).sum())
-    if right and outside < len(onset):
+    if (right or exported) and outside < len(onset):
         return
     count, first, last = len(onset), onset.min(initial=0), onset.max(initial=0)
     if outside == count > 0 or (count > 2 and outside > MOST_OUTSIDE_CLIP * count):
@@ -109,6 +117,8 @@ def check_times(
             if first >= 0 and length / 10 < last / factor <= 1.5 * length:
                 remedy = f"{unit}? divide onset and duration by {factor:.0f}, or state --units "
                 remedy += short
+        if exported:
+            remedy = "state when the clip began, with --onset or by onset_ms in trials.csv"
         raise InputError(
             f"{name}: {outside} of {count} fixations lie outside its {length:.0f} ms, onsets "
             f"are {onset.min():.15g} to {last:.15g}, expected milliseconds from the first frame: "

@@ -14,21 +14,22 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.files import read_input
+from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.names import composed
 
 MOST_BYTES = 2**31  # of a table
 MOST_CELL = 2**22  # characters; some experiment software writes all samples of a trial in one cell
 SEPARATORS = (",", ";", "\t", "|")
 MOST_HEAD = 100_000  # characters in the line of names
+MOST_BEFORE = 1000  # characters of a line before them that are kept
 PREAMBLE = 200  # lines in which the names of the columns are looked for
-CHUNK = 20_000  # rows that are held as text at a time
+CHUNK = 200_000  # cells that are held as text at a time
 # What trackers and spreadsheets write where there is no value, in lower case.
 NO_VALUE = {"", "-", "--", ".", "#n/a", "-nan", "<na>", "n/a", "na", "nan", "none", "null"}
 # A comma in a number that can't separate thousands: it has not exactly three digits behind it,
@@ -46,7 +47,8 @@ class Rows:
         text: `[n]` object, strings without surrounding blanks.
         numbers: `[n]` float64; NaN where the cell holds no value.
         line: `[n]` int64, where each row ends in the file, from 1.
-        repeated: `[n]` bool, whether all cells of a row equal those of an earlier one.
+        repeated: `[n]` bool, whether all cells of a row equal those of an earlier one, if that was
+            asked for.
         bad: by row, what is wrong with a cell that should be a number.
     """
 
@@ -64,12 +66,21 @@ class TextTable:
         columns: that it must have.
         preamble: whether other lines may come before the names.
         rename: from a column's name as it is written to the one it is asked for by.
+        separators: that may stand between cells; a blank stands for any number of blanks.
+        head: of a file without a line of names: the names, and how many lines come before the
+            rows.
+        remedy: what to do about a column that is missing or there twice, for the message.
+        short: what becomes of rows with fewer cells than names: they are `refused`, `filled` with
+            empty cells, or `skipped` and counted.
 
     Raises InputError if the file is no such table, a column is missing or there twice.
 
     Attributes:
         names: of its columns, after `rename`.
+        before: the lines before the names, cut to `MOST_BEFORE` characters each.
+        written: the same names as they are in the file.
         notes: what was guessed to read it; complete after `read`.
+        skipped: how many rows were left out because of too few cells, after `read`.
     """
 
     def __init__(
@@ -79,55 +90,83 @@ class TextTable:
         *,
         preamble: bool = False,
         rename: Callable[[str], str] = str,
+        separators: Sequence[str] = SEPARATORS,
+        head: tuple[Sequence[str], int] | None = None,
+        remedy: str = "",
+        short: str = "refused",
     ) -> None:
         self.path = path
+        self._short, self.skipped = short, 0
         self._content = read_input(path, MOST_BYTES)
         self._encoding = _encoding(path, self._content)
-        head = self._head(columns, rename, PREAMBLE if preamble else 1)
-        self.names, self._separator, self._skip = head
-        _check_names(path, self.names, columns)
+        if head:
+            self.written, self._skip = list(head[0]), head[1]
+            self._separator = self._between(len(self.written), separators)
+        else:
+            within = PREAMBLE if preamble else 1
+            self.written, self._separator, self._skip = self._head(
+                columns, rename, within, separators
+            )
+        self.names = [rename(name) for name in self.written]
+        _check_names(path, self.names, self.written, columns, remedy)
+        self.before = [line[:MOST_BEFORE] for line in islice(self._lines(), max(0, self._skip - 1))]
         guessed = [] if self._separator == "," else [f"with {self._separator!r} between cells"]
         guessed += [f"as {self._encoding}"] if self._encoding != "utf-8" else []
         self.notes = [f"{path.name} was read {' and '.join(guessed)}"] if guessed else []
         self._decimal: bool | None = None  # whether some comma can't separate thousands
 
-    def read(self, text: Sequence[str] = (), numbers: Sequence[str] = ()) -> Rows:
+    def read(
+        self, text: Sequence[str] = (), numbers: Sequence[str] = (), *, repeats: bool = False
+    ) -> Rows:
         """Read some columns.
+
+        Args:
+            repeats: whether to find rows that repeat another, which takes time in wide tables.
 
         Raises InputError, which names the line, for a row with other than the named cells.
         """
+        width = len(self.names)
         places = {name: self.names.index(name) for name in (*text, *numbers)}
-        cells: dict[str, list] = {name: [] for name in places}
-        line: list[np.ndarray] = []
-        hashes: list[np.ndarray] = []
+        parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0, object)] for name in text}
+        parts |= {name: [np.zeros(0)] for name in numbers}
+        line, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         bad: dict[int, str] = {}
         count = 0
         rows = self._rows()
-        while chunk := list(islice(rows, CHUNK)):
+        while chunk := list(islice(rows, max(1, CHUNK // width))):
             lines = np.array([number for number, _ in chunk], np.int64)
             for name, place in places.items():
-                column = [row[place] for _, row in chunk]
+                column = [row[place].strip() for _, row in chunk]
                 if name in text:
-                    cells[name].append(np.array([sys.intern(cell) for cell in column], object))
+                    if not all(map(str.isascii, column)):
+                        column = [composed(cell) for cell in column]
+                    column = [sys.intern(cell) for cell in column]
+                    parts[name].append(np.array(column, object))
                 else:
-                    cells[name].append(self._numbers(name, column, lines, count, bad))
+                    parts[name].append(self._numbers(name, column, lines, count, bad))
             line.append(lines)
-            hashes.append(np.array([hash(tuple(row)) for _, row in chunk], np.int64))
+            if repeats:
+                whole = [hash(tuple([cell.strip() for cell in row[:width]])) for _, row in chunk]
+                hashes.append(np.array(whole, np.int64))
             count += len(chunk)
-        whole = np.concatenate(hashes) if hashes else np.zeros(0, np.int64)
-        repeated = np.ones(len(whole), bool)
-        repeated[np.unique(whole, return_index=True)[1]] = False
-        joined = {
-            name: np.concatenate(parts) if parts else np.zeros(0, object if name in text else float)
-            for name, parts in cells.items()
-        }
+        columns = {name: np.concatenate(of_column) for name, of_column in parts.items()}
+        repeated = np.zeros(count, bool)
+        if repeats:
+            repeated[:] = True
+            repeated[np.unique(np.concatenate(hashes), return_index=True)[1]] = False
         return Rows(
-            {name: joined[name] for name in text},
-            {name: joined[name] for name in numbers},
-            np.concatenate(line) if line else np.zeros(0, np.int64),
+            {name: columns[name] for name in text},
+            {name: columns[name] for name in numbers},
+            np.concatenate(line),
             repeated,
             bad,
         )
+
+    def lines_with(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """The number and the cells of each line that holds a text, for what is in no column."""
+        for number, line in enumerate(self._lines(), start=1):
+            if text in line:
+                yield number, [cell.strip() for cell in line.split(self._separator)]
 
     def _lines(self) -> io.TextIOWrapper:
         text = io.TextIOWrapper(io.BytesIO(self._content), self._encoding, newline="")
@@ -135,26 +174,47 @@ class TextTable:
             text.seek(0)
         return text
 
+    def _between(self, width: int, separators: Sequence[str]) -> str:
+        """The separator that gives the first row so many cells."""
+        row = next((line for line in islice(self._lines(), self._skip, None) if line.strip()), "")
+        fits = [one for one in separators if len(_cells(row, one)) == width]
+        if row and not fits:
+            raise InputError(
+                f"{self.path}: {row.strip()!r:.80} in its first row, expected "
+                f"{' '.join(self.written)}"
+            )
+        return fits[0] if fits else separators[0]
+
     def _head(
-        self, columns: Sequence[str], rename: Callable[[str], str], within: int
+        self,
+        columns: Sequence[str],
+        rename: Callable[[str], str],
+        within: int,
+        separators: Sequence[str],
     ) -> tuple[list[str], str, int]:
-        """The columns' names, the separator, and the number of lines up to and with the names."""
+        """The names as written, the separator, and the number of lines up to and with the names."""
         first: tuple[list[str], str, int] | None = None
-        separators: Sequence[str] = SEPARATORS
+        looked_at = 0  # characters
         for number, line in enumerate(islice(self._lines(), PREAMBLE), start=1):
             if declared := _declared_separator(line):
                 separators = (declared,)
             if declared or not line.strip(" \t\r\n,;|"):
                 continue
-            readings = [(_named(line, one, rename), one, number) for one in separators]
-            best = max(readings, key=lambda reading: len(set(columns) & set(reading[0])))
+            readings = [(_cells(line, one), one, number) for one in separators]
+            best = max(readings, key=lambda one: len(set(columns) & set(map(rename, one[0]))))
             first = first or best
-            if set(columns) <= set(best[0]) or within == 1:
+            looked_at += min(len(line), MOST_HEAD)
+            if looked_at > 5 * MOST_HEAD:
+                break
+            if set(columns) <= set(map(rename, best[0])) or within == 1:
                 return best
         return first or ([], ",", 0)
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Rows that are not blank, with the number of the line in which each ends."""
+        """Rows that are not blank, with the number of the line in which each ends.
+
+        Cells are as they are in the file.
+        """
         lines = self._lines()
         for _ in islice(lines, self._skip):
             pass
@@ -163,22 +223,23 @@ class TextTable:
         width = len(self.names)
         try:
             for row in reader:
-                cells = [cell.strip() for cell in row]
-                if len(cells) != width:
-                    if not any(cells):
-                        continue
-                    if len(cells) < width or any(cells[width:]):
-                        number = "fewer" if len(cells) < width else "more"
-                        raise InputError(
-                            f"{self.path} line {self._skip + reader.line_num}: {number} cells "
-                            "than in the first line"
-                        )
-                    del cells[width:]
-                if not any(cells):  # spreadsheets add rows of nothing but separators
+                if len(row) == width and row[0].strip():  # the usual row, first
+                    yield self._skip + reader.line_num, row
                     continue
-                if not all(map(str.isascii, cells)):
-                    cells = [composed(cell) for cell in cells]
-                yield self._skip + reader.line_num, cells
+                if _is_blank(row):  # spreadsheets add rows of nothing but separators
+                    continue
+                if len(row) < width and self._short == "skipped":
+                    self.skipped += 1
+                    continue
+                if len(row) < width and self._short == "filled":
+                    row += [""] * (width - len(row))
+                if len(row) < width or not _is_blank(row[width:]):
+                    number = "fewer" if len(row) < width else "more"
+                    raise InputError(
+                        f"{self.path} line {self._skip + reader.line_num}: {number} cells than in "
+                        "the first line"
+                    )
+                yield self._skip + reader.line_num, row
         except csv.Error as error:
             raise InputError(
                 f"{self.path}: not a table of comma-separated values ({error})"
@@ -190,14 +251,19 @@ class TextTable:
         self, name: str, cells: list[str], lines: np.ndarray, start: int, bad: dict[int, str]
     ) -> np.ndarray:
         """Cells as numbers; what is no number goes to `bad`, under its row."""
-        if not "".join(cells).translate(PLAIN_NUMBER) and all(cells):
+        values = np.full(len(cells), np.nan)
+        there = np.ones(len(cells), bool)
+        if not all(cells) or "".join(cells).translate(PLAIN_NUMBER):
+            there = np.array([cell.lower() not in NO_VALUE for cell in cells], bool)
+        given = list(compress(cells, there))
+        if not "".join(given).translate(PLAIN_NUMBER):
             try:
-                values = np.array([float(cell) for cell in cells])
-                if np.isfinite(values).all():
+                values[there] = [float(cell) for cell in given]
+                if np.isfinite(values[there]).all():
                     return values
             except ValueError:
                 pass
-        values = np.full(len(cells), np.nan)
+            values[:] = np.nan
         for row, cell in enumerate(cells):
             if cell.lower() in NO_VALUE:
                 continue
@@ -224,23 +290,41 @@ class TextTable:
             value = float(cell.replace(",", ".") if comma else cell)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        # Python also takes 1_000, and digits of other scripts.
+        if not math.isfinite(value) or "_" in cell or not cell.isascii():
             raise InputError(f"{name} is {cell!r}, expected a number")
         return value
+
+
+def _is_blank(row: Sequence[str]) -> bool:
+    return not any(cell and not cell.isspace() for cell in row)
+
+
+def first_lines(path: Path) -> list[str]:
+    """The lines in the first 64 kB of a text, of which the last may not be whole."""
+    check_file(path)
+    with path.open("rb") as file:
+        content = file.read(2**16)
+    text = content.decode(_unicode(content), "replace").removeprefix("\ufeff")
+    return list(io.StringIO(text, newline=""))
+
+
+def _unicode(content: bytes) -> str:
+    """UTF-16 if bytes look like it, else UTF-8."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in content[:2]:  # UTF-16 without a byte order mark: a Latin letter has one byte 0
+        return "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    return "utf-8"
 
 
 def _encoding(path: Path, content: bytes) -> str:
     """A table's encoding: UTF-16 if it looks like it, else UTF-8, else cp1252."""
     if content.startswith(b"PK\3\4"):
         raise InputError(f"{path}: an Excel workbook, expected text: save its sheet as CSV UTF-8")
-    encoding = "utf-8"
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    elif b"\0" in content[:2]:  # UTF-16 without a byte order mark: a Latin letter has one byte 0
-        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
     # What Windows writes is cp1252. Letters of another code page are read wrong, but different
     # letters stay different.
-    for one in (encoding, "cp1252"):
+    for one in (_unicode(content), "cp1252"):
         try:
             for _ in codecs.iterdecode((content[n : n + 2**20] for n in _steps(content)), one):
                 pass
@@ -260,22 +344,29 @@ def _declared_separator(line: str) -> str:
     return line[4:5] if line[:4].lower() == "sep=" and len(line) == 5 else ""
 
 
-def _named(line: str, separator: str, rename: Callable[[str], str]) -> list[str]:
-    """The names in a line, without empty ones at its end."""
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of a line, without empty ones at its end."""
     row = next(csv.reader([line[:MOST_HEAD]], delimiter=separator, skipinitialspace=True), [])
-    names = [rename(composed(cell.strip())) for cell in row]
-    while names and not names[-1]:
-        names.pop()
-    return names
+    cells = [composed(cell.strip()) for cell in row]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
 
 
-def _check_names(path: Path, names: list[str], columns: Iterable[str]) -> None:
+def _check_names(
+    path: Path, names: list[str], written: list[str], columns: Iterable[str], remedy: str
+) -> None:
+    remedy = remedy and f": {remedy}"
     for column in columns:
         if column not in names:
-            found = ", ".join(map(repr, names)) or "nothing"
+            found = ", ".join(map(repr, written)) or "nothing"
             raise InputError(
                 f"{path}: no column {column!r}, expected {', '.join(columns)} in the first line, "
-                f"found {found:.200}"
+                f"found {found:.200}{remedy}"
             )
         if names.count(column) > 1:
-            raise InputError(f"{path}: {names.count(column)} columns {column!r}, expected one")
+            same = [one for one, name in zip(written, names, strict=True) if name == column]
+            as_written = f" ({', '.join(map(repr, same))})" if set(same) != {column} else ""
+            raise InputError(
+                f"{path}: {len(same)} columns {column!r}{as_written}, expected one{remedy}"
+            )

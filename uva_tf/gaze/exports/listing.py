@@ -11,15 +11,40 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.core.errors import InputError, some
-from uva_tf.core.files import check_folder, is_hidden
-from uva_tf.gaze.names import matched
+from uva_tf.core.files import check_folder
+from uva_tf.gaze.exports.bids import bids
+from uva_tf.gaze.exports.eyelink import eyelink
+from uva_tf.gaze.exports.frame_numbered import frames
+from uva_tf.gaze.exports.gazepoint import gazepoint
+from uva_tf.gaze.exports.plain import samples
+from uva_tf.gaze.exports.pupil_cloud import pupil_cloud
+from uva_tf.gaze.exports.pupil_core import pupil_core
+from uva_tf.gaze.exports.smi import smi
+from uva_tf.gaze.exports.tobii import tobii
+from uva_tf.gaze.exports.webgazer import webgazer
+from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import Samples, Trial
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
-EXPORTS: dict[str, Reader] = {}
+NAMELESS = "trials that name no clip, of a file that names one for others"
+
+EXPORTS: dict[str, Reader] = {
+    "eyelink": eyelink,
+    "smi": smi,
+    "pupil-core": pupil_core,
+    "pupil-cloud": pupil_cloud,
+    "tobii": tobii,
+    "gazepoint": gazepoint,
+    "bids": bids,
+    "samples": samples,
+    "frames": frames,
+    "webgazer": webgazer,
+}
+# Those of plain tables, whose columns a user can state.
+PLAIN = ("samples", "frames")
 
 
 def read_trials(
@@ -44,20 +69,21 @@ def read_trials(
         raise InputError(f"{folder}: no gaze in it")
     if (root / "trials.csv").exists():
         trials = _listed(trials, folder, root / "trials.csv")
+    else:
+        trials = _without_nameless(trials)
     meant = matched({trial.clip for trial in trials if trial.clip}, clips)
+    if not (root / "trials.csv").exists():
+        trials = _of_clips(trials, clips, meant)
     return [_named(trial, folder, clips, meant) for trial in trials]
 
 
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes in a folder and those below it, sorted, hidden ones not."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.name.lower().endswith(suffixes)
-        and path.is_file()
-        and not any(is_hidden(folder / part) for part in path.relative_to(folder).parents)
-        and not is_hidden(path)
-    )
+def _without_nameless(trials: list[Trial]) -> list[Trial]:
+    """Trials without those that name no clip, of files that name one for others: practice, say."""
+    kept = {trial.file: trial for trial in reversed(trials) if trial.clip}
+    for trial in trials:
+        if not trial.clip and trial.file in kept:
+            kept[trial.file].left_out[NAMELESS] += 1
+    return [trial for trial in trials if trial.clip or trial.file not in kept]
 
 
 def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
@@ -90,6 +116,23 @@ def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
             )
         )
     return chosen
+
+
+def _of_clips(trials: list[Trial], clips: Collection[str], meant: Collection[str]) -> list[Trial]:
+    """The trials of clips, if there are some; other things that were shown are noted.
+
+    A name that differs from a clip's in case or extension only is kept, to be refused by name.
+
+    Args:
+        meant: other names of the clips.
+    """
+    near = {without_suffix(name).casefold() for name in (*clips, *meant)}
+    others = {one.clip for one in trials if without_suffix(one.clip).casefold() not in near} - {""}
+    chosen = [trial for trial in trials if trial.clip not in others]
+    if not others or not any(trial.clip for trial in chosen):
+        return trials
+    note = f"left out what is no clip in videos: {some([repr(name) for name in sorted(others)])}"
+    return [replace(trial, notes=(*trial.notes, note)) for trial in chosen]
 
 
 def _later(trial: Trial, onset: float) -> Trial:

@@ -1,0 +1,1 @@
+"""Readers of what the software of eye trackers exports, one file for each."""

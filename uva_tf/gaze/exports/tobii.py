@@ -1,0 +1,596 @@
+"""Exports of Tobii's software: Pro Lab, Studio, and tables of the Pro SDK's samples.
+
+All versions name their columns alike once case, blanks and units are taken out of the names, so
+one reader does for all. Names and meanings: the user manuals of Tobii Pro Lab and Tobii Studio,
+chapters on data export.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from uva_tf.core.errors import InputError
+from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
+from uva_tf.gaze.names import matched
+from uva_tf.gaze.options import TIME_UNITS, GazeOptions
+from uva_tf.gaze.tables import TextTable
+from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
+
+Pair = tuple[np.ndarray, np.ndarray]  # x and y, `[n]` each
+
+TIME = "Recording timestamp"
+# Names of other versions, as `_plain` writes them.
+SAME = {
+    "recordingtimestamp": TIME,
+    "timestamp": TIME,
+    "devicetimestamp": TIME,
+    "gazeeventtype": "eyemovementtype",
+    "fixationindex": "eyemovementtypeindex",
+    "eyemovementindex": "eyemovementtypeindex",
+    "fixationduration": "gazeeventduration",
+    "gazepointindex": "number",
+    "studioevent": "event",
+    "studioeventdata": "eventvalue",
+    "descriptor": "eventvalue",
+    "medianame": "presentedmedianame",
+    "stimuliname": "presentedmedianame",
+    "presentedmediawidth": "mediawidth",
+    "presentedmediaheight": "mediaheight",
+    "presentedmediapositionx": "mediaposx",
+    "presentedmediapositiony": "mediaposy",
+    "mappedfixationpointx": "fixationpointx[mcspx]",
+    "mappedfixationpointy": "fixationpointy[mcspx]",
+    "mappedgazedatapointx": "gazepointx[mcspx]",
+    "mappedgazedatapointy": "gazepointy[mcspx]",
+    "gazepointxleft": "gazepointleftx",
+    "gazepointyleft": "gazepointlefty",
+    "gazepointxright": "gazepointrightx",
+    "gazepointyright": "gazepointrighty",
+    "leftgazepointvalidity": "validityleft",
+    "rightgazepointvalidity": "validityright",
+    "leftgazepointvalid": "validityleft",
+    "rightgazepointvalid": "validityright",
+}
+UNIT = re.compile(r"([^\[(]{1,200})[\[(]([^\[\]()]{1,12})[\])]")
+# Of glasses: gaze that was mapped onto a picture of the scene, a snapshot.
+MAPPED = re.compile(
+    r"mapped (fixation|gaze (?:point|data)|eye movement type(?: index)?|eye movement index)"
+    r"(?: ([xy]))? \[(.{1,200})\]",
+    re.IGNORECASE,
+)
+# In the lines before the table.
+SIZE = re.compile(r"(\d{2,5}) ?x ?(\d{2,5})")
+PERSON = re.compile(r"(?:Participant|Subject):\s{0,9}(\S.{0,200})")
+
+TEXT = """
+    sensor participantname recordingname event eventvalue presentedstimulusname presentedmedianame
+    eyemovementtype validityleft validityright recordingresolution leftgazepointondisplayarea
+    rightgazepointondisplayarea
+"""
+FRAMES = ("[mcsnorm]", "[mcspx]", "")  # of the media, as fractions and in pixels; of the screen
+OTHER_NUMBERS = """
+    number eyemovementtypeindex gazeeventduration mediawidth mediaheight mediaposx mediaposy
+    originalmediawidth originalmediaheight recordingmediawidth recordingmediaheight
+    recordingresolutionwidth recordingresolutionheight
+"""
+NUMBERS = [
+    TIME,
+    *OTHER_NUMBERS.split(),
+    *(f"gazepoint{eye}{a}{f}" for f in FRAMES for a in "xy" for eye in ("", "left", "right")),
+    *(f"fixationpoint{a}{f}" for f in FRAMES for a in "xy"),
+    *(f"{eye}gazepointondisplayarea{a}" for a in "xy" for eye in ("left", "right")),
+]
+EYES = ("left", "right")
+SAME_PLACE = 0.02  # of the media; its own coordinates and those of the screen agree so far
+MOST_PAIR = 200  # characters in a cell of two numbers
+# Of cells, in lower case. Studio's codes go from 0, tracked, to 4, lost.
+EYE_LOST = {"3", "4", "invalid", "false"}
+EYE_LOST_SDK = {"0", "false"}
+NO_MEDIA = {"", "no media", "screenrec"}
+WORN = {"gyroscope", "accelerometer", "magnetometer"}
+BEGINS = re.compile(r"(?:video|image|movie)(?:stimulus)?start")
+ENDS = re.compile(r"(?:video|image|movie)(?:stimulus)?(?:end|stop)")
+RECORDED = re.compile(r"screenrec(?:ording)?start(?:ed)?")
+# Trackers take 20 to 2000 samples/s: the step between them in ms, and in microseconds.
+STEP_MS, STEP_US = (0.4, 60.0), (450.0, 60_000.0)
+# What places are of, their units, and whether that is the clip.
+PLACES = {
+    "clip": ("fractions", True),
+    "media": ("pixels", True),
+    "screen": ("pixels", False),
+    "display": ("fractions", False),
+}
+
+NO_STIMULUS = "exports name no stimulus: times count from the start of the recording"
+NO_UNIT = "timestamps without a unit: by the step between them they are {}"
+MEANS = "places of fixations are the means of their samples"
+ON_SCREEN = "fixations of no stimulus: their places are taken as pixels of the screen"
+SNAPSHOT = "fixations on a snapshot last as long as their samples"
+NO_SNAPSHOT = "gaze that was mapped onto snapshots is left out: no clip has the name of one"
+NOWHERE = "fixations without a place"
+SHORT = "rows with too few cells"
+MOST_SHORT = 0.05  # of the rows
+
+
+def tobii(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Trial]:
+    """Trials of Pro Lab's and Studio's tables, and of tables of the Pro SDK's samples.
+
+    A trial is one showing of a stimulus in one recording; a recording that names no stimulus is
+    one trial. Places are fractions of the clip where the export has them, or says where the media
+    was on the screen; else pixels of the screen (of the SDK: fractions of it).
+    """
+    found: list[Trial] = []
+    for path in files_in(folder, (".tsv", ".csv", ".txt", ".xlsx")):
+        found += numbered(_Export(path, clips, options).trials())
+    return found
+
+
+@dataclass(frozen=True)
+class _Gaze:
+    """What one set of columns says of gaze: `[n]` arrays, by row of the table.
+
+    Attributes:
+        gaze, fixation: places by what they are of, one of `PLACES`.
+        index: of the fixation that a row belongs to, -1 of none.
+        duration: of that fixation in ms.
+        sampled: whether there are columns of gaze.
+    """
+
+    gaze: dict[str, Pair]
+    fixation: dict[str, Pair]
+    index: np.ndarray
+    duration: np.ndarray
+    sampled: bool
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The fixations of a recording: `[k]` arrays.
+
+    Attributes:
+        first, last: their samples.
+        onset, duration: in ms.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    onset: np.ndarray
+    duration: np.ndarray
+
+
+class _Export:
+    """One file."""
+
+    def __init__(self, path: Path, clips: Collection[str], options: GazeOptions) -> None:
+        self._path, self._clips, self._options = path, clips, options
+        self._stamp = ("", "")  # name and unit of the column of times
+        self._snapshots: dict[str, None] = {}
+        table = TextTable(path, (TIME,), preamble=True, rename=self._renamed, short="skipped")
+        of = ("gazex", "gazey", "fixationx", "fixationy", "eyemovementtypeindex")
+        numbers = NUMBERS + [f"mapped{name}[{s}]" for s in self._snapshots for name in of]
+        text = TEXT.split() + [f"mappedeyemovementtype[{s}]" for s in self._snapshots]
+        text, numbers = ([n for n in names if n in table.names] for names in (text, numbers))
+        for name in (*text, *numbers):
+            if (count := table.names.count(name)) > 1:
+                raise InputError(f"{path}: {count} columns {name!r}, expected one")
+        rows = table.read(text, numbers)
+        if rows.bad:
+            raise InputError(next(iter(rows.bad.values())))
+        if table.skipped > MOST_SHORT * (table.skipped + len(rows.line)):
+            raise InputError(
+                f"{path}: {table.skipped} of {table.skipped + len(rows.line)} rows have fewer "
+                "cells than names of columns: export it again"
+            )
+        self._short = table.skipped
+        if not len(rows.line):
+            raise InputError(f"{path}: no rows under the names of its columns")
+        self._count, self._text, self._numbers = len(rows.line), rows.text, rows.numbers
+        tabs = "with '\\t' between cells"  # as it should be
+        self._notes = [note for note in table.notes if not note.endswith(tabs)]
+        self._before = table.before
+        sensors = np.array([cell.lower() for cell in self._texts("sensor")], object)
+        self._worn = bool(self._snapshots) or bool(np.isin(sensors, list(WORN)).any())
+        self._sdk = any(name.startswith("leftgazepointondisplay") for name in (*text, *numbers))
+        self._sample = self._are_samples(sensors) & ~np.isnan(self._number(TIME))
+        self._looked = self._gaze()
+        self._time = self._number(TIME) * self._milliseconds()
+
+    def _renamed(self, name: str) -> str:
+        if found := MAPPED.fullmatch(name):
+            self._snapshots[found[3]] = None
+            what = found[1].lower().replace(" ", "").removesuffix("point").removesuffix("data")
+            return f"mapped{SAME.get(what, what)}{(found[2] or '').lower()}[{found[3]}]"
+        plain, unit = _plain(name)
+        if plain == TIME:
+            self._stamp = (name, unit)
+        return plain
+
+    def _texts(self, name: str) -> np.ndarray:
+        """A column, `[n]` strings: empty if it is not there."""
+        return self._text.get(name, np.full(self._count, "", object))
+
+    def _number(self, name: str) -> np.ndarray:
+        """A column, `[n]` float64: NaN if it is not there."""
+        return self._numbers.get(name, np.full(self._count, np.nan))
+
+    def _pair(self, name: str, frame: str = "") -> Pair:
+        return self._number(f"{name}x{frame}"), self._number(f"{name}y{frame}")
+
+    def trials(self) -> list[Trial]:
+        """All trials of the file, in order."""
+        snapshots = {s for s in self._snapshots if s in self._clips}
+        snapshots |= set(matched(self._snapshots, self._clips))
+        shown = self._stimuli()
+        found: list[Trial] = []
+        for rows, observer in self._recordings():
+            samples = rows[self._sample[rows]]
+            samples = samples[np.argsort(self._time[samples], kind="stable")]
+            time, events = self._time[samples], self._events(rows)
+            for name in sorted(snapshots):
+                begun = [one.time for one in events if one.text == f"{name} IntervalStart"]
+                piece = Piece(name, begun[0] if begun else time[0], 0, len(samples))
+                found += self._trials([piece], self._mapped(name), samples, observer, [SNAPSHOT])
+            if snapshots:
+                continue
+            cut, notes = pieces(time, shown[samples], events, self._options.onset, self._path)
+            if not cut:
+                cut, notes = [Piece("", self._start(time, events), 0, len(samples))], [NO_STIMULUS]
+            if self._snapshots:
+                notes = [*notes, NO_SNAPSHOT]
+            found += self._trials(cut, self._looked, samples, observer, notes)
+        if found and self._short:
+            found[0] = replace(found[0], left_out=found[0].left_out + Counter({SHORT: self._short}))
+        return found
+
+    def _are_samples(self, sensors: np.ndarray) -> np.ndarray:
+        """Which rows are of the eye tracker, `[n]` bool."""
+        if (sensors == "eye tracker").any():
+            return sensors == "eye tracker"
+        if "number" in self._numbers:
+            return ~np.isnan(self._number("number"))
+        if (self._texts("eyemovementtype") != "").any():
+            return self._texts("eyemovementtype") != ""
+        return self._texts("event") == ""
+
+    def _recordings(self) -> list[tuple[np.ndarray, str]]:
+        """The rows of each recording, and its observer."""
+        people, recordings = self._texts("participantname"), self._texts("recordingname")
+        before = PERSON.search("".join(self._before))
+        keys: dict[tuple[str, str], int] = {}
+        pairs = zip(people, recordings, strict=True)
+        code = np.array([keys.setdefault(pair, len(keys)) for pair in pairs])
+        found = []
+        for one in range(len(keys)):
+            rows = np.flatnonzero((code == one) & ~np.isnan(self._time))
+            # Time that falls by a second begins another recording, if they have no names.
+            fallen = np.flatnonzero(np.diff(self._time[rows]) < -1000) + 1
+            for part in np.split(rows, fallen):
+                if self._sample[part].any():
+                    named = people[part[0]] or (before[1].strip() if before else "")
+                    found.append((part, named or recordings[part[0]]))
+        return found
+
+    def _events(self, rows: np.ndarray) -> list[Event]:
+        event, value = self._texts("event"), self._texts("eventvalue")
+        found = []
+        for row in rows[event[rows] != ""]:
+            what = event[row].lower().replace(" ", "")
+            kind = "begin" if BEGINS.fullmatch(what) else "end" if ENDS.fullmatch(what) else ""
+            text = f"{event[row]} {value[row]}".strip()
+            found.append(Event(float(self._time[row]), text, value[row] if kind else "", kind))
+        return found
+
+    def _stimuli(self) -> np.ndarray:
+        """The stimulus that each row names, `[n]` strings, from the column that names clips."""
+        columns = [self._texts(f"presented{what}name") for what in ("media", "stimulus")]
+        names = [{name for name in column if name.lower() not in NO_MEDIA} for column in columns]
+        clips = [len(one & set(self._clips)) + len(matched(one, self._clips)) for one in names]
+        best = int(clips[1] > clips[0] or not names[0])
+        return np.array([name if name in names[best] else "" for name in columns[best]], object)
+
+    def _start(self, time: np.ndarray, events: Sequence[Event]) -> float:
+        """When a recording without stimuli starts: at 0, unless it is by a device's clock."""
+        if "device" in self._stamp[0].lower():
+            return float(time[0])
+        return next((one.time for one in events if RECORDED.match(one.text.lower())), 0.0)
+
+    def _gaze(self) -> _Gaze:
+        """Gaze and fixations, but for those on snapshots."""
+        columns = (*self._text, *self._numbers)
+        sampled = any("gazepoint" in name for name in columns)
+        placed = sampled or any("fixationpoint" in name for name in columns) or self._snapshots
+        if not placed:
+            raise InputError(
+                f"{self._path}: no columns of gaze or fixations, such as 'Gaze point X': export "
+                "them too"
+            )
+        gaze, fixation = self._places(self._eyes), self._places(self._fixation_points)
+        if not sampled and not self._worn and "presentedmedianame" not in self._text:
+            fixation = {"screen": fixation["media"]} if self._size() else fixation
+        index = self._fixated("eyemovementtype", "eyemovementtypeindex")
+        return _Gaze(gaze, fixation, index, self._number("gazeeventduration"), sampled)
+
+    def _mapped(self, snapshot: str) -> _Gaze:
+        """Gaze and fixations on a snapshot."""
+        gaze, fixation = (
+            {"media": tuple(self._number(f"mapped{what}{a}[{snapshot}]") for a in "xy")}
+            for what in ("gaze", "fixation")
+        )
+        names = (f"mappedeyemovement{what}[{snapshot}]" for what in ("type", "typeindex"))
+        index = self._fixated(*names)
+        sampled = f"mappedgazex[{snapshot}]" in self._numbers
+        return _Gaze(gaze, fixation, index, self._number(""), sampled)
+
+    def _fixated(self, types: str, counts: str) -> np.ndarray:
+        """Numbers of fixations, `[n]`, -1 in other rows."""
+        index = np.nan_to_num(self._number(counts), nan=-1.0)
+        if types not in self._text:
+            return np.where(index > 0, index, -1.0)
+        fixated = np.array([cell.lower() == "fixation" for cell in self._text[types]])
+        if counts not in self._numbers:  # they are told apart by what is between them
+            index = np.zeros(self._count)
+            index[self._sample] = np.cumsum(np.diff(fixated[self._sample], prepend=False) != 0)
+        return np.where(fixated, index, -1.0)
+
+    def _places(self, read: Callable[[str], Pair]) -> dict[str, Pair]:
+        """Places by what they are of.
+
+        Args:
+            read: gives those of a frame, one of `FRAMES`.
+        """
+        if self._sdk:
+            return {"display": read("display")}
+        norm, media, screen = (read(frame) for frame in FRAMES)
+        if self._worn:  # what the export names the screen is the scene camera's picture
+            media = tuple(np.where(np.isnan(m), s, m) for m, s in zip(media, screen, strict=True))
+            screen = self._pair("")
+        sides = ("width", "height")
+        shown = [self._number(f"media{side}") for side in sides]
+        of = [f"{what}media" for what in ("original", "recording", "")]
+        of = next((one for one in of if f"{one}width" in self._numbers), "media")
+        clip = []
+        for n, side in enumerate(sides):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                one = np.where(np.isnan(norm[n]), media[n] / self._number(of + side), norm[n])
+                other = (screen[n] - self._pair("mediapos")[n]) / shown[n]
+            # Places beside the media may be left out. Those on the screen have them.
+            apart = np.abs(one - other)
+            if np.isnan(apart).all() or np.nanmedian(apart) < SAME_PLACE:
+                one = np.where(np.isnan(one), other, one)
+            clip.append(one)
+        return {"clip": tuple(clip), "media": media, "screen": screen}
+
+    def _fixation_points(self, frame: str) -> Pair:
+        return self._pair("fixationpoint", frame)
+
+    @cached_property
+    def _lost(self) -> list[np.ndarray]:
+        """Where the left and the right eye were not tracked, `[n]` bool each."""
+        bad = EYE_LOST_SDK if self._sdk else EYE_LOST
+        return [
+            np.array([cell.lower() in bad for cell in self._texts(f"validity{eye}")])
+            for eye in EYES
+        ]
+
+    def _eyes(self, frame: str) -> Pair:
+        """Gaze: the column of both eyes' mean, or the mean of those that are tracked."""
+        lost = self._lost
+        if f"gazepointx{frame}" in self._numbers:
+            x, y = self._pair("gazepoint", frame)
+        else:
+            both = [self._eye(eye, frame, gone) for eye, gone in zip(EYES, lost, strict=True)]
+            x, y = (mean_of_eyes(*values) for values in zip(*both, strict=True))
+        gone = lost[0] & lost[1]
+        if frame != "[mcsnorm]":
+            gone |= (x == 0) & (y == 0)
+        return np.where(gone, np.nan, x), np.where(gone, np.nan, y)
+
+    def _eye(self, eye: str, frame: str, lost: np.ndarray) -> Pair:
+        if frame != "display":
+            x, y = self._pair(f"gazepoint{eye}", frame)
+        elif f"{eye}gazepointondisplayarea" in self._text:
+            x, y = self._tuples(f"{eye}gazepointondisplayarea")
+        else:
+            x, y = self._pair(f"{eye}gazepointondisplayarea")
+        return np.where(lost, np.nan, x), np.where(lost, np.nan, y)
+
+    def _tuples(self, name: str) -> Pair:
+        """A column of cells such as `(0.1, 0.6)`."""
+        pairs = np.full((self._count, 2), np.nan)
+        for row, cell in enumerate(self._text[name]):
+            parts = cell[:MOST_PAIR].strip("()[] ").replace(",", " ").split()
+            try:
+                if parts:
+                    pairs[row] = [float(part) for part in parts]
+            except ValueError:
+                raise InputError(
+                    f"{self._path}: {name} is {cell[:40]!r}, expected such as (0.1, 0.6)"
+                ) from None
+        return pairs[:, 0], pairs[:, 1]
+
+    def _milliseconds(self) -> float:
+        """What a timestamp is to be multiplied by."""
+        name, unit = self._stamp
+        unit = self._options.times or unit
+        if not unit and " " not in name:  # of Studio, or of the SDK
+            unit = "us" if "device" in name.lower() else "ms"
+        if unit:
+            return TIME_UNITS[unit]
+        time, index = self._number(TIME)[self._sample], self._looked.index[self._sample]
+        steps = np.diff(time)
+        step = np.median(steps[steps > 0]) if (steps > 0).any() else np.nan
+        on = index >= 0
+        if on.sum() > 2 and len(np.unique(index[on])) == on.sum():
+            # A row for each fixation, whose duration is in ms.
+            lasted = np.nanmedian(self._looked.duration[self._sample][on])
+            step = 20 * np.median(np.diff(time[on])) / lasted
+        for unit, (least, most) in (("ms", STEP_MS), ("us", STEP_US)):
+            if least <= step <= most:
+                self._notes.append(
+                    NO_UNIT.format({"ms": "milliseconds", "us": "microseconds"}[unit])
+                )
+                return TIME_UNITS[unit]
+        raise InputError(
+            f"{self._path}: its timestamps have no unit, and step by {step:g}: state --units ms or "
+            "--units us"
+        )
+
+    def _size(self, rows: np.ndarray | slice = slice(None)) -> tuple[int, int] | None:
+        """Width and height of the screen, if the file has them."""
+        sides = [self._number(f"recordingresolution{side}")[rows] for side in ("width", "height")]
+        sides = [side[~np.isnan(side)] for side in sides]
+        if len(sides[0]) and len(sides[1]):
+            return int(sides[0][0]), int(sides[1][0])
+        lines = [*self._texts("recordingresolution")[rows][:1]]
+        lines += [line for line in self._before if "resolution" in line.lower()]
+        found = next(filter(None, map(SIZE.search, lines)), None)
+        return (int(found[1]), int(found[2])) if found else None
+
+    def _trials(
+        self,
+        cut: Sequence[Piece],
+        looked: _Gaze,
+        samples: np.ndarray,
+        observer: str,
+        notes: Sequence[str],
+    ) -> list[Trial]:
+        """The trials of one recording, whose samples are in these rows."""
+        time = self._time[samples]
+        runs = _runs(looked.index[samples], looked.duration[samples], time)
+        any_fixations = bool((looked.index >= 0).any())
+        found = []
+        for piece in cut:
+            rows = samples[piece.first : piece.last]
+            if not len(rows):
+                continue
+            own = [*self._notes, *notes]
+            what = self._frame(looked, rows)
+            units, on_clip = PLACES[what]
+            left_out = Counter()
+            fixations = recorded = None
+            if looked.sampled:
+                x, y = (values[rows] for values in looked.gaze[what])
+                recorded = Samples(rising(time[piece.first : piece.last] - piece.onset), x, y)
+            if any_fixations:
+                fixations = _fixations(looked, what, samples, piece, runs, own, left_out)
+            if what == "screen" and not looked.sampled:
+                own.append(ON_SCREEN)
+            size = None if on_clip else self._size(rows)
+            found.append(
+                Trial(
+                    piece.name,
+                    observer,
+                    self._path,
+                    samples=recorded,
+                    fixations=fixations,
+                    units=units,
+                    on_clip=on_clip,
+                    screen=Screen(*size) if size else None,
+                    left_out=left_out,
+                    notes=tuple(dict.fromkeys(own)),
+                )
+            )
+        return found
+
+    def _frame(self, looked: _Gaze, rows: np.ndarray) -> str:
+        """What the places in some rows are of: the clip itself if they can be."""
+        there = [
+            what for what in looked.gaze if not np.isnan(looked.gaze[what][0][rows]).all()
+        ] or [
+            what for what in looked.fixation if not np.isnan(looked.fixation[what][0][rows]).all()
+        ]
+        stated = self._options.screen or self._options.placed
+        if stated and "screen" in there:
+            there = ["screen"]
+        what = there[0] if there else list(looked.gaze)[-1]
+        units, on_clip = PLACES[what]
+        if stated and on_clip:
+            raise InputError(
+                f"{self._path}: its places are of the media, not of a screen: leave --screen and "
+                "--placed out"
+            )
+        if self._options.units not in ("", units):
+            raise InputError(
+                f"{self._path}: its places are {units}: leave --units {self._options.units} out"
+            )
+        return what
+
+
+def _plain(name: str) -> tuple[str, str]:
+    """A column's name as `SAME` has it, and its unit if that is one of time."""
+    found = UNIT.fullmatch(name)
+    base, unit = (found[1], found[2]) if found else (name, "")
+    unit = re.sub(r"[µμ]", "u", unit).replace(" ", "").lower().replace("adcs", "dacs")
+    if unit not in ("ms", "us", "s", "px", "dacspx", "mcspx", "mcsnorm", ""):
+        base, unit = name, ""
+    base = re.sub(r"[ _-]", "", base).lower()
+    base = SAME.get(base, base)
+    if unit.startswith("mcs"):
+        return f"{base}[{unit}]", ""
+    return base, unit if unit in TIME_UNITS else ""
+
+
+def _runs(index: np.ndarray, duration: np.ndarray, time: np.ndarray) -> _Runs:
+    """The fixations of a recording.
+
+    Args:
+        index: `[n]` of the fixation that a sample belongs to, -1 of none.
+        duration: `[n]` of that fixation in ms; NaN: as long as its samples.
+        time: `[n]` of the samples in ms.
+    """
+    on = np.flatnonzero(index >= 0)
+    new = np.flatnonzero(np.diff(index[on]) != 0) + 1
+    first = on[np.append(0, new)] if len(on) else on
+    last = on[np.append(new - 1, len(on) - 1)] if len(on) else on
+    step = np.median(np.diff(time)) if len(time) > 1 else 0.0
+    onset, lasts = time[first], duration[first]
+    lasts = np.where(np.isnan(lasts), time[last] - onset + step, lasts)
+    if (last > first).any():
+        # Rows were cut off before those of a fixation that ends earlier than it should.
+        after = np.append(time, np.inf)[last + 1]
+        onset = np.where(onset + lasts > after + 2 * step, time[last] + step - lasts, onset)
+    return _Runs(first, last, onset, lasts)
+
+
+def _fixations(
+    looked: _Gaze,
+    what: str,
+    samples: np.ndarray,
+    piece: Piece,
+    runs: _Runs,
+    notes: list[str],
+    left_out: Counter,
+) -> RecordedFixations:
+    """The fixations that have samples in a piece; one that runs over its onset begins before 0."""
+    at = np.arange(piece.first, piece.last)
+    at = at[looked.index[samples[at]] >= 0]
+    run = np.searchsorted(runs.first, at, side="right") - 1
+    count = len(runs.first)
+
+    def means(places: dict[str, Pair]) -> np.ndarray:
+        """Of each fixation, `[2, k]`; NaN where it has none."""
+        of = np.stack(places.get(what, (np.full(len(looked.index), np.nan),) * 2))[:, samples[at]]
+        there = ~np.isnan(of).any(axis=0)
+        total = [np.bincount(run[there], values[there], count) for values in of]
+        with np.errstate(invalid="ignore"):
+            return np.array(total) / np.bincount(run[there], minlength=count)
+
+    stated, seen = means(looked.fixation), means(looked.gaze)
+    place = np.where(np.isnan(stated), seen, stated)
+    inside = np.zeros(count, bool)
+    inside[run] = True
+    known = inside & ~np.isnan(place).any(axis=0)
+    if (known & np.isnan(stated).any(axis=0)).any():
+        notes.append(MEANS)
+    if missing := int((inside & ~known).sum()):
+        left_out[NOWHERE] = missing
+    onset = runs.onset[known] - piece.onset
+    return RecordedFixations(onset, runs.duration[known], place[0][known], place[1][known])
