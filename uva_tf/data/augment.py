@@ -132,8 +132,8 @@ def change_pairs(
         `other`, changed.
     """
     draw = tf.random.stateless_uniform([tf.shape(frame)[0], *[1] * (frame.shape.rank - 1)], seed)
-    other = tf.where(draw < stills, frame, other)
-    return tf.where(draw > 1 - cuts, tf.roll(other, 1, axis=0), other)
+    after_cut = tf.roll(other, 1, axis=0)
+    return tf.where(draw < stills, frame, tf.where(draw > 1 - cuts, after_cut, other))
 
 
 def add_noise(frames: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:
