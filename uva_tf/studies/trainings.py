@@ -33,17 +33,23 @@ class Training:
         row: what it is called in the table, the same for all seeds; `TEACHERS` for the run that
             trains the teachers.
         changes: to the preset, as `uva-tf train --set` takes them.
+        without: the kind of scene that it leaves out, if any.
+        data, weights: what it trains on, if not what the whole study does.
     """
 
     row: str
     seed: int
     stages: tuple[str, ...]
     changes: tuple[str, ...]
+    without: str = ""
+    data: tuple[Path, ...] = ()
+    weights: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
         """Name of the run's folder."""
-        return f"{self.row.replace(',', '').replace(' ', '-')}-{self.seed}"
+        row = f"{self.row} without {self.without}" if self.without else self.row
+        return f"{row.replace(',', '').replace(' ', '-')}-{self.seed}"
 
 
 def refuse_repeats(*given: Sequence) -> None:
@@ -102,7 +108,8 @@ def train_all(
 def _config(training: Training, preset: Config, data: Sequence[Path]) -> Config:
     if any(change.partition("=")[0] == "seed" for change in training.changes):
         raise InputError("seed can't be set by --set in a study: give --seeds")
-    return with_data(preset.changed(*training.changes, f"seed={training.seed}"), data)
+    config = preset.changed(*training.changes, f"seed={training.seed}")
+    return with_data(config, training.data or data, training.weights)
 
 
 def _begin(training: Training, first: Sequence[Training], config: Config, out: Path) -> None:
@@ -128,8 +135,10 @@ def _train(
     if run.student.is_file():
         return 0.0
     command = uva_tf("train", "--preset", preset.name, "--run", str(run.folder))
-    for folder in data:
+    for folder in training.data or data:
         command += ["--data", str(folder)]
+    for weight in training.weights:
+        command += ["--weight", str(weight)]
     # --set takes each field once; the last change to a field is the one in the run's configuration.
     for change in {change.partition("=")[0]: change for change in training.changes}.values():
         command += ["--set", change]

@@ -1,0 +1,111 @@
+"""The study that leaves one kind of scene out at a time."""
+
+import pytest
+
+from uva_tf.commands import kinds as command
+from uva_tf.config import PRESETS
+from uva_tf.core.errors import InputError
+from uva_tf.data.dataset import open_dataset
+from uva_tf.studies import kinds
+
+ROWS = """
+[[row]]
+name = "gaze alone"
+
+[[row]]
+name = "with photographs"
+data = ["photographs"]
+weights = {photographs = 2}
+set = ["joint.batch=2"]
+"""
+
+
+@pytest.fixture
+def recipes(tmp_path):
+    path = tmp_path / "rows.toml"
+    path.write_text(ROWS)
+    return path
+
+
+@pytest.fixture
+def listed(tmp_path, shards):
+    """Kinds of the synthetic clips: two of discs, one of squares."""
+    path = tmp_path / "kinds.csv"
+    name = shards.folder.name
+    rows = [f"{name},clip01,discs", f"{name},clip02,squares", f"{name},clip03,discs"]
+    path.write_text("\n".join(["set,name,kind", *rows, "other,x,y"]) + "\n")
+    return path
+
+
+def test_recipes_are_read(recipes):
+    first, second = kinds.read_recipes(recipes)
+    assert (first.name, first.data, first.changes) == ("gaze alone", (), ())
+    assert (second.data, second.changes) == (("photographs",), ("joint.batch=2",))
+    assert second.weights == {"photographs": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "expected \\[\\[row\\]\\] with a name"),
+        ("[[row]]\n", "expected \\[\\[row\\]\\] with a name"),
+        ("row = 3\n", "expected \\[\\[row\\]\\] with a name"),
+        ("[[row]]\nname = 'a'\nsets = []\n", "unknown 'sets', expected name, data, weights, set"),
+        ("[[row]]\nname = 'a'\n[[row]]\nname = 'a'\n", "a is named twice"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(tmp_path, text, words):
+    path = tmp_path / "rows.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        kinds.read_recipes(path)
+
+
+def test_a_kind_is_left_out_of_training_and_scored(tmp_path, shards, listed):
+    of_clips = kinds.read_kinds(listed, {shards.folder.name: shards})[shards.folder.name]
+    kinds.leave_out(shards, of_clips, "discs", tmp_path / "study" / "gaze")
+    found = open_dataset(tmp_path / "study" / "gaze")
+    assert [shard.recordings for shard in found.split("train")] == [("clip02",)]
+    assert [shard.recordings for shard in found.split("val")] == [("clip01",), ("clip03",)]
+
+
+def test_a_clip_without_a_kind_is_named(tmp_path, shards, listed):
+    listed.write_text("set,name,kind\n")
+    with pytest.raises(InputError, match="no row of .* for clip01, clip02, clip03"):
+        kinds.read_kinds(listed, {shards.folder.name: shards})
+
+
+def test_each_recipe_trains_without_each_kind(tmp_path, recipes):
+    folders = {"a": [tmp_path / "a" / "gaze"], "b": [tmp_path / "b" / "gaze"]}
+    more = {"photographs": tmp_path / "photographs"}
+    rows = kinds.read_recipes(recipes)
+    found = kinds.trainings(rows, folders, more, [1, 2], (), PRESETS["uva-64"]())
+    assert [run.name for run in found["a"]] == [
+        "gaze-alone-without-a-1",
+        "with-photographs-without-a-1",
+        "gaze-alone-without-a-2",
+        "with-photographs-without-a-2",
+    ]
+    last = found["b"][-1]
+    assert last.data == (tmp_path / "b" / "gaze", tmp_path / "photographs")
+    assert (last.weights, last.stages) == ((1.0, 2.0), ("joint",))
+    with pytest.raises(InputError, match="no dataset 'photographs' among --data, --more"):
+        kinds.trainings(rows, folders, {}, [1], (), PRESETS["uva-64"]())
+
+
+@pytest.mark.slow
+def test_the_study_from_end_to_end(tmp_path, shards, photographs, recipes, listed, capsys):
+    out = tmp_path / "study"
+    name = photographs.folder.name
+    rows = ROWS.replace('["photographs"]', f'["{name}"]').replace("{photographs", f'{{"{name}"')
+    recipes.write_text(rows)
+    args = ["--data", shards.folder, "--more", photographs.folder, "--kinds", listed]
+    args += ["--rows", recipes, "--preset", "smoke", "--seeds", "1", "--out", out]
+    args += ["--set", "soft_targets.spatial=none", "--set", "soft_targets.temporal=none"]
+    assert command.main([str(arg) for arg in args]) == 0
+    printed = capsys.readouterr().out
+    assert "| with photographs" in printed
+    assert "discs | squares | mean" in printed
+    rows = (out / "clips.csv").read_text().splitlines()
+    assert len(rows) == 1 + 3 * 4  # clips; two recipes, the centre prior and the human ceiling
+    assert command.main([str(arg) for arg in args]) == 2  # its table exists

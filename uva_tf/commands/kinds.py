@@ -1,0 +1,103 @@
+"""Leave one kind of scene out at a time, and score students on what they never saw.
+
+uva-tf kinds --data SHARDS --kinds kinds.csv --more PHOTOS --rows rows.toml --out STUDY
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uva_tf.commands.command import (
+    Parser,
+    add_study_arguments,
+    as_typed,
+    command,
+    goes_on,
+    progress,
+)
+from uva_tf.config import PRESETS
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, train, score, write."""
+    args = _parser().parse_args(argv)
+
+    from uva_tf.core.outputs import locked, refuse_existing, refuse_undecodable
+    from uva_tf.studies import kinds as study
+    from uva_tf.studies.trainings import check_trainings, train_all
+
+    for file in study.FILES:
+        refuse_existing(args.out / file)
+    refuse_undecodable(args.out)
+    preset = PRESETS[args.preset]()
+    recipes = study.read_recipes(args.rows)
+    datasets = study.datasets_by_name(args.data)
+    more = {name: one.folder for name, one in study.datasets_by_name(args.more or []).items()}
+    of_clips = study.read_kinds(args.kinds, datasets)
+    names = sorted({kind for of_set in of_clips.values() for kind in of_set.values()})
+    args.out.mkdir(parents=True, exist_ok=True)
+    with goes_on("kinds", argv), locked(args.out, args.out, "written"):
+        folders = {
+            kind: [
+                study.leave_out(one, of_clips[name], kind, args.out / "data" / kind / name).folder
+                for name, one in datasets.items()
+            ]
+            for kind in names
+        }
+        runs = study.trainings(recipes, folders, more, args.seeds, args.changes, preset)
+        every_run = [run for of_kind in runs.values() for run in of_kind]
+        out = args.out / "runs"
+        out.mkdir(exist_ok=True)
+        check_trainings(every_run, preset, (), out)
+        bar = progress("train", "run")
+        seconds = train_all(every_run, preset, (), out, jobs=args.jobs, progress=bar)
+        scores = {
+            kind: study.score_kind(
+                of_kind,
+                folders[kind],
+                out,
+                every=args.every,
+                progress=progress(f"score {kind}", "clip"),
+                external=args.external_maps,
+            )
+            for kind, of_kind in runs.items()
+        }
+        minutes: dict[str, float] = {}
+        for run, taken in seconds.items():
+            minutes[run.row] = minutes.get(run.row, 0.0) + taken / 60 / len(names) / len(args.seeds)
+        study.write_study(args.out, scores, minutes, as_typed("kinds", argv))
+    print((args.out / study.FILES[0]).read_text("utf-8"))
+
+
+def _parser() -> Parser:
+    parser = Parser("kinds", __doc__)
+    add_study_arguments(parser, list(PRESETS))
+    parser.add_argument(
+        "--kinds",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="CSV with columns set,name,kind: the kind of scene of every clip in --data",
+    )
+    parser.add_argument(
+        "--more",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        help="prepared dataset that rows may add to the training; may be repeated",
+    )
+    parser.add_argument(
+        "--rows",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="TOML with a [[row]] for each recipe: name, data, weights, set",
+    )
+    parser.add_argument(
+        "--external-maps",
+        metavar="DIR",
+        type=Path,
+        help="also score another model's maps: DIR/DATASET/CLIP/000001.png, 8-bit grey",
+    )
+    return parser

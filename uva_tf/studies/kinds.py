@@ -1,0 +1,250 @@
+"""How well attention carries over: one kind of scene is left out, and scored, at a time.
+
+A training sees the clips of all other kinds, and whatever else its row adds. So each clip is scored
+by students that saw no scene of its kind.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from uva_tf.config import STAGES, Config
+from uva_tf.core.errors import InputError, some
+from uva_tf.core.files import read_input
+from uva_tf.core.names import distinct_names
+from uva_tf.core.outputs import new_file, new_folder
+from uva_tf.core.text_tables import write_csv
+from uva_tf.data.dataset import Dataset, open_dataset, write_index
+from uva_tf.evaluation.map_sources import MapSource, maps_source, student_source
+from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Row, digits, percent, span
+from uva_tf.gaze.tables import TextTable
+from uva_tf.studies.scoring import ITSELF, Scores, over_seeds, score
+from uva_tf.studies.table import write_markdown
+from uva_tf.studies.trainings import Training, refuse_repeats
+from uva_tf.training.run import Run
+
+FILES = ("table.md", "table.csv", "clips.csv")
+LEGEND = (
+    "Columns named after a kind: share of the way from the centre prior to the human ceiling, in "
+    "NSS, on the clips of that kind, of which the training saw none; mean: of the kinds. NSS: over "
+    "all clips, with its 95 % interval over clips and seeds; to the first row: over that row's."
+)
+MOST_BYTES = 2**20  # of a file of rows
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A row of the study.
+
+    Attributes:
+        name: of the row.
+        data: names of the further datasets that it trains on.
+        weights: how often each dataset is drawn, by name; 1 for those that are not named.
+        changes: to the preset, as `uva-tf train --set` takes them.
+    """
+
+    name: str
+    data: tuple[str, ...] = ()
+    weights: Mapping[str, float] = ()
+    changes: tuple[str, ...] = ()
+
+
+def read_recipes(path: Path) -> list[Recipe]:
+    """Read rows from a TOML file: `[[row]]` with `name`, and `data`, `weights`, `set` if wanted.
+
+    Raises InputError for anything else.
+    """
+    try:
+        content = tomllib.loads(read_input(path, MOST_BYTES).decode())
+        recipes = [
+            Recipe(row["name"], tuple(row.get("data", ())), row.get("weights", {}), _changes(row))
+            for row in content["row"]
+        ]
+        unknown = [key for row in content["row"] for key in set(row) - set(ROW)]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as e:
+        raise InputError(f"{path}: expected [[row]] with a name, as TOML ({e})") from None
+    if unknown:
+        raise InputError(f"{path}: unknown {unknown[0]!r}, expected {', '.join(ROW)}")
+    if not recipes:
+        raise InputError(f"{path}: no [[row]] in it")
+    refuse_repeats([recipe.name for recipe in recipes])
+    return recipes
+
+
+ROW = ("name", "data", "weights", "set")
+
+
+def _changes(row: Mapping) -> tuple[str, ...]:
+    return tuple(row.get("set", ()))
+
+
+def read_kinds(path: Path, datasets: Mapping[str, Dataset]) -> dict[str, dict[str, str]]:
+    """Read the kind of each clip: rows of `set,name,kind`, the set being a dataset's folder.
+
+    Args:
+        datasets: by the name of the folder.
+
+    Returns:
+        By dataset and clip, the kind.
+
+    Raises InputError for a clip without a kind, and for photographs.
+    """
+    rows = TextTable(path, ("set", "name", "kind")).read(("set", "name", "kind")).text
+    listed = {
+        (one, name): kind
+        for one, name, kind in zip(rows["set"], rows["name"], rows["kind"], strict=True)
+    }
+    kinds: dict[str, dict[str, str]] = {}
+    for one, dataset in datasets.items():
+        if any(shard.still for shard in dataset.shards):
+            raise InputError(f"{dataset.folder}: photographs have no kind: give them as --more")
+        clips = [name for shard in dataset.shards for name in shard.recordings]
+        if missing := [name for name in clips if (one, name) not in listed]:
+            raise InputError(f"{path}: no row of {one} for {some(missing)}")
+        kinds[one] = {name: listed[one, name] for name in clips}
+    return kinds
+
+
+def leave_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Path) -> Dataset:
+    """A dataset whose clips of one kind are for validation, and all others for training.
+
+    Its shards are links. It is made once; a study that resumes finds it.
+    """
+    shards = tuple(
+        replace(shard, split="val" if kinds[shard.recordings[0]] == kind else "train")
+        for shard in dataset.shards
+    )
+    changed = replace(dataset, folder=folder, shards=shards)
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with new_folder(folder) as partial:
+            for shard in shards:
+                (partial / shard.file).symlink_to((dataset.folder / shard.file).resolve())
+            write_index(changed, partial)
+    return changed
+
+
+def trainings(
+    recipes: Sequence[Recipe],
+    kinds: Mapping[str, Sequence[Path]],
+    more: Mapping[str, Path],
+    seeds: Sequence[int],
+    changes: Sequence[str],
+    preset: Config,
+) -> dict[str, list[Training]]:
+    """The trainings of the study, by the kind that they leave out.
+
+    Args:
+        kinds: by kind, the folders of the datasets without it.
+        more: further datasets by name.
+        changes: to every configuration, before the row's own.
+
+    Raises InputError for a dataset that a row names and that is not there.
+    """
+    refuse_repeats(seeds)
+    for recipe in recipes:
+        known = {*more, *(folder.name for of_kind in kinds.values() for folder in of_kind)}
+        if unknown := [name for name in (*recipe.data, *recipe.weights) if name not in known]:
+            raise InputError(f"row {recipe.name!r}: no dataset {unknown[0]!r} among --data, --more")
+    found: dict[str, list[Training]] = {}
+    for kind, folders in kinds.items():
+        for seed in seeds:
+            for recipe in recipes:
+                data = (*folders, *(more[name] for name in recipe.data))
+                weights = tuple(float(dict(recipe.weights).get(one.name, 1)) for one in data)
+                all_changes = (*changes, *recipe.changes)
+                config = preset.changed(*all_changes)
+                stages = tuple(s for s in STAGES if s == "joint" or getattr(config, s).steps)
+                run = Training(recipe.name, seed, stages, all_changes, kind, data, weights)
+                found.setdefault(kind, []).append(run)
+    return found
+
+
+def score_kind(
+    runs: Sequence[Training], folders: Sequence[Path], out: Path, *, every: int, progress, external
+) -> Scores:
+    """Score the runs that left a kind out on its clips.
+
+    Args:
+        folders: of the datasets without that kind.
+        external: folder of another model's maps, `external/DATASET/CLIP/000001.png`, or None.
+    """
+
+    def sources(dataset: Dataset) -> dict[str, MapSource]:
+        found = {run.name: student_source(Run.open(out / run.name)) for run in runs}
+        if external is not None:
+            found[f"external{ITSELF}"] = maps_source(external / dataset.folder.name)
+        return found
+
+    scored = score(folders, sources, every=every, progress=progress)
+    rows = dict(scored.rows)
+    students: dict[str, list[Row]] = {}
+    for run in runs:
+        students.setdefault(run.row, []).append(rows.pop(run.name))
+    rows = {name: over_seeds(name, of_seeds) for name, of_seeds in students.items()} | rows
+    return replace(scored, rows=rows, seeds=tuple(dict.fromkeys(run.seed for run in runs)))
+
+
+def table(scores: Mapping[str, Scores], minutes: Mapping[str, float]) -> list[list[str]]:
+    """The scores by kind as text, the head first; `LEGEND` explains it."""
+    names = list(next(iter(scores.values())).rows)
+    lines = [["", "seeds", "minutes", *scores, "mean", "NSS", "95 %", "to the first row"]]
+    joined = {name: _joined(name, scores) for name in names}
+    for name in names:
+        shares = [
+            of_kind.rows[name].share(of_kind.rows[CENTRE], of_kind.rows[CEILING], "NSS")
+            for of_kind in scores.values()
+        ]
+        row = joined[name]
+        ratio = row.ratio(joined[names[0]], "NSS")
+        lines.append(
+            [
+                name,
+                str(row.seeds),
+                f"{minutes[name]:.0f}" if name in minutes else "",
+                *map(percent, shares),
+                percent(float(np.mean(shares))),
+                f"{row.mean('NSS'):.3f}",
+                span(row.interval("NSS")),
+                f"{ratio.value:.3f} {span(ratio.interval, 3)}",
+            ]
+        )
+    return lines
+
+
+def _joined(name: str, scores: Mapping[str, Scores]) -> Row:
+    """A row over the clips of all kinds."""
+    parts = [of_kind.rows[name].scores for of_kind in scores.values()]
+    return Row(name, np.concatenate(parts, axis=1))
+
+
+def write_study(
+    out: Path, scores: Mapping[str, Scores], minutes: Mapping[str, float], command: str
+) -> None:
+    """Write `FILES` into a folder; raises InputError if one of them exists."""
+    lines = table(scores, minutes)
+    with new_file(out / "table.csv") as path:
+        write_csv(path, lines)
+    with new_file(out / "clips.csv") as path:
+        write_csv(path, _clip_rows(scores))
+    notes = [note for of_kind in scores.values() for note in of_kind.notes]
+    write_markdown(out / "table.md", command, lines, notes=[LEGEND, *dict.fromkeys(notes)])
+
+
+def _clip_rows(scores: Mapping[str, Scores]) -> Iterator[list]:
+    yield ["kind", "row", "seed", "dataset", "clip", *METRICS]
+    for kind, of_kind in scores.items():
+        for row in of_kind.rows.values():
+            for seed, of_clips in zip(of_kind.seeds[: row.seeds], row.scores, strict=True):
+                for (dataset, clip), of_clip in zip(of_kind.clips, of_clips, strict=True):
+                    yield [kind, row.name, seed, dataset, clip, *digits(of_clip)]
+
+
+def datasets_by_name(folders: Sequence[Path]) -> dict[str, Dataset]:
+    """Datasets by the names of their folders; raises InputError for a folder given twice."""
+    return dict(zip(distinct_names(folders), map(open_dataset, folders), strict=True))
