@@ -261,6 +261,15 @@ def test_gaze_on_the_screen_beside_the_clip_is_left_out_and_counted():
     assert (list(table.columns["x"]), list(table.columns["y"])) == ([240], [135])
 
 
+@pytest.mark.parametrize("method", ["ivt", "samples"])
+def test_a_clip_that_was_elsewhere_on_the_screen_is_refused(method):
+    time = np.arange(0, 1000, 4.0)
+    options = GazeOptions(placed=(1700, 900, 200, 112), fixations=method)
+    still = trial(time, np.full(250, 700.0), np.full(250, 400.0))
+    with pytest.raises(InputError, match="lie beside the clip of 480x270 pixels: see whether --pl"):
+        table_of(still, options=options, size=(480, 270))
+
+
 def test_samples_far_outside_the_screen_and_at_its_corner_are_lost():
     time = np.arange(0, 1000, 4.0)
     x, y = np.full(250, 700.0), np.full(250, 400.0)

@@ -8,10 +8,13 @@ import pytest
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.data import synthetic
-from uva_tf.data.layouts import LAYOUTS, gaze, images
+from uva_tf.data.layouts import LAYOUTS, gaze, images, recordings_of
 from uva_tf.data.prepare import prepare
 from uva_tf.data.splits import read_split
+from uva_tf.gaze.exports.listing import COPIES
 from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE
+from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.plausible import ONE_OBSERVER
 
 
 def frames_with_fixations(recording):
@@ -144,6 +147,38 @@ def test_a_file_that_is_no_picture_is_refused_by_name(images_root):
     (root / "images" / "b.png").write_text("not a picture")
     with pytest.raises(InputError, match=r"b\.png"):
         [list(recording.read()) for recording in images(root)]
+
+
+def samples_of(root, rows):
+    (root / "gaze").mkdir()
+    lines = [",".join(map(str, row)) for row in rows]
+    text = "\n".join(["video,observer,t_ms,x,y", *lines]) + "\n"
+    (root / "gaze" / "all.csv").write_text(text)
+    return recordings_of("samples", root, GazeOptions(fixations="samples", units="pixels"))
+
+
+def test_the_same_gaze_twice_is_said(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    rows = [("clip", who, 20 * n, 9 + n, 9) for who in ("ann", "ann copy") for n in range(15)]
+    (recording,) = samples_of(root, rows)
+    list(recording.read())
+    assert COPIES in recording.notes
+    assert ONE_OBSERVER not in recording.notes
+
+
+def test_one_observer_is_said(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    (recording,) = samples_of(root, [("clip", "ann", 20 * n, 9 + n, 9) for n in range(15)])
+    list(recording.read())
+    assert ONE_OBSERVER in recording.notes
+
+
+def test_a_clip_that_its_trials_miss_is_refused(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    (root / "trials.csv").write_text("file,clip,onset_ms\nall.csv,clip,-5000\n")
+    (recording,) = samples_of(root, [("clip", "ann", 20 * n, 9 + n, 9) for n in range(15)])
+    with pytest.raises(InputError, match="state when the clip began, with --onset or by onset_ms"):
+        list(recording.read())
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

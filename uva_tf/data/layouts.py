@@ -27,7 +27,7 @@ from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
 from uva_tf.gaze.names import matched, without_suffix
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
-from uva_tf.gaze.plausible import check_table
+from uva_tf.gaze.plausible import ONE_OBSERVER, check_table
 from uva_tf.gaze.trials import Trial
 
 
@@ -75,7 +75,8 @@ def exported(
     sources += files_in(root / "gaze", ("",))
     by_clip: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
-        by_clip[trial.clip].append(trial)
+        notes = (*trial.notes, ONE_OBSERVER) if len(numbering) == 1 else trial.notes
+        by_clip[trial.clip].append(replace(trial, notes=notes))
     recordings = []
     for name in set(files) & set(by_clip):
         mine = by_clip[name]

@@ -124,6 +124,12 @@ def _seen(
                 if note := covered(onset, duration, ends):
                     notes.append(note)
             left_out[NOWHERE] = int((inside & ~seen).sum())
+            if checked and exported and not seen.any():
+                counts = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
+                raise InputError(
+                    f"{path}: no gaze on it ({counts or 'its trials are empty'}): see whether the "
+                    "screen, --placed and the onset are right"
+                )
 
     return Recording(
         name,

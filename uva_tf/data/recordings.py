@@ -115,13 +115,13 @@ def remarks(
 
 
 def _alike_once(noted: dict[str, list[str]]) -> list[str]:
-    """A line for each note and its recordings; one line for notes that differ in numbers only."""
+    """A line for each note and its recordings; one line for notes that differ in numbers alone."""
     alike: dict[str, list[str]] = defaultdict(list)
     for note in noted:
         alike[re.sub(r"\d+", "0", note)].append(note)
     lines = []
     for first, *others in alike.values():
         names = [name for note in others for name in noted[note]]
-        more = f"; with other numbers {some(names)}" if names else ""
+        more = f"; similar in {some(names)}" if names else ""
         lines.append(f"note: {first} ({some(noted[first])}{more})")
     return lines

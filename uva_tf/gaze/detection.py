@@ -32,6 +32,9 @@ from uva_tf.gaze.trials import Trial
 # time. If more than this fraction of the samples is there, the screen is another one. Of a clip it
 # may be more, since who wears a tracker also looks elsewhere.
 MOST_OFF_SCREEN, MOST_OFF_CLIP = 0.25, 0.5
+# People look beside a small clip too. If more than this fraction of their gaze is there, the clip
+# was elsewhere.
+MOST_BESIDE = 0.75
 # Errors put gaze outside a screen by up to this fraction of its width. Further out, tracking was
 # lost. There is more to see beside a clip.
 MARGIN_OF_SCREEN, MARGIN_OF_CLIP = 0.1, 1.0
@@ -124,6 +127,8 @@ def fixations_of(
             f"{trials[0].file}: some trials of its clip have samples numbered by frame, others "
             "have times, expected the same of all"
         )
+    if checked:
+        _check_on_clip(trials, gazes, size, options)
     events, left_out = 0, Counter()
     for trial, gaze in zip(trials, gazes, strict=True):
         left_out += trial.left_out + gaze.left_out
@@ -209,6 +214,24 @@ def _check_on_screen(
     raise InputError(
         f"{trials[0].file}: {off} of {there} samples lie outside the {width}x{height} "
         f"{'clip' if own else 'screen'}: state what their places are with --screen WxH and --units"
+    )
+
+
+def _check_on_clip(
+    trials: Sequence[Trial], gazes: Sequence[_Gaze], size: tuple[int, int], options: GazeOptions
+) -> None:
+    """Raise InputError if most of the gaze on a screen is beside the clip."""
+    beside = sum(gaze.left_out[BESIDE] + gaze.left_out[SAMPLES_BESIDE] for gaze in gazes)
+    there = sum(len(np.unique(gaze.columns["event"])) for gaze in gazes)
+    if gazes and gazes[0].method == "samples":
+        there = sum(len(gaze.columns["x"]) for gaze in gazes)
+    if options.units == "pixels" or beside <= MOST_BESIDE * (beside + there):
+        return
+    what = "samples" if gazes[0].method == "samples" else "fixations"
+    raise InputError(
+        f"{trials[0].file}: {beside} of {beside + there} {what} lie beside the clip of "
+        f"{size[0]}x{size[1]} pixels: see whether --placed says where it was on the screen "
+        "(--units pixels if it does)"
     )
 
 

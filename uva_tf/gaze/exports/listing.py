@@ -6,9 +6,13 @@ every trial that it finds, and decodes no video.
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
@@ -29,6 +33,7 @@ from uva_tf.gaze.trials import Samples, Trial
 
 Reader = Callable[[Path, Collection[str], GazeOptions], list[Trial]]
 
+COPIES = "several trials have exactly the same gaze: if a file was copied, remove the copy"
 NAMELESS = "trials that name no clip, of a file that names one for others"
 
 EXPORTS: dict[str, Reader] = {
@@ -64,7 +69,7 @@ def read_trials(
     """
     folder = root / "gaze"
     check_folder(folder, ", the layout needs it")
-    trials = reader(folder, clips, options)
+    trials = _copies_noted(reader(folder, clips, options))
     if not trials:
         raise InputError(f"{folder}: no gaze in it")
     if (root / "trials.csv").exists():
@@ -75,6 +80,24 @@ def read_trials(
     if not (root / "trials.csv").exists():
         trials = _of_clips(trials, clips, meant)
     return [_named(trial, folder, clips, meant) for trial in trials]
+
+
+def _copies_noted(trials: list[Trial]) -> list[Trial]:
+    """The trials; a note on those whose gaze on a clip equals that of another."""
+    counts = Counter(_fingerprint(trial) for trial in trials)
+    return [
+        replace(trial, notes=(*trial.notes, COPIES)) if counts[_fingerprint(trial)] > 1 else trial
+        for trial in trials
+    ]
+
+
+def _fingerprint(trial: Trial) -> bytes:
+    """A checksum of a trial's clip and gaze."""
+    checksum = hashlib.sha256(trial.clip.encode())
+    for gaze in (trial.samples, trial.fixations):
+        for column in vars(gaze).values() if gaze is not None else ():
+            checksum.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+    return checksum.digest()
 
 
 def _without_nameless(trials: list[Trial]) -> list[Trial]:
