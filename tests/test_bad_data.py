@@ -307,16 +307,16 @@ def test_prepare_refuses_a_bad_recording_and_skips_it_if_asked(tmp_path, call, l
     assert records(out) == good
 
 
-def test_a_name_in_another_case_is_hinted_at(tmp_path, call):
+def test_a_name_in_another_case_is_read_and_said(tmp_path, call):
     write_gaze(tmp_path / "root")
     (tmp_path / "root" / CLIP).rename(tmp_path / "root" / "videos" / "B.avi")
     shutil.copytree(tmp_path / "root" / MAPS, tmp_path / "root" / "maps" / "B")
-    hint = "B.avi: no rows in fixations.csv, but 'b': names must agree in case; also bad: b"
-    assert_refused(call(*prepare("gaze", tmp_path / "root", tmp_path / "out")), hint)
-    code, printed, _ = call(*prepare("gaze", tmp_path / "root", tmp_path / "out", "--skip-bad"))
+    code, printed, _ = call(*prepare("gaze", tmp_path / "root", tmp_path / "out"))
     assert code == 0
-    assert "no file for 'b' of fixations.csv, but 'B': names must agree in case" in printed
-    assert set(records(tmp_path / "out")) == {"a", "c"}
+    assert (
+        "note: names in fixations.csv differ in case from those of the files (B, a, c)" in printed
+    )
+    assert set(records(tmp_path / "out")) == {"a", "B", "c"}
 
 
 @pytest.mark.parametrize(("layout", "file"), [("images", "images/{}.png"), ("gaze", "maps/{}")])

@@ -71,7 +71,7 @@ def test_a_kind_is_left_out_of_training_and_scored(tmp_path, shards, listed):
 
 def test_a_clip_without_a_kind_is_named(tmp_path, shards, listed):
     listed.write_text("set,name,kind\n")
-    with pytest.raises(InputError, match="no row of .* for clip01, clip02, clip03"):
+    with pytest.raises(InputError, match=r"no row of .* for clip01, clip02, clip03"):
         kinds.read_kinds(listed, {shards.folder.name: shards})
 
 

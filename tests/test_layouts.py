@@ -166,6 +166,72 @@ def test_the_same_gaze_twice_is_said(clips_root):
     assert ONE_OBSERVER not in recording.notes
 
 
+STEADY = [("clip", "ann", 20 * n, 9 + n, 9) for n in range(15)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ("file,clip\n", "no trials in it"),
+        ("file,clip\nother.csv,clip\n", "no other.csv in .*gaze: no such file"),
+        ("file,trial,clip\nall.csv,3,clip\n", "no trial 3 of all.csv in .*: it has trials 1 to 2"),
+        ("file,trial,clip\nall.csv,1,clip\nall.csv,1,clip\n", "trial 1 of all.csv is listed twice"),
+    ],
+)
+def test_a_list_of_trials_that_does_not_fit_is_refused(clips_root, listed, words):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    (root / "trials.csv").write_text(listed)
+    bob = [("clip", "bob", 20 * n, 19 + n, 9) for n in range(15)]
+    with pytest.raises(InputError, match=words):
+        samples_of(root, [*STEADY, *bob])
+
+
+def test_a_row_without_a_number_is_of_all_trials_of_its_file(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    (root / "trials.csv").write_text("file,trial,clip,onset_ms\nall.csv,,clip,\n")
+    bob = [("clip", "bob", 20 * n, 19 + n, 9) for n in range(15)]
+    (recording,) = samples_of(root, [*STEADY, *bob])
+    first = next(recording.read())
+    assert recording.observers == ("ann", "bob")
+    assert first.fixations.observers.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "words"),
+    [
+        ("gaze", {"fixations": "ivt"}, "--fixations: the layout gaze has no use for it"),
+        ("samples", {"onset": "x"}, "--onset: the layout samples has no use for it"),
+        ("frames", {"times": "s"}, "--units: the layout frames has no use for it"),
+        ("dhf1k", {"screen": (9, 9)}, "--screen: the layout dhf1k states it itself"),
+    ],
+)
+def test_an_option_that_a_layout_does_not_use_is_refused(tmp_path, layout, options, words):
+    with pytest.raises(InputError, match=words):
+        recordings_of(layout, tmp_path, GazeOptions(**options))
+
+
+def test_a_place_on_the_screen_needs_the_screen(clips_root):
+    (recording,) = gaze(clips_root([("clip", 1, 0, 40, 9, 9)]), GazeOptions(placed="fit"))
+    with pytest.raises(InputError, match="state --screen WxH too if they are of a screen"):
+        next(recording.read())
+
+
+def test_frame_numbers_of_another_rate_are_refused(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    (root / "gaze").mkdir()
+    (root / "gaze" / "clip.txt").write_text("".join(f"{n} 9 {9 + n % 9}\n" for n in range(1, 31)))
+    (recording,) = recordings_of("frames", root, GazeOptions())
+    with pytest.raises(InputError, match="20 of 30 frame numbers are beyond its 10 frames"):
+        list(recording.read())
+
+
+def test_units_that_places_can_not_have_are_refused(clips_root):
+    rows = [("clip", n, 40 * n, 40, 10 + n, 10) for n in range(9)]
+    (recording,) = gaze(clips_root(rows), GazeOptions(units="fractions"))
+    with pytest.raises(InputError, match="expected fractions as stated: leave --units fractions"):
+        next(recording.read())
+
+
 def test_one_observer_is_said(clips_root):
     root = clips_root([("clip", 1, 0, 40, 9, 9)])
     (recording,) = samples_of(root, [("clip", "ann", 20 * n, 9 + n, 9) for n in range(15)])

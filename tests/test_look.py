@@ -256,7 +256,8 @@ class TestMeasures:
 
     def test_samples_and_tracking_are_those_of_the_recording(self, tmp_path):
         points = Fixations(np.full((6, 2), 0.5, np.float32), np.array([0, 0, 0, 0, 1, 1], np.int32))
-        made = recording([[(0, 0.5, 0.5)]] * 2, observers=("p", "q"), tracked={0: 0.9, 1: 0.5})
+        of_each = {"tracked": {0: 0.9, 1: 0.5}, "taken": {0: 10, 1: 30}}
+        made = recording([[(0, 0.5, 0.5)]] * 2, observers=("p", "q"), **of_each)
 
         def read():
             for gaze in made.read():
@@ -264,7 +265,7 @@ class TestMeasures:
 
         look_at([Recording(**vars(made) | {"read": read})], tmp_path / "out", films=False)
         (clip,) = rows_of(tmp_path / "out" / "clips.csv")
-        assert clip["tracked"] == "70 %"
+        assert clip["tracked"] == "60 %"  # of all 40
         people = rows_of(tmp_path / "out" / "observers.csv")
         assert [(p["samples"], p["tracked"], p["frames"]) for p in people] == [
             ("8", "90 %", "2"),

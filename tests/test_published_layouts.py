@@ -31,7 +31,7 @@ from trees import (
 
 from uva_tf.config import AugmentConfig, DataConfig
 from uva_tf.core.errors import InputError
-from uva_tf.data.layouts import LAYOUTS
+from uva_tf.data.layouts import LAYOUTS, OWN
 from uva_tf.data.pipeline import View, training_batches
 from uva_tf.data.prepare import prepare, summary
 from uva_tf.gaze.fixation_table import OUTSIDE
@@ -342,7 +342,7 @@ TREES = {
 
 
 def test_every_published_layout_is_tested():
-    assert set(LAYOUTS) - set(TREES) == {"gaze", "images", "synthetic", "videos"}
+    assert set(LAYOUTS) - set(TREES) == {*OWN, "synthetic", "videos"}
 
 
 @pytest.mark.parametrize("layout", TREES)

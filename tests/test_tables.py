@@ -224,9 +224,15 @@ def test_a_file_of_another_format_is_hinted_at(pictures, tmp_path):
     )
 
 
-def test_a_name_in_another_case_is_another_name(pictures):
-    found = {one.name: one.problem for one in pictures(["A"], ["a.png,p1,9,9"])}
-    assert "but 'a.png': give names without extension" in found["A"]
+def test_a_name_in_another_case_is_read_if_it_can_only_mean_one_file(pictures):
+    (recording,) = pictures(["A"], ["a.png,p1,9,9"])
+    assert (recording.name, recording.problem) == ("A", "")
+    assert "names in fixations.csv differ in case from those of the files" in recording.notes
+
+
+def test_a_name_in_another_case_of_two_files_is_refused(pictures):
+    found = {one.name: one.problem for one in pictures(["Ab", "aB"], ["ab,p1,9,9"])}
+    assert "no file for 'ab' of fixations.csv, but 'Ab': names must agree in case" in found["ab"]
 
 
 def refusal(check, *args):

@@ -1,4 +1,4 @@
-"""Leave one kind of scene out at a time, and score students on what they never saw.
+"""Score students on kinds of scenes that they never saw.
 
 uva-tf kinds --data SHARDS --kinds kinds.csv --more PHOTOS --rows rows.toml --out STUDY
 """

@@ -25,7 +25,7 @@ from uva_tf.data.splits import SPLITS
 from uva_tf.gaze.exports import listing
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
-from uva_tf.gaze.names import matched, without_suffix
+from uva_tf.gaze.names import composed, matched, without_suffix
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
 from uva_tf.gaze.plausible import ONE_OBSERVER, check_table
 from uva_tf.gaze.trials import Trial
@@ -80,7 +80,11 @@ def exported(
     recordings = []
     for name in set(files) & set(by_clip):
         mine = by_clip[name]
-        recordings.append(readers.watched(name, files[name], mine, options, numbering, sources))
+        recordings.append(
+            readers.watched(
+                name, files[name], mine, options, numbering, sources, timed=reader not in PLAIN
+            )
+        )
     for name in set(by_clip) - set(files):
         problem = f"{root / 'videos'}: no file for {name!r} of {by_clip[name][0].file.name}"
         recordings.append(unreadable(name, problem + _but(name, files)))
@@ -223,6 +227,17 @@ LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
 }
 
 
+# What can't be stated of a layout's files.
+_TABLES = ("fixations", "screen_cm", "distance_cm", "onset")
+NOT_USED = {
+    "gaze": _TABLES,
+    "images": (*_TABLES, "times"),
+    "samples": ("onset",),
+    "frames": ("onset", "times", "screen_cm", "distance_cm"),
+}
+PLAIN = [listing.EXPORTS[name] for name in listing.PLAIN]
+
+
 def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
     """The recordings of a folder, of whose gaze a user states something.
 
@@ -230,6 +245,9 @@ def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recordi
     """
     if options.columns and layout not in listing.PLAIN:
         raise InputError(f"--columns: it is for the layouts {', '.join(listing.PLAIN)}")
+    if unused := [name for name in options.stated() if name in NOT_USED.get(layout, ())]:
+        option = "units" if unused[0] == "times" else unused[0].replace("_", "-")
+        raise InputError(f"--{option}: the layout {layout} has no use for it")
     if layout in OWN:
         return OWN[layout](root, options)
     if stated := options.stated():
@@ -260,6 +278,9 @@ def _with_table(
     meant = matched(tables, files)
     if any(without_suffix(name) != name for name in meant):
         note = f"the extension of names in {path.name} was ignored"
+        tables = {name: replace(one, notes=(*one.notes, note)) for name, one in tables.items()}
+    if any(composed(without_suffix(name)) != composed(file) for name, file in meant.items()):
+        note = f"names in {path.name} differ in case from those of the files"
         tables = {name: replace(one, notes=(*one.notes, note)) for name, one in tables.items()}
     tables = {meant.get(name, name): table for name, table in tables.items()}
     problems = {meant.get(name, name): problem for name, problem in problems.items()}

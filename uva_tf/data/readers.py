@@ -29,7 +29,7 @@ from uva_tf.gaze.detection import fixations_of
 from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE, FixationTable
 from uva_tf.gaze.options import NOTHING_STATED, TIME_UNITS, GazeOptions
 from uva_tf.gaze.placing import on_clip, to_unit
-from uva_tf.gaze.plausible import check_pixels, check_times, covered
+from uva_tf.gaze.plausible import check_frames, check_pixels, check_times, check_units, covered
 from uva_tf.gaze.trials import Trial
 
 NO_FIXATIONS = Fixations(np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
@@ -58,19 +58,24 @@ def watched(
     options: GazeOptions,
     numbering: Mapping[str, int],
     files: Sequence[Path],
+    *,
+    timed: bool = True,
 ) -> Recording:
     """A video and the trials in which observers watched it, read from a tracker's exports.
 
     Args:
         numbering: the number of each observer.
         files: all that the trials were read from, since any may say when a clip began.
+        timed: whether they say when the clip began, so that gaze may run on after it.
     """
 
     def found(size: tuple[int, int], checked: bool) -> FixationTable:
         return fixations_of(trials, size, options, numbering, checked=checked)
 
     people, paths = tuple(numbering), (path, *files)
-    return _seen(name, path, paths, found, options, [], Counter(), people, exported=True)
+    return _seen(
+        name, path, paths, found, options, [], Counter(), people, exported=True, timed=timed
+    )
 
 
 def _seen(
@@ -84,21 +89,30 @@ def _seen(
     observers: tuple[str, ...],
     *,
     exported: bool = False,
+    timed: bool = False,
 ) -> Recording:
     """A video with fixations; `table_of` gives them in its pixels, once its size is known.
 
     Args:
+        exported, timed: as for `watched`; False for a table of fixations.
         table_of: takes the size, and whether to check that the places can be pixels.
     """
     tracked: dict[int, float] = {}
+    taken: dict[int, int] = {}
     durations: dict[int, np.ndarray] = {}
 
     def read(checked: bool = True) -> Iterator[GazeFrame]:
         with VideoReader(path, threads=1) as video:
+            if options.placed in ("fit", "centre") and video.pixel_aspect != 1:
+                raise InputError(
+                    f"{path}: its pixels are not square ({video.pixel_aspect}): state where it was "
+                    "on the screen as --placed X,Y,W,H"
+                )
             table = _ordered(table_of((video.width, video.height), checked))
             notes.extend(note for note in table.notes if note not in notes)
             left_out.update(table.left_out - left_out)
             tracked.update(table.tracked)
+            taken.update(table.taken)
             x, y = table.columns["x"], table.columns["y"]
             size, right = (video.width, video.height), options.places_right
             points, inside = to_unit(x, y, *size, path, right, checked=checked)
@@ -118,11 +132,12 @@ def _seen(
             durations.update(_durations(table, seen))
             if checked and "onset_ms" in table.columns:
                 onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
-                check_times(
-                    onset, duration, ends, path, right=options.times_right, exported=exported
-                )
+                right = options.times_right or timed
+                check_times(onset, duration, ends, path, right=right, exported=exported)
                 if note := covered(onset, duration, ends):
                     notes.append(note)
+            if checked and "frame" in table.columns:
+                check_frames(table.columns["frame"], index, video.rate, path)
             left_out[NOWHERE] = int((inside & ~seen).sum())
             if checked and exported and not seen.any():
                 counts = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
@@ -140,6 +155,7 @@ def _seen(
         notes=notes,
         observers=observers,
         tracked=tracked,
+        taken=taken,
         durations=durations,
         as_found=partial(read, checked=False),
     )
@@ -230,6 +246,8 @@ def _placed(
     columns = dict(table.columns)
     if checked and not options.units:
         check_pixels(columns["x"], columns["y"], *(options.screen or size), path)
+    if checked:
+        check_units(columns["x"], columns["y"], options.units, path)
     trial = Trial(clip="", observer="", file=file, on_clip=True)
     columns["x"], columns["y"] = on_clip(trial, columns["x"], columns["y"], size, options)
     for name in ("onset_ms", "duration_ms"):

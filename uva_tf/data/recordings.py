@@ -53,6 +53,7 @@ class Recording:
         observers: the names of all observers of the dataset, by number, where they are known.
         tracked: the fraction of samples with gaze by observer, where there were samples;
             complete after `read`.
+        taken: how many samples that is of, by observer.
         durations: of fixations in ms by observer, `[n]` float64, where they are known; complete
             after `read`.
         as_found: like `read`, but takes places and times for what the files claim, even where
@@ -71,6 +72,7 @@ class Recording:
     left_out: Counter = field(default_factory=Counter)
     observers: tuple[str, ...] = ()
     tracked: dict[int, float] = field(default_factory=dict)
+    taken: dict[int, int] = field(default_factory=dict)
     durations: dict[int, np.ndarray] = field(default_factory=dict)
     as_found: Callable[[], Iterator[GazeFrame]] | None = None
 
@@ -121,7 +123,8 @@ def _alike_once(noted: dict[str, list[str]]) -> list[str]:
         alike[re.sub(r"\d+", "0", note)].append(note)
     lines = []
     for first, *others in alike.values():
-        names = [name for note in others for name in noted[note]]
+        shown = set(noted[first])
+        names = [name for note in others for name in noted[note] if name not in shown]
         more = f"; similar in {some(names)}" if names else ""
         lines.append(f"note: {first} ({some(noted[first])}{more})")
     return lines

@@ -56,7 +56,7 @@ class Person:
     Attributes:
         fixations, samples, frames: how many; the frames are those with a fixation of theirs.
         durations: of their fixations in ms, arrays; none if they are not known.
-        tracked: the fraction of samples with gaze, of each recording that has samples.
+        taken, tracked: how many samples there were, and how many of them with gaze.
         apart: the distance of their mean place from the median place of all who look, in widths
             of the frame, summed over `met` frames in which others looked too.
     """
@@ -65,7 +65,8 @@ class Person:
     samples: int = 0
     frames: int = 0
     durations: list[np.ndarray] = field(default_factory=list)
-    tracked: list[float] = field(default_factory=list)
+    taken: int = 0
+    tracked: float = 0.0
     apart: float = 0.0
     met: int = 0
 
@@ -344,8 +345,9 @@ class _Reading:
         for observer, durations in recording.durations.items():
             people[observer].durations.append(durations)
             people[observer].fixations = len(durations)
-        for observer, tracked in recording.tracked.items():
-            people[observer].tracked.append(tracked)
+        for observer, fraction in recording.tracked.items():
+            people[observer].taken += recording.taken[observer]
+            people[observer].tracked += fraction * recording.taken[observer]
         look.problem = problem
         look.fixations = sum(person.fixations for person in people.values())
         look.people = dict(people) if recording.observers else {}
@@ -360,7 +362,8 @@ class _Reading:
             x, y = (self._density.sum(axis=axis) @ cells / whole for axis in (0, 1))
             look.centre = (float(x), float(y))
         if recording.tracked:
-            look.tracked = float(np.mean(list(recording.tracked.values())))
+            mine = [people[observer] for observer in recording.tracked]
+            look.tracked = sum(one.tracked for one in mine) / sum(one.taken for one in mine)
         look.left_out = {reason: count for reason, count in recording.left_out.items() if count}
         look.notes = list(recording.notes)
         if self._film:
@@ -500,9 +503,9 @@ def _observer_rows(seen: Seen) -> list[list[str]]:
                 as_text(name),
                 str(person.fixations),
                 str(person.samples or "-"),
-                _percent(np.mean(person.tracked) if person.tracked else None),
+                _percent(person.tracked / person.taken if person.taken else None),
                 str(person.frames),
-                f"{np.median(durations):.3g}" if len(durations) else "-",
+                f"{np.median(durations):.0f}" if len(durations) else "-",
                 _digits(person.distance if person.met else None),
             ]
         )

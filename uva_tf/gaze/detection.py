@@ -15,6 +15,7 @@ from uva_tf.gaze.fixation_table import (
     BESIDE,
     BESIDE_BLINKS,
     FAR_OFF,
+    INVALID,
     LEAST_LOST,
     LOST,
     SAMPLES_BESIDE,
@@ -119,7 +120,7 @@ def fixations_of(
     """
     if checked:
         _check_pixels(trials, size, options)
-    gazes = [_gaze_of(trial, size, options) for trial in trials]
+    gazes = [_gaze_of(trial, size, options, beside=not checked) for trial in trials]
     if checked:
         _check_on_screen(trials, gazes, size, options)
     if len({"frame" in gaze.columns for gaze in gazes}) > 1:
@@ -152,6 +153,7 @@ def fixations_of(
         (*dict.fromkeys(note for trial in trials for note in trial.notes), *_notes(gazes)),
         tuple(numbering),
         {int(n): float(tracked[n] / taken[n]) for n in np.flatnonzero(taken)},
+        {int(n): int(taken[n]) for n in np.flatnonzero(taken)},
         samples,
     )
 
@@ -235,8 +237,14 @@ def _check_on_clip(
     )
 
 
-def _gaze_of(trial: Trial, size: tuple[int, int], options: GazeOptions) -> _Gaze:
-    """The fixations of one trial, by the method that is stated, else the one that fits it."""
+def _gaze_of(
+    trial: Trial, size: tuple[int, int], options: GazeOptions, *, beside: bool = False
+) -> _Gaze:
+    """The fixations of one trial, by the method that is stated, else the one that fits it.
+
+    Args:
+        beside: whether to keep those beside the clip.
+    """
     samples = trial.samples
     by_frame = samples is not None and samples.frame is not None
     fitting = "recorded" if trial.fixations is not None else "samples" if by_frame else "ivt"
@@ -257,7 +265,7 @@ def _gaze_of(trial: Trial, size: tuple[int, int], options: GazeOptions) -> _Gaze
         key, when = ("frame", samples.frame) if by_frame else ("time", samples.time)
         gaze.samples = {key: when[there], "x": places[there, 0], "y": places[there, 1]}
     if gaze.method == "samples":
-        _keep_samples(gaze, trial, size)
+        _keep_samples(gaze, trial, size, beside=beside)
         return gaze
     if gaze.method == "recorded":
         if samples is not None and not by_frame:
@@ -275,7 +283,8 @@ def _gaze_of(trial: Trial, size: tuple[int, int], options: GazeOptions) -> _Gaze
         bounds, times = movements.by_dispersion(track)
     means = [track.places[a:b].mean(axis=0) for a, b in bounds]
     _keep(gaze, *times.T, np.reshape(means, (-1, 2)), track, bounds, size)
-    _drop(gaze, ~_inside(gaze.columns["x"], gaze.columns["y"], size), BESIDE)
+    if not beside:
+        _drop(gaze, ~_inside(gaze.columns["x"], gaze.columns["y"], size), BESIDE)
     return gaze
 
 
@@ -291,7 +300,8 @@ def _tracked_places(
         raise InputError(f"{trial.file}: trial {trial.number} has times that fall, expected rising")
     given = np.stack([samples.x, samples.y], axis=1).astype(np.float64)
     given[~np.isfinite(given).all(axis=1)] = np.nan
-    gaze.left_out[UNTRACKED] = int(np.isnan(given[:, 0]).sum())
+    told = sum(trial.left_out[reason] for reason in (INVALID, LOST))
+    gaze.left_out[UNTRACKED] = max(0, int(np.isnan(given[:, 0]).sum()) - told)
     corner = (given == 0).all(axis=1)
     if (options.origin or trial.origin) != "centre" and corner.sum() >= LEAST_LOST:
         gaze.left_out[LOST] = int(corner.sum())
@@ -334,7 +344,7 @@ def _degrees(
     return pix2deg(screen, span, size_cm, distance_cm, origin="upper left")
 
 
-def _keep_samples(gaze: _Gaze, trial: Trial, size: tuple[int, int]) -> None:
+def _keep_samples(gaze: _Gaze, trial: Trial, size: tuple[int, int], *, beside: bool) -> None:
     """Make rows of a trial's samples: of one observer and frame there is one event."""
     columns = gaze.samples.copy()
     if "frame" in columns:
@@ -345,7 +355,8 @@ def _keep_samples(gaze: _Gaze, trial: Trial, size: tuple[int, int]) -> None:
         duration = np.full_like(onset, step if step >= FAST else 0.0)
         event = np.zeros(len(onset), np.int64)
         gaze.columns = {"onset_ms": onset, "duration_ms": duration, **columns, "event": event}
-    _drop(gaze, ~_inside(columns["x"], columns["y"], size), SAMPLES_BESIDE)
+    if not beside:
+        _drop(gaze, ~_inside(columns["x"], columns["y"], size), SAMPLES_BESIDE)
 
 
 def _keep_recorded(

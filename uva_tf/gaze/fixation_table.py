@@ -14,6 +14,7 @@ from uva_tf.gaze.tables import TextTable
 OUTSIDE = "fixations outside the frame"
 NOWHERE = "fixations before the first frame or after the last"
 REPEATED = "rows that repeat another"
+INVALID = "rows that the table marks as not valid"
 MISSING = "rows without gaze (a cell is empty, NaN or NA)"
 LOST = "rows at exactly 0,0, where tracking was lost"
 # Of samples, and of fixations that are found in them.
@@ -41,6 +42,7 @@ class FixationTable:
         notes: what was guessed to read the file.
         names: of the observers, by number.
         tracked: the fraction of samples with gaze by observer, where there were samples.
+        taken: how many samples there were, with gaze and without, by observer.
         samples: `[m]` columns `time` (or `frame`), `x`, `y`, `observer`: the samples with gaze
             themselves, by time, placed as the fixations are; empty if there were none.
     """
@@ -51,6 +53,7 @@ class FixationTable:
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     tracked: dict[int, float] = field(default_factory=dict)
+    taken: dict[int, int] = field(default_factory=dict)
     samples: dict[str, np.ndarray] = field(default_factory=dict)
 
 

@@ -15,7 +15,7 @@ JOINTS = "_-. "  # between the names of a clip and of an observer
 
 
 def matched(listed: Iterable[str], files: Collection[str]) -> dict[str, str]:
-    """Match names in a table to files that differ in extension or in the encoding of accents.
+    """Match names in a table to files that differ in extension, case or the encoding of accents.
 
     Args:
         listed: names in the table.
@@ -31,6 +31,12 @@ def matched(listed: Iterable[str], files: Collection[str]) -> dict[str, str]:
         forms[composed(file)].append(file)
     meant = {name: forms.get(composed(without_suffix(name)), []) for name in listed}
     meant |= {name: forms[composed(name)] for name in listed if composed(name) in forms}
+    folded: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        folded[composed(file).casefold()].append(file)
+    for name, found in meant.items():
+        if not found:
+            meant[name] = folded.get(composed(without_suffix(name)).casefold(), [])
     counts = Counter(name for found in meant.values() for name in found)
     return {
         name: found[0]

@@ -51,6 +51,11 @@ def on_screen(
     units, origin = options.units or trial.units, options.origin or trial.origin
     screen = screen_of(trial, options)
     if of_clip(trial, options):
+        if options.placed:
+            raise InputError(
+                f"--placed: places are pixels of the clip itself in {trial.file.name}: state "
+                "--screen WxH too if they are of a screen"
+            )
         span = size
     elif screen:
         span = (screen.width, screen.height)

@@ -27,6 +27,7 @@ SHORTEST = 20.0
 # A tracker's samples are no shorter than 0.5 ms and equally long within a recording. So rows with
 # a median below SAMPLE ms are in another unit if their lengths differ by more than ALIKE.
 SAMPLE, ALIKE = 2.0, 1.5
+FASTEST = 0.5
 
 # Observers look at nearly all of a clip; a note says so if the gaze covers a smaller fraction.
 LEAST_COVERED = 0.15
@@ -103,12 +104,11 @@ def check_times(
         length: of the clip in milliseconds.
         name: of the recording, for the message.
         right: whether a user stated that they are; then only some must lie within the clip.
-        exported: whether they are of an export, whose unit is known, and which may go on after
-            the clip; then too.
+        exported: whether they are of an export, whose unit is known.
     """
     end = onset + duration
     outside = int(((onset >= length) | (end < 0)).sum())
-    if (right or exported) and outside < len(onset):
+    if right and outside < len(onset):
         return
     count, first, last = len(onset), onset.min(initial=0), onset.max(initial=0)
     if outside == count > 0 or (count > 2 and outside > MOST_OUTSIDE_CLIP * count):
@@ -119,6 +119,7 @@ def check_times(
                 remedy += short
         if exported:
             remedy = "state when the clip began, with --onset or by onset_ms in trials.csv"
+            remedy += ", or --units ms if they are right"
         raise InputError(
             f"{name}: {outside} of {count} fixations lie outside its {length:.0f} ms, onsets "
             f"are {onset.min():.15g} to {last:.15g}, expected milliseconds from the first frame: "
@@ -148,6 +149,31 @@ def check_times(
         f"{name}: its durations have a median of {found} in a clip of {length:.0f} ms, expected "
         f"milliseconds: {remedy}"
     )
+
+
+def check_frames(frame: np.ndarray, frames: int, rate: float, name: object) -> None:
+    """Raise InputError if most of the frame numbers `[n]` are beyond a clip of so many frames.
+
+    Args:
+        rate: of the clip, in frames a second.
+    """
+    beyond = int((frame > frames).sum())
+    if beyond > MOST_OUTSIDE_CLIP * len(frame):
+        raise InputError(
+            f"{name}: {beyond} of {len(frame)} frame numbers are beyond its {frames} frames, the "
+            f"last is {frame.max():.0f}: are they of a clip at another rate than its {rate:g} "
+            "frames a second?"
+        )
+
+
+def check_units(x: np.ndarray, y: np.ndarray, units: str, name: object) -> None:
+    """Raise InputError for places `[n]` that can't be in the units that a user stated."""
+    most = {"fractions": 2.0, "percent": 200.0}.get(units)
+    if most and len(x) and np.median(np.abs([x, y])) > most:
+        raise InputError(
+            f"{name}: x is {x.min():g} to {x.max():g} and y {y.min():g} to {y.max():g}, expected "
+            f"{units} as stated: leave --units {units} out if they are pixels"
+        )
 
 
 def covered(onset: np.ndarray, duration: np.ndarray, length: float) -> str:
@@ -207,7 +233,7 @@ def _check_clock(onset: np.ndarray, duration: np.ndarray, path: Path) -> None:
     if onset.min() > DAY:
         found = f"onsets are {onset.min():.15g} to {onset.max():.15g}"
         remedy = "from the first frame of each clip: subtract when the clip began"
-    elif 0 < median < SAMPLE and high > ALIKE * low:
+    elif 0 < median < SAMPLE and (high > ALIKE * low or median < FASTEST):
         found = f"durations have a median of {median:.3g}"
         remedy = "of fixations: seconds? state --units s (--units ms if they are right)"
     elif 0 < median < SHORTEST and high <= ALIKE * low:

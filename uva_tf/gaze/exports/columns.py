@@ -11,6 +11,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.plausible_samples import check_percent, check_places, lost_places
+from uva_tf.gaze.fixation_table import INVALID
 from uva_tf.gaze.options import ROLES, GazeOptions
 from uva_tf.gaze.tables import SEPARATORS, Rows, TextTable
 
@@ -39,7 +40,6 @@ PIXEL_NAMES = {"px", "pix", "pixel", "pixels"}
 # What a column says of whether a sample is valid.
 YES = {"1", "1.0", "true", "yes", "valid"}
 NO = {"0", "0.0", "false", "no", "invalid"}
-INVALID = "rows that the table marks as not valid"
 REMEDY = "name them with --columns {} (two eyes: x=LEFT+RIGHT,y=LEFT+RIGHT)"
 
 

@@ -7,7 +7,7 @@ every trial that it finds, and decodes no video.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from uva_tf.gaze.exports.pupil_core import pupil_core
 from uva_tf.gaze.exports.smi import smi
 from uva_tf.gaze.exports.tobii import tobii
 from uva_tf.gaze.exports.webgazer import webgazer
-from uva_tf.gaze.names import matched, without_suffix
+from uva_tf.gaze.names import composed, matched, without_suffix
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import TextTable
 from uva_tf.gaze.trials import Samples, Trial
@@ -117,28 +117,33 @@ def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
     rows = table.read(text, numbers)
     if rows.bad:
         raise InputError(next(iter(rows.bad.values())))
-    found = {(str(one.file.relative_to(folder)), one.number): one for one in trials}
-    chosen = []
+    if not len(rows.line):
+        raise InputError(f"{path}: no trials in it")
+    of_file: dict[str, dict[int, Trial]] = defaultdict(dict)
+    for trial in trials:
+        of_file[trial.file.relative_to(folder).as_posix()][trial.number] = trial
+    chosen: dict[tuple[str, int], Trial] = {}
     for row, line in enumerate(rows.line):
-        number = rows.numbers["trial"][row] if "trial" in numbers else 1
-        trial = found.pop((rows.text["file"][row], number), None)
-        if trial is None:
-            of_file = [n for file, n in found if file == rows.text["file"][row]]
-            there = f"trials {min(of_file)} to {max(of_file)}" if of_file else "no such file"
-            raise InputError(
-                f"{path} line {line}: trial {number:g} of {rows.text['file'][row]}, in {folder}: "
-                f"{there}"
-            )
-        onset = rows.numbers["onset_ms"][row] if "onset_ms" in numbers else 0.0
+        file = rows.text["file"][row]
+        number = rows.numbers["trial"][row] if "trial" in numbers else np.nan
+        onset = rows.numbers["onset_ms"][row] if "onset_ms" in numbers else np.nan
         observer = rows.text["observer"][row] if "observer" in text else ""
-        chosen.append(
-            replace(
-                _later(trial, onset),
+        there = of_file.get(file, {})
+        # Without a number, a row is of all trials of its file.
+        mine = list(there) if np.isnan(number) else [number] if number in there else []
+        if not mine:
+            known = f"it has trials {min(there)} to {max(there)}" if there else "no such file"
+            which = file if np.isnan(number) else f"trial {number:g} of {file}"
+            raise InputError(f"{path} line {line}: no {which} in {folder}: {known}")
+        for one in mine:
+            if (file, one) in chosen:
+                raise InputError(f"{path} line {line}: trial {one:g} of {file} is listed twice")
+            chosen[file, one] = replace(
+                _later(there[one], 0.0 if np.isnan(onset) else onset),
                 clip=rows.text["clip"][row],
-                observer=observer or trial.observer,
+                observer=observer or there[one].observer,
             )
-        )
-    return chosen
+    return list(chosen.values())
 
 
 def _of_clips(trials: list[Trial], clips: Collection[str], meant: Collection[str]) -> list[Trial]:
@@ -172,6 +177,8 @@ def _named(trial: Trial, folder: Path, clips: Collection[str], meant: dict[str, 
     """The trial with its clip's and observer's names, as far as they can be known."""
     notes = list(trial.notes)
     clip, observer = meant.get(trial.clip, trial.clip), trial.observer
+    if clip != trial.clip and composed(without_suffix(trial.clip)) != composed(clip):
+        notes.append("names in the exports differ in case from those of the files")
     if not clip and len(clips) == 1:
         (clip,) = clips
         notes.append(f"exports name no clip: taken as gaze on {clip!r}, the only one")
