@@ -1,4 +1,4 @@
-"""Join several models' maps of the same clips to those of one teacher.
+"""Join several models' maps to those of one teacher.
 
 uva-tf ensemble --maps TEMPORAL --power 1.3 --maps SPATIAL --power 0.3 --out MAPS
 """
