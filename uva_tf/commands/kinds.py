@@ -1,6 +1,6 @@
 """Score students on kinds of scenes that they never saw.
 
-uva-tf kinds --data SHARDS --kinds kinds.csv --more PHOTOS --rows rows.toml --out STUDY
+uva-tf kinds --data SHARDS --kinds kinds.csv --rows rows.toml --preset uva-64 --out STUDY
 """
 
 from __future__ import annotations
