@@ -10,6 +10,7 @@ from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.gazepoint import FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.tables import SHORT_ROWS
 
 HEAD = (
     "MEDIA_ID,MEDIA_NAME,CNT,TIME(2026/01/02 10:00:00.000),TIMETICK(f=10000000),"
@@ -134,6 +135,14 @@ def test_users_of_the_same_name_in_two_folders_are_two(tmp_path):
         (tmp_path / name / "User 1_all_gaze.csv").write_text(HEAD + row("a", 0.0, 0.5, 0.5))
     found = gazepoint(tmp_path, {"a"}, GazeOptions())
     assert [trial.observer for trial in found] == ["one/User 1", "two/User 1"]
+
+
+def test_a_last_row_that_was_cut_off_is_left_out_and_counted(read):
+    fixations = row("a", 0.2, 0.3, 0.4, fixation=(0.05, 0.15, 7, 1))
+    one, other = read(P1_all_gaze=GAZE[:-20], P1_fixations=fixations + fixations[:20])
+    assert [len(t.samples.time) for t in (one, other)] == [3, 1]
+    assert len(one.fixations.x) == 1
+    assert (one.left_out[SHORT_ROWS], other.left_out[SHORT_ROWS]) == (2, 0)
 
 
 @pytest.mark.parametrize(

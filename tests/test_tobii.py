@@ -17,11 +17,11 @@ from uva_tf.gaze.exports.tobii import (
     NO_STIMULUS,
     NO_UNIT,
     ON_SCREEN,
-    SHORT,
     tobii,
 )
 from uva_tf.gaze.fixation_table import OUTSIDE
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.tables import SHORT_ROWS
 from uva_tf.gaze.trials import Screen
 
 
@@ -447,7 +447,7 @@ REFUSED = {
         "Recording timestamp [ms]\tGaze point X\tGaze point X\n0\t1\t1\n",
         "2 columns 'gazepointx', expected one",
     ),
-    "cut rows": ("Recording timestamp [ms]\tGaze point X\n0\n", "1 of 1 rows have fewer cells"),
+    "cut rows": ("Recording timestamp [ms]\tGaze point X\n0\n", "no rows under the names"),
 }
 
 
@@ -563,7 +563,7 @@ def test_excerpt_of_glasses(excerpt):
         round(int(first["t"]) / 1000, 3),
         *(float(first[name]) for name in ("dur", "x", "y")),
     ]
-    assert trial.left_out[SHORT] == 2
+    assert trial.left_out[SHORT_ROWS] == 2
     (trial,), facts = excerpt("prolab_glasses_mapped.tsv", ["geostul_snap"])
     ((_, x, y),) = facts["mapped_fixations"]
     ((onset, duration, *place),) = fixated(trial)

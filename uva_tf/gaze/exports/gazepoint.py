@@ -19,7 +19,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.tables import Rows, TextTable
+from uva_tf.gaze.tables import SHORT_ROWS, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Trial
 
 KIND = re.compile(r"(.+?)[ _-](all_gaze|fixations)", re.IGNORECASE)
@@ -125,11 +125,14 @@ def _of_user(name: str, paths: dict[str, Path], options: GazeOptions) -> list[Tr
             notes=tuple(dict.fromkeys(notes)),
         )
         found.append(trial)
+    if found and (short := sum(table.rows.skipped for table in tables.values())):
+        found[0].left_out[SHORT_ROWS] = short
     return found
 
 
 def _read(path: Path, options: GazeOptions) -> _Table:
-    table = TextTable(path, ("TIME", "FPOGX", "FPOGY"), preamble=True, rename=_plain)
+    columns = ("TIME", "FPOGX", "FPOGY")
+    table = TextTable(path, columns, preamble=True, rename=_plain, short="skipped")
     text = [name for name in TEXT if name in table.names]
     rows = table.read(text, [name for name in NUMBERS if name in table.names])
     if rows.bad:

@@ -21,7 +21,7 @@ from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.tables import TextTable
+from uva_tf.gaze.tables import SHORT_ROWS, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 Pair = tuple[np.ndarray, np.ndarray]  # x and y, `[n]` each
@@ -116,8 +116,6 @@ ON_SCREEN = "fixations of no stimulus: their places are taken as pixels of the s
 SNAPSHOT = "fixations on a snapshot last as long as their samples"
 NO_SNAPSHOT = "gaze that was mapped onto snapshots is left out: no clip has the name of one"
 NOWHERE = "fixations without a place"
-SHORT = "rows with too few cells"
-MOST_SHORT = 0.05  # of the rows
 
 
 def tobii(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Trial]:
@@ -184,12 +182,7 @@ class _Export:
         rows = table.read(text, numbers)
         if rows.bad:
             raise InputError(next(iter(rows.bad.values())))
-        if table.skipped > MOST_SHORT * (table.skipped + len(rows.line)):
-            raise InputError(
-                f"{path}: {table.skipped} of {table.skipped + len(rows.line)} rows have fewer "
-                "cells than names of columns: export it again"
-            )
-        self._short = table.skipped
+        self._short = rows.skipped
         if not len(rows.line):
             raise InputError(f"{path}: no rows under the names of its columns")
         self._count, self._text, self._numbers = len(rows.line), rows.text, rows.numbers
@@ -247,7 +240,9 @@ class _Export:
                 notes = [*notes, NO_SNAPSHOT]
             found += self._trials(cut, self._looked, samples, observer, notes)
         if found and self._short:
-            found[0] = replace(found[0], left_out=found[0].left_out + Counter({SHORT: self._short}))
+            found[0] = replace(
+                found[0], left_out=found[0].left_out + Counter({SHORT_ROWS: self._short})
+            )
         return found
 
     def _are_samples(self, sensors: np.ndarray) -> np.ndarray:
