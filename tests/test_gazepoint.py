@@ -8,7 +8,7 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.exports.gazepoint import FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
+from uva_tf.gaze.exports.gazepoint import FIRST_FIXATION, FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS
 
@@ -101,6 +101,20 @@ def test_where_time_runs_on_a_medium_begins_at_its_first_row(read):
     assert [time for time, _ in at(one)] == [time for time, _ in at(other)] == [0, 16]
     assert fixated(other) == [[-100, 100, 0.5, 0.5]]
     assert one.notes == (FIRST_ROW,)
+
+
+def test_where_time_runs_on_and_only_fixations_are_there_a_medium_begins_with_its_first(read):
+    # TIME is when a fixation ended.
+    rows = row("a", 3.3, 0.5, 0.5, fixation=(3.0, 0.3, 1, 1))
+    rows += row("b", 4.2, 0.5, 0.5, fixation=(4.0, 0.2, 2, 1))
+    rows += row("b", 4.5, 0.1, 0.2, fixation=(4.25, 0.25, 3, 1))
+    one, other = read(P1_fixations=rows)
+    assert fixated(one) == [[0, 300, 0.5, 0.5]]
+    assert fixated(other) == [[0, 200, 0.5, 0.5], [250, 250, 0.1, 0.2]]
+    assert one.notes == (FIRST_FIXATION,)
+    head, rows = "TIME,FPOGX,FPOGY,FPOGS,FPOGD\n", "3.3,0.5,0.5,3.0,0.3\n4.2,0.5,0.5,4.0,0.2\n"
+    (nameless,) = read(head=head, P1_fixations=rows)
+    assert nameless.fixations.onset.tolist() == [0, 1000]
 
 
 def test_messages_of_the_user_say_when_a_clip_begins(read):
