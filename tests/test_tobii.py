@@ -461,11 +461,6 @@ def test_refused_by_name(read, case):
     assert "\n" not in str(refused.value)
 
 
-def test_units_that_the_export_does_not_have_are_refused(read):
-    with pytest.raises(InputError, match="its places are fractions: leave --units pixels out"):
-        read(table(PRO_LAB, SHOWN), units="pixels")
-
-
 def test_a_workbook_is_refused_with_the_remedy(read, tmp_path):
     (tmp_path / "Data.xlsx").write_bytes(b"PK\3\4rest")
     with pytest.raises(InputError, match="Excel workbook, expected text"):

@@ -506,15 +506,10 @@ class _Export:
         if stated and "screen" in there:
             there = ["screen"]
         what = there[0] if there else list(looked.gaze)[-1]
-        units, on_clip = PLACES[what]
-        if stated and on_clip:
+        if stated and PLACES[what][1]:
             raise InputError(
                 f"{self._path}: its places are of the media, not of a screen: leave --screen and "
                 "--placed out"
-            )
-        if self._options.units not in ("", units):
-            raise InputError(
-                f"{self._path}: its places are {units}: leave --units {self._options.units} out"
             )
         return what
 
