@@ -21,7 +21,7 @@ from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.tables import TextTable
+from uva_tf.gaze.tables import SHORT_ROWS, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 Pair = tuple[np.ndarray, np.ndarray]  # x and y, `[n]` each
@@ -116,8 +116,6 @@ ON_SCREEN = "fixations of no stimulus: their places are taken as pixels of the s
 SNAPSHOT = "fixations on a snapshot last as long as their samples"
 NO_SNAPSHOT = "gaze that was mapped onto snapshots is left out: no clip has the name of one"
 NOWHERE = "fixations without a place"
-SHORT = "rows with too few cells"
-MOST_SHORT = 0.05  # of the rows
 
 
 def tobii(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Trial]:
@@ -184,12 +182,7 @@ class _Export:
         rows = table.read(text, numbers)
         if rows.bad:
             raise InputError(next(iter(rows.bad.values())))
-        if table.skipped > MOST_SHORT * (table.skipped + len(rows.line)):
-            raise InputError(
-                f"{path}: {table.skipped} of {table.skipped + len(rows.line)} rows have fewer "
-                "cells than names of columns: export it again"
-            )
-        self._short = table.skipped
+        self._short = rows.skipped
         if not len(rows.line):
             raise InputError(f"{path}: no rows under the names of its columns")
         self._count, self._text, self._numbers = len(rows.line), rows.text, rows.numbers
@@ -228,7 +221,6 @@ class _Export:
         """All trials of the file, in order."""
         snapshots = {s for s in self._snapshots if s in self._clips}
         snapshots |= set(matched(self._snapshots, self._clips))
-        shown = self._stimuli()
         found: list[Trial] = []
         for rows, observer in self._recordings():
             samples = rows[self._sample[rows]]
@@ -240,14 +232,18 @@ class _Export:
                 found += self._trials([piece], self._mapped(name), samples, observer, [SNAPSHOT])
             if snapshots:
                 continue
-            cut, notes = pieces(time, shown[samples], events, self._options.onset, self._path)
+            cut, notes = pieces(
+                time, self._stimuli[samples], events, self._options.onset, self._path
+            )
             if not cut:
                 cut, notes = [Piece("", self._start(time, events), 0, len(samples))], [NO_STIMULUS]
             if self._snapshots:
                 notes = [*notes, NO_SNAPSHOT]
             found += self._trials(cut, self._looked, samples, observer, notes)
         if found and self._short:
-            found[0] = replace(found[0], left_out=found[0].left_out + Counter({SHORT: self._short}))
+            found[0] = replace(
+                found[0], left_out=found[0].left_out + Counter({SHORT_ROWS: self._short})
+            )
         return found
 
     def _are_samples(self, sensors: np.ndarray) -> np.ndarray:
@@ -288,6 +284,7 @@ class _Export:
             found.append(Event(float(self._time[row]), text, value[row] if kind else "", kind))
         return found
 
+    @cached_property
     def _stimuli(self) -> np.ndarray:
         """The stimulus that each row names, `[n]` strings, from the column that names clips."""
         columns = [self._texts(f"presented{what}name") for what in ("media", "stimulus")]
@@ -472,7 +469,7 @@ class _Export:
             if not len(rows):
                 continue
             own = [*self._notes, *notes]
-            what = self._frame(looked, rows)
+            what, shown = self._frame(looked, rows, piece.name)
             units, on_clip = PLACES[what]
             left_out = Counter()
             fixations = recorded = None
@@ -483,7 +480,7 @@ class _Export:
                 fixations = _fixations(looked, what, samples, piece, runs, own, left_out)
             if what == "screen" and not looked.sampled:
                 own.append(ON_SCREEN)
-            size = None if on_clip else self._size(rows)
+            size = None if on_clip and shown is None else self._size(rows)
             found.append(
                 Trial(
                     piece.name,
@@ -494,34 +491,57 @@ class _Export:
                     units=units,
                     on_clip=on_clip,
                     screen=Screen(*size) if size else None,
+                    shown=shown,
                     left_out=left_out,
                     notes=tuple(dict.fromkeys(own)),
                 )
             )
         return found
 
-    def _frame(self, looked: _Gaze, rows: np.ndarray) -> str:
-        """What the places in some rows are of: the clip itself if they can be."""
-        there = [
-            what for what in looked.gaze if not np.isnan(looked.gaze[what][0][rows]).all()
-        ] or [
-            what for what in looked.fixation if not np.isnan(looked.fixation[what][0][rows]).all()
-        ]
-        stated = self._options.screen or self._options.placed
-        if stated and "screen" in there:
-            there = ["screen"]
+    def _frame(
+        self, looked: _Gaze, rows: np.ndarray, name: str
+    ) -> tuple[str, tuple[float, ...] | None]:
+        """What the places in some rows are of: the clip itself if they can be; and where it was.
+
+        What a user states of the screen counts if the media is not the clip, but something that
+        showed it, or if the file does not say where the media was.
+        """
+        gaze = looked.gaze
+        there = [what for what in gaze if not np.isnan(gaze[what][0][rows]).all()]
+        if not there:
+            gaze = looked.fixation
+            there = [what for what in gaze if not np.isnan(gaze[what][0][rows]).all()]
         what = there[0] if there else list(looked.gaze)[-1]
-        units, on_clip = PLACES[what]
-        if stated and on_clip:
-            raise InputError(
-                f"{self._path}: its places are of the media, not of a screen: leave --screen and "
-                "--placed out"
-            )
-        if self._options.units not in ("", units):
-            raise InputError(
-                f"{self._path}: its places are {units}: leave --units {self._options.units} out"
-            )
-        return what
+        names = {*self._stimuli[rows], name} - {""}
+        is_clip = not names or bool(names & set(self._clips) or matched(names, self._clips))
+        shown = self._shown(gaze, rows) if what == "clip" else None
+        stated = self._options.screen or self._options.placed
+        if stated and not (shown and is_clip):
+            what, shown = "screen" if "screen" in there else what, None
+            if PLACES[what][1]:
+                raise InputError(
+                    f"{self._path}: its places are of the media, not of a screen: leave --screen "
+                    "and --placed out"
+                )
+        return what, shown
+
+    def _shown(self, gaze: dict[str, Pair], rows: np.ndarray) -> tuple[float, ...] | None:
+        """Where the media was on the screen: left, top, width, height in pixels.
+
+        As the file states it, else by places that it has both on the media and on the screen.
+        """
+        names = [f"media{what}" for what in ("posx", "posy", "width", "height")]
+        place = [self._number(name)[rows] for name in names]
+        if not any(np.isnan(side).all() for side in place) and (place[2] * place[3] > 0).any():
+            return tuple(float(np.nanmedian(side)) for side in place)
+        fits = []
+        for on, screen in zip(gaze["clip"], gaze["screen"], strict=True):
+            both = np.isfinite(on[rows]) & np.isfinite(screen[rows])
+            if both.sum() < 2 or np.ptp(on[rows][both]) < SAME_PLACE:
+                return None
+            fits.append(np.polyfit(on[rows][both], screen[rows][both], 1))
+        (width, left), (height, top) = fits
+        return (float(left), float(top), float(width), float(height))
 
 
 def _plain(name: str) -> tuple[str, str]:
