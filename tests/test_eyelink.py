@@ -218,6 +218,28 @@ def test_several_clips_in_one_trial(read):
     assert (two.clip, len(two.samples.x)) == ("street", 25)
 
 
+def test_clips_that_are_named_when_they_end(read):
+    text = HEAD + start(100) + samples(100, 200)
+    text += "MSG\t110 VIDEO_START\nMSG\t140 VIDEO_END forest.mp4\n"
+    text += "MSG\t150 VIDEO_START\nMSG\t180 VIDEO_END street.mp4\n"
+    one, two = read(text + end(200))
+    assert (one.clip, one.samples.time[0], one.samples.time[-1]) == ("forest", 0, 28)
+    assert (two.clip, two.samples.time[0], two.samples.time[-1]) == ("street", 0, 28)
+    with pytest.raises(InputError, match=r"anna.asc: 'forest.mp4 finished' at 140 ms ends a clip"):
+        read(HEAD + start(100) + samples(100, 200) + "MSG\t140 forest.mp4 finished\n")
+
+
+def test_another_clip_named_during_a_trial(read):
+    text = HEAD
+    for n, (clip, other) in enumerate((("forest", "street"), ("street", "forest"))):
+        t = 1000 * n
+        text += f"MSG\t{t + 95} TRIALID {n}\n" + start(t + 100) + samples(t + 100, t + 160)
+        text += f"MSG\t{t + 110} VIDEO_START {clip}.mp4\nMSG\t{t + 120} preloading {other}.mp4\n"
+        text += f"MSG\t{t + 150} VIDEO_END {clip}.mp4\n" + end(t + 160)
+    found = [(one.clip, one.samples.time[0], one.samples.time[-1]) for one in read(text)]
+    assert found == [("forest", 0, 38), ("street", 0, 38)]
+
+
 def test_a_stated_onset(read):
     text = HEAD + "MSG\t95 TRIALID 0\n" + start(100)
     text += "MSG\t110 go forest.mp4 now\n" + samples(100, 160) + "MSG\t140 -2 go street now\n"

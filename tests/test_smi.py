@@ -118,6 +118,17 @@ def test_several_clips_in_a_trial(read):
     ]
 
 
+def test_the_end_of_a_stimulus_is_not_its_begin(read):
+    head = ONE_EYE.replace("Trial", "Trial\tStimulus")
+    rows = one_eye(REST).replace("SMP\t1", "SMP\t1\tstreet.avi")
+    end = "1010000\tMSG\t1\tstreet.avi\t# Message: street.avi finished\n"
+    (trial,) = read(head + rows + end)
+    assert (trial.clip, trial.samples.time.tolist()) == ("street", [0, 4, 8, 12, 16])
+    end = message(1_010_000, "street.avi finished")
+    with pytest.raises(InputError, match=r"anna.txt: 'street.avi finished' at 1010 ms ends a"):
+        read(ONE_EYE + one_eye(REST) + end)
+
+
 def test_repeated_times_are_left_out_and_time_that_goes_back_is_refused(read):
     (trial,) = read(ONE_EYE + one_eye(REST) + one_eye(REST[:1], start=1_016_000))
     assert trial.left_out[SAME_TIME] == 1

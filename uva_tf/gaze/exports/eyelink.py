@@ -137,7 +137,7 @@ def _trials(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     number = 0
     for block in blocks:
         time, x, y = _gaze(path, block)
-        for section in _sections(block):
+        for section in _sections(path, block):
             found = shown(section, names, onset)
             left_out[UNMATCHED] += not found
             for one in found:
@@ -180,7 +180,7 @@ def _without_gaze(path: Path, blocks: list[Block]) -> InputError:
     return InputError(f"{path}: neither samples nor fixations in it, expected a recording")
 
 
-def _sections(block: Block) -> Iterator[Section]:
+def _sections(path: Path, block: Block) -> Iterator[Section]:
     """The trials of a recording, where several were recorded at once, else the whole of it."""
     begins: list[float] = []
     for pattern in TRIALS:
@@ -198,7 +198,7 @@ def _sections(block: Block) -> Iterator[Section]:
             if (whole[0] or one.time >= first) and (whole[1] or one.time < last)
         ]
         around = [*(block.before if whole[0] else ()), *(block.after if whole[1] else ())]
-        yield Section(first, last, inside, around)
+        yield Section(str(path), first, last, inside, around)
 
 
 def _eye(blocks: list[Block]) -> tuple[bool, str]:

@@ -21,7 +21,7 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
-from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown
+from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown, told
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
@@ -139,7 +139,7 @@ def _of_recording(path: Path, whole: Recording, names: ClipNames, onset: str) ->
     left_out = whole.left_out
     for part, (first, last) in enumerate(pairwise(edges)):
         time = whole.time[first:last]
-        section = Section(time[0], time[-1] + 0.001, sent[part], start=FIRST_ROW)
+        section = Section(str(path), time[0], time[-1] + 0.001, sent[part], start=FIRST_ROW)
         found = _shown(section, names, whole.names[part][1], onset)
         left_out[UNMATCHED] += not found
         for one in found:
@@ -166,9 +166,11 @@ def _of_recording(path: Path, whole: Recording, names: ClipNames, onset: str) ->
 def _shown(section: Section, names: ClipNames, stimulus: str, onset: str) -> list[Shown]:
     """The clips of a trial, of which a column or a line may name the stimulus."""
     clip = names.clip(stimulus)
-    if clip and not onset:  # a message may name another clip, the next one for example
-        found = [one for one in shown(section, names, onset) if one.clip == clip]
-        found = found[:1] or shown(section, ClipNames(()), onset)[:1]
+    if clip and not onset:
+        # A message may name another clip, the next one for example. The trial ends with it.
+        said = ((one, told(one, names)) for one in section.within)
+        mine = [one for one, it in said if not it.ends and names.clip(it.clip) in ("", clip)]
+        found = shown(replace(section, within=mine), names)
         return [replace(found[0], clip=clip, ends=section.ends)]
     return [
         replace(one, clip=one.clip if names.clip(one.clip) else clip or stimulus or one.clip)
@@ -538,7 +540,7 @@ def _of_fixations(
         notes = (f"fixations are those of the {name} eye, which fixated longer in total",)
     trials: list[Trial] = []
     for one in recorded:
-        section = Section(one.begins, one.ends + 0.001, one.messages, start=FIRST_ROW)
+        section = Section(str(path), one.begins, one.ends + 0.001, one.messages, start=FIRST_ROW)
         clips = _shown(section, names, one.stimulus, onset)
         left_out[UNMATCHED] += not clips
         of_eye = [row[1:] for row in one.fixations if row[0] == eye]
