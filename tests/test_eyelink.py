@@ -200,6 +200,44 @@ def test_what_is_sent_after_the_recording_belongs_to_it(read):
     assert [(trial.number, trial.clip) for trial in read(text)] == [(1, "forest"), (2, "street")]
 
 
+PYGAZE = ("start_trial", "stop_trial", "var video")
+DATA_VIEWER = ("TRIALID", "TRIAL_RESULT", "!V TRIAL_VAR video")
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        (PYGAZE, "begin START END variable result"),
+        (PYGAZE, "begin START END result variable"),
+        (PYGAZE, "begin START result END variable"),
+        (PYGAZE, "START begin result END variable"),
+        (PYGAZE, "START begin END variable"),
+        (PYGAZE, "variable begin START result END"),
+        (PYGAZE, "variable begin START END result"),
+        (PYGAZE, "variable START begin result END"),
+        (PYGAZE, "begin variable START END result"),
+        (DATA_VIEWER, "begin START END variable result"),
+        (DATA_VIEWER, "begin START END result variable"),
+        (DATA_VIEWER, "begin START result END variable"),
+        (DATA_VIEWER, "begin variable START END result"),
+    ],
+)
+def test_variables_belong_to_a_trial(read, words, order):
+    begin, result, variable = words
+    text = HEAD + "MSG\t92 var eye_used left\n"
+    for n, clip in enumerate(("forest", "street", "forest")):
+        t = 1000 * n + 100
+        lines = {
+            "begin": f"MSG\t{t} {begin} {n}\n",
+            "START": start(t) + samples(t, t + 60),
+            "END": end(t + 60),
+            "variable": f"MSG\t{t + 61} {variable} {clip}.mp4\n",
+            "result": f"MSG\t{t + 60} {result} 0\n",
+        }
+        text += "".join(lines[one] for one in order.split())
+    assert [one.clip for one in read(text)] == ["forest", "street", "forest"]
+
+
 def test_several_trials_in_one_recording(read):
     text = HEAD + "MSG\t95 TRIALID 0\n" + start(100)
     text += "MSG\t110 video_start forest\n" + samples(100, 160) + "MSG\t150 video_end\n"

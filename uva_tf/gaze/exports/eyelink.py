@@ -41,7 +41,11 @@ OWN = re.compile(
 COORDS = re.compile(r"(?:GAZE|DISPLAY)_COORDS((?:\s+-?\d{1,6}(?:\.\d{1,6})?){4})\s*$")
 # Messages with which a trial begins; the first kind that a recording has counts.
 TRIALS = (re.compile(r"TRIALID\b"), re.compile(r"start_trial\b"))
-RESULT = re.compile(r"TRIAL_RESULT\b")
+RESULT = re.compile(r"(?:TRIAL_RESULT|stop_trial)\b")
+# What experiment software notes of a trial: the name, without the value.
+VARIABLE = re.compile(r"var \S+|!V TRIAL_VAR \S+|!V \S+")
+# PyGaze's messages, which it sends while it records, and variables often afterwards.
+PYGAZE = re.compile(r"(?:start|stop)_trial\b")
 
 UNFINISHED = "fixations whose end is not in the file"
 PLACELESS = "fixations without a place"
@@ -306,7 +310,10 @@ class _Reader:
         self.blocks: list[Block] = []
         self.left_out: Counter = Counter()
         self.recording = False  # between START and END
-        self.settled = True  # whether the last recording's messages are all known
+        self.settled = True  # whether a message has ended the last recording's trial
+        self.begun = True  # whether a message has begun another trial since
+        self.trial = TRIALS[1]  # with what trials begin
+        self.early: set[str] = set()  # variables sent before the first recording
         self.waiting: list[Message] = []  # sent while nothing was recorded
         self.coords: dict[str, tuple[float, ...]] = {}
         self.open: dict[tuple[bytes, str], float] = {}  # events that began: kind and eye
@@ -362,8 +369,7 @@ class _Reader:
             )
         self._samples(last=True)
         self._close()
-        if not self.settled:
-            self.blocks[-1].after += self.waiting
+        self._leave(everything=not self.settled)
         self.left_out[CUT] += bool(self.wrong)
         for block in self.blocks:
             time = block.samples[:, 0]
@@ -412,6 +418,8 @@ class _Reader:
             self.coords[text[:4]] = tuple(map(float, found[1].split()))
         if OWN.match(text):
             return
+        if TRIALS[0].match(text):
+            self.trial = TRIALS[0]
         if (offset := OFFSET.match(text)) and int(offset[1]):
             time -= int(offset[1])
             if self.recording:
@@ -420,16 +428,34 @@ class _Reader:
         if self.recording:
             self.blocks[-1].within.append(message)
             return
-        begins, ends = TRIALS[0].match(message.text), RESULT.match(message.text)
-        if ends:
+        if not self.blocks and (variable := VARIABLE.match(message.text)):
+            self.early.add(variable[0])
+        if RESULT.match(message.text):
             self.waiting.append(message)
-        if (begins or ends) and not self.settled:
-            self.blocks[-1].after += self.waiting
-            self.settled = True
-        if begins or ends:
-            self.waiting = []
-        if not ends:
-            self.waiting.append(message)
+            self._leave(everything=not self.settled)
+            self.settled, self.waiting = True, []
+            return
+        if self.trial.match(message.text):
+            certain = self.trial is TRIALS[0]
+            self._leave(everything=certain and not self.settled)
+            self.settled = self.begun = True
+            if certain:
+                self.waiting = []
+        self.waiting.append(message)
+
+    def _leave(self, *, everything: bool) -> None:
+        """Give what was sent since the last recording to its trial, or only its variables.
+
+        Those that were sent before the first recording, too, are of the trial that follows.
+        """
+        if self.begun:
+            return
+        kept = []
+        for one in self.waiting:
+            variable = VARIABLE.match(one.text)
+            of_last = everything or (variable and variable[0] not in self.early)
+            (self.blocks[-1].after if of_last else kept).append(one)
+        self.waiting = kept
 
     def _event(self, cells: list[bytes]) -> None:
         kind = cells[0]
@@ -468,9 +494,12 @@ class _Reader:
         if last and last.start == float(cells[1]) and not last.values and not last.fixations:
             return
         self._close()
+        if self.blocks and any(PYGAZE.match(one.text) for one in self.blocks[-1].within):
+            self._leave(everything=False)
         coords = self.coords.get("GAZE") or self.coords.get("DISP") or ()
         self.blocks.append(Block(float(cells[1]), eyes, coords, before=self.waiting))
-        self.waiting, self.recording, self.settled = [], True, False
+        self.waiting, self.recording = [], True
+        self.settled = self.begun = False
 
     def _columns(self, kind: bytes, cells: list[str]) -> None:
         block = self.blocks[-1]
