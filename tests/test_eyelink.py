@@ -338,7 +338,7 @@ def test_a_clock_that_starts_anew_between_recordings(read):
     assert [len(trial.samples.x) for trial in read(text)] == [30, 20]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_names_with_accents(read, encoding):
     (trial,) = read(HEAD + BLOCK + "MSG\t110 wälder.mp4\n", ("wälder", "x"), encoding)
     assert trial.clip == "wälder"
@@ -368,6 +368,8 @@ def test_no_size_of_a_screen(read):
     ("text", "words"),
     [
         ("a,b\n1,2\n", "no line START in it, expected the text that edf2asc writes"),
+        ("", "anna.asc: empty, expected the text that edf2asc writes$"),
+        ("\n \n", "anna.asc: empty"),
         ("SR_RESEARCH_COMB_FILE\n", "not an EDF file"),
         (HEAD + start(100) + end(110), "neither samples nor fixations"),
         (HEAD + BLOCK + samples(90, 96), "time goes from 158 to 90 ms within a recording"),
@@ -382,6 +384,14 @@ def test_refused(read, text, words):
     with pytest.raises(InputError, match=words) as error:
         read(text)
     assert "\n" not in str(error.value)
+
+
+def test_lines_in_utf_16(read):
+    text = "MSG\t90 GAZE_COORDS 0 0 1279 719\r\n" + BLOCK + "MSG\t110 wälder.mp4\r\n"
+    (trial,) = read(text, ("wälder", "x"), "utf-16")
+    assert (trial.clip, trial.screen, len(trial.samples.x)) == ("wälder", Screen(1280, 720), 25)
+    with pytest.raises(InputError, match="line 4: 10000 bytes or more"):
+        read(HEAD + "MSG\t95 " + "x" * 20_000 + "\n" + BLOCK, encoding="utf-16")
 
 
 def test_refused_folders_and_options(tmp_path, read):

@@ -279,6 +279,8 @@ def test_a_file_named_after_its_clip(read, name, clips, clip):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("", "anna.txt: empty, expected samples or events from BeGaze$"),
+        ("\r\n\t", "anna.txt: empty"),
         ("a,b\n1,2\n", "no column 'Time', expected Time, Type, Trial"),
         ("Time\tType\tTrial\tL Raw X [px]\n1\tSMP\t1\t2\n", r"no column L POR X \[px\]"),
         (ONE_EYE, "no samples in it"),

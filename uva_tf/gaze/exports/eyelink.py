@@ -9,6 +9,8 @@ the message's time minus that integer, in ms, as SR Research's Data Viewer reads
 
 from __future__ import annotations
 
+import codecs
+import io
 import math
 import re
 from bisect import bisect_right
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -297,9 +300,22 @@ def read_blocks(path: Path) -> tuple[list[Block], Counter]:
         raise InputError(f"{path}: {size} bytes, expected at most {MOST_BYTES} in a file")
     reader = _Reader(path)
     with path.open("rb") as file:
-        for number, line in enumerate(iter(partial(file.readline, MOST_LINE), b""), start=1):
+        for number, line in enumerate(_lines(file), start=1):
             reader.read(number, line)
     return reader.finished()
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, cut to `MOST_LINE` bytes each: of one in UTF-16, in UTF-8."""
+    mark = file.read(3)
+    if mark.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        file.seek(0)
+        text = io.TextIOWrapper(file, "utf-16", "replace")
+        for line in iter(partial(text.readline, MOST_LINE), ""):
+            yield line.encode("utf-8", "replace")[:MOST_LINE]
+        return
+    file.seek(len(mark) if mark == codecs.BOM_UTF8 else 0)
+    yield from iter(partial(file.readline, MOST_LINE), b"")
 
 
 class _Reader:
@@ -324,7 +340,7 @@ class _Reader:
 
     def read(self, number: int, line: bytes) -> None:
         """Take in a line."""
-        self.first = self.first or line
+        self.first = self.first or line.strip()
         if self.wrong and line.strip():
             raise InputError(self.wrong)
         if len(line) >= MOST_LINE:
@@ -361,6 +377,8 @@ class _Reader:
 
         Raises InputError if the file has no recording.
         """
+        if not self.first:
+            raise InputError(f"{self.path}: empty, expected the text that edf2asc writes")
         if not self.blocks:
             kind = ", not an EDF file" if self.first.startswith(b"SR_RESEARCH") else ""
             raise InputError(

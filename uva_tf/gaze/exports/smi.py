@@ -27,6 +27,7 @@ from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 SNIFFED = 2**16  # bytes in which the kind of a file is looked for
+BLANK = b"\0 \t\r\n" + codecs.BOM_UTF8 + codecs.BOM_UTF16_LE  # bytes of a file without text
 EYES = {"L": "Left", "R": "Right", "B": "Binocular"}
 FIXATION = ("Fixation", "Visual Intake")  # the second from glasses
 MESSAGE = re.compile(r"#?\s*Message:\s*|UE-\S*\s+")
@@ -115,6 +116,8 @@ def _read(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     check_file(path)
     with path.open("rb") as file:
         content = file.read(SNIFFED)
+    if not content.strip(BLANK):
+        raise InputError(f"{path}: empty, expected samples or events from BeGaze")
     begin = content.decode("utf-16" if b"\0" in content else "latin-1", "ignore")
     if "Table Header for" in begin:
         return _of_events(path, names, onset)
