@@ -221,6 +221,14 @@ Fixation R,1,3,1300000,1400000,100000,520.50,420.25,7,8
 """
 
 
+def test_a_name_counts_as_a_message_has_it(read):
+    text = EVENTS.replace("Message: Forest.avi", "Message: Ann-Hills.avi")
+    (trial,) = read(text.replace("Stimulus:\tforest.avi", "Stimulus:\tann-hills.avi"))
+    assert trial.clip == "Ann-Hills.avi"
+    (trial,) = read(text.replace("Stimulus:\tforest.avi", "Stimulus:\thills.avi"))
+    assert trial.clip == "hills.avi"
+
+
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
 def test_a_list_of_events(read, separator):
     (trial,) = read(EVENTS.replace(",", separator))
@@ -360,7 +368,7 @@ def test_a_list_of_events_agrees_with_facts_computed_apart(excerpt):
     assert fixations.onset[0] == pytest.approx((int(cells[3]) - began) / 1000)
     assert fixations.duration[0] == pytest.approx(int(cells[5]) / 1000)
     assert (fixations.x[0], fixations.y[0]) == (float(cells[6]), float(cells[7]))
-    assert (trial.observer, trial.clip) == ("P01", "p01-scrrec.avi")
+    assert (trial.observer, trial.clip) == ("P01", "P01-scrrec.avi")
 
 
 @pytest.mark.parametrize(

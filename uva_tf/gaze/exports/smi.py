@@ -22,6 +22,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown, told
+from uva_tf.gaze.names import composed
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
@@ -175,10 +176,13 @@ def _shown(section: Section, names: ClipNames, stimulus: str, onset: str) -> lis
         mine = [one for one, it in said if not it.ends and names.clip(it.clip) in ("", clip)]
         found = shown(replace(section, within=mine), names)
         return [replace(found[0], clip=clip, ends=section.ends)]
-    return [
-        replace(one, clip=one.clip if names.clip(one.clip) else clip or stimulus or one.clip)
-        for one in shown(section, names, onset)
-    ]
+    found = []
+    for one in shown(section, names, onset):
+        # BeGaze writes names in lower case in some places; a message has them as they are.
+        same = composed(one.clip).casefold() == composed(stimulus).casefold()
+        message = names.clip(one.clip) or same
+        found.append(replace(one, clip=one.clip if message else clip or stimulus or one.clip))
+    return found
 
 
 def _part_of(before: int, trial: str, whole: Recording) -> int:
