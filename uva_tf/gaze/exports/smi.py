@@ -259,7 +259,7 @@ def _samples(path: Path) -> Recording:
                 messages.append((row, trial, Message(_number(time) / 1000, text)))
     sampled = rows.text["Type"] == "SMP"
     found = _recording(path, rows, rows.numbers["Time"] / 1000, sampled, names, columns, messages)
-    return replace(found, screen=_screen(header), notes=tuple(table.notes))
+    return replace(found, screen=_screen(header), notes=_notes(table))
 
 
 def _raw_data(path: Path) -> Recording:
@@ -290,7 +290,12 @@ def _raw_data(path: Path) -> Recording:
             (int(row), names[0][row], Message(time[row], MESSAGE.sub("", text, count=1)))
         )
     found = _recording(path, rows, time, ~other, names, columns, messages)
-    return replace(found, notes=tuple(table.notes))
+    return replace(found, notes=_notes(table))
+
+
+def _notes(table: TextTable) -> tuple[str, ...]:
+    """What was guessed to read a table. SMI's own ones have tabs between cells."""
+    return tuple(note for note in table.notes if not note.endswith("with '\\t' between cells"))
 
 
 @dataclass(frozen=True)
