@@ -1,6 +1,7 @@
 """SMI's text: what is read of it, and that it agrees with facts computed apart."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -248,18 +249,19 @@ def test_decimal_commas_in_a_list_of_events(read):
     assert trial.fixations.x.tolist() == [510.5, 520.5]
 
 
+STATISTICS = """Trial\tStimulus\tParticipant\tCategory\tEye L/R\tEvent Start Trial Time [ms]\t\
+Event End Trial Time [ms]\tEvent Duration [ms]\tFixation Position X [px]\tFixation Position Y [px]
+Trial001\tforest.avi\tanna\tFixation\tRight\t12,5\t112,5\t100\t500,5\t400,5
+Trial001\tforest.avi\tanna\tSaccade\tRight\t112,5\t150\t37,5\t-\t-
+Trial001\tforest.avi\tanna\tFixation\tRight\t150\t350\t200\t600\t300
+Trial002\tstreet.avi\tanna\tFixation\tRight\t0\t90\t90\t10\t20
+Trial002\tstreet.avi\tanna\tFixation\tRight\t90\t99\t9\t-\t-
+Trial001\tforest.avi\tben\tFixation\tRight\t5\t95\t90\t30\t40
+"""
+
+
 def test_statistics_of_events(read):
-    head = "Trial\tStimulus\tParticipant\tCategory\tEye L/R\tEvent Start Trial Time [ms]\t"
-    head += "Event End Trial Time [ms]\tEvent Duration [ms]\tFixation Position X [px]\t"
-    head += "Fixation Position Y [px]\n"
-    rows = [
-        "Trial001\tforest.avi\tanna\tFixation\tRight\t12,5\t112,5\t100\t500,5\t400,5",
-        "Trial001\tforest.avi\tanna\tSaccade\tRight\t112,5\t150\t37,5\t-\t-",
-        "Trial001\tforest.avi\tanna\tFixation\tRight\t150\t350\t200\t600\t300",
-        "Trial002\tstreet.avi\tanna\tFixation\tRight\t0\t90\t90\t10\t20",
-        "Trial001\tforest.avi\tben\tFixation\tRight\t5\t95\t90\t30\t40",
-    ]
-    trials = read(head + "\n".join(rows))
+    trials = read(STATISTICS)
     assert [(trial.clip, trial.observer, len(trial.fixations.x)) for trial in trials] == [
         ("forest", "anna", 2),
         ("street", "anna", 1),
@@ -267,6 +269,43 @@ def test_statistics_of_events(read):
     ]
     assert trials[0].fixations.onset.tolist() == [12.5, 150]
     assert trials[0].fixations.x.tolist() == [500.5, 600]
+
+
+def test_samples_and_fixations_of_the_same_trial_count_once(tmp_path):
+    rows = [looked(1000 + 4 * n, 100 + n) for n in range(4)]
+    rows += [looked(9000 + 4 * n, 100 + n, trial="Trial003") for n in range(4)]
+    (tmp_path / "statistics.txt").write_text(STATISTICS)
+    (tmp_path / "raw.txt").write_text(raw(rows, "\t"))
+    read = partial(smi, tmp_path, {"forest", "street"})
+    found = [
+        ("forest", "anna", "raw.txt"),
+        ("forest", "anna", "raw.txt"),
+        ("street", "anna", "statistics.txt"),
+        ("forest", "ben", "statistics.txt"),
+    ]
+    trials = read(GazeOptions())
+    assert [(one.clip, one.observer, one.file.name) for one in trials] == found
+    note = "fixations of trials that another file has, too, were left out"
+    assert [note in one.notes for one in trials] == [True, False, False, False]
+    # A count of the whole file goes with the first of its trials that is kept.
+    assert trials[2].left_out["fixations without a place"] == 1
+
+    # Without labels, the fixations are in the statistics alone.
+    (tmp_path / "raw.txt").write_text(raw(rows, "\t").replace("Category", "Kind"))
+    first, *_ = read(GazeOptions(fixations="ivt"))
+    assert (first.file.name, note in first.notes) == ("raw.txt", True)
+    third, forest, *_ = read(GazeOptions())
+    assert (third.samples.time.tolist(), len(forest.fixations.x)) == ([0, 4, 8, 12], 2)
+    assert "samples of trials that another file has, too, were left out" in forest.notes
+
+
+def test_samples_and_a_list_of_events_of_the_same_trial_count_once(tmp_path):
+    (tmp_path / "anna Events.txt").write_text(EVENTS)
+    (tmp_path / "anna Samples.txt").write_text(PREAMBLE + ONE_EYE + one_eye(REST))
+    (trial,) = smi(tmp_path, {"forest"}, GazeOptions())
+    assert trial.file.name == "anna Samples.txt"
+    # Of which clip the samples are is not known here.
+    assert len(smi(tmp_path, {"forest", "street"}, GazeOptions())) == 2
 
 
 @pytest.mark.parametrize(
