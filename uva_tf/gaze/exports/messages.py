@@ -198,7 +198,7 @@ def told(message: Message, names: ClipNames) -> Told:
             break
     prepares = bool(clip and PREPARES.search(rest))
     ended = clip and kind == NONE and not prepares and ENDS.search(rest)
-    if kind and (ended or END.search(rest)):
+    if kind > 0 and (ended or END.search(rest)):  # a frame is no end
         return replace(plain, ends=True)
     begins = bool(clip and not prepares and BEGINS.search(rest))
     return replace(plain, kind=kind, matched=matched, begins=begins, prepares=prepares)
@@ -226,11 +226,12 @@ def shown(section: Section, names: ClipNames, onset: str = "") -> list[Shown]:
     else:
         begun = _recognised(section, within, around, names)
     begun.sort(key=lambda one: one[0])
+    ends = [one for one in within if one.ends]
     found = []
     for number, (begins, clip, notes) in enumerate(begun, start=1):
         last = begun[number][0] if number < len(begun) else section.ends
-        ends = (one.time for one in within if one.ends and (one.clip in ("", clip) or not clip))
-        stopped = min((time for time in ends if begins < time < last), default=None)
+        stops = (one.time for one in ends if not clip or one.clip in ("", clip))
+        stopped = min((time for time in stops if begins < time < last), default=None)
         if stopped is not None and begins != section.begins:
             notes = (*notes, "clips end at the first message that says so, such as VIDEO_END")
             last = stopped
