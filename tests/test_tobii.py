@@ -10,6 +10,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.row_order import AGAIN, SORTED
 from uva_tf.gaze.exports.stimuli import FIRST_ROW
 from uva_tf.gaze.exports.tobii import (
     MEANS,
@@ -19,7 +20,7 @@ from uva_tf.gaze.exports.tobii import (
     ON_SCREEN,
     tobii,
 )
-from uva_tf.gaze.fixation_table import BESIDE, FAR_OFF, OUTSIDE, SAMPLES_BESIDE
+from uva_tf.gaze.fixation_table import BESIDE, FAR_OFF, OUTSIDE, REPEATED, SAMPLES_BESIDE
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS
 from uva_tf.gaze.trials import Screen
@@ -448,6 +449,91 @@ def test_fast_trackers_whose_clock_counts_milliseconds_have_rising_times(read):
     rows = [pro_lab(n // 2, 960, 540, "a") for n in range(6)]
     (trial,) = read(table(PRO_LAB, rows))
     assert trial.samples.time.tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
+
+
+def looking(person="P1", recording="Recording1", start=0, seed=0):
+    """Rows of a recording at 120 Hz with clip a: fixations of 100 ms, and saccades between."""
+    rng = np.random.default_rng(seed)
+    rows = [event(start, "VideoStimulusStart", "a", person)]
+    places = 100 + 200 * rng.integers(8, size=(8, 2))
+    for n in range(120):
+        fixated, (x, y) = n % 15 < 12, places[n // 15]
+        kind = {"kind": "Fixation" if fixated else "Saccade", "index": n // 15 + 1}
+        lasts = {"Gaze event duration [ms]": 100 if fixated else 25}
+        place = (x + rng.integers(9), y + rng.integers(9))
+        rows.append(pro_lab(round(start + 1 + n / 0.12), *place, "a", person, **kind, **lasts))
+    return [row | {"Recording name": recording} for row in rows]
+
+
+def gaze_of(trials):
+    return [(t.observer, at(t), fixated(t)) for t in trials]
+
+
+ORDERS = {
+    "any": lambda rows: np.random.default_rng(1).permutation(len(rows)),
+    "type": lambda rows: np.argsort([r.get("Eye movement type", "z") for r in rows], kind="stable"),
+    "x": lambda rows: np.argsort([r.get("Gaze point X [DACS px]", 0) for r in rows]),
+    "falling": lambda rows: np.argsort([-r["Recording timestamp [ms]"] for r in rows]),
+}
+
+
+@pytest.mark.parametrize("by", ORDERS)
+@pytest.mark.parametrize("left_out", [(), ("Eye movement type index",)])
+def test_rows_of_named_recordings_may_be_sorted_by_anything(read, by, left_out):
+    columns = [name for name in PRO_LAB if name not in left_out]
+    rows = [*looking("P1"), *looking("P2", seed=1)]
+    expected = gaze_of(read(table(columns, rows)))
+    trials = read(table(columns, [rows[n] for n in ORDERS[by](rows)]))
+    assert gaze_of(sorted(trials, key=lambda t: t.observer)) == expected
+    assert [len(one[2]) for one in expected] == [8, 8]
+    assert all(SORTED in trial.notes for trial in trials)
+
+
+@pytest.mark.parametrize("by", ORDERS)
+def test_rows_of_recordings_without_names_must_be_in_the_order_of_time(read, by):
+    columns = [name for name in PRO_LAB if name not in ("Participant name", "Recording name")]
+    rows = looking()
+    with pytest.raises(
+        InputError, match=r"p.tsv line \d+: time goes back from \d+ to \d+, expected"
+    ):
+        read(table(columns, [rows[n] for n in ORDERS[by](rows)]))
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("start", [0, 3])
+def test_two_recordings_after_each_other_are_two_whatever_they_are_called(read, named, start):
+    columns = [n for n in PRO_LAB if named or n not in ("Participant name", "Recording name")]
+    trials = read(table(columns, [*looking(), *looking(start=start, seed=1)]))
+    assert [len(trial.samples.time) for trial in trials] == [120, 120]
+    assert all(AGAIN in trial.notes for trial in trials)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        lambda rows: rows + rows,
+        lambda rows: rows + rows[50:],
+        lambda rows: [row for row in rows for _ in range(2)],
+        lambda rows: [(rows + rows)[n] for n in ORDERS["any"](rows + rows)],
+    ],
+)
+def test_rows_that_were_pasted_twice_count_once(read, pasted):
+    rows = looking()
+    (expected,) = read(table(PRO_LAB, rows))
+    (trial,) = read(table(PRO_LAB, pasted(rows)))
+    assert gaze_of([trial]) == gaze_of([expected])
+    assert trial.left_out[REPEATED] == len(pasted(rows)) - len(rows)
+
+
+def test_a_recording_in_two_files_is_refused(read, tmp_path):
+    ann, bob = looking("Ann"), looking("Bob", seed=1)
+    only_fixations = [name for name in PRO_LAB if "Gaze point" not in name]
+    both = {"all.tsv": table(PRO_LAB, ann + bob), "z.tsv": table(only_fixations, ann)}
+    with pytest.raises(InputError, match=r"z.tsv: recording 'Recording1' of 'Ann' .*all.tsv: keep"):
+        read(both)
+    (tmp_path / "z.tsv").unlink()
+    later = looking("Ann", start=5000)
+    assert len(read({"all.tsv": table(PRO_LAB, ann), "y.tsv": table(PRO_LAB, later)})) == 2
 
 
 def test_time_that_falls_begins_another_recording(read):

@@ -18,7 +18,9 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.row_order import in_order
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
+from uva_tf.gaze.fixation_table import REPEATED
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS, TextTable
@@ -122,12 +124,29 @@ def tobii(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Tr
     """Trials of Pro Lab's and Studio's tables, and of tables of the Pro SDK's samples.
 
     A trial is one showing of a stimulus in one recording; a recording that names no stimulus is
-    one trial. Places are fractions of the clip where the export has them, or says where the media
-    was on the screen; else pixels of the screen (of the SDK: fractions of it).
+    one trial. Rows may be in any order if they name their recording. Places are fractions of the
+    clip where the export has them, or says where the media was on the screen; else pixels of the
+    screen (of the SDK: fractions of it).
+
+    Raises InputError for a recording that is in two files, and for tables that can't be read.
     """
     found: list[Trial] = []
+    shown: dict[tuple[tuple[str, str], str], list[tuple[float, float, Path]]] = {}
+    listed = (folder.parent / "trials.csv").is_file()
     for path in files_in(folder, (".tsv", ".csv", ".txt", ".xlsx")):
-        found += numbered(_Export(path, clips, options).trials())
+        export = _Export(path, clips, options)
+        found += numbered(export.trials())
+        for (person, recording), name, begin, end in export.showings:
+            mine = shown.setdefault(((person, recording), name), [])
+            others = [one for *span, one in mine if span[0] <= end and begin <= span[1]]
+            if recording and others and others[0] != path and not listed:
+                of_whom = f"recording {recording!r}" + (f" of {person!r}" if person else "")
+                raise InputError(
+                    f"{path}: {of_whom} has gaze on {name or 'a clip'!r} at the same times as in "
+                    f"{others[0]}: keep one of the files, or if they are two recordings, list "
+                    "their trials in trials.csv with names of observers"
+                )
+            mine.append((begin, end, path))
     return found
 
 
@@ -193,6 +212,8 @@ class _Export:
         self._worn = bool(self._snapshots) or bool(np.isin(sensors, list(WORN)).any())
         self._sdk = any(name.startswith("leftgazepointondisplay") for name in (*text, *numbers))
         self._sample = self._are_samples(sensors) & ~np.isnan(self._number(TIME))
+        self._sort(rows.line)
+        self.showings: list[tuple[tuple[str, str], str, float, float]] = []
         self._looked = self._gaze()
         self._time = self._number(TIME) * self._milliseconds()
 
@@ -222,14 +243,14 @@ class _Export:
         snapshots = {s for s in self._snapshots if s in self._clips}
         snapshots |= set(matched(self._snapshots, self._clips))
         found: list[Trial] = []
-        for rows, observer in self._recordings():
+        for rows, key, observer in self._recordings():
             samples = rows[self._sample[rows]]
-            samples = samples[np.argsort(self._time[samples], kind="stable")]
             time, events = self._time[samples], self._events(rows)
             for name in sorted(snapshots):
                 begun = [one.time for one in events if one.text == f"{name} IntervalStart"]
                 piece = Piece(name, begun[0] if begun else time[0], 0, len(samples))
-                found += self._trials([piece], self._mapped(name), samples, observer, [SNAPSHOT])
+                who = (key, observer)
+                found += self._trials([piece], self._mapped(name), samples, who, [SNAPSHOT])
             if snapshots:
                 continue
             cut, notes = pieces(
@@ -239,11 +260,10 @@ class _Export:
                 cut, notes = [Piece("", self._start(time, events), 0, len(samples))], [NO_STIMULUS]
             if self._snapshots:
                 notes = [*notes, NO_SNAPSHOT]
-            found += self._trials(cut, self._looked, samples, observer, notes)
-        if found and self._short:
-            found[0] = replace(
-                found[0], left_out=found[0].left_out + Counter({SHORT_ROWS: self._short})
-            )
+            found += self._trials(cut, self._looked, samples, (key, observer), notes)
+        if found:
+            left_out = Counter({SHORT_ROWS: self._short, REPEATED: self._copies})
+            found[0] = replace(found[0], left_out=found[0].left_out + left_out)
         return found
 
     def _are_samples(self, sensors: np.ndarray) -> np.ndarray:
@@ -256,22 +276,47 @@ class _Export:
             return self._texts("eyemovementtype") != ""
         return self._texts("event") == ""
 
-    def _recordings(self) -> list[tuple[np.ndarray, str]]:
-        """The rows of each recording, and its observer."""
+    def _sort(self, line: np.ndarray) -> None:
+        """Put the rows of each recording together, in the order of time, without copies.
+
+        Args:
+            line: `[n]` in which each row is.
+        """
         people, recordings = self._texts("participantname"), self._texts("recordingname")
-        before = PERSON.search("".join(self._before))
         keys: dict[tuple[str, str], int] = {}
         pairs = zip(people, recordings, strict=True)
-        code = np.array([keys.setdefault(pair, len(keys)) for pair in pairs])
+        code = np.array([keys.setdefault(pair, len(keys)) for pair in pairs], np.int64)
+        parts, self._copies, notes = in_order(
+            self._number(TIME),
+            self._sample,
+            code,
+            [recording != "" for _, recording in keys],
+            [*self._text.values(), *self._numbers.values()],
+            (self._path, line),
+        )
+        if not parts:
+            raise InputError(f"{self._path}: no rows with a time in {self._stamp[0]!r}")
+        self._notes += notes
+        rows = np.concatenate(parts)
+        ends = np.cumsum([len(part) for part in parts])
+        self._parts = [
+            np.arange(end - len(part), end) for part, end in zip(parts, ends, strict=True)
+        ]
+        if len(rows) == self._count and (np.diff(rows) == 1).all():
+            return
+        self._count, self._sample = len(rows), self._sample[rows]
+        self._text = {name: column[rows] for name, column in self._text.items()}
+        self._numbers = {name: column[rows] for name, column in self._numbers.items()}
+
+    def _recordings(self) -> list[tuple[np.ndarray, tuple[str, str], str]]:
+        """The rows of each recording, its participant and name, and its observer."""
+        people, recordings = self._texts("participantname"), self._texts("recordingname")
+        before = PERSON.search("".join(self._before))
         found = []
-        for one in range(len(keys)):
-            rows = np.flatnonzero((code == one) & ~np.isnan(self._time))
-            # Time that falls by a second begins another recording, if they have no names.
-            fallen = np.flatnonzero(np.diff(self._time[rows]) < -1000) + 1
-            for part in np.split(rows, fallen):
-                if self._sample[part].any():
-                    named = people[part[0]] or (before[1].strip() if before else "")
-                    found.append((part, named or recordings[part[0]]))
+        for rows in self._parts:
+            if self._sample[rows].any():
+                key = (people[rows[0]], recordings[rows[0]])
+                found.append((rows, key, key[0] or (before[1].strip() if before else key[1])))
         return found
 
     def _events(self, rows: np.ndarray) -> list[Event]:
@@ -456,10 +501,14 @@ class _Export:
         cut: Sequence[Piece],
         looked: _Gaze,
         samples: np.ndarray,
-        observer: str,
+        who: tuple[tuple[str, str], str],
         notes: Sequence[str],
     ) -> list[Trial]:
-        """The trials of one recording, whose samples are in these rows."""
+        """The trials of one recording, whose samples are in these rows.
+
+        Args:
+            who: names of the participant and of the recording, and of the observer.
+        """
         time = self._time[samples]
         runs = _runs(looked.index[samples], looked.duration[samples], time)
         any_fixations = bool((looked.index >= 0).any())
@@ -480,11 +529,12 @@ class _Export:
                 fixations = _fixations(looked, what, samples, piece, runs, own, left_out)
             if what == "screen" and not looked.sampled:
                 own.append(ON_SCREEN)
+            self.showings.append((who[0], piece.name, time[piece.first], time[piece.last - 1]))
             size = None if on_clip and shown is None else self._size(rows)
             found.append(
                 Trial(
                     piece.name,
-                    observer,
+                    who[1],
                     self._path,
                     samples=recorded,
                     fixations=fixations,
