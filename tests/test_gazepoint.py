@@ -103,7 +103,9 @@ def test_where_time_runs_on_a_medium_begins_at_its_first_row(read):
     assert one.notes == (FIRST_ROW,)
 
 
-def test_where_time_runs_on_and_only_fixations_are_there_a_medium_begins_with_its_first(read):
+def test_where_time_runs_on_and_only_fixations_are_there_a_medium_begins_with_its_first(
+    read, tmp_path
+):
     # TIME is when a fixation ended.
     rows = row("a", 3.3, 0.5, 0.5, fixation=(3.0, 0.3, 1, 1))
     rows += row("b", 4.2, 0.5, 0.5, fixation=(4.0, 0.2, 2, 1))
@@ -112,6 +114,10 @@ def test_where_time_runs_on_and_only_fixations_are_there_a_medium_begins_with_it
     assert fixated(one) == [[0, 300, 0.5, 0.5]]
     assert fixated(other) == [[0, 200, 0.5, 0.5], [250, 250, 0.1, 0.2]]
     assert one.notes == (FIRST_FIXATION,)
+    samples = row("a", 2.9, 0.5, 0.5) + row("b", 3.95, 0.5, 0.5)
+    one, other = read(P1_fixations=rows, P1_all_gaze=samples)
+    assert (fixated(other)[0][0], other.notes) == (50, (FIRST_ROW,))
+    (tmp_path / "P1_all_gaze.csv").unlink()
     head, rows = "TIME,FPOGX,FPOGY,FPOGS,FPOGD\n", "3.3,0.5,0.5,3.0,0.3\n4.2,0.5,0.5,4.0,0.2\n"
     (nameless,) = read(head=head, P1_fixations=rows)
     assert nameless.fixations.onset.tolist() == [0, 1000]

@@ -104,6 +104,8 @@ def _of_user(name: str, paths: dict[str, Path], options: GazeOptions) -> list[Tr
     of_samples = samples.keyed() if samples else {}
     of_fixations = source.keyed() if source.has("FPOGS") else {}
     notes = [note for table in tables.values() for note in table.notes]
+    if samples:  # they say when a medium began
+        notes = [note for note in notes if note != FIRST_FIXATION]
     found = []
     for key in {**of_samples, **of_fixations}:
         piece = of_samples.get(key) or of_fixations[key]
