@@ -238,6 +238,24 @@ def test_a_file_that_unpacks_to_too_much_is_refused_before_it_is_kept(read, monk
         read(dataset())
 
 
+def test_samples_without_a_sidecar_are_refused_by_its_name(read):
+    files = {name: content for name, content in dataset().items() if "json" not in name}
+    with pytest.raises(InputError, match=r"eye1_physio.tsv.gz: no sidecar \S+eye1_physio\.json"):
+        read(files)
+
+
+def test_other_signals_without_a_sidecar_are_no_gaze(read):
+    files = {f"{RUN}_recording-cardiac_physio.tsv.gz": "1\n2\n"}
+    files[f"{RUN}_recording-eye1_physio.tsv.gz"] = rows()
+    files[f"{RUN}_recording-eye1_physio.json"] = SIDECAR
+    assert len(read(files)) == 1
+
+
+def test_units_of_the_sidecar_count_before_stated_ones(read):
+    (trial,) = read(dataset(), units="fractions")
+    assert trial.units == "pixels"
+
+
 REFUSED = {
     "degrees": ({"x_coordinate": {"Units": "deg"}}, "x_coordinate is in deg, expected pixels or"),
     "no units": ({"x_coordinate": {}}, "gives 'no' as Units of x_coordinate: state --units pixels"),

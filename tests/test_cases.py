@@ -121,4 +121,4 @@ def test_photographs_alone_become_a_model_by_the_way_of_the_readme(prepare, tmp_
         code, printed, err = call("tflite/convert.py", *args)
         assert code == 0, err
         assert file.stat().st_size > 100_000
-        assert "with float: mean_cc 0.9" in printed
+        assert "mean correlation 0.9" in printed

@@ -135,6 +135,7 @@ class TestKilledTrainings:
             np.testing.assert_array_equal(other, one)
         assert Run.open(folder).history() == Run.open(undisturbed).history()
 
+    @pytest.mark.slow  # test_loop.py has a smaller twin, which is interrupted and not killed
     def test_end_with_the_same_weights_bit_for_bit(self, shards, tmp_path):
         arguments = (shards, "joint", "joint.steps=16", *NOBODY)
         finish(start(tmp_path / "undisturbed", *arguments))

@@ -200,6 +200,44 @@ def test_what_is_sent_after_the_recording_belongs_to_it(read):
     assert [(trial.number, trial.clip) for trial in read(text)] == [(1, "forest"), (2, "street")]
 
 
+PYGAZE = ("start_trial", "stop_trial", "var video")
+DATA_VIEWER = ("TRIALID", "TRIAL_RESULT", "!V TRIAL_VAR video")
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        (PYGAZE, "begin START END variable result"),
+        (PYGAZE, "begin START END result variable"),
+        (PYGAZE, "begin START result END variable"),
+        (PYGAZE, "START begin result END variable"),
+        (PYGAZE, "START begin END variable"),
+        (PYGAZE, "variable begin START result END"),
+        (PYGAZE, "variable begin START END result"),
+        (PYGAZE, "variable START begin result END"),
+        (PYGAZE, "begin variable START END result"),
+        (DATA_VIEWER, "begin START END variable result"),
+        (DATA_VIEWER, "begin START END result variable"),
+        (DATA_VIEWER, "begin START result END variable"),
+        (DATA_VIEWER, "begin variable START END result"),
+    ],
+)
+def test_variables_belong_to_a_trial(read, words, order):
+    begin, result, variable = words
+    text = HEAD + "MSG\t92 var eye_used left\n"
+    for n, clip in enumerate(("forest", "street", "forest")):
+        t = 1000 * n + 100
+        lines = {
+            "begin": f"MSG\t{t} {begin} {n}\n",
+            "START": start(t) + samples(t, t + 60),
+            "END": end(t + 60),
+            "variable": f"MSG\t{t + 61} {variable} {clip}.mp4\n",
+            "result": f"MSG\t{t + 60} {result} 0\n",
+        }
+        text += "".join(lines[one] for one in order.split())
+    assert [one.clip for one in read(text)] == ["forest", "street", "forest"]
+
+
 def test_several_trials_in_one_recording(read):
     text = HEAD + "MSG\t95 TRIALID 0\n" + start(100)
     text += "MSG\t110 video_start forest\n" + samples(100, 160) + "MSG\t150 video_end\n"
@@ -216,6 +254,28 @@ def test_several_clips_in_one_trial(read):
     one, two = read(text)
     assert (one.clip, len(one.samples.x)) == ("forest", 20)
     assert (two.clip, len(two.samples.x)) == ("street", 25)
+
+
+def test_clips_that_are_named_when_they_end(read):
+    text = HEAD + start(100) + samples(100, 200)
+    text += "MSG\t110 VIDEO_START\nMSG\t140 VIDEO_END forest.mp4\n"
+    text += "MSG\t150 VIDEO_START\nMSG\t180 VIDEO_END street.mp4\n"
+    one, two = read(text + end(200))
+    assert (one.clip, one.samples.time[0], one.samples.time[-1]) == ("forest", 0, 28)
+    assert (two.clip, two.samples.time[0], two.samples.time[-1]) == ("street", 0, 28)
+    with pytest.raises(InputError, match=r"anna.asc: 'forest.mp4 finished' at 140 ms ends a clip"):
+        read(HEAD + start(100) + samples(100, 200) + "MSG\t140 forest.mp4 finished\n")
+
+
+def test_another_clip_named_during_a_trial(read):
+    text = HEAD
+    for n, (clip, other) in enumerate((("forest", "street"), ("street", "forest"))):
+        t = 1000 * n
+        text += f"MSG\t{t + 95} TRIALID {n}\n" + start(t + 100) + samples(t + 100, t + 160)
+        text += f"MSG\t{t + 110} VIDEO_START {clip}.mp4\nMSG\t{t + 120} preloading {other}.mp4\n"
+        text += f"MSG\t{t + 150} VIDEO_END {clip}.mp4\n" + end(t + 160)
+    found = [(one.clip, one.samples.time[0], one.samples.time[-1]) for one in read(text)]
+    assert found == [("forest", 0, 38), ("street", 0, 38)]
 
 
 def test_a_stated_onset(read):
@@ -278,7 +338,7 @@ def test_a_clock_that_starts_anew_between_recordings(read):
     assert [len(trial.samples.x) for trial in read(text)] == [30, 20]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_names_with_accents(read, encoding):
     (trial,) = read(HEAD + BLOCK + "MSG\t110 wälder.mp4\n", ("wälder", "x"), encoding)
     assert trial.clip == "wälder"
@@ -308,6 +368,8 @@ def test_no_size_of_a_screen(read):
     ("text", "words"),
     [
         ("a,b\n1,2\n", "no line START in it, expected the text that edf2asc writes"),
+        ("", "anna.asc: empty, expected the text that edf2asc writes$"),
+        ("\n \n", "anna.asc: empty"),
         ("SR_RESEARCH_COMB_FILE\n", "not an EDF file"),
         (HEAD + start(100) + end(110), "neither samples nor fixations"),
         (HEAD + BLOCK + samples(90, 96), "time goes from 158 to 90 ms within a recording"),
@@ -322,6 +384,14 @@ def test_refused(read, text, words):
     with pytest.raises(InputError, match=words) as error:
         read(text)
     assert "\n" not in str(error.value)
+
+
+def test_lines_in_utf_16(read):
+    text = "MSG\t90 GAZE_COORDS 0 0 1279 719\r\n" + BLOCK + "MSG\t110 wälder.mp4\r\n"
+    (trial,) = read(text, ("wälder", "x"), "utf-16")
+    assert (trial.clip, trial.screen, len(trial.samples.x)) == ("wälder", Screen(1280, 720), 25)
+    with pytest.raises(InputError, match="line 4: 10000 bytes or more"):
+        read(HEAD + "MSG\t95 " + "x" * 20_000 + "\n" + BLOCK, encoding="utf-16")
 
 
 def test_refused_folders_and_options(tmp_path, read):

@@ -8,8 +8,9 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.exports.gazepoint import FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
+from uva_tf.gaze.exports.gazepoint import FIRST_FIXATION, FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.tables import SHORT_ROWS
 
 HEAD = (
     "MEDIA_ID,MEDIA_NAME,CNT,TIME(2026/01/02 10:00:00.000),TIMETICK(f=10000000),"
@@ -102,6 +103,26 @@ def test_where_time_runs_on_a_medium_begins_at_its_first_row(read):
     assert one.notes == (FIRST_ROW,)
 
 
+def test_where_time_runs_on_and_only_fixations_are_there_a_medium_begins_with_its_first(
+    read, tmp_path
+):
+    # TIME is when a fixation ended.
+    rows = row("a", 3.3, 0.5, 0.5, fixation=(3.0, 0.3, 1, 1))
+    rows += row("b", 4.2, 0.5, 0.5, fixation=(4.0, 0.2, 2, 1))
+    rows += row("b", 4.5, 0.1, 0.2, fixation=(4.25, 0.25, 3, 1))
+    one, other = read(P1_fixations=rows)
+    assert fixated(one) == [[0, 300, 0.5, 0.5]]
+    assert fixated(other) == [[0, 200, 0.5, 0.5], [250, 250, 0.1, 0.2]]
+    assert one.notes == (FIRST_FIXATION,)
+    samples = row("a", 2.9, 0.5, 0.5) + row("b", 3.95, 0.5, 0.5)
+    one, other = read(P1_fixations=rows, P1_all_gaze=samples)
+    assert (fixated(other)[0][0], other.notes) == (50, (FIRST_ROW,))
+    (tmp_path / "P1_all_gaze.csv").unlink()
+    head, rows = "TIME,FPOGX,FPOGY,FPOGS,FPOGD\n", "3.3,0.5,0.5,3.0,0.3\n4.2,0.5,0.5,4.0,0.2\n"
+    (nameless,) = read(head=head, P1_fixations=rows)
+    assert nameless.fixations.onset.tolist() == [0, 1000]
+
+
 def test_messages_of_the_user_say_when_a_clip_begins(read):
     rows = "".join(
         row("screen", 3 + n / 100, 0.5, 0.5, user={2: "PLAY b", 5: "PLAY a"}.get(n, ""))
@@ -134,6 +155,14 @@ def test_users_of_the_same_name_in_two_folders_are_two(tmp_path):
         (tmp_path / name / "User 1_all_gaze.csv").write_text(HEAD + row("a", 0.0, 0.5, 0.5))
     found = gazepoint(tmp_path, {"a"}, GazeOptions())
     assert [trial.observer for trial in found] == ["one/User 1", "two/User 1"]
+
+
+def test_a_last_row_that_was_cut_off_is_left_out_and_counted(read):
+    fixations = row("a", 0.2, 0.3, 0.4, fixation=(0.05, 0.15, 7, 1))
+    one, other = read(P1_all_gaze=GAZE[:-20], P1_fixations=fixations + fixations[:20])
+    assert [len(t.samples.time) for t in (one, other)] == [3, 1]
+    assert len(one.fixations.x) == 1
+    assert (one.left_out[SHORT_ROWS], other.left_out[SHORT_ROWS]) == (2, 0)
 
 
 @pytest.mark.parametrize(

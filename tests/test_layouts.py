@@ -289,7 +289,7 @@ def test_a_split_file_is_read(tmp_path):
         ("name,split\na,train\nb,val\na,val\n", "line 4: 'a' is in two splits"),
         ("name,part\na,train\nb,val\n", "no column 'split'"),
         ("name,split\na,train\nb\n", "line 3: fewer cells"),
-        ("", "no column 'name'"),
+        ("", "empty, expected a table with name, split"),
         (None, "no such file"),
     ],
 )

@@ -206,7 +206,7 @@ REFUSED = {
     "no column for y": (table(rows(), head="video,observer,t,x,pupil"), "no column 'y'"),
     "no names": (rows(), "no column 't', expected t, x, y in the first line, found 'a', 'p1'"),
     "no rows": (table(), "no gaze in its 0 rows"),
-    "nothing": ("", "no column 't'"),
+    "nothing": ("", "empty, expected a table with t, x, y"),
     "no gaze": (table("a,p1,0,,\na,p1,4,0,0\na,p1,8,0,0\n"), "no gaze in its 3 rows (2 rows at"),
     "fixations": (
         table(rows().replace("\n", ",200\n"), head=HEAD + ",duration"),

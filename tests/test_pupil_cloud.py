@@ -14,6 +14,7 @@ from uva_tf.gaze.exports.listing import read_trials
 from uva_tf.gaze.exports.pupil import OFF_SURFACE, SAME_TIME
 from uva_tf.gaze.exports.pupil_cloud import pupil_cloud
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.tables import SHORT_ROWS
 from uva_tf.gaze.trials import Screen
 
 T0 = 1_700_000_000_000_000_001  # ns; float64 is no nearer than 128 ns
@@ -93,6 +94,27 @@ SEEN = scene(
     (35, 110.5, 60.25, 1.0, 7, ""),
     (-5, 3, 3, "", "", ""),
 )
+
+
+FIXATED = SCENE_FIXATIONS + f"s1,r1,7,{ns(30)},{ns(35)},5,105,55\n"
+
+
+def test_a_last_row_that_was_cut_off_is_left_out_and_counted(read):
+    files = {
+        "walk/gaze.csv": SEEN[:-9],
+        "walk/world_timestamps.csv": WORLD,
+        "walk/fixations.csv": FIXATED + "s1,r1,8,1700",
+    }
+    (trial,) = read(files, ("walk",), GazeOptions())
+    assert (len(trial.samples.time), len(trial.fixations.x)) == (4, 1)
+    assert trial.left_out[SHORT_ROWS] == 2
+
+
+@pytest.mark.parametrize(("gaze", "words"), [("", "empty"), (SCENE, "no rows under the names")])
+def test_gaze_without_rows_beside_fixations_is_refused(read, gaze, words):
+    files = {"walk/gaze.csv": gaze, "walk/fixations.csv": FIXATED}
+    with pytest.raises(InputError, match=rf"gaze\.csv: {words}"):
+        read({**files, "walk/world_timestamps.csv": WORLD}, ("walk",), GazeOptions())
 
 
 def test_a_folder_named_like_a_clip_holds_gaze_on_its_scene(read):

@@ -13,6 +13,7 @@ from uva_tf.gaze.exports.listing import read_trials
 from uva_tf.gaze.exports.pupil import OFF_SURFACE, SAME_TIME
 from uva_tf.gaze.exports.pupil_core import NO_ONSET, pupil_core
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.tables import SHORT_ROWS
 
 SCENE = "gaze_timestamp,world_index,confidence,norm_pos_x,norm_pos_y,base_data\n"
 SURFACE = "world_timestamp,world_index,gaze_timestamp,x_norm,y_norm,x_scaled,y_scaled,on_surf,"
@@ -82,6 +83,17 @@ def test_clips_begin_at_the_annotations_that_name_them(read):
     assert [t.samples.time.tolist() for t in trials] == [[0, 250, 500, 750]] * 2 + [[0, 250]]
     (trial, *_) = trials
     assert (trial.units, trial.origin, trial.on_clip) == ("fractions", "lower-left", False)
+
+
+def test_a_last_row_that_was_cut_off_is_left_out_and_counted(read):
+    fixations = FIXATIONS + "10,1,1,10,200,1,0.5,0.5,1,1,True\n"
+    files = {
+        "P1/surfaces/gaze_positions_on_surface_Screen.csv": samples(10, 11, 12)[:-9],
+        "P1/surfaces/fixations_on_surface_Screen.csv": fixations + "11,2,2",
+    }
+    (trial,) = read(files)
+    assert (len(trial.samples.time), len(trial.fixations.x)) == (2, 1)
+    assert trial.left_out[SHORT_ROWS] == 2
 
 
 def test_a_pattern_says_which_annotation_begins_a_clip(read):

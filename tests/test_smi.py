@@ -1,6 +1,7 @@
 """SMI's text: what is read of it, and that it agrees with facts computed apart."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -72,7 +73,9 @@ def test_without_a_preamble_and_without_messages(read):
     (trial,) = read(ONE_EYE + one_eye(REST))
     assert (trial.clip, trial.observer, trial.screen) == ("", "", None)
     assert trial.samples.time.tolist() == [0, 4, 8, 12, 16]
-    assert any("the trial's first row was taken" in note for note in trial.notes)
+    # Tabs between cells are as they should be, and no guess.
+    (note,) = trial.notes
+    assert "the trial's first row was taken" in note
 
 
 def test_gaze_labelled_as_a_blink_is_lost(read):
@@ -116,6 +119,17 @@ def test_several_clips_in_a_trial(read):
         ("forest", 5),
         ("street", 5),
     ]
+
+
+def test_the_end_of_a_stimulus_is_not_its_begin(read):
+    head = ONE_EYE.replace("Trial", "Trial\tStimulus")
+    rows = one_eye(REST).replace("SMP\t1", "SMP\t1\tstreet.avi")
+    end = "1010000\tMSG\t1\tstreet.avi\t# Message: street.avi finished\n"
+    (trial,) = read(head + rows + end)
+    assert (trial.clip, trial.samples.time.tolist()) == ("street", [0, 4, 8, 12, 16])
+    end = message(1_010_000, "street.avi finished")
+    with pytest.raises(InputError, match=r"anna.txt: 'street.avi finished' at 1010 ms ends a"):
+        read(ONE_EYE + one_eye(REST) + end)
 
 
 def test_repeated_times_are_left_out_and_time_that_goes_back_is_refused(read):
@@ -210,6 +224,14 @@ Fixation R,1,3,1300000,1400000,100000,520.50,420.25,7,8
 """
 
 
+def test_a_name_counts_as_a_message_has_it(read):
+    text = EVENTS.replace("Message: Forest.avi", "Message: Ann-Hills.avi")
+    (trial,) = read(text.replace("Stimulus:\tforest.avi", "Stimulus:\tann-hills.avi"))
+    assert trial.clip == "Ann-Hills.avi"
+    (trial,) = read(text.replace("Stimulus:\tforest.avi", "Stimulus:\thills.avi"))
+    assert trial.clip == "hills.avi"
+
+
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
 def test_a_list_of_events(read, separator):
     (trial,) = read(EVENTS.replace(",", separator))
@@ -227,18 +249,19 @@ def test_decimal_commas_in_a_list_of_events(read):
     assert trial.fixations.x.tolist() == [510.5, 520.5]
 
 
+STATISTICS = """Trial\tStimulus\tParticipant\tCategory\tEye L/R\tEvent Start Trial Time [ms]\t\
+Event End Trial Time [ms]\tEvent Duration [ms]\tFixation Position X [px]\tFixation Position Y [px]
+Trial001\tforest.avi\tanna\tFixation\tRight\t12,5\t112,5\t100\t500,5\t400,5
+Trial001\tforest.avi\tanna\tSaccade\tRight\t112,5\t150\t37,5\t-\t-
+Trial001\tforest.avi\tanna\tFixation\tRight\t150\t350\t200\t600\t300
+Trial002\tstreet.avi\tanna\tFixation\tRight\t0\t90\t90\t10\t20
+Trial002\tstreet.avi\tanna\tFixation\tRight\t90\t99\t9\t-\t-
+Trial001\tforest.avi\tben\tFixation\tRight\t5\t95\t90\t30\t40
+"""
+
+
 def test_statistics_of_events(read):
-    head = "Trial\tStimulus\tParticipant\tCategory\tEye L/R\tEvent Start Trial Time [ms]\t"
-    head += "Event End Trial Time [ms]\tEvent Duration [ms]\tFixation Position X [px]\t"
-    head += "Fixation Position Y [px]\n"
-    rows = [
-        "Trial001\tforest.avi\tanna\tFixation\tRight\t12,5\t112,5\t100\t500,5\t400,5",
-        "Trial001\tforest.avi\tanna\tSaccade\tRight\t112,5\t150\t37,5\t-\t-",
-        "Trial001\tforest.avi\tanna\tFixation\tRight\t150\t350\t200\t600\t300",
-        "Trial002\tstreet.avi\tanna\tFixation\tRight\t0\t90\t90\t10\t20",
-        "Trial001\tforest.avi\tben\tFixation\tRight\t5\t95\t90\t30\t40",
-    ]
-    trials = read(head + "\n".join(rows))
+    trials = read(STATISTICS)
     assert [(trial.clip, trial.observer, len(trial.fixations.x)) for trial in trials] == [
         ("forest", "anna", 2),
         ("street", "anna", 1),
@@ -246,6 +269,43 @@ def test_statistics_of_events(read):
     ]
     assert trials[0].fixations.onset.tolist() == [12.5, 150]
     assert trials[0].fixations.x.tolist() == [500.5, 600]
+
+
+def test_samples_and_fixations_of_the_same_trial_count_once(tmp_path):
+    rows = [looked(1000 + 4 * n, 100 + n) for n in range(4)]
+    rows += [looked(9000 + 4 * n, 100 + n, trial="Trial003") for n in range(4)]
+    (tmp_path / "statistics.txt").write_text(STATISTICS)
+    (tmp_path / "raw.txt").write_text(raw(rows, "\t"))
+    read = partial(smi, tmp_path, {"forest", "street"})
+    found = [
+        ("forest", "anna", "raw.txt"),
+        ("forest", "anna", "raw.txt"),
+        ("street", "anna", "statistics.txt"),
+        ("forest", "ben", "statistics.txt"),
+    ]
+    trials = read(GazeOptions())
+    assert [(one.clip, one.observer, one.file.name) for one in trials] == found
+    note = "fixations of trials that another file has, too, were left out"
+    assert [note in one.notes for one in trials] == [True, False, False, False]
+    # A count of the whole file goes with the first of its trials that is kept.
+    assert trials[2].left_out["fixations without a place"] == 1
+
+    # Without labels, the fixations are in the statistics alone.
+    (tmp_path / "raw.txt").write_text(raw(rows, "\t").replace("Category", "Kind"))
+    first, *_ = read(GazeOptions(fixations="ivt"))
+    assert (first.file.name, note in first.notes) == ("raw.txt", True)
+    third, forest, *_ = read(GazeOptions())
+    assert (third.samples.time.tolist(), len(forest.fixations.x)) == ([0, 4, 8, 12], 2)
+    assert "samples of trials that another file has, too, were left out" in forest.notes
+
+
+def test_samples_and_a_list_of_events_of_the_same_trial_count_once(tmp_path):
+    (tmp_path / "anna Events.txt").write_text(EVENTS)
+    (tmp_path / "anna Samples.txt").write_text(PREAMBLE + ONE_EYE + one_eye(REST))
+    (trial,) = smi(tmp_path, {"forest"}, GazeOptions())
+    assert trial.file.name == "anna Samples.txt"
+    # Of which clip the samples are is not known here.
+    assert len(smi(tmp_path, {"forest", "street"}, GazeOptions())) == 2
 
 
 @pytest.mark.parametrize(
@@ -268,6 +328,8 @@ def test_a_file_named_after_its_clip(read, name, clips, clip):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("", "anna.txt: empty, expected samples or events from BeGaze$"),
+        ("\r\n\t", "anna.txt: empty"),
         ("a,b\n1,2\n", "no column 'Time', expected Time, Type, Trial"),
         ("Time\tType\tTrial\tL Raw X [px]\n1\tSMP\t1\t2\n", r"no column L POR X \[px\]"),
         (ONE_EYE, "no samples in it"),
@@ -347,7 +409,7 @@ def test_a_list_of_events_agrees_with_facts_computed_apart(excerpt):
     assert fixations.onset[0] == pytest.approx((int(cells[3]) - began) / 1000)
     assert fixations.duration[0] == pytest.approx(int(cells[5]) / 1000)
     assert (fixations.x[0], fixations.y[0]) == (float(cells[6]), float(cells[7]))
-    assert (trial.observer, trial.clip) == ("P01", "p01-scrrec.avi")
+    assert (trial.observer, trial.clip) == ("P01", "P01-scrrec.avi")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from uva_tf.data.splits import read_split
 from uva_tf.gaze.fixation_table import LOST, MISSING, OUTSIDE, read_fixations
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.plausible import check_pixels, check_times, covered
+from uva_tf.gaze.tables import TextTable
 
 HEAD = "video,observer,onset_ms,duration_ms,x,y"
 NUMBERS = ("onset_ms", "duration_ms", "x", "y")
@@ -101,7 +102,7 @@ REFUSED = {
     "more cells": (PLAIN.replace("60", "60,1"), "line 2: more cells"),
     "no name": (PLAIN + ",p1,0,1,2,3\n", "line 4: video is empty, expected a name"),
     "pictures": (b"\x89PNG\r\n\x1a\n\x81\x8d\x90", "neither UTF-8 nor cp1252"),
-    "nothing": (b"", "no column 'video'.* found nothing"),
+    "nothing": (b"", "fixations.csv: empty, expected a table with video, observer"),
     "head only": (HEAD + "\n,,,,,\n", "no fixations in it"),
 }
 
@@ -384,3 +385,27 @@ def images_of(recording, pictures):
     rows = [f"a,p{n},{40 if n == 3 else n},5" for n in range(20)]
     (root / "fixations.csv").write_text("image,observer,x,y\n" + "\n".join(rows))
     return images(root)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n\n", b"\xff\xfe"])
+def test_a_file_with_nothing_in_it_is_called_empty(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.csv: empty, expected a table with t in its first"):
+        TextTable(tmp_path / "a.csv", ("t",), preamble=True)
+    with pytest.raises(InputError, match=r"a\.csv: empty, expected a table: export or write it"):
+        TextTable(tmp_path / "a.csv", ())
+
+
+@pytest.mark.parametrize(
+    ("rows", "cut", "kept"), [(30, 1, 30), (2, 1, 2), (0, 1, 0), (30, 2, None)]
+)
+def test_few_rows_with_too_few_cells_can_be_skipped(tmp_path, rows, cut, kept):
+    (tmp_path / "a.csv").write_text("t,x,y\n" + rows * "1,2,3\n" + cut * "1,2\n")
+    table = TextTable(tmp_path / "a.csv", ("t",), short="skipped")
+    if kept is None:
+        with pytest.raises(InputError, match="2 of 32 rows have fewer cells"):
+            table.read((), ("t",))
+        return
+    for _ in range(2):  # reading again counts them once
+        read = table.read((), ("t",))
+        assert (len(read.line), read.skipped) == (kept, cut)

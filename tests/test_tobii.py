@@ -10,6 +10,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.row_order import AGAIN, SORTED
 from uva_tf.gaze.exports.stimuli import FIRST_ROW
 from uva_tf.gaze.exports.tobii import (
     MEANS,
@@ -17,11 +18,11 @@ from uva_tf.gaze.exports.tobii import (
     NO_STIMULUS,
     NO_UNIT,
     ON_SCREEN,
-    SHORT,
     tobii,
 )
-from uva_tf.gaze.fixation_table import OUTSIDE
+from uva_tf.gaze.fixation_table import BESIDE, FAR_OFF, OUTSIDE, REPEATED, SAMPLES_BESIDE
 from uva_tf.gaze.options import GazeOptions
+from uva_tf.gaze.tables import SHORT_ROWS
 from uva_tf.gaze.trials import Screen
 
 
@@ -144,7 +145,8 @@ SHOWN = [
 def test_pro_lab_counts_from_the_clip_and_places_on_it(read):
     (trial,) = read(table(PRO_LAB, SHOWN))
     assert (trial.clip, trial.observer, trial.number) == ("a.mp4", "P1", 1)
-    assert (trial.units, trial.on_clip, trial.screen) == ("fractions", True, None)
+    assert (trial.units, trial.on_clip, trial.screen) == ("fractions", True, Screen(1920, 1080))
+    assert trial.shown == (560, 340, 800, 400)
     assert at(trial) == [(5, (0.5, 0.5)), (15, None), (25, (0.0, 0.0))]
     assert trial.notes == (MEANS,)
 
@@ -161,10 +163,31 @@ def test_media_elsewhere_than_stated_is_not_filled_from_the_screen(read):
     assert at(*read(table(PRO_LAB, rows))) == [(0, (0.9, 0.1)), (10, None)]
 
 
+NOWHERE = [name for name in PRO_LAB if not name.startswith("Presented Media") or "name" in name]
+
+
 def test_a_user_who_states_the_screen_gets_its_pixels(read):
-    (trial,) = read(table(PRO_LAB, SHOWN), placed="stretch")
+    (trial,) = read(table(NOWHERE, SHOWN), placed="stretch")
     assert (trial.units, trial.on_clip, trial.screen) == ("pixels", False, Screen(1920, 1080))
     assert at(trial)[0] == (5, (960, 540))
+    # The media showed the clip, but has another name.
+    (trial,) = read(table(PRO_LAB, SHOWN), clips=["other"], placed="stretch")
+    assert (trial.on_clip, trial.shown) == (False, None)
+
+
+def test_where_the_media_was_follows_from_places_that_are_on_both(read):
+    rows = [
+        pro_lab(t, x, y, "a", **{"Gaze point X [MCS norm]": on, "Gaze point Y [MCS norm]": down})
+        for t, x, y, on, down in ((10, 760, 640, 0.25, 0.75), (20, 960, 440, 0.5, 0.25))
+    ]
+    (trial,) = read(table(NOWHERE, rows), screen=(1920, 1080), placed=(560, 340, 800, 400))
+    assert trial.on_clip
+    assert trial.shown == pytest.approx((560, 340, 800, 400))
+    (trial,) = read(table(NOWHERE, rows[:1]))
+    assert trial.shown is None
+    only = [name for name in NOWHERE if "DACS" not in name]
+    with pytest.raises(InputError, match="places are of the media, not of a screen: leave --scree"):
+        read(table(only, rows), screen=(1920, 1080), placed="fit")
 
 
 def test_participants_stimuli_and_repetitions_are_trials_of_their_own(read):
@@ -428,6 +451,91 @@ def test_fast_trackers_whose_clock_counts_milliseconds_have_rising_times(read):
     assert trial.samples.time.tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
 
 
+def looking(person="P1", recording="Recording1", start=0, seed=0):
+    """Rows of a recording at 120 Hz with clip a: fixations of 100 ms, and saccades between."""
+    rng = np.random.default_rng(seed)
+    rows = [event(start, "VideoStimulusStart", "a", person)]
+    places = 100 + 200 * rng.integers(8, size=(8, 2))
+    for n in range(120):
+        fixated, (x, y) = n % 15 < 12, places[n // 15]
+        kind = {"kind": "Fixation" if fixated else "Saccade", "index": n // 15 + 1}
+        lasts = {"Gaze event duration [ms]": 100 if fixated else 25}
+        place = (x + rng.integers(9), y + rng.integers(9))
+        rows.append(pro_lab(round(start + 1 + n / 0.12), *place, "a", person, **kind, **lasts))
+    return [row | {"Recording name": recording} for row in rows]
+
+
+def gaze_of(trials):
+    return [(t.observer, at(t), fixated(t)) for t in trials]
+
+
+ORDERS = {
+    "any": lambda rows: np.random.default_rng(1).permutation(len(rows)),
+    "type": lambda rows: np.argsort([r.get("Eye movement type", "z") for r in rows], kind="stable"),
+    "x": lambda rows: np.argsort([r.get("Gaze point X [DACS px]", 0) for r in rows]),
+    "falling": lambda rows: np.argsort([-r["Recording timestamp [ms]"] for r in rows]),
+}
+
+
+@pytest.mark.parametrize("by", ORDERS)
+@pytest.mark.parametrize("left_out", [(), ("Eye movement type index",)])
+def test_rows_of_named_recordings_may_be_sorted_by_anything(read, by, left_out):
+    columns = [name for name in PRO_LAB if name not in left_out]
+    rows = [*looking("P1"), *looking("P2", seed=1)]
+    expected = gaze_of(read(table(columns, rows)))
+    trials = read(table(columns, [rows[n] for n in ORDERS[by](rows)]))
+    assert gaze_of(sorted(trials, key=lambda t: t.observer)) == expected
+    assert [len(one[2]) for one in expected] == [8, 8]
+    assert all(SORTED in trial.notes for trial in trials)
+
+
+@pytest.mark.parametrize("by", ORDERS)
+def test_rows_of_recordings_without_names_must_be_in_the_order_of_time(read, by):
+    columns = [name for name in PRO_LAB if name not in ("Participant name", "Recording name")]
+    rows = looking()
+    with pytest.raises(
+        InputError, match=r"p.tsv line \d+: time goes back from \d+ to \d+, expected"
+    ):
+        read(table(columns, [rows[n] for n in ORDERS[by](rows)]))
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("start", [0, 3])
+def test_two_recordings_after_each_other_are_two_whatever_they_are_called(read, named, start):
+    columns = [n for n in PRO_LAB if named or n not in ("Participant name", "Recording name")]
+    trials = read(table(columns, [*looking(), *looking(start=start, seed=1)]))
+    assert [len(trial.samples.time) for trial in trials] == [120, 120]
+    assert all(AGAIN in trial.notes for trial in trials)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        lambda rows: rows + rows,
+        lambda rows: rows + rows[50:],
+        lambda rows: [row for row in rows for _ in range(2)],
+        lambda rows: [(rows + rows)[n] for n in ORDERS["any"](rows + rows)],
+    ],
+)
+def test_rows_that_were_pasted_twice_count_once(read, pasted):
+    rows = looking()
+    (expected,) = read(table(PRO_LAB, rows))
+    (trial,) = read(table(PRO_LAB, pasted(rows)))
+    assert gaze_of([trial]) == gaze_of([expected])
+    assert trial.left_out[REPEATED] == len(pasted(rows)) - len(rows)
+
+
+def test_a_recording_in_two_files_is_refused(read, tmp_path):
+    ann, bob = looking("Ann"), looking("Bob", seed=1)
+    only_fixations = [name for name in PRO_LAB if "Gaze point" not in name]
+    both = {"all.tsv": table(PRO_LAB, ann + bob), "z.tsv": table(only_fixations, ann)}
+    with pytest.raises(InputError, match=r"z.tsv: recording 'Recording1' of 'Ann' .*all.tsv: keep"):
+        read(both)
+    (tmp_path / "z.tsv").unlink()
+    later = looking("Ann", start=5000)
+    assert len(read({"all.tsv": table(PRO_LAB, ann), "y.tsv": table(PRO_LAB, later)})) == 2
+
+
 def test_time_that_falls_begins_another_recording(read):
     columns = ["Recording timestamp [ms]", "Gaze point X", "Gaze point Y"]
     cells = [(n, 5, 6) for n in (0, 10, 5000, 0, 10)]
@@ -447,7 +555,7 @@ REFUSED = {
         "Recording timestamp [ms]\tGaze point X\tGaze point X\n0\t1\t1\n",
         "2 columns 'gazepointx', expected one",
     ),
-    "cut rows": ("Recording timestamp [ms]\tGaze point X\n0\n", "1 of 1 rows have fewer cells"),
+    "cut rows": ("Recording timestamp [ms]\tGaze point X\n0\n", "no rows under the names"),
 }
 
 
@@ -459,11 +567,6 @@ def test_refused_by_name(read, case):
     assert words in str(refused.value)
     assert "p.tsv" in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-def test_units_that_the_export_does_not_have_are_refused(read):
-    with pytest.raises(InputError, match="its places are fractions: leave --units pixels out"):
-        read(table(PRO_LAB, SHOWN), units="pixels")
 
 
 def test_a_workbook_is_refused_with_the_remedy(read, tmp_path):
@@ -498,6 +601,62 @@ def test_from_export_to_frames(tmp_path):
     ]
     assert recording.left_out[OUTSIDE] == 0
     assert "left out what is no clip in videos: 'Instruction.mp4'" in recording.notes
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A function that reads a recording with gaze at places on a screen, in x."""
+
+    def beside(places, **stated):
+        write_clip(tmp_path, "a", (64, 32), 20)
+        (tmp_path / "gaze").mkdir(exist_ok=True)
+        rows = [event(0, "VideoStimulusStart", "a")]
+        for n, x in enumerate(places):
+            times, lasts = range(100 * n, 100 * n + 90, 10), {"Gaze event duration [ms]": 90}
+            rows += [pro_lab(t, x, 440, "a", index=n + 1, **lasts) for t in times]
+        (tmp_path / "gaze" / "p.tsv").write_text(table(PRO_LAB, rows), "utf-8")
+        (recording,) = recordings_of("tobii", tmp_path, GazeOptions(**stated))
+        found = [p for f in recording.read() for p in f.fixations.points.round(2).tolist()]
+        return {tuple(place) for place in found}, recording.left_out
+
+    return beside
+
+
+@pytest.mark.parametrize("method", ["recorded", "ivt", "samples"])
+def test_gaze_beside_a_media_whose_place_is_in_the_file_is_left_out(beside, method):
+    # Two media's widths to the left, beside it, on it, and where no screen is.
+    stated = {"fixations": method, "screen_cm": 10.0, "distance_cm": 60.0}
+    found, left_out = beside((5, 500, 5, 760, 9000), **stated)
+    assert found == {(0.25, 0.25)}
+    count = {"recorded": 4, "ivt": 3, "samples": 27}[method]
+    assert left_out[SAMPLES_BESIDE if method == "samples" else BESIDE] == count
+    assert left_out[FAR_OFF] == 9
+    with pytest.raises(InputError, match="no gaze on it"):
+        beside((5, 500), **stated)
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        (
+            {"screen": (1920, 1080), "placed": "fit"},
+            "clip was at 560,340,800,400 on a screen of 1920x1080, but by --screen and --placed it "
+            "was at 0,60,1920,960 on a screen of 1920x1080: leave --screen and --placed out",
+        ),
+        ({"placed": "stretch"}, "by --placed it was at 0,0,1920,1080: leave --placed out"),
+        ({"screen": (1280, 720)}, "by --screen it was on a screen of 1280x720: leave --screen out"),
+    ],
+)
+def test_another_place_of_the_clip_than_that_of_the_file_is_refused(beside, stated, words):
+    with pytest.raises(InputError) as refused:
+        beside((760,), **stated)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_place_of_the_file_may_be_stated_too(beside):
+    for stated in ({"screen": (1920, 1080)}, {"placed": (556, 340, 804, 402)}):
+        assert beside((760,), **stated)[0] == {(0.25, 0.25)}
 
 
 def test_stimuli_that_are_no_clips_are_kept_if_none_is(tmp_path):
@@ -563,7 +722,7 @@ def test_excerpt_of_glasses(excerpt):
         round(int(first["t"]) / 1000, 3),
         *(float(first[name]) for name in ("dur", "x", "y")),
     ]
-    assert trial.left_out[SHORT] == 2
+    assert trial.left_out[SHORT_ROWS] == 2
     (trial,), facts = excerpt("prolab_glasses_mapped.tsv", ["geostul_snap"])
     ((_, x, y),) = facts["mapped_fixations"]
     ((onset, duration, *place),) = fixated(trial)

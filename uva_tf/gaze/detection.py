@@ -25,7 +25,7 @@ from uva_tf.gaze.fixation_table import (
 )
 from uva_tf.gaze.movements import Track
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.placing import clip_on, of_clip, on_clip, on_screen, screen_of
+from uva_tf.gaze.placing import check_stated, clip_on, of_clip, on_clip, on_screen, screen_of
 from uva_tf.gaze.plausible import check_pixels
 from uva_tf.gaze.trials import Trial
 
@@ -118,6 +118,8 @@ def fixations_of(
 
     Raises InputError if a trial lacks what the method needs, or if that check fails.
     """
+    for trial in trials:
+        check_stated(trial, size, options)
     if checked:
         _check_pixels(trials, size, options)
     gazes = [_gaze_of(trial, size, options, beside=not checked) for trial in trials]
@@ -206,9 +208,13 @@ def _check_pixels(trials: Sequence[Trial], size: tuple[int, int], options: GazeO
 def _check_on_screen(
     trials: Sequence[Trial], gazes: Sequence[_Gaze], size: tuple[int, int], options: GazeOptions
 ) -> None:
-    """Raise InputError if too many of the samples are outside the screen, or the clip."""
-    there = sum(gaze.tracked + gaze.left_out[FAR_OFF] for gaze in gazes)
-    off = sum(gaze.off for gaze in gazes)
+    """Raise InputError if too many of the samples are outside the screen, or the clip.
+
+    Those of trials whose place on the clip is certain do not count.
+    """
+    open_ = [gaze for trial, gaze in zip(trials, gazes, strict=True) if trial.shown is None]
+    there = sum(gaze.tracked + gaze.left_out[FAR_OFF] for gaze in open_)
+    off = sum(gaze.off for gaze in open_)
     own = of_clip(trials[0], options)
     if off <= (MOST_OFF_CLIP if own else MOST_OFF_SCREEN) * there:
         return
@@ -222,18 +228,25 @@ def _check_on_screen(
 def _check_on_clip(
     trials: Sequence[Trial], gazes: Sequence[_Gaze], size: tuple[int, int], options: GazeOptions
 ) -> None:
-    """Raise InputError if most of the gaze on a screen is beside the clip."""
+    """Raise InputError if most of the gaze on a screen is beside the clip.
+
+    That of trials whose place on the clip is certain does not count.
+    """
+    gazes = [gaze for trial, gaze in zip(trials, gazes, strict=True) if trial.shown is None]
     beside = sum(gaze.left_out[BESIDE] + gaze.left_out[SAMPLES_BESIDE] for gaze in gazes)
     there = sum(len(np.unique(gaze.columns["event"])) for gaze in gazes)
     if gazes and gazes[0].method == "samples":
         there = sum(len(gaze.columns["x"]) for gaze in gazes)
-    if options.units == "pixels" or beside <= MOST_BESIDE * (beside + there):
+    units = trials[0].units
+    # Units that a plain table does not state itself say nothing of whether its places are right.
+    right = options.units == units and (units == "pixels" or not trials[0].on_clip)
+    if right or beside <= MOST_BESIDE * (beside + there):
         return
     what = "samples" if gazes[0].method == "samples" else "fixations"
     raise InputError(
         f"{trials[0].file}: {beside} of {beside + there} {what} lie beside the clip of "
         f"{size[0]}x{size[1]} pixels: see whether --placed says where it was on the screen "
-        "(--units pixels if it does)"
+        f"(--units {units} if it does)"
     )
 
 
@@ -311,6 +324,11 @@ def _tracked_places(
     gaze.off = int((there & ~_inside(x, y, span)).sum())
     margin = (MARGIN_OF_CLIP if own else MARGIN_OF_SCREEN) * span[0]
     far = there & ~_inside(x, y, span, margin)
+    if trial.shown is not None and trial.screen is not None:
+        left, top, width, height = trial.shown
+        ends = (trial.screen.width, trial.screen.height)
+        on = (x * width / span[0] + left, y * height / span[1] + top)
+        far = there & ~_inside(*on, ends, MARGIN_OF_SCREEN * ends[0])
     gaze.left_out[FAR_OFF] = int(far.sum())
     gaze.taken, gaze.tracked = len(x), int((there & ~far).sum())
     screen = np.stack([x, y], axis=1)
@@ -332,8 +350,12 @@ def _degrees(
     known = screen_of(trial, options) or trial.screen
     width_cm = options.screen_cm or (known.width_cm if known else 0.0)
     distance_cm = options.distance_cm or (known.distance_cm if known else 0.0)
+    own = of_clip(trial, options)
+    if own and options.screen:  # it was measured on that screen, on which the export has the clip
+        width_cm *= trial.shown[2] / options.screen[0]
+        own = False
     if not (width_cm and distance_cm):
-        what = "clip as it was shown" if of_clip(trial, options) else "screen"
+        what = "clip as it was shown" if own else "screen"
         raise InputError(
             f"{trial.file}: it takes angles to find fixations: give the width of the {what} as "
             "--screen-cm and the eye's distance as --distance-cm, or take samples as they are with "
@@ -367,7 +389,7 @@ def _keep_recorded(
     x, y, span = on_screen(trial, given.x, given.y, size, options)
     beside = _inside(x, y, span)
     x, y = on_clip(trial, given.x, given.y, size, options)
-    beside &= ~_inside(x, y, size)
+    beside = (beside | (trial.shown is not None)) & ~_inside(x, y, size)
     end = given.onset + given.duration
     bounds = np.zeros((len(x), 2), np.int64)
     if track is not None:

@@ -12,6 +12,8 @@ from uva_tf.gaze.trials import Screen, Trial
 # recording's lies there, its coordinates are not pixels of this frame.
 MOST_OUTSIDE = 0.1
 MOST_OUTSIDE_RIGHT = 0.5  # if a user stated that they are right
+# Where a user and an export say that a clip was may differ by this fraction of its size.
+SAME_PLACE = 0.02
 
 
 def on_clip(
@@ -51,7 +53,7 @@ def on_screen(
     units, origin = options.units or trial.units, options.origin or trial.origin
     screen = screen_of(trial, options)
     if of_clip(trial, options):
-        if options.placed:
+        if options.placed and trial.shown is None:
             raise InputError(
                 f"--placed: places are pixels of the clip itself in {trial.file.name}: state "
                 "--screen WxH too if they are of a screen"
@@ -78,7 +80,47 @@ def on_screen(
 
 def of_clip(trial: Trial, options: GazeOptions) -> bool:
     """Whether a trial's places are those of the clip itself, not of a screen that showed it."""
-    return trial.on_clip and not options.screen
+    return trial.on_clip and (trial.shown is not None or not options.screen)
+
+
+def check_stated(trial: Trial, size: tuple[int, int], options: GazeOptions) -> None:
+    """Raise InputError if a user states another place of the clip than the trial's export.
+
+    Args:
+        size: width and height of the clip.
+    """
+    if trial.shown is None or not (options.screen or options.placed):
+        return
+    own, screen = trial.screen, screen_of(trial, options)
+    same = not own or (own.width, own.height) == (screen.width, screen.height)
+    placed: str | tuple[float, ...] = options.placed
+    if screen and placed:
+        placed = shown_at(size, (screen.width, screen.height), options.placed, trial.file)
+    if isinstance(placed, tuple):
+        (one, other), sides = (_edges(place) for place in (placed, trial.shown)), trial.shown[2:]
+        same &= bool((np.abs(one - other) <= SAME_PLACE * np.array([*sides, *sides])).all())
+    elif placed:
+        same = False
+    if same:
+        return
+    states = _told(own and (own.width, own.height), trial.shown)
+    stated = " and ".join(f"--{n}" for n in ("screen", "placed") if getattr(options, n))
+    raise InputError(
+        f"{trial.file}: it states that the clip was {states}, but by {stated} it was "
+        f"{_told(options.screen, placed)}: leave {stated} out"
+    )
+
+
+def _edges(place: tuple[float, ...]) -> np.ndarray:
+    """Left, top, right and bottom, `[4]`."""
+    left, top, width, height = place
+    return np.array([left, top, left + width, top + height])
+
+
+def _told(screen: tuple[int, int] | None, placed: str | tuple[float, ...]) -> str:
+    """A place of a clip for people, such as `at 320,180,1280,720 of a screen of 1920x1080`."""
+    at = f"at {','.join(f'{side:.0f}' for side in placed)}" if isinstance(placed, tuple) else placed
+    return " ".join(filter(None, [at, screen and f"on a screen of {screen[0]}x{screen[1]}"]))
 
 
 def clip_on(

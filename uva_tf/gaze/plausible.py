@@ -28,6 +28,8 @@ SHORTEST = 20.0
 # a median below SAMPLE ms are in another unit if their lengths differ by more than ALIKE.
 SAMPLE, ALIKE = 2.0, 1.5
 FASTEST = 0.5
+# Samples follow each other without a pause; rows that begin further apart are none.
+SPARSE = 50.0
 
 # Observers look at nearly all of a clip; a note says so if the gaze covers a smaller fraction.
 LEAST_COVERED = 0.15
@@ -212,11 +214,11 @@ def check_table(
         np.concatenate([table.columns[name] for table in tables.values()])
         for name in ("onset_ms", "duration_ms")
     )
-    if not times_stated:
-        _check_clock(onset, duration, path)
     clip = np.repeat(np.arange(len(tables)), [len(table.observers) for table in tables.values()])
     order = np.lexsort((onset, observers, clip))
     same = (np.diff(observers[order]) == 0) & (np.diff(clip[order]) == 0)
+    if not times_stated:
+        _check_clock(onset, duration, np.diff(onset[order])[same], path)
     # 1 ms for rounding
     overlapping = float((same & (np.diff(onset[order]) < duration[order][:-1] - 1)).mean())
     if overlapping > MOST_OVERLAPPING:
@@ -227,8 +229,12 @@ def check_table(
     return notes
 
 
-def _check_clock(onset: np.ndarray, duration: np.ndarray, path: Path) -> None:
-    """Raise InputError for a table whose times are not milliseconds from each clip's start."""
+def _check_clock(onset: np.ndarray, duration: np.ndarray, steps: np.ndarray, path: Path) -> None:
+    """Raise InputError for a table whose times are not milliseconds from each clip's start.
+
+    Args:
+        steps: from each row of an observer to the next one.
+    """
     low, median, high = np.percentile(duration, [10, 50, 90])
     if onset.min() > DAY:
         found = f"onsets are {onset.min():.15g} to {onset.max():.15g}"
@@ -236,7 +242,7 @@ def _check_clock(onset: np.ndarray, duration: np.ndarray, path: Path) -> None:
     elif 0 < median < SAMPLE and (high > ALIKE * low or median < FASTEST):
         found = f"durations have a median of {median:.3g}"
         remedy = "of fixations: seconds? state --units s (--units ms if they are right)"
-    elif 0 < median < SHORTEST and high <= ALIKE * low:
+    elif 0 < median < SHORTEST and high <= ALIKE * low and len(steps) and np.median(steps) < SPARSE:
         found = f"rows last {median:.3g} ms, as samples of a tracker do"
         remedy = "of fixations: prepare them with --layout samples (--units ms if right)"
     else:

@@ -37,6 +37,9 @@ NO_VALUE = {"", "-", "--", ".", "#n/a", "-nan", "<na>", "n/a", "na", "nan", "non
 DECIMAL_COMMA = re.compile(r"(?<!\d)\d+,(?:\d{1,2}|\d{4,})(?!\d)|\d{4},\d")
 DECIMAL_COMMAS = "commas in the table's numbers are decimal"
 PLAIN_NUMBER = str.maketrans("", "", "0123456789.-+eE")
+# Rows that were left out.
+SHORT_ROWS = "rows with too few cells"
+MOST_SHORT, FEW_SHORT = 0.05, 1  # of all rows; as many may be left out of any table
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Rows:
         repeated: `[n]` bool, whether all cells of a row equal those of an earlier one, if that was
             asked for.
         bad: by row, what is wrong with a cell that should be a number.
+        skipped: how many rows were left out because of too few cells.
     """
 
     text: dict[str, np.ndarray]
@@ -57,6 +61,7 @@ class Rows:
     line: np.ndarray
     repeated: np.ndarray
     bad: dict[int, str]
+    skipped: int = 0
 
 
 class TextTable:
@@ -71,7 +76,7 @@ class TextTable:
             rows.
         remedy: what to do about a column that is missing or there twice, for the message.
         short: what becomes of rows with fewer cells than names: they are `refused`, `filled` with
-            empty cells, or `skipped` and counted.
+            empty cells, or `skipped` and counted, as long as they are few.
 
     Raises InputError if the file is no such table, a column is missing or there twice.
 
@@ -80,7 +85,6 @@ class TextTable:
         before: the lines before the names, cut to `MOST_BEFORE` characters each.
         written: the same names as they are in the file.
         notes: what was guessed to read it; complete after `read`.
-        skipped: how many rows were left out because of too few cells, after `read`.
     """
 
     def __init__(
@@ -96,7 +100,7 @@ class TextTable:
         short: str = "refused",
     ) -> None:
         self.path = path
-        self._short, self.skipped = short, 0
+        self._short, self._skipped = short, 0
         self._content = read_input(path, MOST_BYTES)
         self._encoding = _encoding(path, self._content)
         if head:
@@ -107,6 +111,9 @@ class TextTable:
             self.written, self._separator, self._skip = self._head(
                 columns, rename, within, separators
             )
+        if not self.written:
+            what = f" with {', '.join(columns)} in its first line" if columns else ""
+            raise InputError(f"{path}: empty, expected a table{what}: export or write it again")
         self.names = [rename(name) for name in self.written]
         _check_names(path, self.names, self.written, columns, remedy)
         self.before = [line[:MOST_BEFORE] for line in islice(self._lines(), max(0, self._skip - 1))]
@@ -123,7 +130,8 @@ class TextTable:
         Args:
             repeats: whether to find rows that repeat another, which takes time in wide tables.
 
-        Raises InputError, which names the line, for a row with other than the named cells.
+        Raises InputError, which names the line, for a row with other than the named cells, or if
+        many were skipped.
         """
         width = len(self.names)
         places = {name: self.names.index(name) for name in (*text, *numbers)}
@@ -131,7 +139,7 @@ class TextTable:
         parts |= {name: [np.zeros(0)] for name in numbers}
         line, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         bad: dict[int, str] = {}
-        count = 0
+        count = self._skipped = 0
         rows = self._rows()
         while chunk := list(islice(rows, max(1, CHUNK // width))):
             lines = np.array([number for number, _ in chunk], np.int64)
@@ -149,6 +157,12 @@ class TextTable:
                 whole = [hash(tuple([cell.strip() for cell in row[:width]])) for _, row in chunk]
                 hashes.append(np.array(whole, np.int64))
             count += len(chunk)
+        every = self._skipped + count
+        if self._skipped > MOST_SHORT * every and self._skipped > FEW_SHORT:
+            raise InputError(
+                f"{self.path}: {self._skipped} of {every} rows have fewer cells than names of "
+                "columns: export it again"
+            )
         columns = {name: np.concatenate(of_column) for name, of_column in parts.items()}
         repeated = np.zeros(count, bool)
         if repeats:
@@ -160,6 +174,7 @@ class TextTable:
             np.concatenate(line),
             repeated,
             bad,
+            self._skipped,
         )
 
     def lines_with(self, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -229,7 +244,7 @@ class TextTable:
                 if _is_blank(row):  # spreadsheets add rows of nothing but separators
                     continue
                 if len(row) < width and self._short == "skipped":
-                    self.skipped += 1
+                    self._skipped += 1
                     continue
                 if len(row) < width and self._short == "filled":
                     row += [""] * (width - len(row))
@@ -237,7 +252,7 @@ class TextTable:
                     number = "fewer" if len(row) < width else "more"
                     raise InputError(
                         f"{self.path} line {self._skip + reader.line_num}: {number} cells than in "
-                        "the first line"
+                        "the first line: mend the row, or export the file again"
                     )
                 yield self._skip + reader.line_num, row
         except csv.Error as error:
@@ -359,7 +374,7 @@ def _check_names(
     remedy = remedy and f": {remedy}"
     for column in columns:
         if column not in names:
-            found = ", ".join(map(repr, written)) or "nothing"
+            found = ", ".join(map(repr, written))
             raise InputError(
                 f"{path}: no column {column!r}, expected {', '.join(columns)} in the first line, "
                 f"found {found:.200}{remedy}"

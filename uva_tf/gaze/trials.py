@@ -71,6 +71,9 @@ class Trial:
         origin: where x and y are 0, one of `ORIGINS`.
         on_clip: whether places are those of the clip itself, not of the screen that showed it.
         screen: as the export states it.
+        shown: where the clip was on it, as the export states it, whose places are then those of
+            the clip: left, top, width and height in pixels. It is certain that gaze beside the
+            clip is there.
         left_out: how many rows were left out, by reason.
         notes: what was guessed to read the file, a line each.
     """
@@ -85,5 +88,6 @@ class Trial:
     origin: str = "upper-left"
     on_clip: bool = False
     screen: Screen | None = None
+    shown: tuple[float, float, float, float] | None = None
     left_out: Counter = field(default_factory=Counter)
     notes: tuple[str, ...] = ()

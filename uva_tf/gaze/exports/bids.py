@@ -75,6 +75,9 @@ def bids(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Tri
         if OTHERS & set(path.relative_to(folder).parts):
             continue
         sidecar = _sidecar(path, folder)
+        signal = _entities(path).get("recording", "")
+        if not sidecar and re.match("eye|gaze|$", signal, re.IGNORECASE):
+            _check_sidecar(path, folder)
         if not _is_gaze(path, sidecar):
             continue
         content = _unpacked(path, MOST_UNPACKED)
@@ -159,6 +162,16 @@ def _sidecar(path: Path, folder: Path, suffix: str = "") -> dict:
             raise InputError(f"{one}: expected an object in JSON, found a list or a value")
         merged |= values
     return merged
+
+
+def _check_sidecar(path: Path, folder: Path) -> None:
+    """Raise InputError if samples have no sidecar, which `*_eyetrack.tsv` can do without."""
+    name, suffix = path.name.split(".")[0], path.name.split(".")[0].split("_")[-1]
+    if suffix == "physio" and not _applicable(path, folder, suffix, (".json",)):
+        raise InputError(
+            f"{path}: no sidecar {name}.json for it, expected one beside it or in a folder above, "
+            "with the names of its Columns"
+        )
 
 
 def _is_gaze(path: Path, sidecar: dict) -> bool:
@@ -279,8 +292,6 @@ def _units(path: Path, sidecar: dict, column: str, options: GazeOptions) -> str:
     """The units of places, one of `PLACE_UNITS`."""
     if sidecar.get("SampleCoordinateSystem") == "eye-in-head":
         raise InputError(f"{path}: angles of the eye in the head, expected gaze on a screen")
-    if options.units:
-        return options.units
     stated = _stated_unit(sidecar, column)
     for name in ("SampleCoordinateUnits", "SampleCoordinateUnit"):
         stated = stated or str(sidecar.get(name) or "").lower()
@@ -294,6 +305,8 @@ def _units(path: Path, sidecar: dict, column: str, options: GazeOptions) -> str:
             f"{path}: {column} is in {stated}, expected pixels or fractions of the screen: convert "
             "it"
         )
+    if options.units:
+        return options.units
     raise InputError(
         f"{path}: its sidecar gives {stated or 'no'!r} as Units of {column}: state --units pixels "
         "or --units fractions"

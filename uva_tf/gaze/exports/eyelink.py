@@ -9,6 +9,8 @@ the message's time minus that integer, in ms, as SR Research's Data Viewer reads
 
 from __future__ import annotations
 
+import codecs
+import io
 import math
 import re
 from bisect import bisect_right
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -41,7 +44,11 @@ OWN = re.compile(
 COORDS = re.compile(r"(?:GAZE|DISPLAY)_COORDS((?:\s+-?\d{1,6}(?:\.\d{1,6})?){4})\s*$")
 # Messages with which a trial begins; the first kind that a recording has counts.
 TRIALS = (re.compile(r"TRIALID\b"), re.compile(r"start_trial\b"))
-RESULT = re.compile(r"TRIAL_RESULT\b")
+RESULT = re.compile(r"(?:TRIAL_RESULT|stop_trial)\b")
+# What experiment software notes of a trial: the name, without the value.
+VARIABLE = re.compile(r"var \S+|!V TRIAL_VAR \S+|!V \S+")
+# PyGaze's messages, which it sends while it records, and variables often afterwards.
+PYGAZE = re.compile(r"(?:start|stop)_trial\b")
 
 UNFINISHED = "fixations whose end is not in the file"
 PLACELESS = "fixations without a place"
@@ -137,7 +144,7 @@ def _trials(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     number = 0
     for block in blocks:
         time, x, y = _gaze(path, block)
-        for section in _sections(block):
+        for section in _sections(path, block):
             found = shown(section, names, onset)
             left_out[UNMATCHED] += not found
             for one in found:
@@ -180,7 +187,7 @@ def _without_gaze(path: Path, blocks: list[Block]) -> InputError:
     return InputError(f"{path}: neither samples nor fixations in it, expected a recording")
 
 
-def _sections(block: Block) -> Iterator[Section]:
+def _sections(path: Path, block: Block) -> Iterator[Section]:
     """The trials of a recording, where several were recorded at once, else the whole of it."""
     begins: list[float] = []
     for pattern in TRIALS:
@@ -198,7 +205,7 @@ def _sections(block: Block) -> Iterator[Section]:
             if (whole[0] or one.time >= first) and (whole[1] or one.time < last)
         ]
         around = [*(block.before if whole[0] else ()), *(block.after if whole[1] else ())]
-        yield Section(first, last, inside, around)
+        yield Section(str(path), first, last, inside, around)
 
 
 def _eye(blocks: list[Block]) -> tuple[bool, str]:
@@ -293,9 +300,22 @@ def read_blocks(path: Path) -> tuple[list[Block], Counter]:
         raise InputError(f"{path}: {size} bytes, expected at most {MOST_BYTES} in a file")
     reader = _Reader(path)
     with path.open("rb") as file:
-        for number, line in enumerate(iter(partial(file.readline, MOST_LINE), b""), start=1):
+        for number, line in enumerate(_lines(file), start=1):
             reader.read(number, line)
     return reader.finished()
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, cut to `MOST_LINE` bytes each: of one in UTF-16, in UTF-8."""
+    mark = file.read(3)
+    if mark.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        file.seek(0)
+        text = io.TextIOWrapper(file, "utf-16", "replace")
+        for line in iter(partial(text.readline, MOST_LINE), ""):
+            yield line.encode("utf-8", "replace")[:MOST_LINE]
+        return
+    file.seek(len(mark) if mark == codecs.BOM_UTF8 else 0)
+    yield from iter(partial(file.readline, MOST_LINE), b"")
 
 
 class _Reader:
@@ -306,7 +326,10 @@ class _Reader:
         self.blocks: list[Block] = []
         self.left_out: Counter = Counter()
         self.recording = False  # between START and END
-        self.settled = True  # whether the last recording's messages are all known
+        self.settled = True  # whether a message has ended the last recording's trial
+        self.begun = True  # whether a message has begun another trial since
+        self.trial = TRIALS[1]  # with what trials begin
+        self.early: set[str] = set()  # variables sent before the first recording
         self.waiting: list[Message] = []  # sent while nothing was recorded
         self.coords: dict[str, tuple[float, ...]] = {}
         self.open: dict[tuple[bytes, str], float] = {}  # events that began: kind and eye
@@ -317,7 +340,7 @@ class _Reader:
 
     def read(self, number: int, line: bytes) -> None:
         """Take in a line."""
-        self.first = self.first or line
+        self.first = self.first or line.strip()
         if self.wrong and line.strip():
             raise InputError(self.wrong)
         if len(line) >= MOST_LINE:
@@ -354,6 +377,8 @@ class _Reader:
 
         Raises InputError if the file has no recording.
         """
+        if not self.first:
+            raise InputError(f"{self.path}: empty, expected the text that edf2asc writes")
         if not self.blocks:
             kind = ", not an EDF file" if self.first.startswith(b"SR_RESEARCH") else ""
             raise InputError(
@@ -362,8 +387,7 @@ class _Reader:
             )
         self._samples(last=True)
         self._close()
-        if not self.settled:
-            self.blocks[-1].after += self.waiting
+        self._leave(everything=not self.settled)
         self.left_out[CUT] += bool(self.wrong)
         for block in self.blocks:
             time = block.samples[:, 0]
@@ -412,6 +436,8 @@ class _Reader:
             self.coords[text[:4]] = tuple(map(float, found[1].split()))
         if OWN.match(text):
             return
+        if TRIALS[0].match(text):
+            self.trial = TRIALS[0]
         if (offset := OFFSET.match(text)) and int(offset[1]):
             time -= int(offset[1])
             if self.recording:
@@ -420,16 +446,34 @@ class _Reader:
         if self.recording:
             self.blocks[-1].within.append(message)
             return
-        begins, ends = TRIALS[0].match(message.text), RESULT.match(message.text)
-        if ends:
+        if not self.blocks and (variable := VARIABLE.match(message.text)):
+            self.early.add(variable[0])
+        if RESULT.match(message.text):
             self.waiting.append(message)
-        if (begins or ends) and not self.settled:
-            self.blocks[-1].after += self.waiting
-            self.settled = True
-        if begins or ends:
-            self.waiting = []
-        if not ends:
-            self.waiting.append(message)
+            self._leave(everything=not self.settled)
+            self.settled, self.waiting = True, []
+            return
+        if self.trial.match(message.text):
+            certain = self.trial is TRIALS[0]
+            self._leave(everything=certain and not self.settled)
+            self.settled = self.begun = True
+            if certain:
+                self.waiting = []
+        self.waiting.append(message)
+
+    def _leave(self, *, everything: bool) -> None:
+        """Give what was sent since the last recording to its trial, or only its variables.
+
+        Those that were sent before the first recording, too, are of the trial that follows.
+        """
+        if self.begun:
+            return
+        kept = []
+        for one in self.waiting:
+            variable = VARIABLE.match(one.text)
+            of_last = everything or (variable and variable[0] not in self.early)
+            (self.blocks[-1].after if of_last else kept).append(one)
+        self.waiting = kept
 
     def _event(self, cells: list[bytes]) -> None:
         kind = cells[0]
@@ -468,9 +512,12 @@ class _Reader:
         if last and last.start == float(cells[1]) and not last.values and not last.fixations:
             return
         self._close()
+        if self.blocks and any(PYGAZE.match(one.text) for one in self.blocks[-1].within):
+            self._leave(everything=False)
         coords = self.coords.get("GAZE") or self.coords.get("DISP") or ()
         self.blocks.append(Block(float(cells[1]), eyes, coords, before=self.waiting))
-        self.waiting, self.recording, self.settled = [], True, False
+        self.waiting, self.recording = [], True
+        self.settled = self.begun = False
 
     def _columns(self, kind: bytes, cells: list[str]) -> None:
         block = self.blocks[-1]

@@ -19,7 +19,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.tables import Rows, TextTable
+from uva_tf.gaze.tables import SHORT_ROWS, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Trial
 
 KIND = re.compile(r"(.+?)[ _-](all_gaze|fixations)", re.IGNORECASE)
@@ -35,6 +35,7 @@ NUMBERS = (
 )
 NO_MEDIA = "exports name no media: times count from their first row"
 FIRST_ROW = "TIME does not start again with each medium: its first row is where it begins"
+FIRST_FIXATION = "TIME does not start again with each medium: its first fixation is where it begins"
 NOT_VALID = "fixations that are not valid"
 
 
@@ -103,6 +104,8 @@ def _of_user(name: str, paths: dict[str, Path], options: GazeOptions) -> list[Tr
     of_samples = samples.keyed() if samples else {}
     of_fixations = source.keyed() if source.has("FPOGS") else {}
     notes = [note for table in tables.values() for note in table.notes]
+    if samples:  # they say when a medium began
+        notes = [note for note in notes if note != FIRST_FIXATION]
     found = []
     for key in {**of_samples, **of_fixations}:
         piece = of_samples.get(key) or of_fixations[key]
@@ -125,11 +128,14 @@ def _of_user(name: str, paths: dict[str, Path], options: GazeOptions) -> list[Tr
             notes=tuple(dict.fromkeys(notes)),
         )
         found.append(trial)
+    if found and (short := sum(table.rows.skipped for table in tables.values())):
+        found[0].left_out[SHORT_ROWS] = short
     return found
 
 
 def _read(path: Path, options: GazeOptions) -> _Table:
-    table = TextTable(path, ("TIME", "FPOGX", "FPOGY"), preamble=True, rename=_plain)
+    columns = ("TIME", "FPOGX", "FPOGY")
+    table = TextTable(path, columns, preamble=True, rename=_plain, short="skipped")
     text = [name for name in TEXT if name in table.names]
     rows = table.read(text, [name for name in NUMBERS if name in table.names])
     if rows.bad:
@@ -141,7 +147,7 @@ def _read(path: Path, options: GazeOptions) -> _Table:
     if np.isnan(time).any():
         line = rows.line[np.isnan(time).argmax()]
         raise InputError(f"{path} line {line}: TIME is empty, expected seconds")
-    cut, notes = _media(path, rows, time, options.onset)
+    cut, notes = _media(path, rows, time, scale, options.onset)
     return _Table(path, rows, time, scale, cut, [*table.notes, *notes])
 
 
@@ -160,7 +166,9 @@ def _plain(name: str) -> str:
     return "TIME" if re.match(r"time\s?\(", name, re.IGNORECASE) else name.upper()
 
 
-def _media(path: Path, rows: Rows, time: np.ndarray, onset: str) -> tuple[list[Piece], list[str]]:
+def _media(
+    path: Path, rows: Rows, time: np.ndarray, scale: float, onset: str
+) -> tuple[list[Piece], list[str]]:
     """What was shown, from the columns that name media, or from messages in `USER`."""
     empty = np.full(len(time), "", object)
     shown = rows.text.get("MEDIA_NAME", empty)
@@ -175,19 +183,26 @@ def _media(path: Path, rows: Rows, time: np.ndarray, onset: str) -> tuple[list[P
         at = np.flatnonzero(messages != "")
         events = [Event(float(time[row]), messages[row]) for row in at]
         return pieces(time, shown, events, onset, path)
+    of_fixations = _is_of_fixations(path) and "FPOGS" in rows.numbers
+    begun = rows.numbers["FPOGS"] * scale if of_fixations else time  # TIME is a fixation's end
+    begun = np.where(np.isnan(begun), time, begun)
     if not (shown != "").any():
-        return [Piece("", float(time[0]), 0, len(time))], [NO_MEDIA]
+        return [Piece("", float(begun[0]), 0, len(time))], [NO_MEDIA]
     number = rows.text.get("MEDIA_ID", shown)
     new = (shown[1:] != shown[:-1]) | (number[1:] != number[:-1]) | falls
     edges = [0, *(np.flatnonzero(new) + 1), len(time)]
     # Analysis starts TIME again with each medium; elsewhere it runs on.
     runs_on = len(edges) > 2 and not falls.any()
     cut = [
-        Piece(shown[first], float(time[first]) if runs_on else 0.0, int(first), int(last))
+        Piece(shown[first], float(begun[first]) if runs_on else 0.0, int(first), int(last))
         for first, last in pairwise(edges)
         if shown[first]
     ]
-    return cut, [FIRST_ROW] if runs_on else []
+    return cut, [FIRST_FIXATION if of_fixations else FIRST_ROW] if runs_on else []
+
+
+def _is_of_fixations(path: Path) -> bool:
+    return path.stem.lower().endswith("fixations")
 
 
 def _gaze(table: _Table) -> np.ndarray:
@@ -215,7 +230,7 @@ def _fixations(table: _Table, piece: Piece, onset: float, left_out: Counter) -> 
     numbers = columns.get("FPOGID", every)
     valid = columns["FPOGV"] == 1 if "FPOGV" in columns else np.ones(len(every), bool)
     last = {numbers[row]: row for row in every[valid]}
-    if table.path.stem.lower().endswith("fixations") and (~valid).any():
+    if _is_of_fixations(table.path) and (~valid).any():
         left_out[NOT_VALID] = int((~valid).sum())
     rows = np.array(sorted(last.values()), np.int64)
     start, length, x, y = (columns[f"FPOG{of}"][rows] for of in "SDXY")

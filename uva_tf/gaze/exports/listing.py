@@ -18,6 +18,7 @@ from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
 from uva_tf.gaze.exports.bids import bids
 from uva_tf.gaze.exports.eyelink import eyelink
+from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.frame_numbered import frames
 from uva_tf.gaze.exports.gazepoint import gazepoint
 from uva_tf.gaze.exports.plain import samples
@@ -50,6 +51,20 @@ EXPORTS: dict[str, Reader] = {
 }
 # Those of plain tables, whose columns a user can state.
 PLAIN = ("samples", "frames")
+# The files that a reader looks for, where it does not say so itself.
+LOOKED_FOR: dict[Reader, str] = {
+    pupil_core: "gaze_positions.csv and fixations.csv of Pupil Player, or those of surfaces",
+    pupil_cloud: "gaze.csv and fixations.csv of Pupil Cloud or Neon Player",
+    tobii: "tables *.tsv, *.csv or *.txt of Pro Lab, Studio or the Pro SDK",
+    gazepoint: "NAME_all_gaze.csv and NAME_fixations.csv of Gazepoint Analysis",
+    bids: "*_physio.tsv.gz or *_eyetrack.tsv.gz of BIDS, each with a sidecar *.json that names "
+    "columns of gaze",
+    samples: "tables *.csv, *.tsv or *.txt with a time, x and y in each row",
+    frames: "tables with a frame, x and y in each row",
+    webgazer: "files *.json or *.csv with WebGazer's gaze",
+}
+# How large most numbers are, from and up to, in units of places.
+LARGE = {"fractions": (0.0, 2.0), "percent": (2.0, 110.0), "pixels": (2.0, np.inf)}
 
 
 def read_trials(
@@ -71,7 +86,11 @@ def read_trials(
     check_folder(folder, ", the layout needs it")
     trials = _copies_noted(reader(folder, clips, options))
     if not trials:
-        raise InputError(f"{folder}: no gaze in it")
+        there = some([str(path.relative_to(folder)) for path in files_in(folder, ("",))])
+        looked_for = f": expected {LOOKED_FOR[reader]}" if reader in LOOKED_FOR else ""
+        raise InputError(f"{folder}: no gaze in it{looked_for}; found {there or 'no files'}")
+    if reader not in map(EXPORTS.get, PLAIN):
+        _check_units(trials, options)
     if (root / "trials.csv").exists():
         trials = _listed(trials, folder, root / "trials.csv")
     else:
@@ -80,6 +99,26 @@ def read_trials(
     if not (root / "trials.csv").exists():
         trials = _of_clips(trials, clips, meant)
     return [_named(trial, folder, clips, meant) for trial in trials]
+
+
+def _check_units(trials: list[Trial], options: GazeOptions) -> None:
+    """Raise InputError if a user states other units of places than an export has.
+
+    What the user states is right if only that fits the numbers, since a table may have been
+    converted.
+    """
+    for trial in trials:
+        if options.units in ("", trial.units):
+            continue
+        gaze = trial.samples or trial.fixations
+        places = np.abs(np.stack([gaze.x, gaze.y]))
+        most = np.quantile(places[np.isfinite(places)], 0.9) if np.isfinite(places).any() else 0.0
+        (low, high), (own_low, own_high) = LARGE[options.units], LARGE[trial.units]
+        own_fits = own_low < most <= own_high and trial.units != "pixels"
+        if own_fits or not low < most <= high:
+            raise InputError(
+                f"{trial.file}: its places are {trial.units}: leave --units {options.units} out"
+            )
 
 
 def _copies_noted(trials: list[Trial]) -> list[Trial]:

@@ -33,7 +33,7 @@ from uva_tf.gaze.exports.pupil import (
 )
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
+from uva_tf.gaze.tables import NO_VALUE, SHORT_ROWS, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 TIME, START, END = "timestamp [ns]", "start timestamp [ns]", "end timestamp [ns]"
@@ -194,7 +194,7 @@ def _clip_of(files: _Files, folder: Path, clips: Collection[str]) -> str:
     if clip := clip_folder(files.file, folder, clips):
         return clip
     videos = {clip[:8]: clip for clip in clips if re.match(r"[0-9a-f]{8}_", clip)}
-    table = TextTable(files.file, ())
+    table = TextTable(files.file, (), short="skipped")
     if not videos or SECTION not in table.names:
         return ""
     sections = {name[:8] for name in table.read([SECTION]).text[SECTION]}
@@ -257,9 +257,15 @@ def _sections(path: Path | None) -> list[_Section]:
     ]
 
 
-def _read(path: Path, needed: Iterable[str], text: Iterable[str], numbers: Iterable[str]) -> Rows:
+def _read(
+    path: Path,
+    needed: Iterable[str],
+    text: Iterable[str],
+    numbers: Iterable[str],
+    short: str = "refused",
+) -> Rows:
     """Columns of a table as text and as numbers, if it has them; it must have those needed."""
-    table = TextTable(path, [name for name in needed if name])
+    table = TextTable(path, [name for name in needed if name], short=short)
     rows = table.read(*([one for one in names if one in table.names] for names in (text, numbers)))
     if rows.bad:
         raise InputError(next(iter(rows.bad.values())))
@@ -277,10 +283,12 @@ def _by_recording(rows: Rows, path: Path) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(names == name) for name in dict.fromkeys(names)}
 
 
-def _gaze(path: Path, kind: _Kind) -> dict[str, _Gaze]:
+def _gaze(path: Path, kind: _Kind, left_out: Counter) -> dict[str, _Gaze]:
     """By recording, its samples; NaN where they are lost: off the surface, in a blink, not worn."""
     needed = (TIME, *kind.gaze, kind.on)
-    rows = _read(path, needed, (TIME, RECORDING, BLINK, "worn", kind.on), (*kind.gaze, FIXATION))
+    text = (TIME, RECORDING, BLINK, "worn", kind.on)
+    rows = _read(path, needed, text, (*kind.gaze, FIXATION), "skipped")
+    left_out[SHORT_ROWS] += rows.skipped
     time = _nanoseconds(rows.text[TIME], path, rows.line, TIME)
     lost = np.zeros(len(time), bool)
     if kind.on:
@@ -315,10 +323,11 @@ def _blinking(path: Path, gaze: Rows, time: np.ndarray) -> np.ndarray:
     return shut
 
 
-def _fixations(path: Path, kind: _Kind) -> dict[str, _Fixations]:
+def _fixations(path: Path, kind: _Kind, left_out: Counter) -> dict[str, _Fixations]:
     """By recording, its fixations, each once; their places are NaN off the surface."""
     text = (START, END, RECORDING, kind.fixation_on)
-    rows = _read(path, (START,), text, (DURATION, FIXATION, *kind.fixation))
+    rows = _read(path, (START,), text, (DURATION, FIXATION, *kind.fixation), "skipped")
+    left_out[SHORT_ROWS] += rows.skipped
     onset = _nanoseconds(rows.text[START], path, rows.line, START)
     if DURATION in rows.numbers:
         duration = rows.numbers[DURATION]
@@ -368,8 +377,15 @@ def _whole(
     files: _Files,
 ) -> list[tuple[str, int, Samples | None, RecordedFixations | None, Counter]]:
     """Each recording in a pair of tables: its id, and its gaze in ms from a time in ns."""
-    gaze = _gaze(files.gaze, files.kind) if files.gaze else {}
-    fixations = _fixations(files.fixations, files.kind) if files.fixations else {}
+    short: Counter = Counter()
+    gaze = _gaze(files.gaze, files.kind, short) if files.gaze else {}
+    fixations = _fixations(files.fixations, files.kind, short) if files.fixations else {}
+    fixated = any(len(one.onset) for one in fixations.values())
+    if files.gaze and fixated and not any(len(one.time) for one in gaze.values()):
+        raise InputError(
+            f"{files.gaze}: no rows under the names of its columns: export it again, or delete it "
+            "to use fixations alone"
+        )
     found = []
     for name in dict.fromkeys((*gaze, *fixations)):
         own, fixed = gaze.get(name), fixations.get(name)
@@ -378,6 +394,8 @@ def _whole(
         left_out = Counter()
         if own is not None:
             samples, left_out = ordered((own.time - base) / 1e6, own.x, own.y)
+        left_out += short
+        short.clear()
         if fixed is not None:
             at = (fixed.x, fixed.y) if fixed.x is not None else _means(own, fixed)
             recorded = RecordedFixations((fixed.onset - base) / 1e6, fixed.duration, *at)

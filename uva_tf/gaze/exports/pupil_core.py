@@ -34,7 +34,7 @@ from uva_tf.gaze.exports.pupil import (
 )
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
-from uva_tf.gaze.tables import Rows, TextTable
+from uva_tf.gaze.tables import SHORT_ROWS, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Trial
 
 LEAST_CONFIDENCE = 0.6  # below it, gaze is lost: the default of Pupil Player
@@ -157,7 +157,7 @@ def _read(
     path: Path, columns: tuple[str, ...], more: tuple[str, ...], text: tuple[str, ...] = ()
 ) -> tuple[Rows, list[str]]:
     """The columns of a table that it must have, and more that it has; as text those in `text`."""
-    table = TextTable(path, columns, rename=lambda name: OLDER.get(name, name))
+    table = TextTable(path, columns, rename=lambda name: OLDER.get(name, name), short="skipped")
     there = (*columns, *(name for name in more if name in table.names))
     rows = table.read([n for n in there if n in text], [n for n in there if n not in text])
     if rows.bad:
@@ -189,12 +189,12 @@ def _on_surface(
         known = ~np.isnan(time)
         x, y = (np.where(on, rows.numbers[name], np.nan)[known] for name in ("x_norm", "y_norm"))
         samples, left_out = ordered(time[known], x, y)
-        left_out[NO_TIME] += int((~known).sum())
+        left_out.update({NO_TIME: int((~known).sum()), SHORT_ROWS: rows.skipped})
         seen = rows.numbers.get("world_timestamp", rows.numbers["gaze_timestamp"])
         first = 1000 * np.nanmin(seen, initial=np.inf)
         notes.append(GAZE_OFF_SURFACE)
     if path := tables.get("fixations"):
-        fixations, more, started = _fixations(path)
+        fixations, more, started = _fixations(path, left_out)
         notes += more
         first = min(first, started)
     file = tables.get("gaze_positions", path)
@@ -241,9 +241,9 @@ def _on_scene(
         )
         frame = rows.numbers["world_index"][known].astype(np.int64) + 1
         samples, left_out = ordered(time, x, y)
-        left_out[NO_TIME] += int((~known).sum())
+        left_out.update({NO_TIME: int((~known).sum()), SHORT_ROWS: rows.skipped})
     if path := export.scene.get("fixations"):
-        fixations, more, _ = _fixations(path)
+        fixations, more, _ = _fixations(path, left_out)
         notes += more
     if export.surfaces:
         notes.append(
@@ -288,7 +288,7 @@ def _tracked(rows: Rows) -> np.ndarray:
     return np.ones(len(rows.line), bool) if confidence is None else confidence >= LEAST_CONFIDENCE
 
 
-def _fixations(path: Path) -> tuple[RecordedFixations, list[str], float]:
+def _fixations(path: Path, left_out: Counter) -> tuple[RecordedFixations, list[str], float]:
     """The fixations in a table, each once, their times in ms; notes; when the first row was seen.
 
     On a surface a fixation has a row for each scene frame, and lies at their mean where they are
@@ -300,6 +300,7 @@ def _fixations(path: Path) -> tuple[RecordedFixations, list[str], float]:
         ("fixation_id", "on_surf", "world_timestamp"),
         ("on_surf",),
     )
+    left_out[SHORT_ROWS] += rows.skipped
     numbers = rows.numbers
     start, duration = numbers["start_timestamp"], numbers["duration"]
     known = np.flatnonzero(~np.isnan(start + duration))

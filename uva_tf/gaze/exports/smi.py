@@ -21,12 +21,14 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
-from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown
+from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown, told
+from uva_tf.gaze.names import composed
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 SNIFFED = 2**16  # bytes in which the kind of a file is looked for
+BLANK = b"\0 \t\r\n" + codecs.BOM_UTF8 + codecs.BOM_UTF16_LE  # bytes of a file without text
 EYES = {"L": "Left", "R": "Right", "B": "Binocular"}
 FIXATION = ("Fixation", "Visual Intake")  # the second from glasses
 MESSAGE = re.compile(r"#?\s*Message:\s*|UE-\S*\s+")
@@ -42,6 +44,9 @@ SAME_TIME = "samples at the time of another"
 PLACELESS = "fixations without a place"
 UNMATCHED = "trials without a message that matches --onset"
 FIRST_ROW = "the trial's first row"
+TWICE = "{} of trials that another file has, too, were left out"
+
+Named = tuple[str, Trial]  # a trial's name, as the file has it, and the trial
 
 
 @dataclass
@@ -89,7 +94,8 @@ def smi(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Tria
     which the file's name ends. It begins with a message that `options.onset` matches, or as in
     `messages.shown`; if there is none, with the trial's first row. Gaze at exactly 0,0, with a
     pupil of size 0, or labelled as a blink is lost. Of two eyes, the fixations are those of the
-    one that was tracked more often.
+    one that was tracked more often. A trial whose samples are in one file and whose fixations are
+    in another is read from one of them.
 
     Raises InputError for a file that is none of these tables.
     """
@@ -102,19 +108,59 @@ def smi(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Tria
     if not files:
         raise InputError(f"{folder}: expected files *.txt, *.csv or *.tsv from BeGaze in it")
     names = ClipNames(clips)
-    trials = []
+    trials: list[Named] = []
     for path in files:
         found = _read(path, names, options.onset)
         if not found and options.onset:
             raise InputError(f"{path}: no message matches --onset {options.onset!r}")
         trials += _named_after_file(found, clips)
-    return trials
+    return _once(trials, len(clips) == 1, options.fixations in ("", "recorded"))
 
 
-def _read(path: Path, names: ClipNames, onset: str) -> list[Trial]:
+def _once(found: list[Named], only: bool, recorded: bool) -> list[Trial]:
+    """The trials without those that another file has, too: as samples, or as fixations.
+
+    They are the same trial if its number, the observer and the clip are. Its samples are kept,
+    with the fixations that are labelled in them.
+
+    Args:
+        only: whether there is but one clip, so that a trial without a name is of it.
+        recorded: whether fixations are kept instead if no samples are labelled.
+    """
+    by_trial: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    for name, trial in found:
+        if trial.observer:
+            number = (re.findall(r"\d+", name) or [name])[-1].lstrip("0")
+            by_trial[trial.observer, number].append(trial)
+    left_out: set[int] = set()  # ids of trials
+    notes: dict[int, str] = {}  # by the ids of those that are kept
+    for trials in by_trial.values():
+        listed = [one for one in trials if one.samples is None]
+        for sampled in (one for one in trials if one.samples is not None):
+            for one in listed:
+                if one.clip == sampled.clip or (only and not (one.clip and sampled.clip)):
+                    kept, left = sampled, one
+                    if recorded and sampled.fixations is None:
+                        kept, left = one, sampled
+                    left_out.add(id(left))
+                    notes[id(kept)] = TWICE.format("samples" if left is sampled else "fixations")
+    once = []
+    counts: dict[Path, Counter] = defaultdict(Counter)  # of files whose first trial is left out
+    for _, one in found:
+        if id(one) in left_out:
+            counts[one.file].update(one.left_out)
+            continue
+        one.left_out.update(counts.pop(one.file, {}))
+        once.append(replace(one, notes=(*one.notes, notes[id(one)])) if id(one) in notes else one)
+    return once
+
+
+def _read(path: Path, names: ClipNames, onset: str) -> list[Named]:
     check_file(path)
     with path.open("rb") as file:
         content = file.read(SNIFFED)
+    if not content.strip(BLANK):
+        raise InputError(f"{path}: empty, expected samples or events from BeGaze")
     begin = content.decode("utf-16" if b"\0" in content else "latin-1", "ignore")
     if "Table Header for" in begin:
         return _of_events(path, names, onset)
@@ -124,7 +170,7 @@ def _read(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     return _of_recording(path, recording, names, onset)
 
 
-def _of_recording(path: Path, whole: Recording, names: ClipNames, onset: str) -> list[Trial]:
+def _of_recording(path: Path, whole: Recording, names: ClipNames, onset: str) -> list[Named]:
     """The trials of samples."""
     eye = _labelled_eye(whole.eyes)
     notes = whole.notes
@@ -135,45 +181,49 @@ def _of_recording(path: Path, whole: Recording, names: ClipNames, onset: str) ->
     sent: dict[int, list[Message]] = defaultdict(list)
     for before, trial, message in whole.messages:
         sent[_part_of(before, trial, whole)].append(message)
-    trials: list[Trial] = []
+    trials: list[Named] = []
     left_out = whole.left_out
     for part, (first, last) in enumerate(pairwise(edges)):
         time = whole.time[first:last]
-        section = Section(time[0], time[-1] + 0.001, sent[part], start=FIRST_ROW)
+        section = Section(str(path), time[0], time[-1] + 0.001, sent[part], start=FIRST_ROW)
         found = _shown(section, names, whole.names[part][1], onset)
         left_out[UNMATCHED] += not found
         for one in found:
             inside = slice(*(first + np.searchsorted(time, (one.begins, one.ends))))
             if inside.start == inside.stop:
                 continue
-            trials.append(
-                Trial(
-                    one.clip,
-                    whole.names[part][2],
-                    path,
-                    len(trials) + 1,
-                    Samples(whole.time[inside] - one.begins, x[inside], y[inside]),
-                    _runs(whole, eye, slice(first, last), one) if eye else None,
-                    screen=whole.screen,
-                    notes=(*notes, *one.notes),
-                )
+            trial = Trial(
+                one.clip,
+                whole.names[part][2],
+                path,
+                len(trials) + 1,
+                Samples(whole.time[inside] - one.begins, x[inside], y[inside]),
+                _runs(whole, eye, slice(first, last), one) if eye else None,
+                screen=whole.screen,
+                notes=(*notes, *one.notes),
             )
+            trials.append((whole.names[part][0], trial))
     if trials:
-        trials[0].left_out.update(left_out)
+        trials[0][1].left_out.update(left_out)
     return trials
 
 
 def _shown(section: Section, names: ClipNames, stimulus: str, onset: str) -> list[Shown]:
     """The clips of a trial, of which a column or a line may name the stimulus."""
     clip = names.clip(stimulus)
-    if clip and not onset:  # a message may name another clip, the next one for example
-        found = [one for one in shown(section, names, onset) if one.clip == clip]
-        found = found[:1] or shown(section, ClipNames(()), onset)[:1]
+    if clip and not onset:
+        # A message may name another clip, the next one for example. The trial ends with it.
+        said = ((one, told(one, names)) for one in section.within)
+        mine = [one for one, it in said if not it.ends and names.clip(it.clip) in ("", clip)]
+        found = shown(replace(section, within=mine), names)
         return [replace(found[0], clip=clip, ends=section.ends)]
-    return [
-        replace(one, clip=one.clip if names.clip(one.clip) else clip or stimulus or one.clip)
-        for one in shown(section, names, onset)
-    ]
+    found = []
+    for one in shown(section, names, onset):
+        # BeGaze writes names in lower case in some places; a message has them as they are.
+        same = composed(one.clip).casefold() == composed(stimulus).casefold()
+        message = names.clip(one.clip) or same
+        found.append(replace(one, clip=one.clip if message else clip or stimulus or one.clip))
+    return found
 
 
 def _part_of(before: int, trial: str, whole: Recording) -> int:
@@ -250,7 +300,7 @@ def _samples(path: Path) -> Recording:
                 messages.append((row, trial, Message(_number(time) / 1000, text)))
     sampled = rows.text["Type"] == "SMP"
     found = _recording(path, rows, rows.numbers["Time"] / 1000, sampled, names, columns, messages)
-    return replace(found, screen=_screen(header), notes=tuple(table.notes))
+    return replace(found, screen=_screen(header), notes=_notes(table))
 
 
 def _raw_data(path: Path) -> Recording:
@@ -281,7 +331,12 @@ def _raw_data(path: Path) -> Recording:
             (int(row), names[0][row], Message(time[row], MESSAGE.sub("", text, count=1)))
         )
     found = _recording(path, rows, time, ~other, names, columns, messages)
-    return replace(found, notes=tuple(table.notes))
+    return replace(found, notes=_notes(table))
+
+
+def _notes(table: TextTable) -> tuple[str, ...]:
+    """What was guessed to read a table. SMI's own ones have tabs between cells."""
+    return tuple(note for note in table.notes if not note.endswith("with '\\t' between cells"))
 
 
 @dataclass(frozen=True)
@@ -432,12 +487,13 @@ class Events:
     """The eye movements of a trial, in ms.
 
     Attributes:
-        stimulus, observer: as the file names them.
+        name, stimulus, observer: as the file has them.
         begins, ends: of its first and last row.
         fixations: of each its eye, begin, end, x and y.
         messages: that were sent meanwhile.
     """
 
+    name: str
     stimulus: str
     observer: str
     begins: float = np.inf
@@ -450,7 +506,7 @@ class Events:
         self.begins, self.ends = min(self.begins, *times), max(self.ends, *times)
 
 
-def _of_events(path: Path, names: ClipNames, onset: str) -> list[Trial]:
+def _of_events(path: Path, names: ClipNames, onset: str) -> list[Named]:
     """The trials of a list of events in microseconds, in which each kind has its own columns."""
     lines = _lines(path)
     header = _header(lines[:PREAMBLE])
@@ -463,7 +519,7 @@ def _of_events(path: Path, names: ClipNames, onset: str) -> list[Trial]:
         cells = [cell.strip() for cell in line.split(found[3])]
         try:
             trial = trials.setdefault(
-                cells[1], Events(header.get("stimulus", ""), header.get("subject", ""))
+                cells[1], Events(cells[1], header.get("stimulus", ""), header.get("subject", ""))
             )
             begins = _number(cells[3], found[3]) / 1000
             if found[1].startswith("User"):
@@ -487,7 +543,7 @@ def _of_events(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     return _of_fixations(path, list(trials.values()), names, onset, left_out)
 
 
-def _of_statistics(path: Path, names: ClipNames, onset: str) -> list[Trial]:
+def _of_statistics(path: Path, names: ClipNames, onset: str) -> list[Named]:
     """The trials of BeGaze's event statistics, in milliseconds from each trial's start."""
     times = ("Event Start Trial Time [ms]", "Event End Trial Time [ms]")
     table = TextTable(path, times, preamble=True)
@@ -516,7 +572,7 @@ def _of_statistics(path: Path, names: ClipNames, onset: str) -> list[Trial]:
     trials: dict[tuple[str, str, str], Events] = {}
     for row in np.flatnonzero(fixated):
         key = (observer[row], trial[row], stimulus[row])
-        one = trials.setdefault(key, Events(stimulus[row], observer[row], begins=0.0))
+        one = trials.setdefault(key, Events(trial[row], stimulus[row], observer[row], begins=0.0))
         one.lasts(*values[row, :2])
         one.fixations.append((eye[row][:1].upper() or "B", *values[row]))
     return _of_fixations(path, list(trials.values()), names, onset, left_out)
@@ -524,7 +580,7 @@ def _of_statistics(path: Path, names: ClipNames, onset: str) -> list[Trial]:
 
 def _of_fixations(
     path: Path, recorded: Sequence[Events], names: ClipNames, onset: str, left_out: Counter
-) -> list[Trial]:
+) -> list[Named]:
     lasted: Counter = Counter()
     for one in recorded:
         for eye, begins, ends, *_ in one.fixations:
@@ -536,9 +592,9 @@ def _of_fixations(
     if len(lasted) > 1:
         name = EYES.get(eye, eye).lower()
         notes = (f"fixations are those of the {name} eye, which fixated longer in total",)
-    trials: list[Trial] = []
+    trials: list[Named] = []
     for one in recorded:
-        section = Section(one.begins, one.ends + 0.001, one.messages, start=FIRST_ROW)
+        section = Section(str(path), one.begins, one.ends + 0.001, one.messages, start=FIRST_ROW)
         clips = _shown(section, names, one.stimulus, onset)
         left_out[UNMATCHED] += not clips
         of_eye = [row[1:] for row in one.fixations if row[0] == eye]
@@ -546,32 +602,30 @@ def _of_fixations(
             kept = [row for row in of_eye if row[1] > clip.begins and row[0] < clip.ends]
             begins, ends, x, y = np.array(kept).reshape(-1, 4).T
             found = RecordedFixations(begins - clip.begins, ends - begins, x, y)
-            number = len(trials) + 1
-            trials.append(
-                Trial(
-                    clip.clip,
-                    one.observer,
-                    path,
-                    number,
-                    fixations=found,
-                    notes=(*notes, *clip.notes),
-                )
+            trial = Trial(
+                clip.clip,
+                one.observer,
+                path,
+                len(trials) + 1,
+                fixations=found,
+                notes=(*notes, *clip.notes),
             )
+            trials.append((one.name, trial))
     if trials:
-        trials[0].left_out.update(left_out)
+        trials[0][1].left_out.update(left_out)
     return trials
 
 
-def _named_after_file(trials: list[Trial], clips: Collection[str]) -> list[Trial]:
+def _named_after_file(trials: list[Named], clips: Collection[str]) -> list[Named]:
     """A file's only trial, if it names no clip, is of the clip with whose name the file's ends."""
-    if len(trials) != 1 or trials[0].clip or len(clips) < 2:
+    if len(trials) != 1 or trials[0][1].clip or len(clips) < 2:
         return trials
-    stem = trials[0].file.stem
-    found = [clip for clip in clips if _ends_with(stem, clip)]
+    ((name, trial),) = trials
+    found = [clip for clip in clips if _ends_with(trial.file.stem, clip)]
     if len(found) != 1:
         return trials
     note = "files name no clip: the one with whose name a file's own ends was taken"
-    return [replace(trials[0], clip=found[0], notes=(*trials[0].notes, note))]
+    return [(name, replace(trial, clip=found[0], notes=(*trial.notes, note)))]
 
 
 def _ends_with(stem: str, clip: str) -> bool:

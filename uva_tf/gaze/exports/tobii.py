@@ -18,10 +18,12 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.row_order import in_order
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
+from uva_tf.gaze.fixation_table import REPEATED
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
-from uva_tf.gaze.tables import TextTable
+from uva_tf.gaze.tables import SHORT_ROWS, TextTable
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 Pair = tuple[np.ndarray, np.ndarray]  # x and y, `[n]` each
@@ -116,20 +118,35 @@ ON_SCREEN = "fixations of no stimulus: their places are taken as pixels of the s
 SNAPSHOT = "fixations on a snapshot last as long as their samples"
 NO_SNAPSHOT = "gaze that was mapped onto snapshots is left out: no clip has the name of one"
 NOWHERE = "fixations without a place"
-SHORT = "rows with too few cells"
-MOST_SHORT = 0.05  # of the rows
 
 
 def tobii(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Trial]:
     """Trials of Pro Lab's and Studio's tables, and of tables of the Pro SDK's samples.
 
     A trial is one showing of a stimulus in one recording; a recording that names no stimulus is
-    one trial. Places are fractions of the clip where the export has them, or says where the media
-    was on the screen; else pixels of the screen (of the SDK: fractions of it).
+    one trial. Rows may be in any order if they name their recording. Places are fractions of the
+    clip where the export has them, or says where the media was on the screen; else pixels of the
+    screen (of the SDK: fractions of it).
+
+    Raises InputError for a recording that is in two files, and for tables that can't be read.
     """
     found: list[Trial] = []
+    shown: dict[tuple[tuple[str, str], str], list[tuple[float, float, Path]]] = {}
+    listed = (folder.parent / "trials.csv").is_file()
     for path in files_in(folder, (".tsv", ".csv", ".txt", ".xlsx")):
-        found += numbered(_Export(path, clips, options).trials())
+        export = _Export(path, clips, options)
+        found += numbered(export.trials())
+        for (person, recording), name, begin, end in export.showings:
+            mine = shown.setdefault(((person, recording), name), [])
+            others = [one for *span, one in mine if span[0] <= end and begin <= span[1]]
+            if recording and others and others[0] != path and not listed:
+                of_whom = f"recording {recording!r}" + (f" of {person!r}" if person else "")
+                raise InputError(
+                    f"{path}: {of_whom} has gaze on {name or 'a clip'!r} at the same times as in "
+                    f"{others[0]}: keep one of the files, or if they are two recordings, list "
+                    "their trials in trials.csv with names of observers"
+                )
+            mine.append((begin, end, path))
     return found
 
 
@@ -184,12 +201,7 @@ class _Export:
         rows = table.read(text, numbers)
         if rows.bad:
             raise InputError(next(iter(rows.bad.values())))
-        if table.skipped > MOST_SHORT * (table.skipped + len(rows.line)):
-            raise InputError(
-                f"{path}: {table.skipped} of {table.skipped + len(rows.line)} rows have fewer "
-                "cells than names of columns: export it again"
-            )
-        self._short = table.skipped
+        self._short = rows.skipped
         if not len(rows.line):
             raise InputError(f"{path}: no rows under the names of its columns")
         self._count, self._text, self._numbers = len(rows.line), rows.text, rows.numbers
@@ -200,6 +212,8 @@ class _Export:
         self._worn = bool(self._snapshots) or bool(np.isin(sensors, list(WORN)).any())
         self._sdk = any(name.startswith("leftgazepointondisplay") for name in (*text, *numbers))
         self._sample = self._are_samples(sensors) & ~np.isnan(self._number(TIME))
+        self._sort(rows.line)
+        self.showings: list[tuple[tuple[str, str], str, float, float]] = []
         self._looked = self._gaze()
         self._time = self._number(TIME) * self._milliseconds()
 
@@ -228,26 +242,28 @@ class _Export:
         """All trials of the file, in order."""
         snapshots = {s for s in self._snapshots if s in self._clips}
         snapshots |= set(matched(self._snapshots, self._clips))
-        shown = self._stimuli()
         found: list[Trial] = []
-        for rows, observer in self._recordings():
+        for rows, key, observer in self._recordings():
             samples = rows[self._sample[rows]]
-            samples = samples[np.argsort(self._time[samples], kind="stable")]
             time, events = self._time[samples], self._events(rows)
             for name in sorted(snapshots):
                 begun = [one.time for one in events if one.text == f"{name} IntervalStart"]
                 piece = Piece(name, begun[0] if begun else time[0], 0, len(samples))
-                found += self._trials([piece], self._mapped(name), samples, observer, [SNAPSHOT])
+                who = (key, observer)
+                found += self._trials([piece], self._mapped(name), samples, who, [SNAPSHOT])
             if snapshots:
                 continue
-            cut, notes = pieces(time, shown[samples], events, self._options.onset, self._path)
+            cut, notes = pieces(
+                time, self._stimuli[samples], events, self._options.onset, self._path
+            )
             if not cut:
                 cut, notes = [Piece("", self._start(time, events), 0, len(samples))], [NO_STIMULUS]
             if self._snapshots:
                 notes = [*notes, NO_SNAPSHOT]
-            found += self._trials(cut, self._looked, samples, observer, notes)
-        if found and self._short:
-            found[0] = replace(found[0], left_out=found[0].left_out + Counter({SHORT: self._short}))
+            found += self._trials(cut, self._looked, samples, (key, observer), notes)
+        if found:
+            left_out = Counter({SHORT_ROWS: self._short, REPEATED: self._copies})
+            found[0] = replace(found[0], left_out=found[0].left_out + left_out)
         return found
 
     def _are_samples(self, sensors: np.ndarray) -> np.ndarray:
@@ -260,22 +276,47 @@ class _Export:
             return self._texts("eyemovementtype") != ""
         return self._texts("event") == ""
 
-    def _recordings(self) -> list[tuple[np.ndarray, str]]:
-        """The rows of each recording, and its observer."""
+    def _sort(self, line: np.ndarray) -> None:
+        """Put the rows of each recording together, in the order of time, without copies.
+
+        Args:
+            line: `[n]` in which each row is.
+        """
         people, recordings = self._texts("participantname"), self._texts("recordingname")
-        before = PERSON.search("".join(self._before))
         keys: dict[tuple[str, str], int] = {}
         pairs = zip(people, recordings, strict=True)
-        code = np.array([keys.setdefault(pair, len(keys)) for pair in pairs])
+        code = np.array([keys.setdefault(pair, len(keys)) for pair in pairs], np.int64)
+        parts, self._copies, notes = in_order(
+            self._number(TIME),
+            self._sample,
+            code,
+            [recording != "" for _, recording in keys],
+            [*self._text.values(), *self._numbers.values()],
+            (self._path, line),
+        )
+        if not parts:
+            raise InputError(f"{self._path}: no rows with a time in {self._stamp[0]!r}")
+        self._notes += notes
+        rows = np.concatenate(parts)
+        ends = np.cumsum([len(part) for part in parts])
+        self._parts = [
+            np.arange(end - len(part), end) for part, end in zip(parts, ends, strict=True)
+        ]
+        if len(rows) == self._count and (np.diff(rows) == 1).all():
+            return
+        self._count, self._sample = len(rows), self._sample[rows]
+        self._text = {name: column[rows] for name, column in self._text.items()}
+        self._numbers = {name: column[rows] for name, column in self._numbers.items()}
+
+    def _recordings(self) -> list[tuple[np.ndarray, tuple[str, str], str]]:
+        """The rows of each recording, its participant and name, and its observer."""
+        people, recordings = self._texts("participantname"), self._texts("recordingname")
+        before = PERSON.search("".join(self._before))
         found = []
-        for one in range(len(keys)):
-            rows = np.flatnonzero((code == one) & ~np.isnan(self._time))
-            # Time that falls by a second begins another recording, if they have no names.
-            fallen = np.flatnonzero(np.diff(self._time[rows]) < -1000) + 1
-            for part in np.split(rows, fallen):
-                if self._sample[part].any():
-                    named = people[part[0]] or (before[1].strip() if before else "")
-                    found.append((part, named or recordings[part[0]]))
+        for rows in self._parts:
+            if self._sample[rows].any():
+                key = (people[rows[0]], recordings[rows[0]])
+                found.append((rows, key, key[0] or (before[1].strip() if before else key[1])))
         return found
 
     def _events(self, rows: np.ndarray) -> list[Event]:
@@ -288,6 +329,7 @@ class _Export:
             found.append(Event(float(self._time[row]), text, value[row] if kind else "", kind))
         return found
 
+    @cached_property
     def _stimuli(self) -> np.ndarray:
         """The stimulus that each row names, `[n]` strings, from the column that names clips."""
         columns = [self._texts(f"presented{what}name") for what in ("media", "stimulus")]
@@ -459,10 +501,14 @@ class _Export:
         cut: Sequence[Piece],
         looked: _Gaze,
         samples: np.ndarray,
-        observer: str,
+        who: tuple[tuple[str, str], str],
         notes: Sequence[str],
     ) -> list[Trial]:
-        """The trials of one recording, whose samples are in these rows."""
+        """The trials of one recording, whose samples are in these rows.
+
+        Args:
+            who: names of the participant and of the recording, and of the observer.
+        """
         time = self._time[samples]
         runs = _runs(looked.index[samples], looked.duration[samples], time)
         any_fixations = bool((looked.index >= 0).any())
@@ -472,7 +518,7 @@ class _Export:
             if not len(rows):
                 continue
             own = [*self._notes, *notes]
-            what = self._frame(looked, rows)
+            what, shown = self._frame(looked, rows, piece.name)
             units, on_clip = PLACES[what]
             left_out = Counter()
             fixations = recorded = None
@@ -483,45 +529,69 @@ class _Export:
                 fixations = _fixations(looked, what, samples, piece, runs, own, left_out)
             if what == "screen" and not looked.sampled:
                 own.append(ON_SCREEN)
-            size = None if on_clip else self._size(rows)
+            self.showings.append((who[0], piece.name, time[piece.first], time[piece.last - 1]))
+            size = None if on_clip and shown is None else self._size(rows)
             found.append(
                 Trial(
                     piece.name,
-                    observer,
+                    who[1],
                     self._path,
                     samples=recorded,
                     fixations=fixations,
                     units=units,
                     on_clip=on_clip,
                     screen=Screen(*size) if size else None,
+                    shown=shown,
                     left_out=left_out,
                     notes=tuple(dict.fromkeys(own)),
                 )
             )
         return found
 
-    def _frame(self, looked: _Gaze, rows: np.ndarray) -> str:
-        """What the places in some rows are of: the clip itself if they can be."""
-        there = [
-            what for what in looked.gaze if not np.isnan(looked.gaze[what][0][rows]).all()
-        ] or [
-            what for what in looked.fixation if not np.isnan(looked.fixation[what][0][rows]).all()
-        ]
-        stated = self._options.screen or self._options.placed
-        if stated and "screen" in there:
-            there = ["screen"]
+    def _frame(
+        self, looked: _Gaze, rows: np.ndarray, name: str
+    ) -> tuple[str, tuple[float, ...] | None]:
+        """What the places in some rows are of: the clip itself if they can be; and where it was.
+
+        What a user states of the screen counts if the media is not the clip, but something that
+        showed it, or if the file does not say where the media was.
+        """
+        gaze = looked.gaze
+        there = [what for what in gaze if not np.isnan(gaze[what][0][rows]).all()]
+        if not there:
+            gaze = looked.fixation
+            there = [what for what in gaze if not np.isnan(gaze[what][0][rows]).all()]
         what = there[0] if there else list(looked.gaze)[-1]
-        units, on_clip = PLACES[what]
-        if stated and on_clip:
-            raise InputError(
-                f"{self._path}: its places are of the media, not of a screen: leave --screen and "
-                "--placed out"
-            )
-        if self._options.units not in ("", units):
-            raise InputError(
-                f"{self._path}: its places are {units}: leave --units {self._options.units} out"
-            )
-        return what
+        names = {*self._stimuli[rows], name} - {""}
+        is_clip = not names or bool(names & set(self._clips) or matched(names, self._clips))
+        shown = self._shown(gaze, rows) if what == "clip" else None
+        stated = self._options.screen or self._options.placed
+        if stated and not (shown and is_clip):
+            what, shown = "screen" if "screen" in there else what, None
+            if PLACES[what][1]:
+                raise InputError(
+                    f"{self._path}: its places are of the media, not of a screen: leave --screen "
+                    "and --placed out"
+                )
+        return what, shown
+
+    def _shown(self, gaze: dict[str, Pair], rows: np.ndarray) -> tuple[float, ...] | None:
+        """Where the media was on the screen: left, top, width, height in pixels.
+
+        As the file states it, else by places that it has both on the media and on the screen.
+        """
+        names = [f"media{what}" for what in ("posx", "posy", "width", "height")]
+        place = [self._number(name)[rows] for name in names]
+        if not any(np.isnan(side).all() for side in place) and (place[2] * place[3] > 0).any():
+            return tuple(float(np.nanmedian(side)) for side in place)
+        fits = []
+        for on, screen in zip(gaze["clip"], gaze["screen"], strict=True):
+            both = np.isfinite(on[rows]) & np.isfinite(screen[rows])
+            if both.sum() < 2 or np.ptp(on[rows][both]) < SAME_PLACE:
+                return None
+            fits.append(np.polyfit(on[rows][both], screen[rows][both], 1))
+        (width, left), (height, top) = fits
+        return (float(left), float(top), float(width), float(height))
 
 
 def _plain(name: str) -> tuple[str, str]:
