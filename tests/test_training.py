@@ -195,7 +195,7 @@ def test_nobody_teaches_where_nobody_should(tmp_path, shards):
     train(run, ["teach", "joint"])
     assert not (run.folder / "teachers").exists()
     terms = {key for entry in run.history() for key in entry if "hard" in key or "soft" in key}
-    assert terms == {"hard_kl", "val_hard_kl"}
+    assert terms == {"hard_kl", "hard_frames", "val_hard_kl"}
 
 
 def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
