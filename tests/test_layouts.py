@@ -196,6 +196,35 @@ def test_a_row_without_a_number_is_of_all_trials_of_its_file(clips_root):
     assert first.fixations.observers.tolist() == [0, 1]
 
 
+def test_trials_that_are_not_listed_are_said(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    (root / "trials.csv").write_text("file,trial,clip\nall.csv,2,clip\n")
+    bob = [("clip", "bob", 20 * n, 19 + n, 9) for n in range(15)]
+    (recording,) = samples_of(root, [*STEADY, *bob])
+    list(recording.read())
+    assert recording.observers == ("bob",)
+    assert "1 trials that trials.csv does not list were left out" in recording.notes
+
+
+def test_an_onset_of_samples_numbered_by_frame_is_refused(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    (root / "gaze").mkdir()
+    (root / "gaze" / "clip.txt").write_text("1 9 9\n2 9 10\n")
+    (root / "trials.csv").write_text("file,clip,onset_ms\nclip.txt,clip,40\n")
+    with pytest.raises(
+        InputError, match=r"onset_ms, but samples of clip\.txt are numbered by frame"
+    ):
+        recordings_of("frames", root, GazeOptions())
+
+
+def test_copies_of_no_gaze_are_no_copies(clips_root):
+    root = clips_root([("clip", 1, 0, 40, 9, 9)])
+    lost = [("clip", who, 20 * n, "", "") for who in ("bob", "cat") for n in range(15)]
+    (recording,) = samples_of(root, [*STEADY, *lost])
+    list(recording.read())
+    assert COPIES not in recording.notes
+
+
 @pytest.mark.parametrize(
     ("layout", "options", "words"),
     [

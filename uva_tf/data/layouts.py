@@ -82,7 +82,13 @@ def exported(
         mine = by_clip[name]
         recordings.append(
             readers.watched(
-                name, files[name], mine, options, numbering, sources, timed=reader not in PLAIN
+                name,
+                files[name],
+                mine,
+                options,
+                numbering,
+                sources,
+                timed=reader not in listing.PLAIN,
             )
         )
     for name in set(by_clip) - set(files):
@@ -227,15 +233,15 @@ LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
 }
 
 
-# What can't be stated of a layout's files.
-_TABLES = ("fixations", "screen_cm", "distance_cm", "onset")
+# Of fixations in a table there are no samples, and no messages.
+_OF_SAMPLES = ("fixations", "screen_cm", "distance_cm", "onset")
+# The fields of `GazeOptions` that a layout has no use for.
 NOT_USED = {
-    "gaze": _TABLES,
-    "images": (*_TABLES, "times"),
+    "gaze": _OF_SAMPLES,
+    "images": (*_OF_SAMPLES, "times"),
     "samples": ("onset",),
     "frames": ("onset", "times", "screen_cm", "distance_cm"),
 }
-PLAIN = [listing.EXPORTS[name] for name in listing.PLAIN]
 
 
 def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
@@ -243,19 +249,18 @@ def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recordi
 
     Raises InputError if something is stated of a layout that leaves nothing open.
     """
-    if options.columns and layout not in listing.PLAIN:
-        raise InputError(f"--columns: it is for the layouts {', '.join(listing.PLAIN)}")
-    if unused := [name for name in options.stated() if name in NOT_USED.get(layout, ())]:
-        option = "units" if unused[0] == "times" else unused[0].replace("_", "-")
-        raise InputError(f"--{option}: the layout {layout} has no use for it")
-    if layout in OWN:
-        return OWN[layout](root, options)
-    if stated := options.stated():
-        raise InputError(
-            f"--{next(iter(stated)).replace('_', '-')}: the layout {layout} states it itself; it "
-            f"is for {', '.join(OWN)}"
-        )
-    return LAYOUTS[layout](root)
+    plain = [name for name, reader in listing.EXPORTS.items() if reader in listing.PLAIN]
+    if options.columns and layout not in plain:
+        raise InputError(f"--columns: it is for the layouts {', '.join(plain)}")
+    for field in options.stated():
+        option = "--units" if field == "times" else f"--{field.replace('_', '-')}"
+        if field in NOT_USED.get(layout, ()):
+            raise InputError(f"{option}: the layout {layout} has no use for it")
+        if layout not in OWN:
+            raise InputError(
+                f"{option}: the layout {layout} states it itself; it is for {', '.join(OWN)}"
+            )
+    return OWN[layout](root, options) if layout in OWN else LAYOUTS[layout](root)
 
 
 def _with_table(

@@ -110,7 +110,8 @@ def _seen(
                 )
             table = _ordered(table_of((video.width, video.height), checked))
             notes.extend(note for note in table.notes if note not in notes)
-            left_out.update(table.left_out - left_out)
+            for reason, count in table.left_out.items():  # it may be read twice
+                left_out[reason] = count
             tracked.update(table.tracked)
             taken.update(table.taken)
             x, y = table.columns["x"], table.columns["y"]
@@ -132,8 +133,8 @@ def _seen(
             durations.update(_durations(table, seen))
             if checked and "onset_ms" in table.columns:
                 onset, duration = table.columns["onset_ms"], table.columns["duration_ms"]
-                right = options.times_right or timed
-                check_times(onset, duration, ends, path, right=right, exported=exported)
+                fits = options.times_right or timed
+                check_times(onset, duration, ends, path, right=fits, exported=exported)
                 if note := covered(onset, duration, ends):
                     notes.append(note)
             if checked and "frame" in table.columns:

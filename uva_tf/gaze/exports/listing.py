@@ -49,8 +49,8 @@ EXPORTS: dict[str, Reader] = {
     "frames": frames,
     "webgazer": webgazer,
 }
-# Those of plain tables, whose columns a user can state.
-PLAIN = ("samples", "frames")
+# Those of plain tables, whose columns and units a user can state.
+PLAIN = (samples, frames)
 # The files that a reader looks for, where it does not say so itself.
 LOOKED_FOR: dict[Reader, str] = {
     pupil_core: "gaze_positions.csv and fixations.csv of Pupil Player, or those of surfaces",
@@ -74,7 +74,7 @@ def read_trials(
 
     `trials.csv` in `root`, if it is there, says of each trial (`file`, `trial`) which `clip` it
     is of, and may say the `observer` and `onset_ms`, when the clip began after the trial.
-    Trials that it does not list are left out.
+    Trials that it does not list are left out and noted.
 
     Args:
         root: folder with `gaze`, the exports.
@@ -89,7 +89,7 @@ def read_trials(
         there = some([str(path.relative_to(folder)) for path in files_in(folder, ("",))])
         looked_for = f": expected {LOOKED_FOR[reader]}" if reader in LOOKED_FOR else ""
         raise InputError(f"{folder}: no gaze in it{looked_for}; found {there or 'no files'}")
-    if reader not in map(EXPORTS.get, PLAIN):
+    if reader not in PLAIN:
         _check_units(trials, options)
     if (root / "trials.csv").exists():
         trials = _listed(trials, folder, root / "trials.csv")
@@ -123,18 +123,22 @@ def _check_units(trials: list[Trial], options: GazeOptions) -> None:
 
 def _copies_noted(trials: list[Trial]) -> list[Trial]:
     """The trials; a note on those whose gaze on a clip equals that of another."""
-    counts = Counter(_fingerprint(trial) for trial in trials)
+    prints = [_fingerprint(trial) for trial in trials]
+    counts = Counter(prints)
     return [
-        replace(trial, notes=(*trial.notes, COPIES)) if counts[_fingerprint(trial)] > 1 else trial
-        for trial in trials
+        replace(trial, notes=(*trial.notes, COPIES)) if one and counts[one] > 1 else trial
+        for one, trial in zip(prints, trials, strict=True)
     ]
 
 
 def _fingerprint(trial: Trial) -> bytes:
-    """A checksum of a trial's clip and gaze."""
+    """A checksum of a trial's clip and gaze; empty without gaze."""
+    gazes = [gaze for gaze in (trial.samples, trial.fixations) if gaze is not None]
+    if not any(np.isfinite(gaze.x).any() for gaze in gazes):
+        return b""
     checksum = hashlib.sha256(trial.clip.encode())
-    for gaze in (trial.samples, trial.fixations):
-        for column in vars(gaze).values() if gaze is not None else ():
+    for gaze in gazes:
+        for column in vars(gaze).values():
             checksum.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
     return checksum.digest()
 
@@ -144,7 +148,7 @@ def _without_nameless(trials: list[Trial]) -> list[Trial]:
     kept = {trial.file: trial for trial in reversed(trials) if trial.clip}
     for trial in trials:
         if not trial.clip and trial.file in kept:
-            kept[trial.file].left_out[NAMELESS] += 1
+            kept[trial.file].left_out.update(trial.left_out + Counter({NAMELESS: 1}))
     return [trial for trial in trials if trial.clip or trial.file not in kept]
 
 
@@ -165,7 +169,7 @@ def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
     for row, line in enumerate(rows.line):
         file = rows.text["file"][row]
         number = rows.numbers["trial"][row] if "trial" in numbers else np.nan
-        onset = rows.numbers["onset_ms"][row] if "onset_ms" in numbers else np.nan
+        onset = np.nan_to_num(rows.numbers["onset_ms"][row]) if "onset_ms" in numbers else 0.0
         observer = rows.text["observer"][row] if "observer" in text else ""
         there = of_file.get(file, {})
         # Without a number, a row is of all trials of its file.
@@ -177,18 +181,25 @@ def _listed(trials: list[Trial], folder: Path, path: Path) -> list[Trial]:
         for one in mine:
             if (file, one) in chosen:
                 raise InputError(f"{path} line {line}: trial {one:g} of {file} is listed twice")
+            numbered = there[one].samples is not None and there[one].samples.frame is not None
+            if numbered and onset:
+                raise InputError(
+                    f"{path} line {line}: onset_ms, but samples of {file} are numbered by frame"
+                )
             chosen[file, one] = replace(
-                _later(there[one], 0.0 if np.isnan(onset) else onset),
+                _later(there[one], onset),
                 clip=rows.text["clip"][row],
                 observer=observer or there[one].observer,
             )
-    return list(chosen.values())
+    unlisted = len(trials) - len(chosen)
+    note = (f"{unlisted} trials that {path.name} does not list were left out",) if unlisted else ()
+    return [replace(trial, notes=(*trial.notes, *note)) for trial in chosen.values()]
 
 
 def _of_clips(trials: list[Trial], clips: Collection[str], meant: Collection[str]) -> list[Trial]:
     """The trials of clips, if there are some; other things that were shown are noted.
 
-    A name that differs from a clip's in case or extension only is kept, to be refused by name.
+    A name that differs from those of several clips in case only is kept, to be refused by name.
 
     Args:
         meant: other names of the clips.
