@@ -94,6 +94,24 @@ def test_footage_is_learned_from_its_teachers_alone(taught):
         assert is_of(columns, batch["index"].numpy())
 
 
+def test_footage_is_cropped_around_what_its_teachers_look_at(taught):
+    options = {"augment": AugmentConfig(smallest_crop=0.3, colour=0, time_reversal=0)}
+    whole, cropped = (
+        np.concatenate([batch["teacher_temporal"] for batch in some])
+        for some in (
+            batches([taught], 8, teachers=external([taught], "temporal")),
+            batches([taught], 8, teachers=external([taught], "temporal"), **options),
+        )
+    )
+    # The teacher looks at one column; a crop shows it wider, and never misses it.
+    widths = [
+        (maps.max(axis=(1, 3)) > 0.5 * maps.max(axis=(1, 2, 3))[:, None]).sum(axis=1)
+        for maps in (whole, cropped)
+    ]
+    assert widths[1].max() > widths[0].max()
+    assert cropped.max(axis=(1, 2, 3)).min() > 2 * cropped.mean()
+
+
 def test_footage_whose_teachers_are_not_asked_for_is_left_out(taught, shards, photographs):
     mixed = batches([taught, photographs], weights=[9, 1])
     assert {name for batch in mixed for name in batch["video"].numpy()} == {b"p", b"q"}

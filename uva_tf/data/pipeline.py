@@ -356,10 +356,9 @@ def _finish(
     crops = others_crops = change.whole(count)
     flip = tf.fill([count], False)
     if draws is not None:
-        looked_at = points
-        if "density" in examples:
-            looked_at = tf.concat([points, _peaks(examples["density"])], axis=1)
-        crops = others_crops = change.draw_crops(looked_at, augment.smallest_crop, draws.crop)
+        crops = others_crops = change.draw_crops(
+            _looked_at_most(examples), augment.smallest_crop, draws.crop
+        )
         moved = change.move_camera(crops, augment.camera_motion, draws.camera)
         others_crops = tf.where(examples["still"][:, None], moved, crops)
         flip = draws.mirror[:, 0] < 0.5
@@ -435,6 +434,24 @@ def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor)
     # Padding comes after the exponentials, so that none is computed of padding.
     across, down = (points.with_flat_values(v).to_tensor() for v in (across, down))  # (B, n, .)
     return _sum_to_1(tf.matmul(down, across, transpose_a=True)[..., None])
+
+
+def _looked_at_most(examples: dict[str, tf.Tensor]) -> tf.RaggedTensor:
+    """Places that a crop should keep one of, ragged `[B, n, 2]`.
+
+    They are the fixations, or the peak of the density map; of a frame without gaze, the peaks of
+    the teachers' maps.
+    """
+    places = examples["fixations"]
+    if "density" in examples:
+        places = tf.concat([places, _peaks(examples["density"])], axis=1)
+    unseen = (places.row_lengths() == 0)[:, None, None, None]
+    taught = [
+        _peaks(tf.where(unseen, examples[key], tf.zeros_like(examples[key])))
+        for key in TEACHER_KEYS
+        if key in examples
+    ]
+    return tf.concat([places, *taught], axis=1)
 
 
 def _peaks(maps: tf.Tensor) -> tf.RaggedTensor:
