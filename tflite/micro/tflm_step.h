@@ -2,6 +2,8 @@
 #ifndef UVA_TF_TFLM_STEP_H_
 #define UVA_TF_TFLM_STEP_H_
 
+#include <initializer_list>
+
 #include "attention.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 
