@@ -197,6 +197,8 @@ def test_yuv_becomes_rgb_by_the_formula_of_bt601(host, levels):
     data = np.stack([y, u, y, v], 2).reshape(256, 512)
     made = shrunk(host, (data, 256, 256, 512, 2, levels), 256)
     np.testing.assert_array_equal(made[:, ::2], made[:, 1::2])
+    stated = converted(*(plane.astype(int) for plane in (y, u, v)), levels)
+    np.testing.assert_array_equal(made[:, ::2], stated)
     matrix, offset = to_yuv(6, levels == 1)[:, :3], to_yuv(6, levels == 1)[:, 3]
     exact = (np.dstack([y, u, v]) - offset) @ np.linalg.inv(matrix).T
     # Exact but for the rounding of the factors, which moves a sum by 0.003 at most.
