@@ -75,7 +75,7 @@ struct Scratch {
 // averages of 2 x 2 pixels until its side is `side`. A square image whose side is 8, 16, 32, 64,
 // 128 or 256 is not sampled, only halved. All of it is integer arithmetic, with the roundings of
 // OpenCV's INTER_LINEAR and INTER_AREA: the result equals `shrink` of uva_tf/core/resize.py on
-// the same pixels in R, G, B, bit for bit on x86-64 with OpenCV 4.10 and newer.
+// the same pixels in R, G, B, bit for bit on x86-64 with OpenCV 5.0, which is what was compared.
 //
 // R, G and B, each rounded to the nearest level and cut off at 0 and 255:
 //   RGB565: 5 bits x become 8 x + x / 4, 6 bits x become 4 x + x / 16 (divisions round down)
