@@ -72,15 +72,17 @@ int main(int count, char **arguments) {
     return refuse("WIDTH HEIGHT: expected whole numbers from 1 to 32767", "", 2);
   }
   const char *from = count > 4 ? arguments[4] : "-", *to = count > 5 ? arguments[5] : "-";
-  uva_attention *model;
-  uva_status status = uva_open(arguments[1], &model);
-  if (status) return refuse(uva_message(), "", status == UVA_BAD_MODEL ? 2 : 1);
   FILE *in = strcmp(from, "-") == 0 ? stdin : fopen(from, "rb");
-  FILE *out = NULL;
-  int code = 0;
   if (!in) {
     fprintf(stderr, "error: %s: can't be read: %s\n", from, strerror(errno));
-    code = 2;
+    return 2;
+  }
+  uva_attention *model;
+  uva_status status = uva_open(arguments[1], &model);
+  FILE *out = NULL;
+  int code = 0;
+  if (status) {
+    code = refuse(uva_message(), "", status == UVA_BAD_MODEL ? 2 : 1);
   } else if (!(out = strcmp(to, "-") == 0 ? stdout : fopen(to, "wbx"))) {
     fprintf(stderr, "error: %s: can't be made: %s\n", to, strerror(errno));
     code = 2;
@@ -92,7 +94,7 @@ int main(int count, char **arguments) {
     if (fclose(out) != 0 && !code) code = refuse("maps can't be written: ", strerror(errno), 1);
     if (code) remove(to);
   }
-  if (in && in != stdin) fclose(in);
+  if (in != stdin) fclose(in);
   uva_close(model);
   return code;
 }
