@@ -32,6 +32,7 @@ DEBIAN = (
 )
 WHEELS = (
     "ai-edge-litert",
+    "av",
     "backports.strenum",
     "flatbuffers",
     "ml_dtypes",
