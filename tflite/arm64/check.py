@@ -31,8 +31,8 @@ CLOSE = 2  # steps of 255
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, run on both, compare, print; raises ExportError if they differ too much."""
-    parser = Parser(description="Compare models' maps on 64-bit ARM, under qemu, with these here.")
-    parser.add_argument("video", metavar="VIDEO", type=Path)
+    parser = Parser("check", __doc__)
+    parser.add_argument("video", metavar="VIDEO", type=Path, help="any video")
     parser.add_argument("--model", metavar="FILE.tflite", type=Path, action="append", required=True)
     parser.add_argument("--frames", type=number(2, 1000), default=20, help="of the video (20)")
     parser.add_argument(

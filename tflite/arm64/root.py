@@ -10,7 +10,9 @@ from pathlib import Path
 
 from uva_tf.core.errors import InputError
 
-QEMU = "qemu-aarch64-static"
+QEMU = ("qemu-aarch64-static", "qemu-aarch64")  # the first that is installed
+# Emulated SME gives wrong results for int8.
+MACHINE = ("-cpu", "max,sme=off")
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SOURCE = f"deb [signed-by={KEYS}] http://deb.debian.org/debian bookworm main\n"
 DEBIAN = (
@@ -30,6 +32,7 @@ DEBIAN = (
 )
 WHEELS = (
     "ai-edge-litert",
+    "av",
     "backports.strenum",
     "flatbuffers",
     "ml_dtypes",
@@ -53,31 +56,47 @@ def make_root(root: Path) -> None:
     """Fill a folder, unless it is complete; raises InputError where something is missing."""
     if (root / "complete").exists():
         return
-    for program in (QEMU, "apt-get", "dpkg-deb"):
+    qemu()
+    for program in ("apt-get", "dpkg-deb"):
         if not shutil.which(program):
-            raise InputError(f"{program} is not installed: use Debian with qemu-user-static")
+            raise InputError(f"{program} is not installed: use Debian")
     if not KEYS.exists():
         raise InputError(f"{KEYS} is not there: install debian-archive-keyring")
-    for folder in ("apt/lists/partial", "apt/archives/partial", "debs", "wheels", "site", "proc"):
+    for folder in ("apt/lists/partial", "apt/archives/partial", "debs", "wheels", "site"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     _unpack_debian(root)
     _unpack_wheels(root)
-    (root / "proc" / "cpuinfo").write_text("".join(PROCESSOR.format(number=n) for n in range(2)))
+    write_processors(root)
     (root / "complete").touch()
 
 
 def arm_python(root: Path, library: Path) -> list[str]:
     """The command that starts the arm64 Python with the wheels and this library."""
-    # Emulated SME gives wrong results for int8.
-    options = [
-        "-cpu",
-        "max,sme=off",
-        "-L",
-        str(root),
-        "-E",
-        f"PYTHONPATH={root / 'site'}:{library}",
-    ]
-    return [QEMU, *options, str(root / "usr" / "bin" / "python3.11")]
+    paths = f"PYTHONPATH={root / 'site'}:{library}"
+    python = root / "usr" / "bin" / "python3.11"
+    return [qemu(), *MACHINE, "-L", str(root), "-E", paths, str(python)]
+
+
+def qemu() -> str:
+    """The emulator's name; raises InputError where none is installed."""
+    for name in QEMU:
+        if shutil.which(name):
+            return name
+    raise InputError(f"{QEMU[0]} is not installed: use Debian with qemu-user-static or qemu-user")
+
+
+def write_processors(root: Path) -> None:
+    """Write the processors that programs see under emulation into `root`."""
+    (root / "proc").mkdir(parents=True, exist_ok=True)
+    (root / "proc" / "cpuinfo").write_text("".join(PROCESSOR.format(number=n) for n in range(2)))
+
+
+def download(folder: Path, *packages: str) -> list[Path]:
+    """The aarch64 wheels of some packages, downloaded into a folder; raises InputError."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    platforms = [f"--platform={name}" for name in PLATFORMS]
+    _run([*pip, *platforms, "--python-version=3.11", f"--dest={folder}", *packages])
+    return sorted(folder.glob("*.whl"))
 
 
 def _unpack_debian(root: Path) -> None:
@@ -97,10 +116,7 @@ def _unpack_debian(root: Path) -> None:
 
 
 def _unpack_wheels(root: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    platforms = [f"--platform={name}" for name in PLATFORMS]
-    _run([*pip, *platforms, "--python-version=3.11", f"--dest={root / 'wheels'}", *WHEELS])
-    for wheel in sorted((root / "wheels").glob("*.whl")):
+    for wheel in download(root / "wheels", *WHEELS):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(root / "site")
 

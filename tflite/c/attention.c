@@ -1,0 +1,100 @@
+/* Raw RGB frames in, attention maps out: see `usage`, and README.md. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "uva_attention.h"
+
+static const char usage[] =
+    "usage: attention MODEL.tflite WIDTH HEIGHT [FRAMES [MAPS]]\n"
+    "\n"
+    "Maps where people look in a stream of frames.\n"
+    "\n"
+    "  MODEL.tflite  written by uva-tf convert, of the form step or pair\n"
+    "  WIDTH HEIGHT  of a frame in pixels\n"
+    "  FRAMES        RGB bytes, frame after frame without anything between (-: stdin, the default)\n"
+    "  MAPS          R * R bytes for each frame, R: the model's side (-: stdout, the default);\n"
+    "                a file must not exist yet\n"
+    "\n"
+    "Exit code: 0, 2 after a mistake in the arguments or inputs, 1 after any other failure.\n";
+
+static int whole(const char *text) {
+  char *end;
+  errno = 0;
+  long value = strtol(text, &end, 10);
+  return *end || end == text || errno || value < 1 || value > 32767 ? 0 : (int)value;
+}
+
+static int refuse(const char *what, const char *why, int code) {
+  fprintf(stderr, "error: %s%s\n", what, why);
+  return code;
+}
+
+/* Map every frame; returns the exit code. */
+static int map_stream(uva_attention *model, int width, int height, FILE *in, FILE *out) {
+  size_t size = 3 * (size_t)width * (size_t)height;
+  size_t pixels = (size_t)uva_side(model) * (size_t)uva_side(model);
+  uint8_t *bytes = malloc(size + pixels);
+  if (!bytes) return refuse("no memory for a frame", "", 1);
+  uva_frame frame = {bytes, size, width, height, 3 * (size_t)width};
+  uint8_t *map = bytes + size;
+  int code = 0;
+  for (long number = 1; !code; number++) {
+    size_t read = fread(bytes, 1, size, in);
+    if (ferror(in)) {
+      code = refuse("frames can't be read: ", strerror(errno), 1);
+    } else if (read == 0) {
+      if (number == 1) code = refuse("no frames came", "", 2);
+      break;
+    } else if (read < size) {
+      fprintf(stderr, "error: frame %ld ends after %zu of %zu bytes: check WIDTH and HEIGHT\n",
+              number, read, size);
+      code = 2;
+    } else if (uva_step(model, &frame, map, pixels)) {
+      code = refuse(uva_message(), "", 1);
+    } else if (fwrite(map, 1, pixels, out) != pixels) {
+      code = refuse("maps can't be written: ", strerror(errno), 1);
+    }
+  }
+  free(bytes);
+  return code;
+}
+
+int main(int count, char **arguments) {
+  if (count == 2 && strcmp(arguments[1], "--help") == 0) {
+    fputs(usage, stdout);
+    return 0;
+  }
+  if (count < 4 || count > 6) return refuse("expected 3 to 5 arguments: see --help", "", 2);
+  int width = whole(arguments[2]), height = whole(arguments[3]);
+  if (!width || !height) {
+    return refuse("WIDTH HEIGHT: expected whole numbers from 1 to 32767", "", 2);
+  }
+  const char *from = count > 4 ? arguments[4] : "-", *to = count > 5 ? arguments[5] : "-";
+  FILE *in = strcmp(from, "-") == 0 ? stdin : fopen(from, "rb");
+  if (!in) {
+    fprintf(stderr, "error: %s: can't be read: %s\n", from, strerror(errno));
+    return 2;
+  }
+  uva_attention *model;
+  uva_status status = uva_open(arguments[1], &model);
+  FILE *out = NULL;
+  int code = 0;
+  if (status) {
+    code = refuse(uva_message(), "", status == UVA_BAD_MODEL ? 2 : 1);
+  } else if (!(out = strcmp(to, "-") == 0 ? stdout : fopen(to, "wbx"))) {
+    fprintf(stderr, "error: %s: can't be made: %s\n", to, strerror(errno));
+    code = 2;
+  } else {
+    code = map_stream(model, width, height, in, out);
+    if (fflush(out) != 0 && !code) code = refuse("maps can't be written: ", strerror(errno), 1);
+  }
+  if (out && out != stdout) {
+    if (fclose(out) != 0 && !code) code = refuse("maps can't be written: ", strerror(errno), 1);
+    if (code) remove(to);
+  }
+  if (in != stdin) fclose(in);
+  uva_close(model);
+  return code;
+}

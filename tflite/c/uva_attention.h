@@ -1,0 +1,99 @@
+/*
+ * Where people look in a stream of frames: a `.tflite` file of uva_tf, run by LiteRT's C API.
+ *
+ * The maps are those of `Predictor` in Python. docs/model-file.md says what a file and a map are.
+ *
+ * Use one model from one thread at a time. Models do not share anything.
+ */
+#ifndef UVA_ATTENTION_H
+#define UVA_ATTENTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct uva_attention uva_attention;
+
+typedef enum {
+  UVA_OK = 0,
+  UVA_BAD_ARGUMENT = 1, /* a NULL, or memory for a map or a state that is too small */
+  UVA_BAD_MODEL = 2,    /* the file can't be read, or is not a model of the kind expected */
+  UVA_BAD_FRAME = 3,    /* a size, a stride or a number of bytes that do not fit together */
+  UVA_BAD_STATE = 4,    /* a state of another model, with values that no model gives, or none yet */
+  UVA_BAD_LIBRARY = 5,  /* libLiteRt.so is of a version with other functions */
+  UVA_NO_MEMORY = 6,
+  UVA_FAILED = 7 /* LiteRT could not run the model */
+} uva_status;
+
+/* A frame: RGB bytes, row by row. */
+typedef struct {
+  const uint8_t *rgb;
+  size_t size;   /* bytes at `rgb`, at least stride * (height - 1) + 3 * width */
+  int width;     /* pixels, 1 to 32767 */
+  int height;    /* pixels, 1 to 32767 */
+  size_t stride; /* bytes from one row to the next, at least 3 * width */
+} uva_frame;
+
+/*
+ * Open a model file with the signature `step` or `pair`.
+ *
+ * The file is not compared with its manifest: check its SHA-256 first if it may be damaged. A model
+ * that pairs frames with the next one (`"pairing": "next"` in the manifest) gives the map of the
+ * frame before: the file itself does not say so.
+ *
+ * path: of the `.tflite` file, at most 64 MiB.
+ * model: where the model is put; NULL if opening fails. Free it with uva_close.
+ */
+uva_status uva_open(const char *path, uva_attention **model);
+
+/* Free a model. NULL is allowed. */
+void uva_close(uva_attention *model);
+
+/* The side of the model's frames and maps in pixels, R; 0 for NULL. */
+int uva_side(const uva_attention *model);
+
+/*
+ * The map of the stream's next frame, which is paired with the frame before it; the first frame of
+ * a stream is paired with itself.
+ *
+ * frame: of any size; it is made small as in Python, to the last bit.
+ * map: R * R bytes, row by row, 0 to 255 at the place that is looked at most; over the whole frame.
+ * size: bytes at `map`, at least R * R.
+ *
+ * After a failure nothing is written to `map`, and the stream can go on.
+ */
+uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, size_t size);
+
+/* Forget the frames seen so far: the next one begins a stream. NULL is allowed. */
+void uva_reset(uva_attention *model);
+
+/* The number of bytes of a stream's state; 0 for NULL. */
+size_t uva_state_size(const uva_attention *model);
+
+/*
+ * Copy a stream's state, so that one model can run several streams in turn.
+ *
+ * state: uva_state_size bytes. size: bytes at `state`.
+ * UVA_BAD_STATE before the first frame of a stream, when there is no state yet.
+ */
+uva_status uva_save(const uva_attention *model, void *state, size_t size);
+
+/*
+ * Go on with a stream whose state was saved from this model file.
+ *
+ * UVA_BAD_STATE for another number of bytes, or for floats that are not finite; the model's state
+ * stays as it was.
+ */
+uva_status uva_restore(uva_attention *model, const void *state, size_t size);
+
+/* One line about the last failure in this thread: what came, what was expected. Never NULL. */
+const char *uva_message(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
