@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 
 from uva_tf.core.children import python
 
@@ -31,9 +32,12 @@ def smallest_arena(content: bytes) -> int | None:
     """
     if importlib.util.find_spec("tflite_micro") is None:
         return None
-    child = subprocess.run(
-        python(PROGRAM), input=content, capture_output=True, timeout=SECONDS, check=False
-    )
+    try:
+        child = subprocess.run(
+            python(PROGRAM), input=content, capture_output=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"no arena was found in {SECONDS} seconds") from None
     if child.returncode:
         lines = child.stderr.decode(errors="replace").strip().splitlines()
         lines = [line for line in lines if not line.startswith(("Traceback", "  ", "RuntimeError"))]
@@ -44,8 +48,6 @@ def smallest_arena(content: bytes) -> int | None:
 
 def search_here() -> None:
     """Print the smallest arena of the file that comes on stdin, or raise RuntimeError."""
-    import sys
-
     from tflite_micro import runtime
 
     content = sys.stdin.buffer.read()

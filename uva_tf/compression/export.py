@@ -236,7 +236,7 @@ def write_model(
         metrics=measure(),
         operators=tuple(operator_counts(content)),
         multiply_adds=sum(one.multiply_adds for one in read_operators(content)),
-        arena_bytes=(smallest_arena(content) or 0) if integer else 0,
+        arena_bytes=_arena(content) if integer else 0,
         calibration=calibration,
         training=dict(training),
         versions=_versions(recipe),
@@ -289,6 +289,14 @@ def _check_order(student: Student, interpreter: Interpreter, pairs: Sequence[Pai
             f"the inputs frame and other are mixed up (correlation {right.mean_cc:.4f}, swapped "
             f"{wrong.mean_cc:.4f}): name the exported function's arguments as the model's inputs"
         )
+
+
+def _arena(content: bytes) -> int:
+    """The smallest arena in bytes, or 0 without `tflite-micro`; raises ExportError for no arena."""
+    try:
+        return smallest_arena(content) or 0
+    except ValueError as error:
+        raise ExportError(f"{error}: change the layer that the message is about") from None
 
 
 def _rounded(found: Agreement) -> dict[str, float]:

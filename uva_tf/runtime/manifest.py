@@ -132,4 +132,6 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "pairing": PAIRINGS.__contains__,
     "resolution": lambda side: 8 <= side <= 1024,
     "state": _are_finite,
+    "multiply_adds": lambda count: count >= 0,
+    "arena_bytes": lambda size: size >= 0,
 }
