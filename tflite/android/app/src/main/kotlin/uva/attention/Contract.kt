@@ -62,7 +62,7 @@ class Plane private constructor(
         (this[x, y] + this[x + 1, y] + this[x, y + 1] + this[x + 1, y + 1] + 2) shr 2
       }
     }
-    val (columns, rows) = Pair(Taps(width, side, true), Taps(height, side, false))
+    val (columns, rows) = Pair(Taps(width, side), Taps(height, side))
     return IntArray(side * side) {
       val (x, y) = Pair(it % side, it / side)
       val upper = between(columns, x, rows.first[y])
@@ -78,7 +78,7 @@ class Plane private constructor(
 }
 
 /** For each output pixel along an axis: two input pixels, and their weights out of 2048. */
-private class Taps(length: Int, side: Int, stopsAtBorders: Boolean) {
+private class Taps(length: Int, side: Int) {
   val first = IntArray(side)
   val second = IntArray(side)
   val near = IntArray(side)
@@ -88,8 +88,7 @@ private class Taps(length: Int, side: Int, stopsAtBorders: Boolean) {
     for (i in 0 until side) {
       val place = ((i + 0.5) * (1 / (side.toDouble() / length)) - 0.5).toFloat()
       val pixel = floor(place).toInt()
-      val outside = pixel < 0 || pixel >= length - 1
-      val part = if (stopsAtBorders && outside) 0f else place - pixel
+      val part = place - pixel
       first[i] = pixel.coerceIn(0, length - 1)
       second[i] = (pixel + 1).coerceIn(0, length - 1)
       far[i] = Math.rint((part * 2048).toDouble()).toInt()
