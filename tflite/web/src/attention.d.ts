@@ -21,7 +21,7 @@ export interface Options {
   canvas?: HTMLCanvasElement;
   /**
    * Receives each map: `side` * `side` bytes, row by row, over the whole frame; 255 is the place
-   * that is looked at most. `ms` is what the map took, with shrinking and drawing.
+   * that is looked at most. `ms` is what the map took, with shrinking.
    */
   onMap?: (map: Uint8Array, side: number, ms: number) => void;
   /** Receives what ended a stream, also an error of `onMap`. By default `console.error`. */

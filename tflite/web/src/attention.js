@@ -72,8 +72,9 @@ class Attention {
         const rgb = this.#shrinker.shrink(this.#video);
         const map = await this.#queue(() => own === this.#stream && this.#model.next(rgb));
         if (own !== this.#stream) return;
+        const ms = performance.now() - start;
         if (canvas) drawHeat(canvas, map, side);
-        onMap?.(map, side, performance.now() - start);
+        onMap?.(map, side, ms);
       }
     } catch (error) {
       if (own !== this.#stream) return;
