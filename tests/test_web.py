@@ -1,10 +1,11 @@
-"""The page in headless Chromium, with a camera fed from a clip.
+"""The page and its module in headless Chromium, with a camera fed from a clip.
 
 With UVA_TF_SHOTS=DIR it leaves pictures of the page there.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,54 +14,105 @@ import cv2
 import numpy as np
 import pytest
 
+import uva_tf
 from uva_tf.core.resize import shrink
 from uva_tf.core.video import VideoReader
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data import synthetic
+from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import shipped_model
 
 WEB = Path(__file__).parent.parent / "tflite" / "web"
 COUNT = 20
 SECONDS = 300
+SIDE = 64
+MODELS = {recipe: shipped_model(f"uva-{SIDE}-{recipe}-step") for recipe in ("int8", "fp16")}
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium's path, where Node and the page's packages are at hand too."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium or not shutil.which("npm"):
-        pytest.skip("no chromium or no npm on the PATH")
+def packages():
+    """Installs the page's packages, or skips the test."""
+    if not shutil.which("npm"):
+        pytest.skip("no npm on the PATH")
     if not (WEB / "node_modules" / "playwright-core").is_dir():
         install = subprocess.run(["npm", "ci"], cwd=WEB, capture_output=True, text=True)
         if install.returncode:
             pytest.skip(f"npm ci: {install.stderr.strip().splitlines()[-1]}")
-    return chromium
 
 
-def clip_frames():
+@pytest.fixture(scope="module")
+def frames():
     """Frames of a real recording where there is one, else of a synthetic clip; RGB."""
     recordings = os.environ.get("UVA_TF_RECORDINGS")
     if recordings and Path(recordings).is_dir():
         with VideoReader(min(Path(recordings).glob("mufvet/videos/*"))) as video:
-            frames = [frame for frame, _ in zip(video, range(COUNT), strict=False)]
+            found = [frame for frame, _ in zip(video, range(COUNT), strict=False)]
     else:
-        frames = synthetic.draw(synthetic.scene(1, length=COUNT))
-    return [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames]
+        found = synthetic.draw(synthetic.scene(1, length=COUNT))
+    return [shrink(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), SIDE) for frame in found]
 
 
-def look(browser, model, folder, frames=(), shots=None):
-    """Open the page with a model; what it showed, as `check.js` tells."""
+def copied(model, folder, **changes):
+    """A model and its manifest in a folder, with other values in the manifest."""
+    folder.mkdir()
+    copy = folder / model.name
+    shutil.copy(model, copy)
+    manifest = json.loads(manifest_path(model).read_text())
+    manifest_path(copy).write_text(json.dumps(manifest | changes))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wrong_models(tmp_path_factory):
+    """Models that a page refuses, with words of the message, by what is wrong with them."""
+    root, model = tmp_path_factory.mktemp("wrong"), MODELS["int8"]
+    truncated = copied(model, root / "truncated")
+    manifest_path(truncated).write_text('{"form": "st')
+    return {
+        "form": (copied(model, root / "form", form="pair"), "the form is pair, expected step"),
+        "pairing": (copied(model, root / "pairing", pairing="next"), "the pairing is next"),
+        "size": (copied(model, root / "size", resolution=48), "the resolution is 48, expected 32"),
+        "sum": (copied(model, root / "sum", sha256="0" * 64), "its sha256 differs"),
+        "cut": (truncated, "is not JSON"),
+    }
+
+
+@pytest.fixture(scope="module")
+def seen(frames, wrong_models, tmp_path_factory):
+    """What `check.js` saw in one browser."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("no chromium on the PATH")
+    packages()
+    folder = tmp_path_factory.mktemp("web")
     scene = synthetic.draw(synthetic.scene(1, length=COUNT))
-    clip = folder / "camera.mjpeg"
+    clip, film = folder / "camera.mjpeg", folder / "clip.webm"
     clip.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in scene))
-    job = {"chromium": browser, "model": str(model), "dist": str(folder / "dist")}
-    job |= {"clip": str(clip), "shots": {}}
-    for device in ("phone", "desktop") if shots else ():
-        job["shots"][device] = str(Path(shots).resolve() / f"web-{device}.jpg")
-    if len(frames):
-        (folder / "frames.rgb").write_bytes(np.stack(frames).tobytes())
-        job["frames"] = str(folder / "frames.rgb")
-    (folder / "job.json").write_text(json.dumps(job))
+    with VideoWriter(film, 25, scene[0].shape[1], scene[0].shape[0]) as video:
+        for frame in scene:
+            video.write(frame)
+    (folder / "frames.rgb").write_bytes(np.stack(frames).tobytes())
+    both = {name: [model, manifest_path(model)] for name, (model, _) in wrong_models.items()}
+    other = shipped_model("uva-32-int8-step")
+    larger = manifest_path(copied(other, folder / "larger", resolution=64))
+    both |= {"one": [other], "larger": [other, larger]}
+    (second,) = re.findall(r"```html\n(.*?)```", (WEB / "README.md").read_text(), re.DOTALL)
+    shots = os.environ.get("UVA_TF_SHOTS")
+    shots = {d: f"{Path(shots).resolve()}/web-{d}.jpg" for d in ("phone", "desktop") if shots}
+    job = {
+        "chromium": chromium,
+        "model": MODELS["int8"],
+        "dist": folder / "dist",
+        "clip": clip,
+        "shots": shots,
+        "frames": folder / "frames.rgb",
+        "models": MODELS,
+        "chosen": both,
+        "ownModel": [other, manifest_path(other)],
+        "second": second,
+        "video": film,
+    }
+    (folder / "job.json").write_text(json.dumps(job, default=str))
     done = subprocess.run(
         ["node", "check.js", folder / "job.json"],
         cwd=WEB,
@@ -72,22 +124,111 @@ def look(browser, model, folder, frames=(), shots=None):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("recipe", ["int8", "fp16"])
-def test_the_page_draws_the_maps_that_python_draws(browser, tmp_path, recipe):
-    model = shipped_model(f"uva-64-{recipe}-step")
-    predictor = Predictor(model)
-    side = predictor.manifest.resolution
-    frames = [shrink(frame, side) for frame in clip_frames()]
-    shots = os.environ.get("UVA_TF_SHOTS") if recipe == "int8" else None
-    seen = look(browser, model, tmp_path, frames, shots)
+def test_the_page_reports_no_error_and_asks_nobody_else(seen):
     assert seen["errors"] == []
     assert seen["foreign"] == []  # nothing is fetched from, or sent to, anywhere else
-    assert seen["shown"] > 0  # there is an overlay
-    maps = np.array(seen["maps"], int).reshape(COUNT, side, side)
+
+
+@pytest.mark.parametrize("where", ["phone", "desktop", "second"])
+def test_there_is_an_overlay(seen, where):
+    """On the page at both sizes, and on the page that the README shows."""
+    assert seen["shown"][where] > 0
+
+
+@pytest.mark.parametrize("recipe", MODELS)
+def test_the_page_draws_the_maps_that_python_draws(seen, frames, recipe):
+    predictor = Predictor(MODELS[recipe])
+    maps = np.array(seen["maps"][recipe], int).reshape(COUNT, SIDE, SIDE)
     expected = np.stack([predictor.step(frame) for frame in frames]).astype(int)
     assert np.ptp(expected) > 100
     # Other kernels may round a value otherwise, by a level or two of the finished map.
     assert np.abs(maps - expected).max() <= 2
+
+
+def test_stop_ends_the_camera_and_frees_the_model(seen):
+    assert seen["running"] == {"tracks": 1, "models": 1, "states": 1}
+    assert seen["stopped"] == {"tracks": 0, "models": 0, "states": 0}
+    assert seen["again"] == {"tracks": 1, "models": 1, "states": 1}
+
+
+def test_the_page_says_what_is_wrong_with_a_model(seen, wrong_models):
+    messages = seen["messages"]
+    for name, (_, words) in wrong_models.items():
+        assert words in messages[name]
+    assert messages["one"] == "choose two files: a .tflite and the .json beside it"
+    assert "inputs and outputs are not those" in messages["larger"]
+    assert messages["model.json"].startswith("model.json: the server answers 404, expected the m")
+    assert messages["model.tflite"].startswith("model.tflite: the server answers 404")
+
+
+@pytest.fixture(scope="module")
+def node():
+    packages()
+
+    def run(*args):
+        return subprocess.run(
+            ["node", *map(str, args)], cwd=WEB, capture_output=True, text=True, timeout=60
+        )
+
+    return run
+
+
+def refusal(done):
+    """The one line that a command ends in."""
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"error: [^\n]+\n", done.stderr), done.stderr
+    return done.stderr
+
+
+def test_the_server_names_a_port_that_is_taken(node):
+    listen = "require('net').createServer().listen(0, 'localhost', function () {tell(this)})"
+    listen = f"const tell = (server) => console.log(server.address().port); {listen}"
+    command = ["node", "-e", listen]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as taken:
+        port = int(taken.stdout.readline())
+        message = refusal(node("serve.js", "--port", port))
+        taken.kill()
+    assert message == f"error: port {port} is in use: choose another, npm start -- --port N\n"
+
+
+def test_the_server_says_what_is_wrong_with_a_model(node, wrong_models, tmp_path):
+    for model, words in wrong_models.values():
+        assert words in refusal(node("serve.js", "--port", 1, model))
+    alone = tmp_path / "alone.tflite"
+    assert f"{alone}: there is no such file" in refusal(node("serve.js", alone))
+    shutil.copy(MODELS["int8"], alone)
+    assert f"{alone}: its manifest alone.json is missing" in refusal(node("serve.js", alone))
+    assert "expected a .tflite file" in refusal(node("serve.js", manifest_path(alone)))
+    assert "expected a whole number from 1 to 65535" in refusal(node("serve.js", "--port", "x"))
+
+
+def test_a_build_replaces_no_folder(node, tmp_path):
+    (tmp_path / "kept").write_text("mine")
+    assert "name a new folder" in refusal(node("build.js", MODELS["int8"], tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_the_package_has_the_version_of_uva_tf():
+    package = json.loads((WEB / "package.json").read_text())
+    lock = json.loads((WEB / "package-lock.json").read_text())
+    assert package["version"] == lock["version"] == uva_tf.__version__
+
+
+def test_the_package_holds_its_module_and_types(node):
+    package = json.loads((WEB / "package.json").read_text())
+    entry = package["exports"]["."]
+    listed = "import('uva-tf-web').then((m) => console.log(Object.keys(m).sort().join()))"
+    done = node("-e", listed)  # by the package's own name, as a bundler finds it
+    types = (WEB / entry["types"]).read_text()
+    declared = re.findall(r"^export (?:(default)|function (\w+)|class (\w+))", types, re.MULTILINE)
+    assert done.stdout.strip().split(",") == sorted(map("".join, declared))
+    packed = subprocess.run(
+        ["npm", "pack", "--dry-run", "--json"], cwd=WEB, capture_output=True, text=True
+    )
+    (listing,) = json.loads(packed.stdout)
+    paths = {file["path"] for file in listing["files"]}
+    modules = {str(path.relative_to(WEB)) for path in (WEB / "src").iterdir()}
+    assert paths == modules | {"package.json", "README.md"}
 
 
 # A canvas in its place: it only copies, so that what is drawn must not be scaled.

@@ -1,36 +1,55 @@
 // A .tflite file of the form `step` and the stream that it maps.
 
 import {Tensor, loadAndCompile, loadLiteRt} from '@litertjs/core';
+import {checkBytes, checkManifest} from './manifest.js';
 
-let runtime;
-
-// The checksum of bytes as hexadecimal digits, like a manifest's `sha256`.
-async function sha256(bytes) {
-  const digest = await crypto.subtle.digest('SHA-256', bytes);
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
+let runtime; // one for all models of a page
 
 export class AttentionModel {
-  // bytes: Uint8Array of the .tflite file; manifest: what its .json file holds.
-  // Rejects with a message for the user if the two do not belong together.
-  static async load(bytes, manifest) {
-    if (manifest.form !== 'step' || manifest.pairing !== 'previous') {
-      throw new Error('expected a model of the form step with previous pairing');
+  // bytes: Uint8Array of the .tflite file; manifest: what its .json file holds; wasm: the address
+  // of the folder with LiteRT's runtime. Rejects with a message for the user.
+  static async load(bytes, manifest, wasm = 'wasm/') {
+    checkManifest(manifest, 'the manifest');
+    await checkBytes(bytes, manifest, 'the model');
+    try {
+      runtime ??= loadLiteRt(wasm);
+      await runtime;
+    } catch (error) {
+      runtime = undefined;
+      throw new Error(`${wasm}: LiteRT's runtime does not load: ${error.message ?? error}`);
     }
-    if ((await sha256(bytes)) !== manifest.sha256) {
-      throw new Error("the model's sha256 differs from its manifest's");
+    let compiled;
+    try {
+      compiled = await loadAndCompile(bytes, {accelerator: 'wasm'});
+    } catch (error) {
+      throw new Error(`LiteRT refuses the model: ${error.message ?? error}`);
     }
-    runtime ??= loadLiteRt('wasm/');
-    await runtime;
-    return new AttentionModel(await loadAndCompile(bytes, {accelerator: 'wasm'}), manifest);
+    try {
+      return new AttentionModel(compiled, manifest);
+    } catch (error) {
+      compiled.delete();
+      throw error;
+    }
   }
 
   constructor(compiled, manifest) {
+    const side = manifest.resolution;
+    const step = compiled.signatures.step;
+    const shape = (list, name) => list?.find((one) => one.name === name)?.shape;
+    const [inputs, outputs] = [step?.getInputDetails(), step?.getOutputDetails()];
+    const state = inputs?.find(({name}) => name === 'state');
+    if (
+      `${shape(inputs, 'frame')}` !== `1,${side},${side},3` ||
+      `${shape(outputs, 'attention')}` !== `1,${side},${side},1` ||
+      !state ||
+      `${shape(outputs, 'state')}` !== `${state.shape}`
+    ) {
+      throw new Error("the model's inputs and outputs are not those that its manifest states");
+    }
     this.manifest = manifest;
-    this.side = manifest.resolution;
-    this.step = compiled.signatures.step;
+    this.side = side;
+    this.step = step;
     this.compiled = compiled;
-    const state = this.step.getInputDetails().find(({name}) => name === 'state');
     this.stateShape = [...state.shape];
     const size = this.stateShape.reduce((product, length) => product * length, 1);
     this.empty = state.dtype === 'float32' ? new Float32Array(size) : new Uint8Array(size);
@@ -39,21 +58,28 @@ export class AttentionModel {
 
   // The map of the stream's next frame: side * side bytes, 255 at the peak.
   // rgb: Uint8Array of side * side * 3. The first frame pairs with itself.
+  // One call at a time: wait for it before the next.
   async next(rgb) {
-    if (!this.state) {
-      const empty = new Tensor(this.empty, this.stateShape);
-      const {attention, state} = await this.run(rgb, empty);
-      attention.delete();
-      empty.delete();
-      this.state = state;
-    }
-    const before = this.state;
+    const before = this.state ?? (await this.begin(rgb));
     const {attention, state} = await this.run(rgb, before);
     this.state = state;
     before.delete();
     const map = toBytes(attention.toTypedArray());
     attention.delete();
     return map;
+  }
+
+  // The state after a first frame.
+  async begin(rgb) {
+    const empty = new Tensor(this.empty, this.stateShape);
+    try {
+      const {attention, state} = await this.run(rgb, empty);
+      attention.delete();
+      this.state = state;
+      return state;
+    } finally {
+      empty.delete();
+    }
   }
 
   // Begins another stream.
@@ -64,7 +90,7 @@ export class AttentionModel {
 
   delete() {
     this.reset();
-    this.compiled.delete();
+    if (!this.compiled.deleted) this.compiled.delete();
   }
 
   async run(rgb, state) {

@@ -1,0 +1,66 @@
+/** What FILE.json beside FILE.tflite holds. */
+export interface Manifest {
+  form: string;
+  recipe: string;
+  variant: string;
+  /** Side of the map in pixels. */
+  resolution: number;
+  pairing: string;
+  sha256: string;
+  [name: string]: unknown;
+}
+
+export interface Options {
+  /** The .tflite file's address or bytes. Its form is `step` and its pairing `previous`. */
+  model: string | URL | Uint8Array;
+  /** Its manifest, or the address of it. By default the model's address, ending in `.json`. */
+  manifest?: string | URL | Manifest;
+  /** Address of a folder with LiteRT's runtime, by default `wasm/`. The first one counts. */
+  wasm?: string;
+  /** Each map is drawn on it as a heat map of `side` * `side` pixels; CSS stretches it. */
+  canvas?: HTMLCanvasElement;
+  /**
+   * Receives each map: `side` * `side` bytes, row by row, over the whole frame; 255 is the place
+   * that is looked at most. `ms` is what the map took, with shrinking.
+   */
+  onMap?: (map: Uint8Array, side: number, ms: number) => void;
+  /** Receives what ended a stream, also an error of `onMap`. By default `console.error`. */
+  onError?: (error: Error) => void;
+}
+
+export interface Attention {
+  readonly manifest: Manifest;
+  /** Begins a stream: maps of the frames that the video shows from now on. */
+  start(): void;
+  /** Ends the stream and frees its tensors. The video plays on. */
+  stop(): Promise<void>;
+  /** Ends the stream and frees the model. Nothing can be started afterwards. */
+  dispose(): Promise<void>;
+}
+
+/** Loads a model for a video. Rejects with an Error whose message is for the user. */
+export function createAttention(video: HTMLVideoElement, options: Options): Promise<Attention>;
+export default createAttention;
+
+/** A model on frames that are small already. Wait for each call before the next. */
+export class AttentionModel {
+  static load(bytes: Uint8Array, manifest: Manifest, wasm?: string): Promise<AttentionModel>;
+  readonly manifest: Manifest;
+  readonly side: number;
+  /** The map of the stream's next frame; `rgb` has `side` * `side` * 3 bytes. */
+  next(rgb: Uint8Array): Promise<Uint8Array>;
+  /** Begins another stream. */
+  reset(): void;
+  /** Frees the model. */
+  delete(): void;
+}
+
+/** Makes pictures small for a model of `side` pixels: 32, 64, 128 or 256. */
+export class Shrinker {
+  constructor(side: number);
+  /** RGB, `side` * `side` * 3 bytes. */
+  shrink(picture: CanvasImageSource): Uint8Array;
+}
+
+/** Draws a map on a canvas, which takes its size. */
+export function drawHeat(canvas: HTMLCanvasElement, map: Uint8Array, side: number): void;
