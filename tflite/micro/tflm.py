@@ -74,13 +74,20 @@ def by_micro(content: bytes, arena: int, frames: np.ndarray) -> Maps:
         arena: size in bytes.
         frames: `[N, R, R, 3]` uint8 RGB.
 
-    Raises ExportError if it does not run the file.
+    Raises ExportError if it does not run the file, or takes too long.
     """
     given = io.BytesIO()
     np.savez(given, content=np.frombuffer(content, np.uint8), arena=arena, frames=frames)
-    child = subprocess.run(
-        python(PROGRAM), input=given.getvalue(), capture_output=True, timeout=SECONDS, check=False
-    )
+    command = python(PROGRAM)
+    try:
+        child = subprocess.run(
+            command, input=given.getvalue(), capture_output=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ExportError(
+            f"LiteRT for Microcontrollers took more than {SECONDS} s for {len(frames)} frames: "
+            f"compare fewer"
+        ) from None
     if child.returncode:
         reason = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ExportError(

@@ -54,7 +54,7 @@ def compile_for(accelerator: str, content: bytes) -> Compiled:
     Args:
         accelerator: one of ACCELERATORS.
 
-    Raises ExportError if Vela refuses the file.
+    Raises ExportError if Vela refuses the file, or takes too long.
     """
     system = SYSTEMS[accelerator.rpartition("-")[0]]
     options = ["--accelerator-config", accelerator, "--config", "Arm/vela.ini"]
@@ -62,13 +62,18 @@ def compile_for(accelerator: str, content: bytes) -> Compiled:
     with tempfile.TemporaryDirectory() as folder:
         model, out = Path(folder) / "model.tflite", Path(folder) / "out"
         model.write_bytes(content)
-        done = subprocess.run(
-            python(PROGRAM, *options, "--output-dir", str(out), str(model)),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                python(PROGRAM, *options, "--output-dir", str(out), str(model)),
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ExportError(
+                f"Vela took more than {SECONDS} s to compile the file for {accelerator}"
+            ) from None
         counts = dict(re.findall(r"^(CPU|NPU) operators = (\d+) ", done.stdout, re.MULTILINE))
         summaries = list(out.glob("model_summary_*.csv"))
         if done.returncode or len(counts) != 2 or len(summaries) != 1:
