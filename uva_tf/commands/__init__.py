@@ -6,6 +6,6 @@ COMMANDS = (
     "benchmark",
     *("reframe", "score-reframing", "encode", "score-regions"),
     "ensemble",
-    *("throughput", "qat", "cost", "ablate", "kinds", "frontier", "compress", "ship"),
+    *("throughput", "qat", "cost", "ablate", "kinds", "robustness", "frontier", "compress", "ship"),
     *("time-batches", "time-preparing"),
 )

@@ -1,0 +1,51 @@
+"""Score a model on clips made dark, noisy, slower, recompressed.
+
+uva-tf robustness --model RUN|FILE.tflite --data SHARDS --out STUDY
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uva_tf.commands.command import Parser, add_every_argument, as_typed, command, progress
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, score, write."""
+    args = _parser().parse_args(argv)
+
+    from uva_tf.core.outputs import refuse_existing, refuse_undecodable
+    from uva_tf.studies import robustness as study
+
+    refuse_existing(args.out / study.FILE)
+    refuse_undecodable(args.out)
+    bar = progress("score", "clip")
+    scores = study.score_conditions(args.model, args.data, every=args.every, progress=bar)
+    args.out.mkdir(parents=True, exist_ok=True)
+    study.write_study(args.out, scores, as_typed("robustness", argv))
+    print((args.out / study.FILE).read_text("utf-8"))
+
+
+def _parser() -> Parser:
+    parser = Parser("robustness", __doc__)
+    parser.add_argument(
+        "--model",
+        metavar="DIR|FILE",
+        type=Path,
+        required=True,
+        help="run folder, .keras file of a run, or .tflite file",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        required=True,
+        help="prepared dataset, whose val split is scored; may be repeated",
+    )
+    add_every_argument(parser, default=8)
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="where to write table.md"
+    )
+    return parser
