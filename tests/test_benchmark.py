@@ -326,7 +326,9 @@ def test_the_script_writes_table_json_csv_and_bars(files, script, tmp_path, monk
 
 def test_maps_are_compared_with_those_of_the_first_file(step_model, call, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "RUNS", 2)
-    model, out = tmp_path / "darker.tflite", tmp_path / "out.json"
+    # Of the same name, as an old and a new file have.
+    model, out = tmp_path / "darker" / step_model.name, tmp_path / "out.json"
+    model.parent.mkdir()
     darker, manifest = darkened(step_model.read_bytes()), read_manifest(step_model)[0]
     model.write_bytes(darker)
     checksum = hashlib.sha256(darker).hexdigest()
@@ -343,7 +345,8 @@ def test_maps_are_compared_with_those_of_the_first_file(step_model, call, tmp_pa
     # `2 sigmoid` became `1.98 sigmoid`: at the peak a hundredth less.
     assert other["largest"] == pytest.approx(2.55, abs=0.01)
     assert other["equal"] < 0.01
-    assert re.search(r"darker\.tflite +3 +2\.55 +0\.\d\d % +4", printed)
+    assert len(set(re.findall(r"\S+\.tflite", printed))) == 2
+    assert re.search(r"darker/\S+\.tflite +3 +2\.55 +0\.\d\d % +4", printed)
     code, _, err = call("tflite/benchmark.py", step_model, shipped_model(), "--maps", video)
     assert code == 2
     assert "expected files of one resolution, received untrained.tflite 32, uva-64" in err

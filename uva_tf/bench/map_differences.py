@@ -11,7 +11,7 @@ import numpy as np
 
 from uva_tf.compression.operators import read_model
 from uva_tf.core.errors import InputError
-from uva_tf.core.outputs import as_text
+from uva_tf.core.names import distinct_names
 from uva_tf.core.text_tables import aligned
 from uva_tf.core.video import VideoReader
 from uva_tf.runtime.manifest import read_manifest
@@ -54,11 +54,11 @@ def map_differences(
     small = _small_frames(videos, sides[files[0]], count)  # (N, R, R, 3) uint8
     first = _levels(files[0], small)
     differences = []
-    for file in files:
+    for file, name in zip(files, distinct_names(files), strict=True):
         apart = np.abs(_levels(file, small) - first)  # (N, R, R)
         differences.append(
             Difference(
-                file=as_text(file.name),
+                file=name,
                 frames=len(small),
                 largest=float(apart.max()),
                 equal=float(np.mean(apart == 0)),

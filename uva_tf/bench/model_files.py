@@ -17,7 +17,7 @@ from uva_tf.bench.profile import operators_of
 from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_turn, times
 from uva_tf.compression.operators import Delegation, delegation
 from uva_tf.core.errors import InputError
-from uva_tf.core.outputs import as_text
+from uva_tf.core.names import distinct_names
 from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.predictor import open_model
@@ -94,6 +94,7 @@ def benchmark(
     """
     timings = []
     about = {file: _about(file) for file in files}
+    names = dict(zip(about, distinct_names(list(about)), strict=True))
     for count in threads:
         for delegate in delegates:
             calls = [Call(file, count, delegate=delegate, clock=clock) for file in files]
@@ -106,7 +107,7 @@ def benchmark(
                 gmacs = multiply_adds / latency.median / 1e6
                 timings.append(
                     Timing(
-                        file=as_text(call.file.name),
+                        file=names[call.file],
                         recipe=call.manifest.recipe,
                         form=call.manifest.form,
                         kilobytes=call.file.stat().st_size / 1000,
