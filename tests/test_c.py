@@ -169,12 +169,17 @@ FRAME = bytes(3 * 4 * 5)
         (["MODEL", "4", "5"], b"", "no frames came"),
         (["MODEL", "4", "5"], FRAME + FRAME[:-1], "frame 2 ends after 59 of 60 bytes"),
         (["MODEL", "4", "5", "missing.rgb"], b"", "missing.rgb: can't be read"),
+        (["MODEL", "4", "5", "."], b"", "frames can't be read: Is a directory"),
+        (["empty.tflite", "4", "5"], FRAME, "empty.tflite: empty (0 bytes), expected a .tflite"),
+        (["short.tflite", "4", "5"], FRAME, "short.tflite: cut short (7 bytes), expected a"),
         (["MODEL", "4", "5", "-", "there"], FRAME, "there: can't be made: File exists"),
         (["MODEL", "4", "5", "-", "no/folder"], FRAME, "no/folder: can't be made"),
     ),
 )
 def test_the_program_refuses_in_one_line(sanitized, tmp_path, words, given, told):
     (tmp_path / "there").write_text("kept")
+    (tmp_path / "empty.tflite").touch()
+    (tmp_path / "short.tflite").write_bytes(bytes(7))
     words = [str(shipped_model("uva-32-int8-step")) if word == "MODEL" else word for word in words]
     call = [sanitized / "attention", *words]
     done = subprocess.run(call, input=given, capture_output=True, cwd=tmp_path)
@@ -199,6 +204,18 @@ def test_memory_and_time_are_compared_with_python(release):
     done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("times the C program's time") == 2
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    (("true", "it wrote no maps, expected"), ("false", "exit code 1, expected")),
+)
+def test_a_program_that_writes_no_maps_is_not_compared(program, told):
+    call = [sys.executable, SOURCES / "compare.py", shutil.which(program), "--rounds", "1"]
+    done = subprocess.run(call, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
 
 
 @pytest.mark.slow

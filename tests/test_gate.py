@@ -11,6 +11,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from uva_tf.compression.export import to_tflite
 from uva_tf.compression.gate import OPERATORS, check_file
 from uva_tf.compression.operators import (
+    DamagedError,
     Delegation,
     delegation,
     operator_name,
@@ -113,15 +114,28 @@ def test_float16_constants_are_unpacked_apart(tmp_path):
     check_file(content, "pair", integer=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"TFL3", b"junk" * 500, bytes(500)])
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"junk" * 500, bytes(500), b"\0\0\0\0TFL3" * 9])
 def test_what_is_no_model_is_refused(content):
-    refuse(content, "expected a model of one graph")
+    refuse(content, rf"the file is damaged or no .tflite file \({len(content)} bytes\): convert")
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.99])
 def test_a_truncated_file_is_refused(files, share):
     content = files["int8", "step"]
-    refuse(content[: int(share * len(content))], "one graph|can't be read", "step", integer=True)
+    refuse(content[: int(share * len(content))], "damaged or no .tflite", "step", integer=True)
+
+
+def test_a_file_with_damaged_bytes_is_never_said_to_have_loops(files):
+    content, random = files["int8", "step"], np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(content)
+        at = random.integers(8, len(content), 50)
+        for place in at:
+            damaged[place] = random.integers(256)
+        try:
+            read_model(bytes(damaged))
+        except ValueError as error:
+            assert isinstance(error, DamagedError)
 
 
 def test_more_than_one_graph_is_refused(files):

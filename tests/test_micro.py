@@ -1,6 +1,7 @@
 """The C++ for microcontrollers against Python, and the scripts that check and write models."""
 
 import ctypes
+import hashlib
 import importlib.util
 import itertools
 import json
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 from conftest import assert_refused
 
+from uva_tf.core.errors import InputError
 from uva_tf.core.frames import Frame, to_yuv
 from uva_tf.core.resize import shrink
 from uva_tf.core.video import VideoReader
 from uva_tf.data import synthetic
-from uva_tf.runtime.manifest import read_manifest
+from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import shipped_model
 
@@ -466,6 +468,7 @@ def c_array(scripts, capfd):
 
 
 def test_the_array_is_the_file_and_the_header_its_figures(c_array, tmp_path):
+    needs("tflite_micro")
     model = shipped_model(INT8_32)
     manifest, content = read_manifest(model)
     code, out, err = c_array("--model", model, "--out", tmp_path / "out")
@@ -495,6 +498,7 @@ def test_the_array_is_the_file_and_the_header_its_figures(c_array, tmp_path):
 
 def test_the_program_of_the_readme_compiles_with_a_written_model(c_array, tmp_path):
     compiler()
+    needs("tflite_micro")
     assert c_array("--model", shipped_model(), "--out", tmp_path)[0] == 0
     header = tmp_path / "uva_64_int8_step_model.h"
     calls = re.findall(r"resolver\.(Add\w+\(\))", header.read_text())
@@ -504,8 +508,15 @@ def test_the_program_of_the_readme_compiles_with_a_written_model(c_array, tmp_pa
         path.write_text(text.replace("ADDS", ", ".join(calls)))
     (program,) = re.findall(r"^```cpp\n(.*?)^```", (MICRO / "README.md").read_text(), re.M | re.S)
     (tmp_path / "main.cpp").write_text(program)
+    head = (MICRO / "attention.h").read_text().partition("#ifndef")[0]
+    example = "\n".join(re.findall(r"^//   (.*)", head, re.M))
+    (tmp_path / "example.cpp").write_text(
+        '#include "tflm_step.h"\n#include "uva_64_int8_step_model.h"\n'
+        "void shown(tflite::MicroInterpreter& interpreter, const uva::Image& image) {\n"
+        f"using namespace uva_64_int8_step_model;\n{example}\n}}\n"
+    )
     (tmp_path / "uva_64_int8_step_model.cc").rename(tmp_path / "model.cc")
-    for name in ("main.cpp", "model.cc"):
+    for name in ("main.cpp", "example.cpp", "model.cc"):
         command = [compiler(), *EMBEDDED, f"-I{MICRO}", f"-I{tmp_path}", "-c", tmp_path / name]
         subprocess.run([*command, "-o", tmp_path / "out.o"], check=True)
 
@@ -515,7 +526,71 @@ def test_a_file_of_any_name_becomes_an_identifier(scripts):
     identifier = scripts("c_array").identifier
     assert identifier("64-Px  model") == "m64_px_model_model"
     assert identifier("int") == "int_model"
-    assert identifier("--") == "model"
+    for name in ("---", "模型", ""):
+        with pytest.raises(InputError, match="no letter from a to z and no digit to name the"):
+            identifier(name)
+
+
+@pytest.fixture
+def altered(tmp_path):
+    """A function that copies a shipped file with other content or another manifest."""
+
+    def make(name=INT8_32, content=None, **changes):
+        source, copy = shipped_model(name), tmp_path / f"{name}.tflite"
+        content = source.read_bytes() if content is None else content
+        values = json.loads(manifest_path(source).read_text())
+        checksum = hashlib.sha256(content).hexdigest()
+        copy.write_bytes(content)
+        manifest_path(copy).write_text(json.dumps(values | {"sha256": checksum} | changes))
+        return copy
+
+    return make
+
+
+CONTRADICTED = {
+    "another pairing": ({"pairing": "next"}, "the pairing is next, expected previous"),
+    "another side": ({"resolution": 64}, "that its manifest states, a step of 64 px"),
+    "another scale": ({"state": {"scale": 0.5, "zero_point": 0}}, "0.5, 'zero_point': 0} of the"),
+    "no state": ({"state": {}}, "its manifest states {} of the state, the file has scale 0.0"),
+    "a huge arena": ({"arena_bytes": 10**40}, "arena_bytes 10000000000"),
+    "a float file": (
+        {"name": "uva-32-fp16-step", "recipe": "int8"},
+        "its state is float32, expected uint8 in the int8 file that its manifest states",
+    ),
+    "an empty file": ({"content": b""}, "the file is damaged or no .tflite file (0 bytes)"),
+    "a foreign file": ({"content": b"\x89PNG" * 99}, "damaged or no .tflite file (396 bytes)"),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), CONTRADICTED.values(), ids=CONTRADICTED)
+def test_a_file_that_is_not_what_its_manifest_states_is_refused(
+    c_array, altered, tmp_path, changes, words
+):
+    result = c_array("--model", altered(**changes), "--out", tmp_path / "out")
+    assert_refused(result, words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_check_refuses_what_the_array_does(scripts, altered, capfd):
+    needs("tflite_micro", "ethosu")
+    model = altered(resolution=64)
+    result = scripts("check").main(["--model", str(model)])
+    assert_refused((result, *capfd.readouterr()), "that its manifest states, a step of 64 px")
+
+
+def test_the_arena_is_measured_or_plausible(c_array, altered, tmp_path, monkeypatch):
+    monkeypatch.setattr("uva_tf.compression.arena.smallest_arena", lambda content: 54_321)
+    assert c_array("--model", altered(arena_bytes=16), "--out", tmp_path / "one")[0] == 0
+    monkeypatch.setattr("uva_tf.compression.arena.smallest_arena", lambda content: None)
+    result = c_array("--model", altered(arena_bytes=16), "--out", tmp_path / "two")
+    assert_refused(result, "states an arena of 16 bytes, expected at least 6144: measure it with")
+    assert c_array("--model", altered(), "--out", tmp_path / "three")[0] == 0
+    headers = [(tmp_path / name / "uva_32_int8_step_model.h") for name in ("one", "three")]
+    one, three = (header.read_text().partition("// The smallest ")[2] for header in headers)
+    assert one.startswith("tensor arena in bytes, as measured.\n")
+    assert "kArenaSize = 54321;" in one
+    assert three.startswith("tensor arena in bytes, as its manifest says.\n")
+    assert "kArenaSize = 53152;" in three
 
 
 def test_what_is_no_integer_step_is_refused(c_array, tmp_path):
@@ -570,10 +645,22 @@ def test_vela_puts_every_operator_on_the_npu(scripts):
     one = vela.compile_for("ethos-u55-128", content)
     assert (one.npu > 80, one.cpu) == (True, 0)
     assert one.sram < 32_000
-    assert one.flash < len(content)
+    assert one.flash == len(one.content) < len(content)
     assert 0 < one.seconds < 1
-    scripts("check")
+    check = scripts("check")
+    assert check.table([("x", one)]).split()[-3] == f"{len(one.content) / 1000:.1f}"
+    assert check.plain("x", one)["flash"] == len(one.content)
     assert scripts("c_array").resolver_calls(one.content) == ["AddEthosU"]
+
+
+def test_the_header_of_a_compiled_file_says_what_its_arena_is(c_array, scripts, tmp_path):
+    needs("ethosu")
+    options = ("--model", shipped_model(INT8_32), "--accelerator", "ethos-u55-128")
+    assert c_array(*options, "--out", tmp_path)[0] == 0
+    text = (tmp_path / "uva_32_int8_step_ethos_u55_128_model.h").read_text()
+    said = "\n// Vela's SRAM and 8192 bytes for the interpreter: a guess, not measured.\n"
+    assert said in text
+    assert "smallest" not in text
 
 
 def test_vela_s_refusal_is_one_line(scripts):
@@ -584,7 +671,7 @@ def test_vela_s_refusal_is_one_line(scripts):
 
 def test_a_missed_mark_is_said(scripts):
     compiled = scripts("vela").Compiled
-    judged, good = scripts("check").judged, compiled(90, 0, 1, 1, 1.0, b"")
+    judged, good = scripts("check").judged, compiled(90, 0, 1, 1.0, b"")
     same = {"frames": 50, "largest_in_maps": 0, "largest_in_states": 0}
     lines = judged(64, 128_000, same, [("ethos-u55-128", good)])
     assert [line.rpartition(" ")[2] for line in lines] == ["met"] * 3
@@ -600,6 +687,25 @@ def test_a_missing_package_is_named(scripts, capfd, monkeypatch):
         (check.main([]), *capfd.readouterr()),
         "tflite-micro ethos-u-vela: not installed, try python -m pip install tflite-micro",
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variant", "pairing", "expected"), (("uva-64", "next", 136.4), ("paper-64", "previous", 389.8))
+)
+def test_the_arenas_of_other_students_are_those_of_the_readme(variant, pairing, expected):
+    needs("tflite_micro")
+    from students import untrained
+
+    from uva_tf.compression.arena import smallest_arena
+    from uva_tf.compression.export import to_tflite
+    from uva_tf.config import StudentConfig
+
+    frames = np.random.default_rng(0).integers(0, 256, (2, 2, 64, 64, 3), dtype=np.uint8)
+    student = untrained(StudentConfig(variant, pairing=pairing))
+    found = smallest_arena(to_tflite(student, "int8", "step", [tuple(pair) for pair in frames]))
+    assert round(found / 1000, 1) == expected
+    assert f"{expected} kB" in (MICRO / "README.md").read_text()
 
 
 @pytest.mark.slow

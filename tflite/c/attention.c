@@ -11,7 +11,8 @@ static const char usage[] =
     "\n"
     "Maps where people look in a stream of frames.\n"
     "\n"
-    "  MODEL.tflite  written by uva-tf convert, of the form step or pair\n"
+    "  MODEL.tflite  written by uva-tf convert, of the form step or pair, and of the pairing\n"
+    "                previous: with next, maps come with the wrong frames; the manifest says which\n"
     "  WIDTH HEIGHT  of a frame in pixels\n"
     "  FRAMES        RGB bytes, frame after frame without anything between (-: stdin, the default)\n"
     "  MAPS          R * R bytes for each frame, R: the model's side (-: stdout, the default);\n"
@@ -43,7 +44,8 @@ static int map_stream(uva_attention *model, int width, int height, FILE *in, FIL
   for (long number = 1; !code; number++) {
     size_t read = fread(bytes, 1, size, in);
     if (ferror(in)) {
-      code = refuse("frames can't be read: ", strerror(errno), 1);
+      int is_folder = errno == EISDIR;
+      code = refuse("frames can't be read: ", strerror(errno), is_folder ? 2 : 1);
     } else if (read == 0) {
       if (number == 1) code = refuse("no frames came", "", 2);
       break;

@@ -78,8 +78,13 @@ def _measured(way: list, model: Path) -> tuple[float, int]:
         call = [*way, model.resolve(), *SIZE, VECTORS / "frames.rgb", maps]
         watched = [sys.executable, "-I", "-S", "-c", WATCH, *call]
         done = subprocess.run(watched, capture_output=True, text=True, check=False)
-        if done.returncode or not maps.stat().st_size:
+        if done.returncode:
             raise InputError(f"{way[0]}: exit code {done.returncode}, expected 0: run it alone")
+        if not maps.exists() or not maps.stat().st_size:
+            raise InputError(
+                f"{way[0]}: it wrote no maps, expected the program attention, as in "
+                f"tflite/c/README.md"
+            )
         seconds, memory = done.stdout.split()
     return float(seconds), int(memory)
 

@@ -179,7 +179,10 @@ static uva_status read_file(const char *path, uint8_t **bytes, size_t *size) {
   if (!file) return fail(UVA_BAD_MODEL, "%.150s: can't be read: %s", path, strerror(errno));
   uva_status status = UVA_OK;
   long length = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
-  if (length < 8 || length > MOST_BYTES || fseek(file, 0, SEEK_SET) != 0) {
+  if (length >= 0 && length < 8) {
+    status = fail(UVA_BAD_MODEL, "%.150s: %s (%ld bytes), expected a .tflite file", path,
+                  length ? "cut short" : "empty", length);
+  } else if (length < 0 || length > MOST_BYTES || fseek(file, 0, SEEK_SET) != 0) {
     status = fail(UVA_BAD_MODEL, "%.150s: expected a .tflite file of at most %d bytes", path,
                   MOST_BYTES);
   } else if (!(*bytes = malloc((size_t)length))) {

@@ -40,9 +40,12 @@ typedef struct {
 /*
  * Open a model file with the signature `step` or `pair`.
  *
- * The file is not compared with its manifest: check its SHA-256 first if it may be damaged. A model
- * that pairs frames with the next one (`"pairing": "next"` in the manifest) gives the map of the
- * frame before: the file itself does not say so.
+ * The file is not compared with its manifest: check its SHA-256 first if it may be damaged.
+ *
+ * Only models that pair a frame with the one before are supported: `"pairing": "previous"` in the
+ * manifest. The file does not say which pairing it has, so one with `next` is not refused. Its maps
+ * are not those of the frames that they come with: a `step` gives the map of the frame before (and
+ * for the last frame none), a `pair` gives the map of no frame.
  *
  * path: of the `.tflite` file, at most 64 MiB.
  * model: where the model is put; NULL if opening fails. Free it with uva_close.

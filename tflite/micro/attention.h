@@ -1,9 +1,10 @@
 // Video attention on a microcontroller: a camera's buffers in, attention maps out.
 //
 // C++17 without heap, exceptions, RTTI or floating point. Nothing here depends on an inference
-// library: a `Step` runs the model. `tflm_step.h` has one for LiteRT for Microcontrollers.
+// library: a `Step` runs the model. `tflm_step.h` has one for LiteRT for Microcontrollers. The
+// model pairs a frame with the one before it (`"pairing": "previous"` in its manifest).
 //
-//   uva::TflmStep step(&interpreter, kInputs, kOutputs);
+//   uva::TflmStep step(&interpreter, {kFrameInput, kStateInput, kMapOutput, kStateOutput});
 //   uva::Attention attention;
 //   static uint8_t state[kStateSize], map[kSide * kSide];
 //   attention.begin(&step, state, sizeof state);

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from check import SHIPPED, check_integer_step
+from check import SHIPPED, read_integer_step
 
 from uva_tf.commands.command import Parser, command, start
 from uva_tf.core.errors import ExportError, InputError
@@ -24,10 +24,9 @@ TABLES = 8192
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, write."""
+    from packages import need
     from vela import ACCELERATORS, compile_for
 
-    from uva_tf.compression.arena import smallest_arena
-    from uva_tf.runtime.manifest import read_manifest
     from uva_tf.weights import shipped_model
 
     parser = Parser("c_array", __doc__)
@@ -53,30 +52,22 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     model = args.model or shipped_model(SHIPPED[0])
-    check_integer_step(model)
-    manifest, content = read_manifest(model)
+    manifest, content = read_integer_step(model)
     name = identifier(model.stem)
-
-    from packages import need
-
+    if args.accelerator:
+        name = identifier(f"{model.stem}_{args.accelerator}")
+    header, source = (args.out / f"{name}.{ending}" for ending in ("h", "cc"))
+    refuse_existing(source)
     if args.accelerator:
         need("ethosu")
         compiled = compile_for(args.accelerator, content)
-        name, content = identifier(f"{model.stem}_{args.accelerator}"), compiled.content
+        content = compiled.content
         arena = compiled.sram + TABLES
-        measured = f"Vela's SRAM and {TABLES} bytes for the interpreter, not measured"
+        meaning = f"Vela's SRAM and {TABLES} bytes for the interpreter: a guess, not measured."
     else:
-        arena, measured = manifest.arena_bytes, "as its manifest says"
-        if not arena:
-            need("tflite_micro")
-            try:
-                arena, measured = smallest_arena(content), "as measured"
-            except ValueError as error:
-                raise ExportError(f"{model}: {error}") from None
-    header, source = (args.out / f"{name}.{ending}" for ending in ("h", "cc"))
-    refuse_existing(source)
+        arena, meaning = arena_of(model, manifest, content)
     try:
-        text = header_text(name, content, manifest, arena, measured, args.accelerator)
+        text = header_text(name, content, manifest, arena, meaning, args.accelerator)
     except ValueError as error:
         raise InputError(f"{model}: {error}") from None
     with hold(), new_file(header) as one, new_file(source) as other:
@@ -88,17 +79,51 @@ def main(argv: list[str] | None = None) -> None:
 def identifier(text: str) -> str:
     """A C++ name for a text, such as `uva_64_int8_step_model`; the end keeps it from keywords."""
     words = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    return f"{'m' * words[:1].isdigit()}{words}_model".lstrip("_")
+    if not words:
+        raise InputError(
+            f"{text}: no letter from a to z and no digit to name the array after: rename the file "
+            f"and its manifest"
+        )
+    return f"{'m' * words[0].isdigit()}{words}_model"
+
+
+def arena_of(model: Path, manifest: Any, content: bytes) -> tuple[int, str]:
+    """The smallest arena of a file in bytes, and what it is.
+
+    It is measured, or without `tflite-micro` what the manifest states; raises InputError if that
+    can't be true, and ExportError for a file that LiteRT for Microcontrollers does not run.
+    """
+    from packages import need
+    from tflm import tensor_order
+
+    from uva_tf.compression.arena import smallest_arena
+
+    try:
+        found = smallest_arena(content)
+    except ValueError as error:
+        raise ExportError(f"{model}: {error}") from None
+    if found is not None:
+        return found, "The smallest tensor arena in bytes, as measured."
+    if not manifest.arena_bytes:
+        need("tflite_micro")
+    _, state = state_of(content, tensor_order(content))
+    least = state + 3 * manifest.resolution**2  # the two inputs
+    if manifest.arena_bytes < least:
+        raise InputError(
+            f"{model}: its manifest states an arena of {manifest.arena_bytes} bytes, expected at "
+            f"least {least}: measure it with python -m pip install tflite-micro"
+        )
+    return manifest.arena_bytes, "The smallest tensor arena in bytes, as its manifest says."
 
 
 def header_text(
-    name: str, content: bytes, manifest: Any, arena: int, measured: str, accelerator: str | None
+    name: str, content: bytes, manifest: Any, arena: int, meaning: str, accelerator: str | None
 ) -> str:
     """The header of a model.
 
     Args:
         name: of the namespace and of the files.
-        measured: where `arena`, in bytes, comes from.
+        meaning: of `arena`, which is in bytes.
 
     Raises ValueError for a file whose operators or tensors are not known.
     """
@@ -138,7 +163,7 @@ constexpr size_t kStateInput = {order.state};
 constexpr size_t kMapOutput = {order.attention};
 constexpr size_t kStateOutput = {order.next_state};
 
-// The smallest tensor arena in bytes, {measured}.
+// {meaning}
 // Optimised kernels may need more: arena_used_bytes() of the interpreter says what is used.
 constexpr size_t kArenaSize = {arena};
 

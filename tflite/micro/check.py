@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tflm import Maps
     from vela import Compiled
 
+    from uva_tf.runtime.manifest import Manifest
+
 SHIPPED = ("uva-64-int8-step", "uva-32-int8-step")
 MOST_ARENA = {64: 128_000, 32: 64_000}  # bytes, by the side of the frames
 FRAMES = 50
@@ -61,16 +63,13 @@ def main(argv: list[str] | None = None) -> None:
     from packages import need
     from vela import ACCELERATORS, compile_for
 
-    from uva_tf.runtime.manifest import read_manifest
     from uva_tf.weights import shipped_model
 
     need("tflite_micro", "ethosu")
     models = args.model or [shipped_model(name) for name in SHIPPED]
-    for model in models:
-        check_integer_step(model)
+    checked = [(model, *read_integer_step(model)) for model in models]
     figures, missed = [], []
-    for model in models:
-        manifest, content = read_manifest(model)
+    for model, manifest, content in checked:
         arena, same = measure(model, content, small_frames(args.source, manifest.resolution, args))
         found = [(name, compile_for(name, content)) for name in ACCELERATORS]
         figures.append(
@@ -89,11 +88,18 @@ def main(argv: list[str] | None = None) -> None:
         raise ExportError("; ".join(missed))
 
 
-def check_integer_step(model: Path) -> None:
-    """Raise InputError unless a file is an integer `step` that passes the export gate."""
+def read_integer_step(model: Path) -> tuple[Manifest, bytes]:
+    """A file's manifest and content.
+
+    Raises InputError unless the file is an integer `step` that pairs frames with the one before,
+    passes the export gate, and is what its manifest states.
+    """
+    import numpy as np
+
     from uva_tf.compression.gate import check_file
     from uva_tf.compression.recipes import INTEGER
     from uva_tf.runtime.manifest import read_manifest
+    from uva_tf.runtime.predictor import open_model
     from uva_tf.weights import is_shipped
 
     manifest, content = read_manifest(model)
@@ -102,11 +108,29 @@ def check_integer_step(model: Path) -> None:
             f"{model}: {manifest.recipe} {manifest.form}, expected an integer step: convert it "
             f"with --recipe int8 --form step"
         )
+    if manifest.pairing != "previous":
+        raise InputError(
+            f"{model}: the pairing is {manifest.pairing}, expected previous: choose another model"
+        )
     if not is_shipped(manifest.sha256):
         try:
             check_file(content, "step", integer=True)
         except ExportError as error:
             raise InputError(f"{model}: {error}") from None
+    _, interpreter = open_model(model, reference=True)
+    state = interpreter.get_signature_runner("step").get_input_details()["state"]
+    if state["dtype"] != np.uint8:
+        raise InputError(
+            f"{model}: its state is {state['dtype'].__name__}, expected uint8 in the "
+            f"{manifest.recipe} file that its manifest states: convert the model again"
+        )
+    scale, zero_point = state["quantization"]
+    if manifest.state != {"scale": scale, "zero_point": zero_point}:
+        raise InputError(
+            f"{model}: its manifest states {manifest.state!s:.100} of the state, the file has "
+            f"scale {scale} and zero point {zero_point}: convert the model again"
+        )
+    return manifest, content
 
 
 def small_frames(source: Path | None, side: int, args: Any) -> np.ndarray:
@@ -206,7 +230,7 @@ def plain(name: str, one: Compiled) -> dict[str, Any]:
     """Vela's figures for JSON."""
     values = one._asdict()
     del values["content"]
-    return {"accelerator": name} | values
+    return {"accelerator": name} | values | {"flash": one.flash}
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 from uva_tf.core.children import python
+from uva_tf.runtime.manifest import MOST_ARENA_BYTES
 
-LARGEST = 2**24  # bytes that are tried at most
+LARGEST = MOST_ARENA_BYTES  # bytes that are tried at most
 STEP = 16  # bytes, to which the arena is aligned
 SECONDS = 120
 PROGRAM = f"from {__name__} import search_here; search_here()"

@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from uva_tf.compression.operators import (
     UNREADABLE,
+    DamagedError,
     delegation,
     operator_name,
     read_model,
@@ -103,6 +104,8 @@ def check_file(content: bytes, form: str, *, integer: bool, left: Collection[str
 def _read(content: bytes) -> Any:
     try:
         return read_model(content)
+    except DamagedError as error:
+        raise ExportError(f"the file is {error}: convert the model again") from error
     except ValueError as error:
         raise ExportError(
             f"expected a model of one graph ({_line(error)}): convert one signature at a time, of "

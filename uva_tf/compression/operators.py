@@ -65,22 +65,36 @@ class Delegation:
     parts: int
 
 
+class DamagedError(ValueError):
+    """Bytes that are no .tflite file, or a damaged one."""
+
+
 def read_model(content: bytes) -> Any:
     """A .tflite file as the schema's `ModelT`, which has one subgraph with operators.
 
-    Raises ValueError for a file with control flow, without operators, or that can't be read.
+    Raises DamagedError for bytes that can't be read as a .tflite file, and ValueError for a file
+    with control flow or without operators.
     """
+    damaged = DamagedError(f"damaged or no .tflite file ({len(content)} bytes)")
+    if content[4:8] != b"TFL3":
+        raise damaged
     try:
         packed = schema.Model.GetRootAs(content, 0)
-        # A small file can point at one part many times, and unpack to a huge model.
-        if packed.SubgraphsLength() != 1:
-            raise ValueError(f"{packed.SubgraphsLength()} subgraphs, expected 1")
-        count = packed.Subgraphs(0).OperatorsLength()
-        if not 0 < count <= MOST_OPERATORS:
-            raise ValueError(f"{count} operators, expected 1 to {MOST_OPERATORS}")
-        return schema.ModelT.InitFromObj(packed)
+        graphs = packed.SubgraphsLength()
+        count = packed.Subgraphs(0).OperatorsLength() if graphs == 1 else 1
     except UNREADABLE as error:
-        raise ValueError(f"not a .tflite file: {error}") from error
+        raise damaged from error
+    if graphs == 0 or 4 * max(graphs, count) > len(content):  # each takes 4 bytes at least
+        raise damaged
+    # A small file can point at one part many times, and unpack to a huge model.
+    if graphs != 1:
+        raise ValueError(f"{graphs} subgraphs, expected 1")
+    if not 0 < count <= MOST_OPERATORS:
+        raise ValueError(f"{count} operators, expected 1 to {MOST_OPERATORS}")
+    try:
+        return schema.ModelT.InitFromObj(packed)
+    except (ValueError, *UNREADABLE) as error:
+        raise damaged from error
 
 
 def read_operators(content: bytes) -> list[Operator]:
@@ -93,7 +107,7 @@ def read_operators(content: bytes) -> list[Operator]:
         unpacked = {int(one.outputs[0]): one for one in unpacking(model)}
         return [_read(model, one, unpacked) for one in model.subgraphs[0].operators]
     except UNREADABLE as error:
-        raise ValueError(f"not a .tflite file: {error}") from error
+        raise DamagedError(f"damaged or no .tflite file ({error})") from error
 
 
 def operator_counts(content: bytes) -> list[dict[str, Any]]:

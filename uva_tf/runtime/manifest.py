@@ -18,6 +18,7 @@ FORMS = ("pair", "step")
 PAIRINGS = ("next", "previous")
 MOST_BYTES = 2**26  # of a model
 MOST_MANIFEST_BYTES = 2**20
+MOST_ARENA_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -133,5 +134,5 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "resolution": lambda side: 8 <= side <= 1024,
     "state": _are_finite,
     "multiply_adds": lambda count: count >= 0,
-    "arena_bytes": lambda size: size >= 0,
+    "arena_bytes": lambda size: 0 <= size <= MOST_ARENA_BYTES,
 }

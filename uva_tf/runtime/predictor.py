@@ -71,7 +71,10 @@ def open_model(
             if name != "state"
         )
     ):
-        raise InputError(f"{model}: its inputs and outputs are not those that its manifest states")
+        raise InputError(
+            f"{model}: its inputs and outputs are not those that its manifest states, a "
+            f"{manifest.form} of {side} px: convert the model again"
+        )
     return manifest, interpreter
 
 
