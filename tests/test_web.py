@@ -27,6 +27,7 @@ WEB = Path(__file__).parent.parent / "tflite" / "web"
 COUNT = 20
 SECONDS = 300
 SIDE = 64
+SIZES = [(99, 57), (320, 180), (640, 360), (512, 512), (1280, 720), (64, 64)]
 MODELS = {recipe: shipped_model(f"uva-{SIDE}-{recipe}-step") for recipe in ("int8", "fp16")}
 
 
@@ -50,6 +51,15 @@ def frames():
     else:
         found = synthetic.draw(synthetic.scene(1, length=COUNT))
     return [shrink(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), SIDE) for frame in found]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Whole frames of several sizes with some noise in them, RGB."""
+    rng = np.random.default_rng(0)
+    scene = synthetic.draw(synthetic.scene(2, length=len(SIZES)))
+    large = [cv2.resize(frame, size) for frame, size in zip(scene, SIZES, strict=True)]
+    return [cv2.add(frame, rng.integers(0, 32, frame.shape, dtype=np.uint8)) for frame in large]
 
 
 def copied(model, folder, **changes):
@@ -78,7 +88,7 @@ def wrong_models(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def seen(frames, wrong_models, tmp_path_factory):
+def seen(frames, pictures, wrong_models, tmp_path_factory):
     """What `check.js` saw in one browser."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:
@@ -92,6 +102,9 @@ def seen(frames, wrong_models, tmp_path_factory):
         for frame in scene:
             video.write(frame)
     (folder / "frames.rgb").write_bytes(np.stack(frames).tobytes())
+    pngs = [folder / f"{number}.png" for number in range(len(pictures))]
+    for png, picture in zip(pngs, pictures, strict=True):
+        cv2.imwrite(str(png), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     both = {name: [model, manifest_path(model)] for name, (model, _) in wrong_models.items()}
     other = shipped_model("uva-32-int8-step")
     larger = manifest_path(copied(other, folder / "larger", resolution=64))
@@ -107,6 +120,7 @@ def seen(frames, wrong_models, tmp_path_factory):
         "shots": shots,
         "frames": folder / "frames.rgb",
         "models": MODELS,
+        "pictures": pngs,
         "chosen": both,
         "ownModel": [other, manifest_path(other)],
         "second": second,
@@ -142,6 +156,21 @@ def test_the_page_draws_the_maps_that_python_draws(seen, frames, recipe):
     expected = np.stack([predictor.step(frame) for frame in frames]).astype(int)
     assert np.ptp(expected) > 100
     # Other kernels may round a value otherwise, by a level or two of the finished map.
+    assert np.abs(maps - expected).max() <= 2
+
+
+def test_the_page_takes_whole_frames_as_python_does(seen, pictures):
+    """Any difference in the small frame is the browser's scaling or its colours."""
+    for picture, small in zip(pictures, seen["small"], strict=True):
+        expected = shrink(picture, SIDE)
+        np.testing.assert_array_equal(np.reshape(small, expected.shape), expected)
+
+
+def test_the_page_draws_python_s_maps_of_whole_frames(seen, pictures):
+    predictor = Predictor(MODELS["int8"])
+    maps = np.array(seen["pictured"], int).reshape(len(pictures), SIDE, SIDE)
+    expected = np.stack([predictor.step(picture) for picture in pictures]).astype(int)
+    assert np.ptp(expected) > 100
     assert np.abs(maps - expected).max() <= 2
 
 
@@ -208,6 +237,21 @@ def test_a_build_replaces_no_folder(node, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
+def test_a_build_names_the_folder_that_it_can_not_make(node, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file" / "x", Path("/proc/x")):
+        message = refusal(node("build.js", MODELS["int8"], folder))
+        assert message.startswith(f"error: {folder}: the folder can't be made (E"), message
+    assert "3 arguments, expected MODEL.tflite" in refusal(node("build.js", 1, 2, 3))
+
+
+@pytest.mark.parametrize("name", ["build.js", "serve.js"])
+def test_help_is_the_usage(node, name):
+    done = node(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: node {name} [")
+
+
 def test_the_package_has_the_version_of_uva_tf():
     package = json.loads((WEB / "package.json").read_text())
     lock = json.loads((WEB / "package-lock.json").read_text())
@@ -236,12 +280,15 @@ COPY = """
 globalThis.OffscreenCanvas = class {
   getContext() {
     return {
-      drawImage(picture, x, y, width, height) {
-        if (width !== picture.width || height !== picture.height) throw new Error('scaled');
-        this.picture = picture;
+      drawImage: (picture, x, y, width, height) => {
+        const same = (one) => one.width === width && one.height === height;
+        if (x || y || ![picture, this].every(same)) throw new Error('scaled');
+        this.rgba = picture.rgba;
       },
-      getImageData() {
-        return {data: this.picture.rgba};
+      getImageData: (x, y, width, height) => {
+        if (x || width !== this.width) throw new Error('not whole rows');
+        const [from, to] = [4 * width * y, 4 * width * (y + height)];
+        return {data: Uint8ClampedArray.from(this.rgba.subarray(from, to))};
       },
     };
   }
@@ -249,18 +296,79 @@ globalThis.OffscreenCanvas = class {
 const {Shrinker} = await import(process.argv[2]);
 const chunks = [];
 for await (const chunk of process.stdin) chunks.push(chunk);
-const picture = {width: 128, height: 128, rgba: Buffer.concat(chunks)};
-process.stdout.write(Buffer.from(new Shrinker(32).shrink(picture)));
+let rgba = Buffer.concat(chunks);
+const shrinkers = {};
+for (const [side, width, height] of JSON.parse(process.argv[3])) {
+  const shrinker = shrinkers[side] ??= new Shrinker(side);
+  process.stdout.write(Buffer.from(shrinker.shrink({width, height, rgba})));
+  rgba = rgba.subarray(4 * width * height);
+}
 """
+COPIED = [
+    *((64, *size) for size in SIZES),
+    *((32, 128, 128), (64, 16, 16), (256, 8, 8), (8, 300, 200), (8, 1, 7), (128, 700, 512)),
+    *((256, 333, 513), (32, 57, 1025), (16, 512, 511), (256, 255, 255)),
+]
 
 
-def test_the_page_takes_a_square_as_python_does(tmp_path):
+def test_the_module_makes_frames_small_as_python_does(tmp_path):
     if not (node := shutil.which("node")):
         pytest.skip("no node on the PATH")
     (tmp_path / "copy.mjs").write_text(COPY)
-    frame = np.random.default_rng(0).integers(0, 256, (128, 128, 4), dtype=np.uint8)
-    command = [node, tmp_path / "copy.mjs", WEB / "src" / "frames.js"]
-    done = subprocess.run(command, input=frame.tobytes(), capture_output=True, timeout=60)
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (h, w, 4), dtype=np.uint8) for _, w, h in COPIED]
+    command = [node, tmp_path / "copy.mjs", WEB / "src" / "frames.js", json.dumps(COPIED)]
+    given = b"".join(frame.tobytes() for frame in frames)
+    done = subprocess.run(command, input=given, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
-    small = np.frombuffer(done.stdout, np.uint8).reshape(32, 32, 3)
-    np.testing.assert_array_equal(small, shrink(frame[..., :3], 32))
+    made = done.stdout
+    for (side, width, height), frame in zip(COPIED, frames, strict=True):
+        expected = shrink(frame[..., :3], side)
+        small = np.frombuffer(made[: expected.size], np.uint8).reshape(expected.shape)
+        np.testing.assert_array_equal(small, expected, f"{width} x {height} to {side}")
+        made = made[expected.size :]
+    assert not made
+
+
+def test_the_module_refuses_sizes_that_the_contract_does_not_cover(node):
+    sides = "[512, 48, 4, 0, '64', undefined]"
+    tried = f"""
+      globalThis.OffscreenCanvas = class {{getContext() {{ return {{}}; }}}};
+      const {{Shrinker}} = await import('uva-tf-web');
+      const tell = (work) => {{ try {{ work(); }} catch (e) {{ console.log(e.message); }} }};
+      for (const side of {sides}) tell(() => new Shrinker(side));
+      for (const width of [0, 9000]) tell(() => new Shrinker(8).shrink({{width, height: 64}}));
+    """
+    lines = node("--input-type=module", "-e", tried).stdout.splitlines()
+    expected = "expected 8, 16, 32, 64, 128 or 256"
+    names = ("512", "48", "4", "0", "64", "undefined")
+    assert lines[:6] == [f"frames of {side} pixels: {expected}" for side in names]
+    assert lines[6:] == [
+        f"a picture of {width} x 64 pixels: expected 1 to 8192 along each side"
+        for width in (0, 9000)
+    ]
+
+
+def test_a_model_is_an_address_or_bytes(node):
+    """Bytes of any kind are read, which a sum that differs shows."""
+    tried = """
+      globalThis.HTMLVideoElement = class {};
+      const {createAttention} = await import('uva-tf-web');
+      const manifest = {form: 'step', pairing: 'previous', resolution: 64, sha256: ''};
+      const {buffer} = new Uint8Array(8);
+      const bytes = [buffer, new Uint8Array(buffer), new Uint16Array(buffer), new DataView(buffer)];
+      for (const model of [...bytes, 5, {}, new Blob(), undefined]) {
+        const made = createAttention(new HTMLVideoElement(), {model, manifest});
+        await made.catch((error) => console.log(error.message));
+      }
+      const options = {model: buffer, manifest: 5};
+      await createAttention(new HTMLVideoElement(), options).catch((e) => console.log(e.message));
+    """
+    lines = node("--input-type=module", "-e", tried).stdout.splitlines()
+    refused = ": expected its address, an ArrayBuffer or a typed array"
+    assert lines[:4] == 4 * [
+        "the model: its sha256 differs from its manifest's: take the two files anew"
+    ]
+    assert lines[4:7] == [f"the model is {kind}{refused}" for kind in ("5", "an Object", "a Blob")]
+    assert lines[7] == "no model: set the option model to an address"
+    assert lines[8] == "the manifest is 5: expected it or its address"

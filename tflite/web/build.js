@@ -3,6 +3,7 @@
 import {chmod, cp, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
 import {gzipSync} from 'node:zlib';
 import {MOST_BYTES, MOST_MANIFEST_BYTES, checkBytes, parseManifest} from './src/manifest.js';
 
@@ -42,8 +43,11 @@ export async function build(model, dist) {
     throw new Error(`${dist} exists: name a new folder`);
   }
   const target = resolve(dist ?? join(here, 'dist'));
-  await mkdir(dirname(target), {recursive: true});
-  const made = await mkdtemp(`${target}.`);
+  const made = await mkdir(dirname(target), {recursive: true})
+    .then(() => mkdtemp(`${target}.`))
+    .catch(({code}) => {
+      throw new Error(`${dist ?? target}: the folder can't be made (${code}): name another one`);
+    });
   try {
     await bundle({
       entryPoints: ENTRIES.map((name) => join(here, `${name}.js`)),
@@ -101,9 +105,21 @@ export async function command(work) {
   }
 }
 
+const USAGE = `usage: node build.js [MODEL.tflite [NEW_FOLDER]]
+
+Builds the page and its module for a model with its manifest beside it, and prints their sizes.
+  MODEL.tflite  file of the form step (default: the int8 student that comes with the package)
+  NEW_FOLDER    folder to make (default: dist/, which is replaced)`;
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await command(async () => {
-    const dist = await build(...process.argv.slice(2));
+    const options = {help: {type: 'boolean', short: 'h'}};
+    const {values, positionals} = parseArgs({options, allowPositionals: true});
+    if (values.help) return console.log(USAGE);
+    if (positionals.length > 2) {
+      throw new Error(`${positionals.length} arguments, expected MODEL.tflite and NEW_FOLDER at most`);
+    }
+    const dist = await build(...positionals);
     console.log([`wrote ${dist}`, ...(await sizes(dist))].join('\n'));
   });
 }

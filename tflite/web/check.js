@@ -2,11 +2,11 @@
 //
 // A job names `chromium`, `model`, `dist` (a new folder), `clip` (a .mjpeg for the fake camera),
 // `shots` (pictures to take, by device), `frames` (a file of RGB frames, one after the other),
-// `models` (further ones to map them with, by name), `chosen` (files for the button Model, by
+// `models` (further ones to map them with, by name), `pictures` (a stream of .png), `chosen` (files for the button Model, by
 // name), and `second` (a page of its own, and `video`, which it shows).
 
 import {copyFile, readFile, rename, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import {chromium} from 'playwright-core';
 import {build} from './build.js';
 import {serve} from './serve.js';
@@ -28,7 +28,7 @@ const browser = await chromium.launch({
     `--use-file-for-fake-video-capture=${job.clip}`,
   ],
 });
-const seen = {errors: [], foreign: [], shown: {}, maps: {}, messages: {}};
+const seen = {errors: [], foreign: [], shown: {}, maps: {}, small: [], pictured: [], messages: {}};
 
 // LiteRT writes its notes where errors go: `INFO: ...`, and warnings that there is no NPU.
 // Chromium asks every server for an icon.
@@ -93,6 +93,9 @@ try {
         await copyFile(job.frames, join(dist, 'frames.rgb'));
         seen.maps[name] = await page.evaluate(mapFrames, name);
       }
+      const pictures = job.pictures.map((path) => basename(path));
+      for (const [i, name] of pictures.entries()) await copyFile(job.pictures[i], join(dist, name));
+      Object.assign(seen, await page.evaluate(mapPictures, pictures));
     }
     await page.close();
   }
@@ -166,4 +169,23 @@ async function mapFrames(name) {
   }
   loaded.delete();
   return maps;
+}
+
+// In the page: pictures made small and their maps, by the page's own model.
+async function mapPictures(names) {
+  const {AttentionModel, Shrinker} = await import('./attention.js');
+  const [model, manifest] = await Promise.all(['model.tflite', 'model.json'].map((file) => fetch(file)));
+  const loaded = await AttentionModel.load(await model.arrayBuffer(), await manifest.json());
+  const shrinker = new Shrinker(loaded.side);
+  const [small, pictured] = [[], []];
+  for (const name of names) {
+    const image = new Image(10, 10); // its size on a page does not count
+    image.src = name;
+    await image.decode();
+    const rgb = shrinker.shrink(image);
+    small.push([...rgb]);
+    pictured.push(...(await loaded.next(rgb)));
+  }
+  loaded.delete();
+  return {small, pictured};
 }

@@ -39,11 +39,21 @@ export async function serve(dist, port = 0) {
   return server;
 }
 
+const USAGE = `usage: node serve.js [--port N] [MODEL.tflite]
+
+Builds the page and serves it on this machine.
+  --port N      port to listen on (default: ${PORT})
+  MODEL.tflite  file of the form step (default: the int8 student that comes with the package)`;
+
 async function main() {
   const {values, positionals} = parseArgs({
-    options: {port: {type: 'string', default: String(PORT)}},
+    options: {
+      port: {type: 'string', default: String(PORT)},
+      help: {type: 'boolean', short: 'h'},
+    },
     allowPositionals: true,
   });
+  if (values.help) return console.log(USAGE);
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
     throw new Error(`--port ${values.port}: expected a whole number from 1 to 65535`);

@@ -12,7 +12,7 @@ export interface Manifest {
 
 export interface Options {
   /** The .tflite file's address or bytes. Its form is `step` and its pairing `previous`. */
-  model: string | URL | Uint8Array;
+  model: string | URL | ArrayBuffer | ArrayBufferView;
   /** Its manifest, or the address of it. By default the model's address, ending in `.json`. */
   manifest?: string | URL | Manifest;
   /** Address of a folder with LiteRT's runtime, by default `wasm/`. The first one counts. */
@@ -44,7 +44,7 @@ export default createAttention;
 
 /** A model on frames that are small already. Wait for each call before the next. */
 export class AttentionModel {
-  static load(bytes: Uint8Array, manifest: Manifest, wasm?: string): Promise<AttentionModel>;
+  static load(model: ArrayBuffer | ArrayBufferView, manifest: Manifest, wasm?: string): Promise<AttentionModel>;
   readonly manifest: Manifest;
   readonly side: number;
   /** The map of the stream's next frame; `rgb` has `side` * `side` * 3 bytes. */
@@ -55,10 +55,16 @@ export class AttentionModel {
   delete(): void;
 }
 
-/** Makes pictures small for a model of `side` pixels: 32, 64, 128 or 256. */
+/**
+ * Makes pictures small for a model of `side` pixels, as Python does to the pixel. `side` is a power of
+ * 2 from 8 to 256; others throw a RangeError.
+ */
 export class Shrinker {
   constructor(side: number);
-  /** RGB, `side` * `side` * 3 bytes. */
+  /**
+   * RGB, `side` * `side` * 3 bytes. The picture's own size counts: 1 to 8192 pixels along each side,
+   * else a RangeError.
+   */
   shrink(picture: CanvasImageSource): Uint8Array;
 }
 

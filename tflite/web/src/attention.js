@@ -3,7 +3,7 @@
 import {Shrinker} from './frames.js';
 import {drawHeat} from './heat.js';
 import {MOST_BYTES, MOST_MANIFEST_BYTES, parseManifest} from './manifest.js';
-import {AttentionModel} from './model.js';
+import {AttentionModel, bytesOf} from './model.js';
 
 export {AttentionModel, Shrinker, drawHeat};
 
@@ -12,7 +12,10 @@ export {AttentionModel, Shrinker, drawHeat};
 export async function createAttention(video, options) {
   if (!(video instanceof HTMLVideoElement)) throw new TypeError('expected a <video> element');
   const {model, manifest, wasm} = options ?? {};
-  const bytes = model instanceof Uint8Array ? model : await fetched(model, 'model', MOST_BYTES);
+  const bytes = isAddress(model) ? await fetched(model, 'model', MOST_BYTES) : bytesOf(model);
+  if (!bytes) {
+    throw new TypeError(`the model is ${kind(model)}: expected its address, an ArrayBuffer or a typed array`);
+  }
   const stated = await manifestOf(model, manifest);
   return new Attention(video, await AttentionModel.load(bytes, stated, wasm), options);
 }
@@ -84,9 +87,23 @@ class Attention {
   }
 }
 
+// Whether it can be fetched; what is missing counts, so that the message says which.
+function isAddress(value) {
+  return typeof value === 'string' || value instanceof URL || value === undefined || value === null;
+}
+
+// What a value is, for messages.
+function kind(value) {
+  const name = typeof value === 'object' && (value.constructor?.name ?? 'Object');
+  return name ? `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}` : String(value);
+}
+
 async function manifestOf(model, manifest) {
-  if (manifest && !(manifest instanceof URL) && typeof manifest === 'object') return manifest;
-  if (!manifest && !/\.tflite$/.test(model)) {
+  if (!isAddress(manifest)) {
+    if (typeof manifest === 'object') return manifest;
+    throw new TypeError(`the manifest is ${kind(manifest)}: expected it or its address`);
+  }
+  if (!manifest && !(isAddress(model) && /\.tflite$/.test(model))) {
     throw new Error('no manifest: set the option manifest to it or to its address');
   }
   const address = manifest ?? String(model).replace(/\.tflite$/, '.json');

@@ -6,9 +6,11 @@ import {checkBytes, checkManifest} from './manifest.js';
 let runtime; // one for all models of a page
 
 export class AttentionModel {
-  // bytes: Uint8Array of the .tflite file; manifest: what its .json file holds; wasm: the address
+  // model: ArrayBuffer or typed array of the .tflite file; manifest: what its .json file holds; wasm: the address
   // of the folder with LiteRT's runtime. Rejects with a message for the user.
-  static async load(bytes, manifest, wasm = 'wasm/') {
+  static async load(model, manifest, wasm = 'wasm/') {
+    const bytes = bytesOf(model);
+    if (!bytes) throw new TypeError("expected the model's bytes, in an ArrayBuffer or a typed array");
     checkManifest(manifest, 'the manifest');
     await checkBytes(bytes, manifest, 'the model');
     try {
@@ -101,6 +103,13 @@ export class AttentionModel {
       frame.delete();
     }
   }
+}
+
+// The bytes that an ArrayBuffer or a typed array holds; undefined for anything else.
+export function bytesOf(value) {
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (!ArrayBuffer.isView(value)) return undefined;
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 
 // A finished map as bytes: float 0..1 becomes 0..255, bytes are copied.
