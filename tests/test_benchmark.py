@@ -1,13 +1,17 @@
 """The benchmark: statistics on a fake clock, operators by hand, what XNNPACK takes."""
 
 import csv
+import hashlib
 import io
 import json
+import re
+from dataclasses import replace
 
 import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from conftest import noise
 
 from uva_tf.bench import model_files as bench
 from uva_tf.bench import profile as profiling
@@ -16,12 +20,13 @@ from uva_tf.bench.profile import operators_of, profile, profile_table
 from uva_tf.bench.timing import MatrixProduct, latency, time_in_turn, times
 from uva_tf.bench.yardstick import write_yardsticks
 from uva_tf.compression.export import to_tflite, write_model
-from uva_tf.compression.operators import delegation, read_operators
+from uva_tf.compression.operators import delegation, read_model, read_operators
 from uva_tf.config import StudentConfig
 from uva_tf.core.errors import InputError
+from uva_tf.core.video_writer import VideoWriter
 from uva_tf.models.student import build_student
 from uva_tf.models.variants import VARIANTS
-from uva_tf.runtime.manifest import read_manifest
+from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.predictor import open_interpreter
 from uva_tf.weights import FOLDER, shipped_model
 
@@ -317,6 +322,43 @@ def test_the_script_writes_table_json_csv_and_bars(files, script, tmp_path, monk
     assert [t["left"] for t in timings[4:]] == [""] * 4
     assert main([str(files[0]), f"--csv={out['csv']}"]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_maps_are_compared_with_those_of_the_first_file(step_model, call, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "RUNS", 2)
+    model, out = tmp_path / "darker.tflite", tmp_path / "out.json"
+    darker, manifest = darkened(step_model.read_bytes()), read_manifest(step_model)[0]
+    model.write_bytes(darker)
+    checksum = hashlib.sha256(darker).hexdigest()
+    manifest_path(model).write_text(replace(manifest, sha256=checksum).to_json())
+    video = tmp_path / "noise.mp4"
+    with VideoWriter(video, 25, 64, 36) as written:
+        for seed in range(4):
+            written.write(noise(36, 64, seed=seed))
+    given = [step_model, model, "--rounds", "1", "--json", out, "--frames", "3"]
+    code, printed, err = call("tflite/benchmark.py", *given, "--maps", video)
+    assert code == 0, err
+    same, other = json.loads(out.read_text())["maps"]
+    assert (same["largest"], same["equal"], same["frames"], same["dimensions"]) == (0, 1, 3, 4)
+    # `2 sigmoid` became `1.98 sigmoid`: at the peak a hundredth less.
+    assert other["largest"] == pytest.approx(2.55, abs=0.01)
+    assert other["equal"] < 0.01
+    assert re.search(r"darker\.tflite +3 +2\.55 +0\.\d\d % +4", printed)
+    code, _, err = call("tflite/benchmark.py", step_model, shipped_model(), "--maps", video)
+    assert code == 2
+    assert "expected files of one resolution, received untrained.tflite 32, uva-64" in err
+
+
+def darkened(content):
+    """A float file whose last factor, 2, is a hundredth less."""
+    model = read_model(content)
+    operator = model.subgraphs[0].operators[-1]
+    constant = model.subgraphs[0].tensors[operator.inputs[1]]
+    assert model.buffers[constant.buffer].data.tobytes() == np.float32(2).tobytes()
+    model.buffers[constant.buffer].data = np.frombuffer(np.float32(1.98).tobytes(), np.uint8)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def test_what_is_shipped_is_timed_by_no_name_and_by_its_older_one(call, monkeypatch):

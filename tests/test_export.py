@@ -1,6 +1,7 @@
 """What a converted file promises: names, types, one state, and the student's own maps."""
 
 import hashlib
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,9 +12,11 @@ from ai_edge_litert.interpreter import Interpreter
 from conftest import noise
 from tensorflow.lite.tools import flatbuffer_utils
 
+from uva_tf.compression.arena import smallest_arena
 from uva_tf.compression.calibration import calibration_pairs, step_inputs
 from uva_tf.compression.export import _endpoint, convert, to_tflite
 from uva_tf.compression.lower import lower
+from uva_tf.compression.operators import read_model, read_operators
 from uva_tf.compression.recipes import FLOAT
 from uva_tf.config import PRESETS, DataConfig
 from uva_tf.core.errors import ExportError, InputError
@@ -79,6 +82,13 @@ def test_the_int8_state_has_one_scale_on_both_sides(runners):
     assert taken[0] > 0
 
 
+def test_every_file_keeps_to_four_dimensions_and_a_batch_of_one(files):
+    for (recipe, form), content in files.items():
+        tensors = read_model(content).subgraphs[0].tensors
+        assert max(len(tensor.shape) for tensor in tensors) == 4, (recipe, form)
+        assert all(one.shape[0] == 1 for one in read_operators(content)), (recipe, form)
+
+
 def test_float_files_draw_the_students_maps(student, runners, noise_pairs):
     frame, other = noise_pairs(1)[0]
     expected = list(keras_source(student.pair, "previous")(records([other, frame])))[1]
@@ -140,10 +150,34 @@ def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shar
     assert "uint8" in manifest.output
     names = {name for shard in shards.split("train") for name in shard.recordings}
     assert {name.split("/")[1] for name in manifest.calibration} <= names
+    operators = read_operators(out.read_bytes())
+    counts = Counter(one.name for one in operators)
+    assert {one["name"]: one["count"] for one in manifest.operators} == counts
+    assert manifest.multiply_adds == sum(one.multiply_adds for one in operators) > 1e6
     assert Predictor(out).manifest == replace(
-        manifest, calibration=list(manifest.calibration)
+        manifest, calibration=list(manifest.calibration), operators=list(manifest.operators)
     )  # JSON has no tuples
     assert sorted(p.name for p in out.parent.iterdir()) == ["student.json", "student.tflite"]
+
+
+def test_the_smallest_arena_is_enough_and_a_smaller_one_is_not(files):
+    runtime = pytest.importorskip("tflite_micro", reason="needs tflite-micro").runtime
+    size = smallest_arena(files["int8", "step"])
+    assert size % 16 == 0
+    runtime.Interpreter.from_bytes(files["int8", "step"], arena_size=size).invoke()
+    with pytest.raises(RuntimeError):
+        runtime.Interpreter.from_bytes(files["int8", "step"], arena_size=size - 16).invoke()
+
+
+def test_without_tflite_micro_no_arena_is_measured(files, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert smallest_arena(files["int8", "step"]) is None
+
+
+def test_a_file_that_no_arena_is_enough_for_is_refused():
+    pytest.importorskip("tflite_micro", reason="needs tflite-micro")
+    with pytest.raises(ValueError, match="LiteRT for Microcontrollers does not run the file: "):
+        smallest_arena(b"junk" * 100)
 
 
 def test_convert_twice_gives_the_same_bytes(run, tmp_path):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.export import to_tflite
-from uva_tf.compression.gate import check_file
+from uva_tf.compression.gate import OPERATORS, check_file
 from uva_tf.compression.operators import (
     Delegation,
     delegation,
@@ -158,6 +158,38 @@ def test_a_dynamic_batch_is_refused(tmp_path):
 def test_a_batch_of_two_is_refused(tmp_path):
     content = build(tmp_path, lambda one, two: conv(one + two), shape=(2, 8, 8, 3))
     refuse(content, r"layer pair_\w+:0 has the shape \[2, 8, 8, 3\], expected \[1, \.\.\.\]")
+
+
+def test_more_than_four_dimensions_are_refused(tmp_path):
+    def draw(one, two):
+        parts = tf.reshape(conv(one + two, 4), (1, 8, 8, 2, 2))
+        return conv(within("odd", lambda: tf.reduce_max(parts, 3)))
+
+    words = r"has a tensor \[1, 8, 8, 2, 2\], at most 4 dimensions.*from tensors \[1, H, W, C\]"
+    refuse(build(tmp_path, draw), words)
+
+
+def test_a_layer_that_makes_a_batch_is_refused(tmp_path):
+    def draw(one, two):
+        rows = tf.reshape(conv(one + two, 3), (8, 1, 8, 3))
+        return tf.reshape(conv(rows), (1, 8, 8, 1))
+
+    refuse(
+        build(tmp_path, draw),
+        r"RESHAPE \(.*\) makes the shape \[8, 1, 8, 3\], expected \[1, \.\.\.\]: GPUs",
+    )
+
+
+def test_an_operator_that_not_every_target_takes_is_refused(tmp_path):
+    def draw(one, two):
+        return conv(within("odd", lambda: tf.nn.depth_to_space(conv(one + two, 4), 2)[:, :8, :8]))
+
+    words = (
+        r"DEPTH_TO_SPACE \(layer odd\) is not an operator that .* build the layer from ADD, CAST"
+    )
+    content = build(tmp_path, draw)
+    refuse(content, words)
+    check_file(content, "pair", integer=False, left={"DEPTH_TO_SPACE", "SLICE", "STRIDED_SLICE"})
 
 
 def rename(content, side, names):
@@ -378,13 +410,15 @@ def odd_middle(one, two):
 
 def test_an_operator_that_xnnpack_leaves_is_refused_unless_allowed(tmp_path):
     content = build(tmp_path, odd_middle)
-    words = r"in 2 pieces, at most 1 expected.* run FLOOR_MOD \(layer odd\)"
+    words = r"FLOOR_MOD \(layer odd\) is not an operator that"
     refuse(content, words)
     refuse(content, words, left={"GATHER"})
     check_file(content, "pair", integer=False, left={"FLOOR_MOD"})
 
 
-def test_an_integer_operator_that_xnnpack_leaves_is_refused(tmp_path):
+def test_an_integer_operator_that_xnnpack_leaves_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("uva_tf.compression.gate.OPERATORS", OPERATORS | {"AVERAGE_POOL_2D"})
+
     def draw(one, two):
         return conv(within("odd", lambda: tf.nn.avg_pool2d(conv(one + two, 3), 3, 1, "SAME")))
 

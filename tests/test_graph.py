@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from students import untrained
 from tensorflow.lite.tools import flatbuffer_utils
 
 from uva_tf.compression.export import to_tflite
-from uva_tf.compression.graph import pair_of_step, unify_state_scale
+from uva_tf.compression.graph import keep_to_four_dimensions, pair_of_step, unify_state_scale
 from uva_tf.compression.operators import operator_name, read_model, read_operators
 from uva_tf.config import StudentConfig
 from uva_tf.core.errors import ExportError
@@ -118,3 +119,63 @@ def test_dynamic_depthwise_convolutions_are_float():
     # XNNPACK runs no float depthwise convolution of 8-bit weights; float small ones stay.
     assert kinds["DEPTHWISE_CONV_2D"] == {np.dtype("f4")}
     assert np.dtype("i1") in kinds["CONV_2D"]
+
+
+def enlarging(folder, factor, filters, order, *, integer):
+    """A file as the converter makes it: channels become pixels, and two poolings are added."""
+
+    def draw(x):  # (1, 6, 5, factor^2 filters)
+        parts = tf.reshape(x, (1, 6, 5, factor, factor, filters))
+        large = tf.reshape(tf.transpose(parts, order), (1, 6 * factor, 5 * factor, filters))
+        pooled = [pool(x, (1, 2), keepdims=True) for pool in (tf.reduce_mean, tf.reduce_max)]
+        vector = tf.nn.bias_add(pooled[0], tf.reshape(pooled[1], (-1,)))  # (1, 1, 1, C)
+        return {"large": large, "vector": vector}
+
+    module = tf.Module()
+    spec = tf.TensorSpec((1, 6, 5, factor**2 * filters), tf.float32, "x")
+    module.draw = tf.function(draw, input_signature=[spec])
+    tf.saved_model.save(module, str(folder), {"draw": module.draw})
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["draw"])
+    if integer:
+        values = np.linspace(-1, 1, int(np.prod(spec.shape)), dtype=np.float32).reshape(spec.shape)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (("draw", {"x": values}) for _ in range(2))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.uint8
+    return converter.convert()
+
+
+def most_dimensions(content):
+    return max(len(tensor.shape) for tensor in read_model(content).subgraphs[0].tensors)
+
+
+WEAVE = (0, 1, 3, 2, 4, 5)
+
+
+@pytest.mark.parametrize("integer", [False, True])
+@pytest.mark.parametrize(("factor", "filters"), [(4, 1), (2, 3)])
+def test_channels_become_pixels_in_four_dimensions(tmp_path, factor, filters, integer):
+    before = enlarging(tmp_path, factor, filters, WEAVE, integer=integer)
+    after = keep_to_four_dimensions(before)
+    assert (most_dimensions(before), most_dimensions(after)) == (6, 4)
+    assert keep_to_four_dimensions(after) == after
+    # Not a vector, which would be a batch of its own.
+    shapes = [one.shape for one in read_operators(after)]
+    assert all(len(shape) == 4 and shape[0] == 1 for shape in shapes)
+    x = np.random.default_rng(1).uniform(-1, 1, (1, 6, 5, factor**2 * filters)).astype(np.float32)
+    if integer:
+        x = np.rint(127.5 * (x + 1)).astype(np.uint8)
+    drawn, expected = (runner(content, "draw")(x=x) for content in (after, before))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(drawn[name], values)
+    large = drawn["large"][0]  # each pixel from its own channels, by hand
+    for row, column in ((0, 0), (7, 9), (len(large) - 1, 0)):
+        (i, di), (j, dj) = divmod(row, factor), divmod(column, factor)
+        first = (di * factor + dj) * filters
+        np.testing.assert_array_equal(large[row, column], x[0, i, j, first : first + filters])
+
+
+def test_another_transpose_in_six_dimensions_is_refused(tmp_path):
+    content = enlarging(tmp_path, 2, 3, (0, 3, 1, 2, 4, 5), integer=False)
+    with pytest.raises(ExportError, match="has more than four dimensions: enlarge with `subpixel`"):
+        keep_to_four_dimensions(content)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import uva_tf
+from uva_tf.compression.gate import check_file
+from uva_tf.compression.operators import operator_counts, read_operators
 from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.resize import shrink
@@ -43,6 +45,32 @@ def test_manifests_say_where_they_come_from(path):
     assert training["seed"] == 1
     assert all(len(sha256) == 64 for sha256 in training["data"].values())
     assert "/root" not in manifest_path(path).read_text()
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_they_keep_to_what_every_target_takes(path):
+    manifest, content = read_manifest(path)
+    integer = manifest.recipe == "int8"
+    check_file(content, manifest.form, integer=integer)
+    assert manifest.operators == operator_counts(content)
+    # As Keras counts them too: tests/test_cost.py.
+    assert manifest.multiply_adds == sum(one.multiply_adds for one in read_operators(content))
+    if integer:  # the smallest chips that are named: 128 kB and 64 kB of memory for it
+        assert 0 < manifest.arena_bytes <= {64: 128_000, 32: 64_000}[manifest.resolution]
+
+
+def test_a_manifest_without_operators_is_accepted(step_model, tmp_path):
+    older = json.loads(manifest_path(step_model).read_text())
+    for name in ("operators", "multiply_adds", "arena_bytes"):
+        del older[name]
+    model = tmp_path / "older.tflite"
+    model.write_bytes(step_model.read_bytes())
+    manifest_path(model).write_text(json.dumps(older))
+    manifest, _ = read_manifest(model)
+    assert (manifest.multiply_adds, manifest.arena_bytes) == (0, 0)
+    manifest_path(model).write_text(json.dumps(older | {"arena_bytes": -1}))
+    with pytest.raises(InputError, match=r"arena_bytes -1 is not valid in this version"):
+        read_manifest(model)
 
 
 @pytest.mark.parametrize("variant", ["uva-32", "uva-64"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from uva_tf.commands.command import Parser, command, number, show, use_one_blas_thread
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
         if path:
             refuse_existing(path)
     use_one_blas_thread()
+    from uva_tf.bench import map_differences
     from uva_tf.bench.model_files import benchmark, machine, plot_timings, table, to_csv, to_json
     from uva_tf.bench.profile import operators_of, profile, profile_table
     from uva_tf.runtime.manifest import read_manifest
@@ -34,6 +36,9 @@ def main(argv: list[str] | None = None) -> None:
     models = [located(file) for file in args.files or [shipped_model()]]
     for file in models:
         check_model(file)
+    differences = (
+        map_differences.map_differences(models, args.maps, args.frames) if args.maps else []
+    )
     sides = [read_manifest(file)[0].resolution for file in models]
     with tempfile.TemporaryDirectory() as folder:
         files = list(models)
@@ -50,9 +55,12 @@ def main(argv: list[str] | None = None) -> None:
         )
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     show(table(timings), kept=bool(args.json or args.csv))
+    if differences:
+        show("\n" + map_differences.table(differences), kept=bool(args.json))
     if args.json:
+        figures = to_json(timings) | {"maps": [asdict(one) for one in differences]}
         with new_file(args.json) as path:
-            path.write_text(json.dumps(to_json(timings), indent=1) + "\n")
+            path.write_text(json.dumps(figures, indent=1) + "\n")
     if args.csv:
         with new_file(args.csv) as path:
             path.write_text(to_csv(timings), **UTF8)
@@ -105,6 +113,20 @@ def _parser() -> Parser:
         metavar="N",
         type=number(1, 10**6),
         help="rounds of 40 inferences for each file (default: 10)",
+    )
+    parser.add_argument(
+        "--maps",
+        metavar="VIDEO",
+        nargs="+",
+        type=Path,
+        help="also compare the files' maps of these videos with those of the first file",
+    )
+    parser.add_argument(
+        "--frames",
+        metavar="N",
+        type=number(1, 10**6),
+        default=500,
+        help="compare maps of at most so many frames (default: 500)",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures as CSV")

@@ -25,11 +25,19 @@ from uva_tf.compression.agreement import (
     file_maps,
     student_maps,
 )
+from uva_tf.compression.arena import smallest_arena
 from uva_tf.compression.calibration import Pair, calibration_pairs, step_inputs
 from uva_tf.compression.gate import check_file
-from uva_tf.compression.graph import float_depthwise, pair_of_step, state_tops, unify_state_scale
+from uva_tf.compression.graph import (
+    float_depthwise,
+    keep_to_four_dimensions,
+    pair_of_step,
+    state_tops,
+    unify_state_scale,
+)
 from uva_tf.compression.lower import Endpoint, exported, lower
 from uva_tf.compression.noise import LayerNoise, layer_noise
+from uva_tf.compression.operators import operator_counts, read_operators
 from uva_tf.compression.recipes import FLOAT, INTEGER, TRAINED, int8
 from uva_tf.config import StudentConfig
 from uva_tf.core.errors import ExportError, InputError
@@ -226,6 +234,9 @@ def write_model(
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),
         metrics=measure(),
+        operators=tuple(operator_counts(content)),
+        multiply_adds=sum(one.multiply_adds for one in read_operators(content)),
+        arena_bytes=_arena(content) if integer else 0,
         calibration=calibration,
         training=dict(training),
         versions=_versions(recipe),
@@ -280,6 +291,14 @@ def _check_order(student: Student, interpreter: Interpreter, pairs: Sequence[Pai
         )
 
 
+def _arena(content: bytes) -> int:
+    """The smallest arena in bytes, or 0 without `tflite-micro`; raises ExportError for no arena."""
+    try:
+        return smallest_arena(content) or 0
+    except ValueError as error:
+        raise ExportError(f"{error}: change the layer that the message is about") from None
+
+
 def _rounded(found: Agreement) -> dict[str, float]:
     return {name: round(value, 5) for name, value in asdict(found).items()}
 
@@ -291,7 +310,8 @@ def _fine_tuned(run: Run, recipe: str) -> bytes:
             f"{run.folder} is not fine-tuned for {recipe}: run uva-tf qat --run {run.folder} "
             f"--recipe {recipe} first"
         )
-    return path.read_bytes()
+    # A file of an older version may have an enlargement in six dimensions.
+    return keep_to_four_dimensions(path.read_bytes())
 
 
 def _state_quantisation(content: bytes, form: str) -> dict[str, float]:

@@ -25,6 +25,32 @@ from uva_tf.core.errors import ExportError
 from uva_tf.runtime.predictor import INPUTS, OUTPUTS
 from uva_tf.runtime.trial import failure
 
+# GPU delegates, LiteRT for Microcontrollers and compilers for NPUs take no more.
+MOST_DIMENSIONS = 4
+# What every target takes in 8 bits: LiteRT with XNNPACK, LiteRT for Microcontrollers, and Vela,
+# Arm's compiler for Ethos-U. DEPTH_TO_SPACE is not among them: Vela leaves it to the CPU.
+OPERATORS = frozenset(
+    {
+        "ADD",
+        "CONCATENATION",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "LOGISTIC",
+        "MAX_POOL_2D",
+        "MEAN",
+        "MUL",
+        "QUANTIZE",
+        "REDUCE_MAX",
+        "RESHAPE",
+        "RESIZE_BILINEAR",
+        "SUB",
+        "TRANSPOSE",
+        "TRANSPOSE_CONV",
+    }
+)
+# A float file also makes floats of bytes and of float16 constants; it runs on CPUs and GPUs.
+FLOAT_OPERATORS = OPERATORS | {"CAST", "DEQUANTIZE"}
 LARGEST_REQUANTISATION = 256  # XNNPACK refuses this scale and larger ones
 MOST_NAMED = 4
 # Layers of the student that see the change between frames: only zeros if nothing moves.
@@ -49,18 +75,20 @@ def check_file(content: bytes, form: str, *, integer: bool, left: Collection[str
         form: `pair` or `step`.
         integer: whether everything in it must be quantised.
         left: names of operators, such as `DEPTHWISE_CONV_2D`, that XNNPACK may leave
-            to LiteRT's own kernels anywhere in the model.
+            to LiteRT's own kernels anywhere in the model; they need not be of `OPERATORS`.
     """
     try:
         model = _read(content)
         _check_builtin(model)
         _check_static(model)
+        _check_dimensions(model)
         _check_signature(model, form)
         if integer:
             _check_integer(model)
             if form == "step":
                 _check_state(model)
             _check_requantisation(model)
+        _check_operators(model, (OPERATORS if integer else FLOAT_OPERATORS) | set(left))
         _check_loading(content)
         _check_delegation(model, content, integer, left)
     except ExportError:
@@ -107,6 +135,38 @@ def _check_static(model: Any) -> None:
         if not shape or shape[0] != 1:
             raise ExportError(
                 f"{_layer(graph.tensors[index])} has the shape {shape}, expected [1, ...]: {remedy}"
+            )
+
+
+def _check_dimensions(model: Any) -> None:
+    """No tensor has more than four dimensions, and all that is computed is `[1, ...]`."""
+    tensors, unpacked = model.subgraphs[0].tensors, unpacking(model)
+    for operator in model.subgraphs[0].operators:
+        for index in (*operator.inputs, *operator.outputs):
+            shape = _shape(tensors[index]) if index >= 0 else []
+            if len(shape) > MOST_DIMENSIONS:
+                raise ExportError(
+                    f"{_at(model, operator)} has a tensor {shape}, at most {MOST_DIMENSIONS} "
+                    f"dimensions expected: microcontrollers, NPUs and GPUs take no more; build the "
+                    f"layer from tensors [1, H, W, C]"
+                )
+        for index in operator.outputs if operator not in unpacked else ():
+            shape = _shape(tensors[index])
+            if shape[:1] != [1]:
+                raise ExportError(
+                    f"{_at(model, operator)} makes the shape {shape}, expected [1, ...]: GPUs take "
+                    f"the first dimension for the batch; keep it 1 in every layer"
+                )
+
+
+def _check_operators(model: Any, allowed: Collection[str]) -> None:
+    """All operators are among those that every target takes."""
+    for operator in model.subgraphs[0].operators:
+        name = operator_name(model, operator)
+        if name not in allowed:
+            raise ExportError(
+                f"{_at(model, operator)} is not an operator that microcontrollers, NPUs and "
+                f"XNNPACK all take: build the layer from {', '.join(sorted(allowed))}"
             )
 
 

@@ -1,14 +1,14 @@
 """Changes to a converted graph that the converter can't make.
 
-An integer `step` gets one scale for its state. An integer `pair` is made from the `step`: two
-conversions of one student would have different ranges and different maps, but a `pair` made
-of the operators of a `step` computes the same numbers.
+Every file keeps to four dimensions. An integer `step` gets one scale for its state. An integer
+`pair` is made from the `step`: two conversions of one student would have different ranges and
+different maps, but a `pair` made of the operators of a `step` computes the same numbers.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,31 @@ from uva_tf.core.errors import ExportError
 
 Graph = Any  # of LiteRT's schema, as are operators and tensors
 FRAME, STATE, ATTENTION, OTHER = "frame", "state", "attention", "other"
+# How channels become pixels: (B, H, W, f, f, C) to (B, H, f, W, f, C).
+WEAVE = [0, 1, 3, 2, 4, 5]
+SWAP = [0, 1, 3, 2]  # (1, H, W, C) to (1, H, C, W)
+
+
+def keep_to_four_dimensions(content: bytes) -> bytes:
+    """Rewrite what the converter makes of an enlargement by channels and of added vectors.
+
+    Microcontrollers, NPUs and GPUs take tensors `[1, H, W, C]`. The enlargement comes out of the
+    converter as a transpose in six dimensions, and the sum of two poolings `[1, 1, 1, C]` as one
+    with a vector `[C]`. Values, scales and maps stay the same; a file without them is unchanged
+    in what it computes.
+
+    Raises ExportError for a transpose in six dimensions that is no enlargement by channels.
+    """
+    model = _read(content)
+    graph = model.subgraphs[0]
+    for operator in list(graph.operators):
+        name, taken = operator_name(model, operator), graph.tensors[operator.inputs[0]]
+        if name == "TRANSPOSE" and len(taken.shape) > 4:
+            _weave_in_turn(model, operator)
+        if name == "RESHAPE" and _is_needless(model, operator):
+            _skip(graph, operator)
+    _drop_unused(model)
+    return _write(model)
 
 
 def state_tops(step: bytes) -> tuple[float, float]:
@@ -108,6 +133,90 @@ def float_depthwise(content: bytes) -> bytes:
             buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
             weights.type, weights.quantization = schema.TensorType.FLOAT32, None
     return _write(model)
+
+
+def _weave_in_turn(model: Any, weave: Any) -> None:
+    """Split, weave and join in two transposes of four dimensions, each of its last two.
+
+    The first puts the columns last, the second brings them before the channels again:
+    (1, H, W, ffC) -> (1, H, ffC, W) = (1, fH, fC, W) -> (1, fH, W, fC) = (1, fH, fW, C).
+    DEPTH_TO_SPACE is one operator, but Vela leaves it to the CPU.
+    """
+    graph = model.subgraphs[0]
+    split = [one for one in graph.operators if weave.inputs[0] in one.outputs]
+    join = [one for one in graph.operators if weave.outputs[0] in one.inputs]
+    around = [operator_name(model, one) for one in (*split, *join)]
+    order = model.buffers[graph.tensors[weave.inputs[1]].buffer].data
+    if (
+        around != ["RESHAPE", "RESHAPE"]
+        or list(np.asarray(order, np.uint8).view("<i4")) != WEAVE
+        or len(graph.tensors[weave.inputs[0]].shape) != len(WEAVE)
+    ):
+        raise ExportError(
+            f"TRANSPOSE ({graph.tensors[weave.outputs[0]].name.decode()}) has more than four "
+            f"dimensions: enlarge with `subpixel`, or build the layer from tensors of four"
+        )
+    (split,) = split
+    _, height, width, factor, _, filters = map(int, graph.tensors[weave.inputs[0]].shape)
+    first, last = int(weave.inputs[0]), int(weave.outputs[0])
+    middle = len(graph.tensors)
+    graph.tensors.append(copy.deepcopy(graph.tensors[first]))
+    graph.tensors[middle].name += b"1"  # as the converter numbers tensors of one name
+    _shape(graph, first, (1, height, factor * factor * filters, width))
+    _shape(graph, middle, (1, factor * height, factor * filters, width))
+    _shape(graph, last, (1, factor * height, width, factor * filters))
+    swap = _constant(model, SWAP, b"swap")
+    turn = copy.copy(weave)
+    turn.inputs, turn.outputs = _numbers(split.inputs[0], swap), _numbers(first)
+    shape = _constant(model, graph.tensors[middle].shape, b"shape")
+    split.inputs, split.outputs = _numbers(first, shape), _numbers(middle)
+    split.builtinOptions, split.builtinOptionsType = None, schema.BuiltinOptions.NONE
+    weave.inputs = _numbers(middle, swap)
+    graph.operators.insert(graph.operators.index(split), turn)
+    # The versions that take four dimensions: of floats, and of 8 bits.
+    integer = graph.tensors[first].type == schema.TensorType.INT8
+    model.operatorCodes[weave.opcodeIndex].version = 2 if integer else 1
+
+
+def _is_needless(model: Any, reshape: Any) -> bool:
+    """Whether a RESHAPE only makes a vector of `[1, 1, 1, C]`, for operators that broadcast it."""
+    graph = model.subgraphs[0]
+    taken, made = (graph.tensors[index].shape for index in (reshape.inputs[0], reshape.outputs[0]))
+    users = [one for one in graph.operators if reshape.outputs[0] in one.inputs]
+    return (
+        len(made) == 1
+        and list(taken) == [1, 1, 1, made[0]]
+        and {operator_name(model, one) for one in users} <= {"ADD", "SUB", "MUL"}
+        and all(len(graph.tensors[one.outputs[0]].shape) == 4 for one in users)
+    )
+
+
+def _skip(graph: Graph, operator: Any) -> None:
+    """Remove an operator whose users can read its input."""
+    graph.operators = [one for one in graph.operators if one is not operator]
+    for one in graph.operators:
+        one.inputs = np.where(one.inputs == operator.outputs[0], operator.inputs[0], one.inputs)
+
+
+def _shape(graph: Graph, tensor: int, shape: Sequence[int]) -> None:
+    graph.tensors[tensor].shape = np.array(shape, np.int32)
+    graph.tensors[tensor].shapeSignature = None
+
+
+def _constant(model: Any, values: Sequence[int], name: bytes) -> int:
+    """The number of a new tensor that holds some int32."""
+    buffer, tensor = schema.BufferT(), schema.TensorT()
+    buffer.data = np.frombuffer(np.asarray(values, "<i4").tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor.name, tensor.type = name, schema.TensorType.INT32
+    tensor.shape, tensor.buffer = _numbers(len(values)), len(model.buffers) - 1
+    tensors = model.subgraphs[0].tensors
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
+def _numbers(*values: int) -> np.ndarray:
+    return np.array(values, np.int32)
 
 
 def _read(content: bytes) -> Any:

@@ -1,4 +1,7 @@
-"""Run TensorFlow's converter: from a function on named tensors to a file with one signature."""
+"""Run TensorFlow's converter: from a function on named tensors to a file with one signature.
+
+Every file keeps to four dimensions.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from uva_tf.compression.graph import keep_to_four_dimensions
 from uva_tf.core.errors import ExportError
 
 Endpoint = Callable[..., dict[str, tf.Tensor]]
@@ -68,7 +72,8 @@ def _converted(folder: str, form: str, configure: Configure) -> bytes:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[form])
         configure(converter)
         try:
-            return converter.convert()
+            content = converter.convert()
         except Exception as error:  # TensorFlow raises many kinds
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ExportError(f"TensorFlow's converter refuses the {form}: {reason}") from error
+    return keep_to_four_dimensions(content)

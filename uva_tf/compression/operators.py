@@ -7,6 +7,7 @@ whole file within a few per cent.
 
 from __future__ import annotations
 
+import collections
 import copy
 import functools
 import math
@@ -93,6 +94,22 @@ def read_operators(content: bytes) -> list[Operator]:
         return [_read(model, one, unpacked) for one in model.subgraphs[0].operators]
     except UNREADABLE as error:
         raise ValueError(f"not a .tflite file: {error}") from error
+
+
+def operator_counts(content: bytes) -> list[dict[str, Any]]:
+    """Name, version and count of a file's operators, sorted, as a manifest lists them.
+
+    Raises ValueError as `read_model` does.
+    """
+    model = read_model(content)
+    found = collections.Counter(
+        (operator_name(model, one), model.operatorCodes[one.opcodeIndex].version)
+        for one in model.subgraphs[0].operators
+    )
+    return [
+        {"name": name, "version": version, "count": count}
+        for (name, version), count in sorted(found.items())
+    ]
 
 
 def operator_name(model: Any, operator: Any) -> str:

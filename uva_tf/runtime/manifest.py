@@ -37,6 +37,11 @@ class Manifest:
             for a `pair`.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
+        operators: those of the file, `{"name", "version", "count"}` each, by name as in LiteRT's
+            schema. The version is the schema's; a runtime must know it or a later one.
+        multiply_adds: of one call of the file; 0 in files older than this field.
+        arena_bytes: memory that LiteRT for Microcontrollers needs for the file; 0 where it was
+            not measured.
         training: the command, commit and seed of the training, and the checksums of its data;
             only for a model that comes with the package.
         versions: of the packages that made it.
@@ -53,6 +58,9 @@ class Manifest:
     state: dict[str, float] = field(default_factory=dict)
     calibration: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
+    operators: tuple[dict[str, Any], ...] = ()
+    multiply_adds: int = 0
+    arena_bytes: int = 0
     training: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -113,6 +121,9 @@ KINDS = {
     "state": dict,
     "calibration": list,
     "metrics": dict,
+    "operators": list,
+    "multiply_adds": int,
+    "arena_bytes": int,
     "training": dict,
     "versions": dict,
 }
@@ -121,4 +132,6 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "pairing": PAIRINGS.__contains__,
     "resolution": lambda side: 8 <= side <= 1024,
     "state": _are_finite,
+    "multiply_adds": lambda count: count >= 0,
+    "arena_bytes": lambda size: size >= 0,
 }
