@@ -14,7 +14,7 @@ def add_tiny():
         trunk="conv16 | res16 | conv16",
         path="res16 conv16",
         head="conv16",
-        decoder="deconv8 sub1",
+        decoder="deconv8 deconv1",
     )
 
 

@@ -21,6 +21,10 @@ def runner(content, form):
     return open_interpreter(content).get_signature_runner(form)
 
 
+def most_dimensions(content):
+    return max(len(tensor.shape) for tensor in read_model(content).subgraphs[0].tensors)
+
+
 def frames(count):
     """A bright square that moves over noise, `[count, 1, 32, 32, 3]` uint8."""
     rng = np.random.default_rng(3)
@@ -85,7 +89,9 @@ def test_a_pair_of_a_step_shares_its_weights(files):
 def test_the_state_has_one_scale_that_xnnpack_accepts(variant, noise_pairs):
     # Of -m and -s, poolings behind the state must keep its scale: XNNPACK refuses others.
     student = build_student(StudentConfig(variant))
-    step = runner(to_tflite(student, "int8", "step", noise_pairs(4)), "step")
+    content = to_tflite(student, "int8", "step", noise_pairs(4))
+    assert most_dimensions(content) == 4  # also of an enlargement by channels
+    step = runner(content, "step")
     taken = step.get_input_details()["state"]["quantization"]
     assert taken == step.get_output_details()["state"]["quantization"]
     assert taken[0] > 0
@@ -143,10 +149,6 @@ def enlarging(folder, factor, filters, order, *, integer):
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.uint8
     return converter.convert()
-
-
-def most_dimensions(content):
-    return max(len(tensor.shape) for tensor in read_model(content).subgraphs[0].tensors)
 
 
 WEAVE = (0, 1, 3, 2, 4, 5)

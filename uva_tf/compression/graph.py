@@ -38,10 +38,10 @@ def keep_to_four_dimensions(content: bytes) -> bytes:
     model = _read(content)
     graph = model.subgraphs[0]
     for operator in list(graph.operators):
-        name, taken = operator_name(model, operator), graph.tensors[operator.inputs[0]]
-        if name == "TRANSPOSE" and len(taken.shape) > 4:
+        name = operator_name(model, operator)
+        if name == "TRANSPOSE" and len(_shape(graph, operator.inputs[0])) > 4:
             _weave_in_turn(model, operator)
-        if name == "RESHAPE" and _is_needless(model, operator):
+        elif name == "RESHAPE" and _is_needless(model, operator):
             _skip(graph, operator)
     _drop_unused(model)
     return _write(model)
@@ -138,37 +138,37 @@ def float_depthwise(content: bytes) -> bytes:
 def _weave_in_turn(model: Any, weave: Any) -> None:
     """Split, weave and join in two transposes of four dimensions, each of its last two.
 
-    The first puts the columns last, the second brings them before the channels again:
-    (1, H, W, ffC) -> (1, H, ffC, W) = (1, fH, fC, W) -> (1, fH, W, fC) = (1, fH, fW, C).
-    DEPTH_TO_SPACE is one operator, but Vela leaves it to the CPU.
+    The first puts the columns last, the second brings them before the channels again. For a
+    factor of 2: (1, H, W, 4C) -> (1, H, 4C, W) = (1, 2H, 2C, W) -> (1, 2H, W, 2C) =
+    (1, 2H, 2W, C). DEPTH_TO_SPACE is one operator, but Vela leaves it to the CPU.
     """
     graph = model.subgraphs[0]
-    split = [one for one in graph.operators if weave.inputs[0] in one.outputs]
-    join = [one for one in graph.operators if weave.outputs[0] in one.inputs]
-    around = [operator_name(model, one) for one in (*split, *join)]
+    first, last = int(weave.inputs[0]), int(weave.outputs[0])
+    split = [one for one in graph.operators if first in one.outputs]
+    users = [one for one in graph.operators if {first, last} & {*map(int, one.inputs)}]
+    around = [operator_name(model, one) for one in (*split, *users)]
     order = model.buffers[graph.tensors[weave.inputs[1]].buffer].data
+    batch, height, width, *factors, filters = _shape(graph, first)
     if (
-        around != ["RESHAPE", "RESHAPE"]
-        or list(np.asarray(order, np.uint8).view("<i4")) != WEAVE
-        or len(graph.tensors[weave.inputs[0]].shape) != len(WEAVE)
+        around != ["RESHAPE", "TRANSPOSE", "RESHAPE"]
+        or np.asarray(order, np.uint8).view("<i4").tolist() != WEAVE
+        or batch != 1
     ):
         raise ExportError(
-            f"TRANSPOSE ({graph.tensors[weave.outputs[0]].name.decode()}) has more than four "
-            f"dimensions: enlarge with `subpixel`, or build the layer from tensors of four"
+            f"TRANSPOSE ({graph.tensors[last].name.decode()}) has more than four dimensions: "
+            f"enlarge with `subpixel`, or build the layer from tensors of four"
         )
-    (split,) = split
-    _, height, width, factor, _, filters = map(int, graph.tensors[weave.inputs[0]].shape)
-    first, last = int(weave.inputs[0]), int(weave.outputs[0])
+    (split,), (down, right) = split, factors
     middle = len(graph.tensors)
     graph.tensors.append(copy.deepcopy(graph.tensors[first]))
     graph.tensors[middle].name += b"1"  # as the converter numbers tensors of one name
-    _shape(graph, first, (1, height, factor * factor * filters, width))
-    _shape(graph, middle, (1, factor * height, factor * filters, width))
-    _shape(graph, last, (1, factor * height, width, factor * filters))
+    _set_shape(graph, first, (1, height, down * right * filters, width))
+    _set_shape(graph, middle, (1, down * height, right * filters, width))
+    _set_shape(graph, last, (1, down * height, width, right * filters))
     swap = _constant(model, SWAP, b"swap")
     turn = copy.copy(weave)
     turn.inputs, turn.outputs = _numbers(split.inputs[0], swap), _numbers(first)
-    shape = _constant(model, graph.tensors[middle].shape, b"shape")
+    shape = _constant(model, _shape(graph, middle), b"shape")
     split.inputs, split.outputs = _numbers(first, shape), _numbers(middle)
     split.builtinOptions, split.builtinOptionsType = None, schema.BuiltinOptions.NONE
     weave.inputs = _numbers(middle, swap)
@@ -181,13 +181,14 @@ def _weave_in_turn(model: Any, weave: Any) -> None:
 def _is_needless(model: Any, reshape: Any) -> bool:
     """Whether a RESHAPE only makes a vector of `[1, 1, 1, C]`, for operators that broadcast it."""
     graph = model.subgraphs[0]
-    taken, made = (graph.tensors[index].shape for index in (reshape.inputs[0], reshape.outputs[0]))
+    taken, made = (_shape(graph, index) for index in (reshape.inputs[0], reshape.outputs[0]))
     users = [one for one in graph.operators if reshape.outputs[0] in one.inputs]
     return (
         len(made) == 1
-        and list(taken) == [1, 1, 1, made[0]]
+        and taken == [1, 1, 1, *made]
+        and reshape.outputs[0] not in graph.outputs
         and {operator_name(model, one) for one in users} <= {"ADD", "SUB", "MUL"}
-        and all(len(graph.tensors[one.outputs[0]].shape) == 4 for one in users)
+        and all(len(_shape(graph, one.outputs[0])) == 4 for one in users)
     )
 
 
@@ -198,7 +199,12 @@ def _skip(graph: Graph, operator: Any) -> None:
         one.inputs = np.where(one.inputs == operator.outputs[0], operator.inputs[0], one.inputs)
 
 
-def _shape(graph: Graph, tensor: int, shape: Sequence[int]) -> None:
+def _shape(graph: Graph, tensor: int) -> list[int]:
+    shape = graph.tensors[tensor].shape
+    return [] if shape is None else list(map(int, shape))
+
+
+def _set_shape(graph: Graph, tensor: int, shape: Sequence[int]) -> None:
     graph.tensors[tensor].shape = np.array(shape, np.int32)
     graph.tensors[tensor].shapeSignature = None
 

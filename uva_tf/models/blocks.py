@@ -165,8 +165,9 @@ def subpixel(
 
     Shapes as in `deconv`, and it can compute all that `deconv` can. XNNPACK runs it several
     times as fast: it pads few filters to a full tile, and here there are `factor^2` times as
-    many. Source: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an
-    Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016.
+    many. In a file it has four dimensions: see `compression.graph`. Source: Shi et al.,
+    "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+    Convolutional Neural Network", CVPR 2016.
     """
     layers = keras.layers
     channels = factor**2 * filters
