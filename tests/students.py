@@ -12,7 +12,7 @@ def add_tiny():
     VARIANTS["tiny"] = Variant(
         resolution=32,
         trunk="conv16 | res16 | conv16",
-        path="res16 conv16",
+        path="conv16",
         head="conv16",
         decoder="deconv8 deconv1",
     )

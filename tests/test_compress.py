@@ -64,6 +64,7 @@ def test_a_student_is_fine_tuned_then_converted(run, script, tmp_path, capsys):
     assert_converts(own, script, tmp_path)
 
 
+@pytest.mark.usefixtures("small_grid")
 def test_recipes_are_compared(run, script, tmp_path, capsys):
     compress = script("pipelines/compress.py").main
     command = ["--run", str(run.folder), "--out", str(tmp_path / "out"), "--recipes", "fp16"]

@@ -61,7 +61,8 @@ def alone(shards, tmp_path_factory):
 
 
 class TestSharedBatches:
-    CHANGES = ("joint.steps=20", "joint.batch=4", *NOBODY)
+    # With one path, which is traced in half the time.
+    CHANGES = ("joint.steps=10", "joint.batch=4", "student.paths=spatial", *NOBODY)
 
     def assert_alike(self, alone, folder):
         for one, other in zip(alone, weights(folder), strict=True):
@@ -89,12 +90,8 @@ class TestSharedBatches:
         finish(*processes)
         self.assert_alike(alone, tmp_path / "run")
         # Written by the first machine alone.
-        assert [e["step"] for e in Run.open(tmp_path / "run").history() if "loss" in e] == [
-            5,
-            10,
-            15,
-            20,
-        ]
+        history = Run.open(tmp_path / "run").history()
+        assert [entry["step"] for entry in history if "loss" in entry] == [5, 10]
 
 
 @pytest.mark.parametrize("config", ["", "{}", '{"cluster": {"worker": []}}', "no JSON"])

@@ -11,6 +11,8 @@ import pytest
 from uva_tf.core.video import VideoReader
 from uva_tf.data import synthetic
 
+pytestmark = pytest.mark.usefixtures("small_grid")
+
 SMOKE = [
     "--preset",
     "smoke",

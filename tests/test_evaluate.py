@@ -32,6 +32,8 @@ from uva_tf.evaluation.map_sources import maps_source, paired
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.truth import Truth
 
+pytestmark = pytest.mark.usefixtures("small_grid")
+
 
 def truth_source(shards):
     """Draws each frame's own density: what a perfect model would."""
@@ -49,7 +51,7 @@ def flat(records):
 
 
 @pytest.fixture(scope="module")
-def evaluation(shards):
+def evaluation(shards, small_grid):
     return evaluate({"truth": truth_source(shards), "flat": flat}, shards, "val")
 
 
@@ -64,7 +66,7 @@ def test_the_truth_wins_over_people_and_the_prior_in_every_metric(evaluation):
         known = {row: score for row, score in scores.items() if not np.isnan(score)}
         if known:  # sAUC needs a second clip
             assert best(known, key=known.get) == "truth", metric
-    assert evaluation.mean("truth", "CC") > 0.98  # 64 px of 8 bits enlarged to 640
+    assert evaluation.mean("truth", "CC") > 0.98  # 64 px of 8 bits enlarged to 320
 
 
 def test_a_flat_map_scores_as_defined(evaluation):
@@ -265,9 +267,10 @@ def test_every_third_frame_scores_as_among_all(shards, evaluation):
 
 
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr("uva_tf.evaluation.evaluate.AT_A_TIME", 6)
+    monkeypatch.setattr("uva_tf.evaluation.evaluate.AT_A_TIME", 4)
+    monkeypatch.setattr("uva_tf.evaluation.truth.WIDTH", 640)
     peaks = []
-    for length in (12, 36):
+    for length in (8, 20):
         synthetic.write_recordings(tmp_path / f"{length}", train=0, val=1, length=length)
         dataset = prepare("gaze", tmp_path / f"{length}", tmp_path / f"{length}s", DataConfig(64))
         tracemalloc.start()
@@ -282,7 +285,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
 def test_negatives_come_from_other_clips(shards):
     """sAUC of a map of where people look elsewhere is below chance."""
     both = replace(shards, shards=tuple(replace(s, split="val") for s in shards.shards))
-    found = evaluate({"truth": truth_source(shards)}, both, "val")
+    found = evaluate({"truth": truth_source(shards)}, both, "val", Settings(every=2))
     assert found.mean("truth", "sAUC") > 0.85
     assert abs(found.mean("uniform", "sAUC") - 0.5) < 1e-6
 

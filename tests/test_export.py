@@ -121,24 +121,46 @@ def test_int8_without_calibration_is_refused(student):
         to_tflite(student, "int8", "pair")
 
 
-@pytest.fixture(autouse=True)
-def few_frames(request, monkeypatch):
-    """Compare maps on few frames, but where a test asks for all of them."""
-    if request.function is not test_convert_writes_a_file_that_its_manifest_vouches_for:
-        monkeypatch.setattr("uva_tf.compression.export.CHECKED", 6)
+@pytest.fixture
+def few_frames(monkeypatch):
+    """Calibrate and compare maps on few frames."""
+    monkeypatch.setattr("uva_tf.compression.export.CHECKED", 6)
+    monkeypatch.setattr(
+        "uva_tf.compression.export.calibration_pairs",
+        lambda datasets, seed, count=12: calibration_pairs(datasets, seed, count),
+    )
 
 
 @pytest.fixture
-def run(tmp_path, shards, student):
-    config = replace(SMOKE, data=(str(shards.folder),))
-    run = Run.create(tmp_path / "run", config)
+def at_hand(few_frames, monkeypatch, files):
+    """Give `convert` the file that the student was converted to before."""
+    monkeypatch.setattr(
+        "uva_tf.compression.export.to_tflite",
+        lambda student, recipe, form, pairs: files[recipe, form],
+    )
+
+
+def run_of(student, shards, folder):
+    run = Run.create(folder / "run", replace(SMOKE, data=(str(shards.folder),)))
     student.pair.save(run.student)
     return run
 
 
-def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shards):
-    out = tmp_path / "models" / "student.tflite"
-    manifest = convert(run, "int8", "step", out)
+@pytest.fixture
+def run(tmp_path, shards, student):
+    return run_of(student, shards, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def written(shards, student, tmp_path_factory):
+    """What `convert` wrote, on all frames, and the manifest that it returned."""
+    folder = tmp_path_factory.mktemp("written")
+    out = folder / "models" / "student.tflite"
+    return out, convert(run_of(student, shards, folder), "int8", "step", out)
+
+
+def test_convert_writes_a_file_that_its_manifest_vouches_for(written, shards):
+    out, manifest = written
     assert manifest.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
     assert (manifest.form, manifest.recipe, manifest.variant) == ("step", "int8", "tiny")
     assert (manifest.resolution, manifest.pairing) == (32, "previous")
@@ -149,6 +171,7 @@ def test_convert_writes_a_file_that_its_manifest_vouches_for(run, tmp_path, shar
     assert manifest.metrics["with_reference_kernels"]["mean_cc"] > 0.95
     assert "uint8" in manifest.output
     names = {name for shard in shards.split("train") for name in shard.recordings}
+    assert len(manifest.calibration) == 64
     assert {name.split("/")[1] for name in manifest.calibration} <= names
     operators = read_operators(out.read_bytes())
     counts = Counter(one.name for one in operators)
@@ -180,12 +203,11 @@ def test_a_file_that_no_arena_is_enough_for_is_refused():
         smallest_arena(b"junk" * 100)
 
 
-def test_convert_twice_gives_the_same_bytes(run, tmp_path):
-    for name in ("one", "two"):
-        convert(run, "int8", "pair", tmp_path / f"{name}.tflite")
-    assert (tmp_path / "one.tflite").read_bytes() == (tmp_path / "two.tflite").read_bytes()
-    manifests = [(tmp_path / f"{name}.json").read_text() for name in ("one", "two")]
-    assert manifests[0] == manifests[1]
+def test_convert_twice_gives_the_same_bytes(written, run, tmp_path):
+    out, _ = written
+    convert(run, "int8", "step", tmp_path / "again.tflite")
+    assert (tmp_path / "again.tflite").read_bytes() == out.read_bytes()
+    assert (tmp_path / "again.json").read_text() == manifest_path(out).read_text()
 
 
 @pytest.mark.parametrize("taken", ["student.tflite", "student.json"])
@@ -196,7 +218,7 @@ def test_convert_overwrites_neither_file_nor_manifest(run, tmp_path, taken):
     assert (tmp_path / taken).read_text() == "mine"
 
 
-def test_a_file_that_the_gate_refuses_is_not_written(run, tmp_path, monkeypatch):
+def test_a_file_that_the_gate_refuses_is_not_written(run, few_frames, tmp_path, monkeypatch):
     # It is refused before it is opened here, which it might not survive.
     monkeypatch.setattr("uva_tf.compression.export._proven", lambda *_: pytest.fail("opened"))
     monkeypatch.setattr("uva_tf.compression.export.to_tflite", lambda *_: b"junk")
@@ -205,9 +227,9 @@ def test_a_file_that_the_gate_refuses_is_not_written(run, tmp_path, monkeypatch)
     assert not (tmp_path / "models").exists()
 
 
-def test_inputs_that_were_mixed_up_are_refused(run, tmp_path, monkeypatch):
+def test_inputs_that_were_mixed_up_are_refused(run, files, tmp_path, monkeypatch, few_frames):
     def swapped(student, recipe, form, pairs):
-        content = bytearray(to_tflite(student, recipe, form, pairs))
+        content = bytearray(files[recipe, form])
         model = flatbuffer_utils.convert_bytearray_to_object(content)
         one, two = model.signatureDefs[0].inputs
         one.name, two.name = two.name, one.name
@@ -220,7 +242,7 @@ def test_inputs_that_were_mixed_up_are_refused(run, tmp_path, monkeypatch):
     assert not (tmp_path / "models").exists()
 
 
-def test_a_refused_model_costs_one_line(run, tmp_path, monkeypatch, script, capsys):
+def test_a_refused_model_costs_one_line(run, at_hand, tmp_path, monkeypatch, script, capsys):
     def refuse(*_, **__):
         raise ExportError("CONV_2D (layer odd) is odd: mend it")
 
@@ -231,7 +253,7 @@ def test_a_refused_model_costs_one_line(run, tmp_path, monkeypatch, script, caps
     assert not list(tmp_path.glob("m.*"))
 
 
-def test_a_conversion_ended_in_between_leaves_no_file(run, tmp_path, monkeypatch):
+def test_a_conversion_ended_in_between_leaves_no_file(run, at_hand, tmp_path, monkeypatch):
     def end(*_):
         raise KeyboardInterrupt
 
@@ -241,7 +263,7 @@ def test_a_conversion_ended_in_between_leaves_no_file(run, tmp_path, monkeypatch
     assert not list((tmp_path / "models").iterdir())
 
 
-def test_a_student_that_draws_flat_maps_is_refused(run, tmp_path):
+def test_a_student_that_draws_flat_maps_is_refused(run, at_hand, tmp_path):
     model = keras.models.load_model(run.student)
     model.set_weights([np.zeros_like(weights) for weights in model.get_weights()])
     run.student.unlink()
@@ -270,16 +292,16 @@ def test_an_untrained_run_is_refused(tmp_path):
 
 
 def test_calibration_draws_neighbouring_training_frames_by_seed(shards):
-    names, pairs = calibration_pairs([shards], seed=5)
-    again, _ = calibration_pairs([shards], seed=5)
-    other, _ = calibration_pairs([shards], seed=6)
+    names, pairs = calibration_pairs([shards], seed=5, count=12)
+    again, _ = calibration_pairs([shards], seed=5, count=12)
+    other, _ = calibration_pairs([shards], seed=6, count=12)
     assert names == again != other
     assert all(one.shape == two.shape for one, two in pairs)
 
 
 def test_where_nothing_moves_calibration_moves_the_camera(photographs, shards):
-    names, pairs = calibration_pairs([photographs], seed=5)
-    again, repeated = calibration_pairs([photographs], seed=5)
+    names, pairs = calibration_pairs([photographs], seed=5, count=12)
+    again, repeated = calibration_pairs([photographs], seed=5, count=12)
     assert names == again
     assert {name.split("/")[1] for name in names} == {"a", "b", "c"}
     for (one, two), same in zip(pairs, repeated, strict=True):
@@ -290,7 +312,7 @@ def test_where_nothing_moves_calibration_moves_the_camera(photographs, shards):
     # Noise a few pixels further on is other noise, a third of the range away; photographs alike.
     assert moved > 5
     # Beside clips, photographs are what they were: shipped files were made so.
-    _, mixed = calibration_pairs([photographs, shards], seed=5)
+    _, mixed = calibration_pairs([photographs, shards], seed=5, count=24)
     own = {frame.tobytes(): frame for frame, other in mixed if np.array_equal(frame, other)}
     stored = {record.frame.tobytes() for record in stored_frames(photographs)}
     assert len(own.keys() & stored) == 3
@@ -301,7 +323,7 @@ def stored_frames(dataset):
 
 
 @pytest.mark.parametrize("form", ["step", pytest.param("pair", marks=pytest.mark.slow)])
-def test_photographs_alone_make_an_integer_file(tmp_path, photographs, form):
+def test_photographs_alone_make_an_integer_file(tmp_path, photographs, few_frames, form):
     keras.utils.set_random_seed(1)
     config = replace(SMOKE, data=(str(photographs.folder),))
     run = Run.create(tmp_path / "run", config)
@@ -342,7 +364,9 @@ def test_calibration_takes_the_state_to_the_top_that_is_asked_for(student, noise
         pytest.param("pair", "previous", marks=pytest.mark.slow),
     ],
 )
-def test_a_stream_draws_what_the_run_draws(tmp_path, shards, noise_pairs, form, pairing):
+def test_a_stream_draws_what_the_run_draws(
+    tmp_path, shards, noise_pairs, few_frames, form, pairing
+):
     keras.utils.set_random_seed(1)
     config = replace(SMOKE.changed(f"student.pairing={pairing}"), data=(str(shards.folder),))
     run = Run.create(tmp_path / "run", config)

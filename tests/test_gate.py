@@ -313,7 +313,7 @@ def dead(student, noise_pairs):
     built = build_student(StudentConfig("tiny"))
     built.pair.set_weights(student.pair.get_weights())
     layers = built.pair._flatten_layers()
-    (squeeze,) = [layer for layer in layers if layer.name == "temporal1_attention_squeeze"]
+    (squeeze,) = [layer for layer in layers if layer.name == "trunk1_attention_squeeze"]
     kernel, bias = squeeze.get_weights()
     squeeze.set_weights([kernel, bias - 100])
     return to_tflite(built, "int8", "pair", noise_pairs(4))
@@ -322,7 +322,7 @@ def dead(student, noise_pairs):
 def test_a_dead_bottleneck_is_refused_by_its_layer(dead):
     refuse(
         dead,
-        r"CONV_2D \(layer temporal1_attention_(squeeze|excite)\) has a requantisation scale of "
+        r"CONV_2D \(layer trunk1_attention_(squeeze|excite)\) has a requantisation scale of "
         r"\S+ in \d+ of \d+ channels.*dead ReLU.*lower learning rate",
         integer=True,
     )

@@ -79,9 +79,10 @@ def test_all_outputs_have_every_frame(predict, clip, tmp_path, step_model):
     assert [row["frame"] for row in rows] == [str(n + 1) for n in range(FRAMES)]
     with VideoReader(clip) as video:
         maps = list(Predictor(step_model, channels="bgr").run(video))
-    y, x = np.unravel_index(maps[3].argmax(), maps[3].shape)
-    peak = float(rows[3]["peak_x"]), float(rows[3]["peak_y"])
-    assert peak == ((x + 0.5) * WIDTH / 32, pytest.approx((y + 0.5) * HEIGHT / 32, abs=0.05))
+    for row, drawn in zip(rows, maps, strict=True):
+        x, y = float(row["peak_x"]) * 32 / WIDTH, float(row["peak_y"]) * 32 / HEIGHT
+        # Two ways to the same pixels, which may round a level apart; other frames' are not so near.
+        assert drawn[int(y), int(x)] >= 254
 
 
 @pytest.mark.parametrize(("style", "width"), [("contours", WIDTH), ("beside", 2 * WIDTH)])

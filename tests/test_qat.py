@@ -143,9 +143,10 @@ def test_an_interrupted_fine_tuning_ends_the_same(student, shards, tmp_path, mon
     assert not breaks
 
 
-def test_pruning_reaches_its_share_and_quantisation_keeps_it(student, noise_pairs):
+def test_pruning_reaches_its_share_and_quantisation_keeps_it(student, noise_pairs, monkeypatch):
+    monkeypatch.setattr(qat, "SETTLING", 2)  # ranges need not be exact here
     step = qat.build_twin(student, TINY).step
-    model = qat.prunable(step, 0.75, steps=10)
+    model = qat.prunable(step, 0.75, steps=5)
     pair = qat.as_pair(model, "previous")
     optimizer = qat.tf_keras.optimizers.Adam(1e-2)
 
@@ -155,7 +156,7 @@ def test_pruning_reaches_its_share_and_quantisation_keeps_it(student, noise_pair
         variables = model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
 
-    for _ in range(12):
+    for _ in range(6):
         train(model, pair)
     model(qat._stack(noise_pairs(2), step), training=False)  # applies the masks a last time
     kernel = step.get_layer("trunk2_conv").kernel.numpy()
