@@ -138,17 +138,24 @@ def seen(frames, pictures, wrong_models, tmp_path_factory):
     return json.loads(done.stdout)
 
 
+# A browser under load may starve the other tests; what needs none of it always runs.
+IN_A_BROWSER = pytest.mark.slow
+
+
+@IN_A_BROWSER
 def test_the_page_reports_no_error_and_asks_nobody_else(seen):
     assert seen["errors"] == []
     assert seen["foreign"] == []  # nothing is fetched from, or sent to, anywhere else
 
 
+@IN_A_BROWSER
 @pytest.mark.parametrize("where", ["phone", "desktop", "second"])
 def test_there_is_an_overlay(seen, where):
     """On the page at both sizes, and on the page that the README shows."""
     assert seen["shown"][where] > 0
 
 
+@IN_A_BROWSER
 @pytest.mark.parametrize("recipe", MODELS)
 def test_the_page_draws_the_maps_that_python_draws(seen, frames, recipe):
     predictor = Predictor(MODELS[recipe])
@@ -159,6 +166,7 @@ def test_the_page_draws_the_maps_that_python_draws(seen, frames, recipe):
     assert np.abs(maps - expected).max() <= 2
 
 
+@IN_A_BROWSER
 def test_the_page_takes_whole_frames_as_python_does(seen, pictures):
     """Any difference in the small frame is the browser's scaling or its colours."""
     for picture, small in zip(pictures, seen["small"], strict=True):
@@ -166,6 +174,7 @@ def test_the_page_takes_whole_frames_as_python_does(seen, pictures):
         np.testing.assert_array_equal(np.reshape(small, expected.shape), expected)
 
 
+@IN_A_BROWSER
 def test_the_page_draws_python_s_maps_of_whole_frames(seen, pictures):
     predictor = Predictor(MODELS["int8"])
     maps = np.array(seen["pictured"], int).reshape(len(pictures), SIDE, SIDE)
@@ -174,12 +183,14 @@ def test_the_page_draws_python_s_maps_of_whole_frames(seen, pictures):
     assert np.abs(maps - expected).max() <= 2
 
 
+@IN_A_BROWSER
 def test_stop_ends_the_camera_and_frees_the_model(seen):
     assert seen["running"] == {"tracks": 1, "models": 1, "states": 1}
     assert seen["stopped"] == {"tracks": 0, "models": 0, "states": 0}
     assert seen["again"] == {"tracks": 1, "models": 1, "states": 1}
 
 
+@IN_A_BROWSER
 def test_the_page_says_what_is_wrong_with_a_model(seen, wrong_models):
     messages = seen["messages"]
     for name, (_, words) in wrong_models.items():
