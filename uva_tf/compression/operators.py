@@ -72,8 +72,8 @@ class DamagedError(ValueError):
 def read_model(content: bytes) -> Any:
     """A .tflite file as the schema's `ModelT`, which has one subgraph with operators.
 
-    Raises DamagedError for bytes that can't be read as a .tflite file with operators, and
-    ValueError for a file with control flow or too many of them.
+    Raises DamagedError for bytes that can't be read as a .tflite file, and ValueError for a file
+    with control flow or without operators.
     """
     damaged = DamagedError(f"damaged or no .tflite file ({len(content)} bytes)")
     if content[4:8] != b"TFL3":
@@ -84,14 +84,13 @@ def read_model(content: bytes) -> Any:
         count = packed.Subgraphs(0).OperatorsLength() if graphs == 1 else 1
     except UNREADABLE as error:
         raise damaged from error
-    # A converted file has both, and each takes 4 bytes at least.
-    if not (graphs and count) or 4 * max(graphs, count) > len(content):
+    if graphs == 0 or 4 * max(graphs, count) > len(content):  # each takes 4 bytes at least
         raise damaged
     # A small file can point at one part many times, and unpack to a huge model.
     if graphs != 1:
         raise ValueError(f"{graphs} subgraphs, expected 1")
-    if count > MOST_OPERATORS:
-        raise ValueError(f"{count} operators, expected at most {MOST_OPERATORS}")
+    if not 0 < count <= MOST_OPERATORS:
+        raise ValueError(f"{count} operators, expected 1 to {MOST_OPERATORS}")
     try:
         return schema.ModelT.InitFromObj(packed)
     except (ValueError, *UNREADABLE) as error:
