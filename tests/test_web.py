@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -138,7 +139,7 @@ def seen(frames, pictures, wrong_models, tmp_path_factory):
     return json.loads(done.stdout)
 
 
-# A browser under load may starve the other tests; what needs none of it always runs.
+# A browser under load can starve the other tests. Those that need no browser always run.
 IN_A_BROWSER = pytest.mark.slow
 
 
@@ -383,3 +384,16 @@ def test_a_model_is_an_address_or_bytes(node):
     assert lines[4:7] == [f"the model is {kind}{refused}" for kind in ("5", "an Object", "a Blob")]
     assert lines[7] == "no model: set the option model to an address"
     assert lines[8] == "the manifest is 5: expected it or its address"
+
+
+@IN_A_BROWSER
+def test_the_browser_is_timed_beside_python():
+    packages()
+    if not (shutil.which("chromium") or shutil.which("chromium-browser")):
+        pytest.skip("no chromium on the PATH")
+    call = [sys.executable, WEB / "compare.py", "--rounds", "1", "--model", MODELS["int8"]]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"browser ([\d.]+) ms, Python ([\d.]+) ms, ratio ([\d.]+)", done.stdout)
+    assert len(found) == 1
+    assert min(map(float, found[0])) > 0
