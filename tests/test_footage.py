@@ -211,6 +211,13 @@ class TestEnsemble:
         with pytest.raises(InputError, match="not in both: b"):
             list(joined_maps(folders, [1.0, 1.0]))
 
+    @pytest.mark.parametrize("power", ["nan", "0", "-1", "inf"])
+    def test_a_power_that_makes_no_map_is_refused(self, tmp_path, capsys, power):
+        given = ["--maps", str(tmp_path), f"--power={power}", "--out", str(tmp_path / "out")]
+        assert ensemble.main(given) == 2
+        assert "expected numbers above 0, up to 10" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
     def test_the_command_writes_maps_that_prepare_takes(self, footage, tmp_path, capsys):
         maps, out = tmp_path / "maps", tmp_path / "joint"
         args = ["--maps", maps, "--power", 1.3, "--maps", maps, "--power", 0.3, "--out", out]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from uva_tf.commands.command import Parser, command, progress
 
+MOST_POWER = 10
+
 
 @command
 def main(argv: list[str] | None = None) -> None:
@@ -36,6 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     powers = args.power or [1.0] * len(args.maps)
     if len(powers) != len(args.maps):
         parser.error(f"{len(powers)} --power for {len(args.maps)} --maps, expected one for each")
+    if not all(0 < power <= MOST_POWER for power in powers):
+        parser.error(f"--power {powers}: expected numbers above 0, up to {MOST_POWER}")
 
     import cv2
 
