@@ -26,7 +26,7 @@ class Difference:
 
     Attributes:
         frames: number of maps compared.
-        largest: the largest difference of a pixel, in levels of 255; of float maps a fraction.
+        largest: the largest difference of a pixel, in levels of 255, not rounded.
         equal: fraction of all pixels that are equal to the last bit, 0 to 1.
         dimensions: the most that a tensor of the file has.
     """
@@ -52,10 +52,10 @@ def map_differences(
         listed = ", ".join(f"{file.name} {side}" for file, side in sides.items())
         raise InputError(f"--maps: expected files of one resolution, received {listed}")
     small = _small_frames(videos, sides[files[0]], count)  # (N, R, R, 3) uint8
-    first = _levels(files[0], small)
+    maps = [_levels(file, small) for file in files]
     differences = []
-    for file, name in zip(files, distinct_names(files), strict=True):
-        apart = np.abs(_levels(file, small) - first)  # (N, R, R)
+    for file, name, drawn in zip(files, distinct_names(files), maps, strict=True):
+        apart = np.abs(drawn - maps[0])  # (N, R, R)
         differences.append(
             Difference(
                 file=name,

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_every_argument, as_typed, command, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_data_argument,
+    add_every_argument,
+    as_typed,
+    command,
+    progress,
+)
 
 
 @command
@@ -36,14 +43,7 @@ def _parser() -> Parser:
         required=True,
         help="run folder, .keras file of a run, or .tflite file",
     )
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        required=True,
-        help="prepared dataset, whose val split is scored; may be repeated",
-    )
+    add_data_argument(parser, "; its val split is scored")
     add_every_argument(parser, default=8)
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="where to write table.md"

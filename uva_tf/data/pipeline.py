@@ -437,10 +437,10 @@ def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor)
 
 
 def _looked_at_most(examples: dict[str, tf.Tensor]) -> tf.RaggedTensor:
-    """Places that a crop should keep one of, ragged `[B, n, 2]`.
+    """Places of which a crop keeps at least one, ragged `[B, n, 2]`.
 
-    They are the fixations, or the peak of the density map; of a frame without gaze, the peaks of
-    the teachers' maps.
+    These are the fixations, or the peak of the density map; in a frame without gaze, the peaks
+    of the teachers' maps.
     """
     places = examples["fixations"]
     if "density" in examples:
