@@ -1,7 +1,8 @@
 """Configurations: frozen dataclasses, and the presets that the commands name.
 
 Which preset to use: `fine-tune` for your own recordings, `uva-64` to train from scratch on much
-data, `quick` to see distillation work, `paper-64` for the paper's length of training.
+gaze, `distill-64` to learn from other models' maps of footage without gaze too, `quick` to see
+distillation work, `paper-64` for the paper's length of training.
 """
 
 from __future__ import annotations
@@ -493,6 +494,24 @@ def uva_32() -> Config:
     return replace(uva_64(), name="uva-32", student=StudentConfig("uva-32"))
 
 
+def distill_64() -> Config:
+    """The 64 px student, taught by stored maps of other models on footage that nobody annotated.
+
+    `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS --weight 5 ...`:
+    about 40 minutes on 2 cores. Score: docs/model-card.md.
+    """
+    return replace(
+        uva_64(),
+        name="distill-64",
+        joint=StageConfig(steps=14000),
+        soft_targets=SoftTargets(spatial="external", temporal="none"),
+        augment=AugmentConfig(
+            smallest_crop=0.6, colour=0.4, stride=3, cuts=0.03, stills=0.04, noise=6.0
+        ),
+        loop=LoopConfig(average=0.999),
+    )
+
+
 def fine_tune() -> Config:
     """The shipped 64 px student, trained further on your own recordings.
 
@@ -513,6 +532,7 @@ PRESETS = {
     "fine-tune": fine_tune,
     "uva-64": uva_64,
     "uva-32": uva_32,
+    "distill-64": distill_64,
     "quick": quick,
     "paper-64": paper_64,
     "paper-32": paper_32,
