@@ -1,0 +1,40 @@
+"""Hints: the features of another network, which a student's middle layer learns to predict.
+
+Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import read_input
+
+GRID = 16  # places along each side of a hint
+SCALE = 32  # levels for one deviation of a hint's first component
+MIDDLE = 127.5  # the level of a component's mean
+MOST_BYTES = 2**20
+
+
+def read_hint(path: Path) -> np.ndarray:
+    """Read a frame's hint, `NAME/000001.npy`, as uint8 `[GRID, GRID, components]`.
+
+    The value of a level is `(level - MIDDLE) / SCALE`.
+
+    Raises InputError for anything else.
+    """
+    content = read_input(path, MOST_BYTES, "hint")
+    try:
+        hint = np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # whatever a broken file makes NumPy raise
+        cause = str(error).partition("\n")[0]
+        raise InputError(f"{path}: NumPy can't read it as a hint ({cause})") from None
+    expected = f"expected uint8 ({GRID}, {GRID}, components), as uva-tf hints writes it"
+    if not isinstance(hint, np.ndarray):
+        raise InputError(f"{path}: several arrays, {expected}")
+    if hint.dtype != np.uint8 or hint.ndim != 3 or hint.shape[:2] != (GRID, GRID) or not hint.size:
+        raise InputError(f"{path}: {hint.dtype} {hint.shape}, {expected}")
+    return hint
