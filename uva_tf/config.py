@@ -17,7 +17,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.fields import build_dataclass, check_types, choose, expect, read_field
 from uva_tf.core.names import OLDER, current
 
-STAGES = ("teach", "distill", "joint")
+STAGES = ("teach", "hint", "distill", "joint")
 KINDS = ("spatial", "temporal")  # of teachers, and of the student's paths
 BACKBONES = ("plain", "vgg16", "mobilenetv2", "efficientnetv2b0")
 DISTANCES = ("kl", "cc", "mse")
@@ -286,6 +286,7 @@ class Config:
 
     Attributes:
         teach: training of each own teacher.
+        hint: training of trunk and paths to predict another network's features; none by default.
         distill: training of the two paths, each under its own head and by its own teacher.
         joint: training of the whole student, both paths under the fused head.
         teacher: how the own teachers are built.
@@ -303,6 +304,7 @@ class Config:
     teach: StageConfig
     distill: StageConfig
     joint: StageConfig
+    hint: StageConfig = field(default_factory=lambda: StageConfig(0, learning_rate=4e-3))
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     soft_targets: SoftTargets = field(default_factory=SoftTargets)
     freeze_paths: bool = False
@@ -495,7 +497,7 @@ def uva_32() -> Config:
 
 
 def distill_64() -> Config:
-    """The 64 px student, taught by stored maps of other models on footage that nobody annotated.
+    """The 64 px student, taught by other models' hints and maps on footage that nobody annotated.
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS --weight 5 ...`:
     about 40 minutes on 2 cores. Score: docs/model-card.md.
@@ -503,6 +505,7 @@ def distill_64() -> Config:
     return replace(
         uva_64(),
         name="distill-64",
+        hint=StageConfig(steps=3000, learning_rate=4e-3),
         joint=StageConfig(steps=14000),
         soft_targets=SoftTargets(spatial="external", temporal="none"),
         augment=AugmentConfig(

@@ -49,6 +49,12 @@ def main(argv: list[str] | None = None) -> None:
             help=f"maps of another model as {kind} teacher: DIR/NAME/000001.png, one per frame",
         )
     parser.add_argument(
+        "--hints",
+        metavar="DIR",
+        type=Path,
+        help="features of another network, as uva-tf hints writes them: DIR/NAME/000001.npy",
+    )
+    parser.add_argument(
         "--skip-bad", action="store_true", help="leave out and list recordings that can't be used"
     )
     parser.add_argument(
@@ -92,6 +98,7 @@ def main(argv: list[str] | None = None) -> None:
         DataConfig(size=args.size, sigma=args.sigma),
         split=args.split,
         maps={kind: folder for kind, folder in maps.items() if folder is not None},
+        hints=args.hints,
         options=gaze_options(args),
         map_sigma=args.map_sigma,
         skip_bad=args.skip_bad,

@@ -35,11 +35,11 @@ def whole(batch: tf.Tensor) -> Crops:
     return tf.tile([[0.0, 0.0, 1.0]], [batch, 1])
 
 
-def draw_crops(points: tf.RaggedTensor, smallest: float, draw: tf.Tensor) -> Crops:
+def draw_crops(points: tf.RaggedTensor | None, smallest: float, draw: tf.Tensor) -> Crops:
     """Crops of the pictures' own aspect that contain a fixation.
 
     Args:
-        points: `[B, n, 2]` fixations, x and y from 0 to 1.
+        points: `[B, n, 2]` fixations, x and y from 0 to 1; None for crops of any content.
         smallest: side of the smallest crop, as a fraction of the picture's.
         draw: `[B, 3]` from 0 to 1.
 
@@ -48,6 +48,8 @@ def draw_crops(points: tf.RaggedTensor, smallest: float, draw: tf.Tensor) -> Cro
     """
     side = smallest + (1 - smallest) * draw[:, 2:]
     crops = tf.concat([draw[:, :2] * (1 - side), side], axis=1)
+    if points is None:
+        return crops
     inside = crop_points(points, crops).row_lengths() > 0
     return tf.where(inside[:, None], crops, whole(tf.shape(draw)[0]))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from uva_tf import __version__
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
+from uva_tf.core.fields import expect
 from uva_tf.core.files import check_file, check_folder, read_input
 from uva_tf.core.outputs import refuse_undecodable
 
@@ -49,6 +50,7 @@ class Dataset:
         size: side of the stored frames in pixels.
         sigma: standard deviation of a fixation's Gaussian in image widths.
         teachers: kinds of teacher (`spatial`, `temporal`) whose maps are in the records.
+        hints: components of the hints in its records, features of another network; 0 without.
         map_sigma: that of the Gaussians in its published density maps, if they are wider.
         gaze: what was stated of the recorded gaze, the fields of `GazeOptions`.
         skipped: by recording, why it was skipped.
@@ -61,6 +63,7 @@ class Dataset:
     sigma: float
     shards: tuple[Shard, ...]
     teachers: tuple[str, ...] = ()
+    hints: int = 0
     map_sigma: float = 0.0
     gaze: dict[str, object] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -152,6 +155,8 @@ def _from_index(folder: Path, index: dict) -> Dataset:
     DataConfig(index["size"], index["sigma"])  # raises InputError for values out of range
     index["shards"] = tuple(shard_from_dict(shard) for shard in index["shards"])
     index["teachers"] = tuple(index["teachers"])
+    hints = index.get("hints", 0)
+    expect(type(hints) is int and 0 <= hints <= 4096, "hints", hints, "0 to 4096 components")
     dataset = Dataset(folder, **index)
     if any(shard.file != Path(shard.file).name for shard in dataset.shards):
         raise ValueError("a shard outside the folder")

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.files import read_input
+from uva_tf.core.files import listed, read_input
+from uva_tf.data.folders import subfolders
 
 GRID = 16  # places along each side of a hint
 SCALE = 32  # levels for one deviation of a hint's first component
@@ -38,3 +39,14 @@ def read_hint(path: Path) -> np.ndarray:
     if hint.dtype != np.uint8 or hint.ndim != 3 or hint.shape[:2] != (GRID, GRID) or not hint.size:
         raise InputError(f"{path}: {hint.dtype} {hint.shape}, {expected}")
     return hint
+
+
+def hint_components(root: Path) -> int:
+    """The components of the hints `root/NAME/000001.npy`, by the first of them.
+
+    Raises InputError if there are none.
+    """
+    first = next((path for folder in subfolders(root) for path in listed(folder, (".npy",))), None)
+    if first is None:
+        raise InputError(f"{root}: no hints in it, expected NAME/000001.npy")
+    return read_hint(first).shape[2]

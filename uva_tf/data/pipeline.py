@@ -8,6 +8,8 @@ teacher_spatial, teacher_temporal   [B, h, w, 1] float32, sums to 1, or is all 0
 video, index                        [B] string, [B] int64
 blur                                [B, 2] float32, how much wider a density is than others, along
                                     x and y as fractions of the map; only if some are
+hint                                [B, g, g, K] float32, features of another network; only if
+                                    the view asks for them
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import tensorflow as tf
 from uva_tf.config import AugmentConfig
 from uva_tf.data import augment as change
 from uva_tf.data.dataset import Dataset, Shard
+from uva_tf.data.hints import GRID, MIDDLE, SCALE
 from uva_tf.data.records import FEATURES
 
 # Frames in the shuffle buffer. Neighbours in a clip are nearly the same, so it must span clips.
@@ -43,11 +46,13 @@ class View:
         size: side of the frames in pixels.
         map_size: side of the density maps and the teachers' maps in pixels.
         pairing: the neighbour that is `other`, `next` or `previous`.
+        hint_size: places along each side of the hints; 0 for none.
     """
 
     size: int
     map_size: int
     pairing: str
+    hint_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def training_batches(
     Every batch depends only on `seed` and the batch's number, so that `start` (the number of
     batches to skip) resumes an interrupted run where it stopped. Frames without fixations,
     density map and any teacher's map are left out, except as `other`, and so are datasets that
-    have no others.
+    have no others. If the view asks for hints, it is the frames without a hint that are.
 
     Args:
         weights: how often each dataset is drawn, relative to the others; by default all alike.
@@ -97,12 +102,13 @@ def training_batches(
         {kind: folders[number] for kind, folders in (teachers or {}).items()}
         for number in range(len(datasets))
     ]
-    used = [n for n, one in enumerate(datasets) if one.has_gaze or _has_maps(one, maps[n])]
+    used = [n for n, one in enumerate(datasets) if _teaches(one, view, maps[n])]
     if not used:
-        raise ValueError("no dataset has gaze, or maps of the teachers that are learned from")
-    shuffled = [
-        _shuffled(datasets[n], view.pairing, augment, seed + n, maps[n], worker) for n in used
-    ]
+        wanted = (
+            "hints" if view.hint_size else "gaze, or maps of the teachers that are learned from"
+        )
+        raise ValueError(f"no dataset has {wanted}")
+    shuffled = [_shuffled(datasets[n], view, augment, seed + n, maps[n], worker) for n in used]
     elements = shuffled[0]
     if len(shuffled) > 1:
         weights = [weights[n] for n in used] if weights else []
@@ -116,7 +122,7 @@ def training_batches(
 
     return (
         elements.skip(start * batch)
-        .map(lambda element: _decode(element, datasets), num_parallel_calls=tf.data.AUTOTUNE)
+        .map(lambda element: _decode(element, datasets, view), num_parallel_calls=tf.data.AUTOTUNE)
         .ragged_batch(batch, drop_remainder=True)
         .enumerate(start)
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
@@ -142,7 +148,7 @@ def ordered_batches(
         elements = elements.filter(lambda e: _is_nth(e, every)).filter(_looked_at)
     return (
         elements.map(
-            lambda element: _decode(element, [dataset]), num_parallel_calls=tf.data.AUTOTUNE
+            lambda element: _decode(element, [dataset], view), num_parallel_calls=tf.data.AUTOTUNE
         )
         .ragged_batch(batch)
         .map(
@@ -155,7 +161,7 @@ def ordered_batches(
 
 def _shuffled(
     dataset: Dataset,
-    pairing: str,
+    view: View,
     augment: AugmentConfig,
     seed: int,
     teachers: Mapping[str, Path | None],
@@ -177,7 +183,7 @@ def _shuffled(
 
     def read(file, still, reversed_, stride, offset):
         path = tf.strings.join([str(dataset.folder), "/", file])
-        ahead = tf.not_equal(pairing == "next", reversed_)
+        ahead = tf.not_equal(view.pairing == "next", reversed_)
         elements = _paired(path, ahead, still, stride, offset)
         return _with_maps(elements, teachers, file, stride, offset)
 
@@ -200,8 +206,10 @@ def _shuffled(
         )
 
     elements = tf.data.Dataset.counter().flat_map(epoch)
+    if view.hint_size:
+        elements = elements.filter(lambda e: _parse(_record(e), "hint")["hint"] != b"")
     # A folder has a map of every frame.
-    if any(shard.not_looked_at for shard in shards) and not any(teachers.values()):
+    elif any(shard.not_looked_at for shard in shards) and not any(teachers.values()):
         elements = elements.filter(_taught)
     blur = tf.constant(dataset.blur)
     elements = elements.map(lambda element: element | {"blur": blur})
@@ -293,6 +301,13 @@ def _taught(element: dict[str, tf.Tensor]) -> tf.Tensor:
     return (tf.size(record["points"].values) > 0) | tf.reduce_any(pictures != b"")
 
 
+def _teaches(dataset: Dataset, view: View, teachers: Mapping[str, Path | None]) -> bool:
+    """Whether a dataset has what is learned from: hints, or gaze and maps."""
+    if view.hint_size:
+        return dataset.hints > 0
+    return dataset.has_gaze or _has_maps(dataset, teachers)
+
+
 def _has_maps(dataset: Dataset, teachers: Mapping[str, Path | None]) -> bool:
     """Whether a dataset has maps of some teachers, in its records or in folders."""
     return any(folder or kind in dataset.teachers for kind, folder in teachers.items())
@@ -302,7 +317,9 @@ def _is_nth(element: dict[str, tf.Tensor], every: int) -> tf.Tensor:
     return _parse(_record(element), "index")["index"] % every == 1
 
 
-def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[str, tf.Tensor]:
+def _decode(
+    element: dict[str, tf.Tensor], datasets: Sequence[Dataset], view: View
+) -> dict[str, tf.Tensor]:
     """Parse one element and decode its pictures, at the size at which they are stored."""
     size = datasets[0].size
     maps = any(dataset.publishes_maps for dataset in datasets)
@@ -335,6 +352,10 @@ def _decode(element: dict[str, tf.Tensor], datasets: Sequence[Dataset]) -> dict[
     for key in TEACHER_KEYS:
         if key in element:
             example[key] = _teacher_map(element[key], key, record, size // 2)
+    if view.hint_size:
+        components = max(dataset.hints for dataset in datasets)
+        levels = tf.io.decode_raw(_parse(_record(element), "hint")["hint"], tf.uint8)
+        example["hint"] = tf.reshape(levels, [GRID, GRID, components])
     return example
 
 
@@ -356,9 +377,8 @@ def _finish(
     crops = others_crops = change.whole(count)
     flip = tf.fill([count], False)
     if draws is not None:
-        crops = others_crops = change.draw_crops(
-            _looked_at_most(examples), augment.smallest_crop, draws.crop
-        )
+        places = None if view.hint_size else _looked_at_most(examples)
+        crops = others_crops = change.draw_crops(places, augment.smallest_crop, draws.crop)
         moved = change.move_camera(crops, augment.camera_motion, draws.camera)
         others_crops = tf.where(examples["still"][:, None], moved, crops)
         flip = draws.mirror[:, 0] < 0.5
@@ -395,6 +415,9 @@ def _finish(
     if "blur" in examples:
         blur = examples["blur"] / crops[:, 2]
         batch["blur"] = tf.stack([blur, blur / examples["aspect"]], axis=1)  # (B, 2)
+    if view.hint_size:
+        hint = change.crop_pictures(examples["hint"], crops, flip, view.hint_size)
+        batch["hint"] = (hint - MIDDLE) / SCALE
     for key in TEACHER_KEYS:
         if key in maps:
             # Where a crop contains nothing of the teacher's map, the map becomes uniform.

@@ -13,8 +13,9 @@ from uva_tf.core.outputs import refuse_existing, refuse_undecodable
 from uva_tf.core.resize import EXACT_SIZES
 from uva_tf.data import synthetic
 from uva_tf.data.dataset import Dataset
+from uva_tf.data.hints import hint_components
 from uva_tf.data.layouts import recordings_of
-from uva_tf.data.readers import with_maps
+from uva_tf.data.readers import with_hints, with_maps
 from uva_tf.data.recordings import Recording, remarks
 from uva_tf.data.splits import read_split
 from uva_tf.data.writer import Progress, write_dataset
@@ -29,6 +30,7 @@ def prepare(
     *,
     split: Path | None = None,
     maps: Mapping[str, Path] | None = None,
+    hints: Path | None = None,
     options: GazeOptions = NOTHING_STATED,
     map_sigma: float = 0.0,
     skip_bad: bool = False,
@@ -46,6 +48,7 @@ def prepare(
             that the layout gives, else every recording is for training.
         maps: by kind of teacher (`spatial`, `temporal`), a folder of maps that another model
             made, see `with_maps`.
+        hints: a folder of another network's features, see `with_hints`.
         options: what is stated of the recorded gaze.
         map_sigma: of the Gaussians in published density maps, if they are wider than those of
             `config`.
@@ -63,6 +66,9 @@ def prepare(
     recordings = [recording for recording in found if not recording.withheld]
     for kind, folder in (maps or {}).items():
         recordings = [r if r.problem else with_maps(r, kind, folder) for r in recordings]
+    components = hint_components(hints) if hints else 0
+    if hints:
+        recordings = [r if r.problem else with_hints(r, hints, components) for r in recordings]
     if not recordings:
         raise InputError(f"{root}: the gaze of all its {len(found)} recordings is withheld")
     bad = [recording for recording in recordings if recording.problem]
@@ -82,6 +88,7 @@ def prepare(
         map_sigma=map_sigma,
         jobs=jobs or os.cpu_count() or 1,
         teachers=tuple(sorted(maps or {})),
+        hints=components,
         skip_bad=skip_bad,
         skipped={recording.name: recording.problem for recording in bad},
         withheld=len(found) - len(recordings),
@@ -129,6 +136,8 @@ def summary(dataset: Dataset) -> str:
         )
     for kind in dataset.teachers:
         lines.append(f"with maps of a {kind} teacher")
+    if dataset.hints:
+        lines.append(f"with hints of {dataset.hints} components")
     left_out = {name: counts for shard in dataset.shards for name, counts in shard.left_out.items()}
     notes = {name: found for shard in dataset.shards for name, found in shard.notes.items()}
     lines += remarks(left_out, notes)

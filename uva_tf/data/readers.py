@@ -17,6 +17,7 @@ from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VideoReader
 from uva_tf.data.fixations import Fixations
 from uva_tf.data.folders import check_joined, numbered_files
+from uva_tf.data.hints import read_hint
 from uva_tf.data.picture_files import (
     FIXATION_SUFFIXES,
     read_fixation_map,
@@ -423,6 +424,33 @@ def with_maps(recording: Recording, kind: str, root: Path) -> Recording:
             if not picture.any():
                 raise InputError(f"{path}: an empty map, expected attention somewhere")
             yield replace(gaze_frame, teachers=gaze_frame.teachers | {kind: picture})
+        if surplus:
+            raise InputError(f"{next(iter(surplus.values()))}: {recording.name} has no such frame")
+
+    return replace(recording, read=read, paths=(*recording.paths, folder))
+
+
+def with_hints(recording: Recording, root: Path, components: int) -> Recording:
+    """The recording, its gaze frames with the hints of another network.
+
+    The hints are `root/NAME/000001.npy` and so on, see `data.hints`; not every frame needs one.
+    Reading raises InputError, which names the file, for a hint that is surplus or not of
+    `components`.
+    """
+    folder = root / recording.name
+    try:
+        hints = numbered_files(folder, "", (".npy",))
+    except InputError as error:
+        return unreadable(recording.name, f"{error}, expected hints of some frames")
+
+    def read() -> Iterator[GazeFrame]:
+        surplus = dict(hints)
+        for gaze_frame in recording.read():
+            path = surplus.pop(gaze_frame.index, None)
+            hint = None if path is None else read_hint(path)
+            if hint is not None and hint.shape[2] != components:
+                raise InputError(f"{path}: {hint.shape[2]} components, expected {components}")
+            yield replace(gaze_frame, hint=hint)
         if surplus:
             raise InputError(f"{next(iter(surplus.values()))}: {recording.name} has no such frame")
 

@@ -24,6 +24,7 @@ class GazeFrame:
         frame: the picture.
         density: `[h, w]` uint8, from datasets that publish density maps instead of fixations.
         teachers: maps `[h, w]` uint8 that other models made, by kind (`spatial`, `temporal`).
+        hint: `[GRID, GRID, K]` uint8, features of another network, see `data.hints`.
         samples: the tracker's samples during the frame, as points, if they were recorded.
     """
 
@@ -32,6 +33,7 @@ class GazeFrame:
     fixations: Fixations
     density: np.ndarray | None = None
     teachers: dict[str, np.ndarray] = field(default_factory=dict)
+    hint: np.ndarray | None = None
     samples: Fixations | None = None
 
 

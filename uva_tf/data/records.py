@@ -4,7 +4,7 @@ Each frame is stored once: the neighbour that it is paired with is the record be
 Frames for training are JPEGs; all others are PNGs, so that a model is evaluated on exactly the
 pixels that a stream gives it. Fixations are stored as points, from which a density map of any
 size can be drawn. A density map is stored only if the dataset publishes no fixations; it is as
-large as the frame. Teachers' maps are half as large.
+large as the frame. Teachers' maps are half as large. A hint is stored as its bytes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ FEATURES = {
     "density": tf.io.FixedLenFeature([], tf.string, ""),
     "teacher_spatial": tf.io.FixedLenFeature([], tf.string, ""),
     "teacher_temporal": tf.io.FixedLenFeature([], tf.string, ""),
+    "hint": tf.io.FixedLenFeature([], tf.string, ""),
 }
 
 
@@ -122,6 +123,7 @@ def frame_record(video: str, gaze_frame: GazeFrame, config: DataConfig, *, lossl
     maps = {f"teacher_{kind}": _png(m, config.size // 2) for kind, m in gaze_frame.teachers.items()}
     if gaze_frame.density is not None:
         maps["density"] = _png(gaze_frame.density, config.size)
+    hint = [] if gaze_frame.hint is None else [gaze_frame.hint.tobytes()]
     return _serialize(
         video=[video.encode()],
         index=[gaze_frame.index],
@@ -129,6 +131,7 @@ def frame_record(video: str, gaze_frame: GazeFrame, config: DataConfig, *, lossl
         aspect=[height / width],
         points=gaze_frame.fixations.points.ravel().tolist(),
         observers=gaze_frame.fixations.observers.tolist(),
+        hint=hint,
         **{key: [png] for key, png in maps.items()},
     )
 

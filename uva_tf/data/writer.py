@@ -52,6 +52,7 @@ class Job:
     config: DataConfig
     gaze: Mapping[str, object]
     teachers: tuple[str, ...]
+    hints: int
     skip_bad: bool
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -67,6 +68,7 @@ def write_dataset(
     gaze: Mapping[str, object] = MappingProxyType({}),
     map_sigma: float = 0.0,
     teachers: tuple[str, ...] = (),
+    hints: int = 0,
     skip_bad: bool = False,
     skipped: Mapping[str, str] | None = None,
     withheld: int = 0,
@@ -84,6 +86,7 @@ def write_dataset(
         gaze: what was stated of the recorded gaze, for the index.
         map_sigma: of published density maps, for the index.
         teachers: kinds of teacher whose maps the gaze frames have.
+        hints: components of the hints that the gaze frames have.
         skip_bad: leave out recordings that can't be read instead of raising.
         skipped, withheld: what was left out before, for the index.
         progress: wraps the iterator over finished shards.
@@ -91,7 +94,7 @@ def write_dataset(
     Raises InputError if `out` exists or a recording can't be read.
     """
     groups = _group(recordings, split)
-    job = Job(layout, config, gaze, teachers, skip_bad)
+    job = Job(layout, config, gaze, teachers, hints, skip_bad)
     with (
         hold() as stop,
         resumable_folder(out) as folder,
@@ -122,6 +125,7 @@ def write_dataset(
             sigma=config.sigma,
             shards=tuple(shard for shard, _ in written if shard is not None),
             teachers=teachers,
+            hints=hints,
             gaze=dict(gaze),
             map_sigma=map_sigma,
             skipped=dict(sorted(reasons.items())),
@@ -242,7 +246,7 @@ def _stamp(group: Group, job: Job) -> str:
         for path in ([given, *sorted(given.iterdir())] if given.is_dir() else [given])
     ]
     how = [__version__, FORMAT, job.layout, asdict(job.config), dict(job.gaze)]
-    how += [job.teachers, group.split]
+    how += [job.teachers, job.hints, group.split]
     return hashlib.sha256(json.dumps([how, files]).encode()).hexdigest()
 
 

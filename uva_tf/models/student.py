@@ -28,6 +28,8 @@ class Student:
         pair: `frame, other -> logits`, for training and files.
         step: `frame, state -> logits, state`, for streams; the state is the features of the
             last frame.
+        fused: `frame, other -> path features`, `[B, R/8, R/8, C]` or at R/4, those of both paths
+            joined; the stage hint trains it.
         paths: `frame, other -> {kind: logits}`, each path under its own head; only the stage
             distill uses these heads.
         pairing: the neighbour that a frame is paired with, `next` or `previous`.
@@ -37,6 +39,7 @@ class Student:
     head: Model
     pair: Model
     step: Model
+    fused: Model
     paths: Model
     pairing: str
 
@@ -70,9 +73,11 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     fused_head = parts.head("head")
     heads = {kind: parts.head(f"{kind}_head") for kind in paths}
 
+    def join(f, g):  # two (B, R/4, R/4, features) -> (B, R/4, R/4, C), or at R/8
+        return fuse([path(f, g) for path in paths.values()])
+
     def attend(f, g):  # two (B, R/4, R/4, features) -> (B, R, R, 1)
-        fused = fuse([path(f, g) for path in paths.values()])  # (B, R/4, R/4, C), or at R/8
-        return fused_head(fused, f)
+        return fused_head(join(f, g), f)
 
     def frame_input(name):
         return keras.Input((side, side, 3), name=name)
@@ -85,6 +90,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     f, g = trunk(frame), trunk(other)  # (B, R/4, R/4, features) each
     inputs = {"frame": frame, "other": other}
     pair = keras.Model(inputs, attend(f, g), name="pair")
+    fused_model = keras.Model(inputs, join(f, g), name="fused")
     apart = {kind: heads[kind](path(f, g), f) for kind, path in paths.items()}
     paths_model = keras.Model(inputs, apart, name="paths")
 
@@ -98,4 +104,4 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     step = keras.Model(
         {"frame": frame, "state": state}, {"attention": logits, "state": f}, name="step"
     )
-    return Student(trunk_model, head_model, pair, step, paths_model, config.pairing)
+    return Student(trunk_model, head_model, pair, step, fused_model, paths_model, config.pairing)

@@ -12,7 +12,12 @@ from uva_tf.core.errors import InputError
 from uva_tf.data.dataset import open_dataset
 from uva_tf.models.teachers import check_teacher
 from uva_tf.training.devices import check_batch, device_count
-from uva_tf.training.examples import check_external, has_validation, kinds_to_teach
+from uva_tf.training.examples import (
+    check_external,
+    check_hints,
+    has_validation,
+    kinds_to_teach,
+)
 from uva_tf.training.run import Run
 
 
@@ -32,6 +37,8 @@ def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
         )
     for kind in _kinds_used(config, stages):
         check_external(config, kind, datasets)
+    if "hint" in stages and config.hint.steps:
+        check_hints(datasets)
     wanted = kinds_to_teach(config, datasets) if "teach" in stages else []
     if wanted:
         if not config.teach.steps:
@@ -54,13 +61,19 @@ def _kinds_used(config: Config, stages: Sequence[str]) -> list[str]:
 
 
 def check_order(run: Run, stages: Sequence[str]) -> None:
-    """Raise InputError if joint would not build on a finished distill."""
-    distilled = _last_step(run, "distill")
-    if "distill" in stages:
-        if _last_step(run, "joint") and distilled < run.config.distill.steps:
-            raise InputError(f"{run.folder}: joint was trained before distill: start another run")
-    elif "joint" in stages and 0 < distilled < run.config.distill.steps:
-        raise InputError(f"{run.folder}: distill is unfinished: add it to --stages")
+    """Raise InputError if a stage of the student would not build on a finished one before it."""
+    student = STAGES[1:]
+    for number, stage in enumerate(student):
+        trained, later = _last_step(run, stage), student[number + 1 :]
+        if trained >= getattr(run.config, stage).steps:
+            continue
+        if stage in stages:
+            if begun := [name for name in later if _last_step(run, name)]:
+                raise InputError(
+                    f"{run.folder}: {begun[-1]} was trained before {stage}: start another run"
+                )
+        elif trained and any(name in stages for name in later):
+            raise InputError(f"{run.folder}: {stage} is unfinished: add it to --stages")
 
 
 def _last_step(run: Run, stage: str) -> int:

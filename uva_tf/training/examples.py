@@ -160,6 +160,22 @@ def map_folders(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) -> 
     return folders
 
 
+def check_hints(datasets: Sequence[Dataset]) -> None:
+    """Raise InputError if no dataset holds hints, or if they have different components."""
+    found = {dataset.hints: dataset.folder for dataset in datasets if dataset.hints}
+    if not found:
+        raise InputError(
+            "hint.steps: no --data holds hints: prepare it with uva-tf prepare --hints, or set "
+            "hint.steps=0"
+        )
+    if len(found) > 1:
+        (one, folder), (other, second) = list(found.items())[:2]
+        raise InputError(
+            f"{folder} has hints of {one} components and {second} of {other}: make them with one "
+            "uva-tf hints"
+        )
+
+
 def check_external(config: Config, kind: str, datasets: Sequence[Dataset]) -> None:
     """Raise InputError if the configuration asks for external maps that no dataset holds."""
     wanted = getattr(config.soft_targets, kind) == "external"

@@ -18,7 +18,7 @@ from uva_tf.models.maps import attention, log_density, normalise
 # `frame`, `other` [B, R, R, 3] uint8; `density` [B, R, R, 1] float32, sums to 1; where there are
 # teachers also `teacher_spatial`, `teacher_temporal` like `density`. A target that is 0 everywhere
 # is none. `blur` [B, 2], where some densities are wider than others: see `widened`.
-# See `training.examples`.
+# See `training.examples`. The stage hint has `hint` [B, g, g, K] in their place.
 Batch = Mapping[str, tf.Tensor]
 Terms = dict[str, tf.Tensor]
 FRAMES = "_frames"  # ends the names of counts, which are no part of the loss
@@ -104,6 +104,17 @@ def joint(logits: tf.Tensor, batch: Batch, distances: str, soft_targets: SoftTar
     teachers = [value for key, value in batch.items() if key.startswith("teacher_")]
     soft = _mean(teachers, soft_targets.temperature)
     return _mixed("", distances, batch, soft, logits, soft_targets.joint_weight)
+
+
+def hint(features: tf.Tensor, batch: Batch) -> Terms:
+    """Mean squared error of predicted hints: `hint_mse`.
+
+    Source: Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
+
+    Args:
+        features: `[B, g, g, K]`.
+    """
+    return {"hint_mse": tf.reduce_mean((features - batch["hint"]) ** 2)}
 
 
 def widened(logits: tf.Tensor, batch: Batch) -> tf.Tensor:

@@ -3,6 +3,7 @@
   stage     what is trained                            what it learns from
   teach     a spatial and a temporal teacher           ground truth, at the frames' full size
             (then each draws every training frame's map, once)
+  hint      the student's trunk and paths              another network's features, its hints
   distill   each of the student's paths, under a head  ground truth, its own teacher's maps
   joint     the whole student                          ground truth, the mean of those maps
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from types import ModuleType
 
 import keras
@@ -29,6 +31,7 @@ from uva_tf.training import losses
 from uva_tf.training.checks import check_order
 from uva_tf.training.devices import is_chief, open_strategy, precision, wait_for_all
 from uva_tf.training.examples import (
+    check_hints,
     kinds_to_teach,
     map_folders,
     open_data,
@@ -65,6 +68,8 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
 
         keras.utils.set_random_seed(config.seed)
         student = initial_student(config.student)
+        if config.hint.steps:
+            _hint(run, datasets, student, train="hint" in stages)
         if "distill" in stages and config.distill.steps:
             _distill(run, datasets, student)
         else:
@@ -100,6 +105,30 @@ def _teach(run: Run, datasets: Sequence[Dataset], kind: str) -> None:
         if wants_own(config, kind, dataset) and not folder.exists() and is_chief(config.loop):
             write_maps(teacher, run.teacher(kind), kind, dataset, folder, config.student.pairing)
     wait_for_all()
+
+
+def _hint(run: Run, datasets: Sequence[Dataset], student: Student, *, train: bool) -> None:
+    """Train trunk and paths to predict hints, by a 1x1 convolution that no other stage uses.
+
+    Args:
+        train: False only restores what was trained.
+    """
+    check_hints(datasets)
+    stage, fused = run.config.hint, student.fused
+    components = max(dataset.hints for dataset in datasets)
+    predict = keras.layers.Conv2D(components, 1, dtype=keras.backend.floatx(), name="hint")
+    model = keras.Model(fused.inputs, predict(fused.outputs[0]), name="hints")
+    if not train:
+        restore_stage(run, "hint", model)
+        return
+
+    def loss(batch: Batch, training: bool) -> Terms:
+        features = model(losses.frames(batch), training=training)  # (B, g, g, K)
+        return losses.hint(features, batch)
+
+    view = replace(student_view(run.config), hint_size=model.output_shape[1])
+    examples = training_examples(run, datasets, view, stage, run.config.seed + 4)
+    fit(Task("hint", model, loss, examples, None), stage, run)
 
 
 def _distill(run: Run, datasets: Sequence[Dataset], student: Student) -> None:

@@ -1,0 +1,158 @@
+"""Hints on their way into a student: prepared, batched with their frames, and learned from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from uva_tf.config import PRESETS, AugmentConfig, DataConfig
+from uva_tf.core.errors import InputError
+from uva_tf.data.dataset import open_dataset
+from uva_tf.data.hints import GRID, MIDDLE, SCALE
+from uva_tf.data.pipeline import View, ordered_batches, training_batches
+from uva_tf.data.prepare import prepare, summary
+from uva_tf.models.student import build_student
+from uva_tf.training.checks import check_new
+from uva_tf.training.examples import with_data
+from uva_tf.training.run import Run
+from uva_tf.training.stages import train
+from uva_tf.training.weights import load_weights
+
+COMPONENTS = 3
+EVERY = 2
+PLAIN = AugmentConfig(smallest_crop=1.0, colour=0, time_reversal=0, camera_motion=0)
+
+
+def hint_of(name, index):
+    """Levels that say which frame they are of, and rise from left to right."""
+    ramp = np.tile(np.arange(GRID)[None, :, None], (GRID, 1, COMPONENTS))
+    return (ramp + 20 * int(name[-1]) + index).astype(np.uint8)
+
+
+def write_hints(folder, names, frames, every=EVERY):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for index in range(1, frames + 1, every):
+            np.save(folder / name / f"{index:06d}.npy", hint_of(name, index))
+
+
+@pytest.fixture(scope="module")
+def hinted(tmp_path_factory, gaze_root):
+    folder = tmp_path_factory.mktemp("hinted")
+    write_hints(folder / "hints", ["clip01", "clip02", "clip03"], 8)
+    return prepare("gaze", gaze_root, folder / "shards", DataConfig(64), hints=folder / "hints")
+
+
+def test_a_dataset_knows_its_hints(hinted):
+    assert open_dataset(hinted.folder).hints == COMPONENTS
+    assert "with hints of 3 components" in summary(hinted)
+
+
+def test_every_frame_that_has_a_hint_arrives_with_it(hinted):
+    view = View(32, 32, "previous", hint_size=GRID)
+    seen = set()
+    for batch in training_batches([hinted], view, batch=4, seed=1, augment=PLAIN).take(8):
+        mirrored = batch["hint"][:, 0, 0, 0] > batch["hint"][:, 0, -1, 0]
+        for name, index, flip, hint in zip(
+            batch["video"].numpy(), batch["index"].numpy(), mirrored.numpy(), batch["hint"].numpy(),
+            strict=True,
+        ):  # fmt: skip
+            seen.add((name, index))
+            expected = (hint_of(name.decode(), index) - MIDDLE) / SCALE
+            np.testing.assert_allclose(hint[:, ::-1] if flip else hint, expected, atol=1e-5)
+    assert {index for _, index in seen} == {1, 3, 5, 7}
+
+
+def test_a_crop_of_a_frame_is_a_crop_of_its_hint(hinted):
+    augment = replace(PLAIN, smallest_crop=0.5)
+    view = View(32, 32, "previous", hint_size=4)
+    batch = next(iter(training_batches([hinted], view, batch=8, seed=1, augment=augment)))
+    levels = batch["hint"].numpy() * SCALE + MIDDLE  # (8, 4, 4, 3)
+    across = np.abs(levels[:, 0, -1, 0] - levels[:, 0, 0, 0])
+    # The centres of the first and the last of 4 places lie 12 levels apart, less in a crop.
+    assert across.max() <= 12 + 1e-3
+    assert across.min() < 10
+
+
+def test_without_hints_batches_are_as_before(hinted, gaze_root, tmp_path):
+    bare = prepare("gaze", gaze_root, tmp_path / "bare", DataConfig(64))
+    view = View(32, 32, "previous")
+    one, other = (
+        next(iter(ordered_batches(data, data.split("train"), view, batch=4)))
+        for data in (hinted, bare)
+    )
+    assert set(one) == set(other)
+    np.testing.assert_array_equal(one["frame"], other["frame"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda hints: (hints / "clip02").rename(hints / "other"), "expected hints of some frames"),
+        (lambda hints: np.save(hints / "clip01" / "000099.npy", hint_of("1", 1)), "no such frame"),
+        (
+            lambda hints: np.save(hints / "clip03" / "000001.npy", hint_of("1", 1)[..., :2]),
+            "2 components, expected 3",
+        ),
+    ],
+)
+def test_hints_that_do_not_fit_the_recordings_are_refused(tmp_path, gaze_root, change, words):
+    write_hints(tmp_path / "hints", ["clip01", "clip02", "clip03"], 8)
+    change(tmp_path / "hints")
+    with pytest.raises(InputError, match=words):
+        prepare("gaze", gaze_root, tmp_path / "out", DataConfig(64), hints=tmp_path / "hints")
+
+
+def config_of(data, *changes):
+    changes = ("student.variant=tiny", "hint.steps=3", "hint.batch=4", *changes)
+    return with_data(PRESETS["smoke"]().changed(*changes), [data.folder])
+
+
+NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none", "distill.steps=0")
+
+
+def test_trunk_and_paths_learn_from_hints(hinted, tmp_path):
+    run = Run.create(tmp_path / "run", config_of(hinted, *NOBODY, "hint.steps=60"))
+    train(run, ("hint",))
+    losses = [e["hint_mse"] for e in run.history() if "hint_mse" in e]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_joint_begins_with_what_hints_taught(hinted, tmp_path):
+    still = config_of(hinted, *NOBODY, "joint.learning_rate=1e-9", "hint.learning_rate=0.01")
+    weights = []
+    for number, calls in enumerate(([("hint", "joint")], [("hint",), ("joint",)], [("joint",)])):
+        run = Run.create(tmp_path / str(number), still)
+        for stages in calls:
+            train(run, stages)
+        student = build_student(run.config.student).pair
+        load_weights(student, run.student)
+        weights.append([variable.numpy() for variable in student.trainable_variables])
+    together, apart, without = weights
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert np.abs(together[0] - without[0]).max() > 0.01
+
+
+def test_a_training_on_hints_needs_some(shards):
+    with pytest.raises(InputError, match=r"no --data holds hints.*hint\.steps=0"):
+        check_new(config_of(shards, *NOBODY))
+
+
+def test_hints_of_two_networks_are_refused(hinted, gaze_root, tmp_path):
+    for name in ("clip01", "clip02", "clip03"):
+        (tmp_path / "hints" / name).mkdir(parents=True)
+        np.save(tmp_path / "hints" / name / "000001.npy", hint_of(name, 1)[..., :2])
+    other = prepare("gaze", gaze_root, tmp_path / "b", DataConfig(64), hints=tmp_path / "hints")
+    config = config_of(hinted, *NOBODY)
+    config = with_data(config, [hinted.folder, other.folder])
+    with pytest.raises(InputError, match=r"hints of 3 components and .* of 2"):
+        check_new(config)
+
+
+def test_joint_does_not_begin_on_unfinished_hints(hinted, tmp_path):
+    run = Run.create(tmp_path / "run", config_of(hinted, *NOBODY))
+    train(run, ("hint",))
+    longer = Run(run.folder, run.config.changed("hint.steps=9"))
+    with pytest.raises(InputError, match="hint is unfinished: add it to --stages"):
+        train(longer, ("joint",))
