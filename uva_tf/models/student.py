@@ -89,8 +89,9 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     trunk_model = keras.Model(frame, trunk(frame), name="trunk")
     f, g = trunk(frame), trunk(other)  # (B, R/4, R/4, features) each
     inputs = {"frame": frame, "other": other}
-    pair = keras.Model(inputs, attend(f, g), name="pair")
-    fused_model = keras.Model(inputs, join(f, g), name="fused")
+    joined = join(f, g)
+    pair = keras.Model(inputs, fused_head(joined, f), name="pair")
+    fused_model = keras.Model(inputs, joined, name="fused")
     apart = {kind: heads[kind](path(f, g), f) for kind, path in paths.items()}
     paths_model = keras.Model(inputs, apart, name="paths")
 
