@@ -74,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     with new_folder(args.out) as folder:
         network = Network(args.model, args.layer, args.threads)
         if args.components > network.channels:
-            parser.error(f"--components {args.components}: the layers have {network.channels}")
+            have = f"the layers have {network.channels} channels"
+            parser.error(f"--components {args.components}: {have}")
         basis, count = write(
             network,
             find(args.root, args.every),
@@ -86,5 +87,5 @@ def main(argv: list[str] | None = None) -> None:
         )
     for layer, (height, width, channels) in zip(network.layers, network.shapes, strict=True):
         print(f"{layer}: {height} x {width}, {channels} channels")
-    kept = f"{args.components} components with {basis.share:.0%} of the variance"
+    kept = f"{args.components} components, {100 * basis.share:.0f} % of the variance"
     print(f"wrote {args.out}: {count} hints of {kept}")

@@ -23,6 +23,8 @@ from uva_tf.data.hints import GRID
 FRAMEWORKS = {".tflite": "tflite", ".onnx": "onnx"}
 MOST_BYTES = 2**31
 MOST_CHANNELS = 4096
+# How lines of OpenVINO's messages begin that name places in its code.
+WHERE = ("Exception from", "Check ", "FrontEnd API failed")
 
 
 class Network:
@@ -60,7 +62,7 @@ class Network:
         frame = fitted(frame.pixels, self.height, self.width)
         picture = frame[None].astype(np.float32) / 255
         self._request.infer([picture.transpose(0, 3, 1, 2) if self._first else picture])
-        found = [self._request.get_tensor(layer).data[0] for layer in self.layers]
+        found = [self._request.get_tensor(layer).data[0].copy() for layer in self.layers]
         return [one.transpose(1, 2, 0) if self._first else one for one in found]
 
     def grid(self, frame: Frame) -> np.ndarray:
@@ -121,14 +123,15 @@ def _cut(path: Path, layers: list[str]) -> Any:
         graph = frontend.load(str(path))
         places = [_place(graph, layer) for layer in layers]
         if None in places:
-            names = _names(frontend.convert(graph))
+            names = _names(frontend.decode(graph))
         else:
             graph.override_all_outputs(places)
             return frontend.convert(graph)
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # whatever a broken file makes OpenVINO raise
         raise _refusal(path, error) from None
     unknown = layers[places.index(None)]
-    near = difflib.get_close_matches(unknown, names, 3, 0.3) or names[-3:]
+    near = [name for name in names if unknown.lower() in name.lower()][:3]
+    near = near or difflib.get_close_matches(unknown, names, 3, 0.3) or names[-3:]
     raise InputError(f"{path}: no layer {unknown!r}, near it are {', '.join(map(repr, near))}")
 
 
@@ -141,10 +144,10 @@ def _place(graph: Any, layer: str) -> Any | None:
 
 
 def _names(model: Any) -> list[str]:
-    """The names of a network's tensors that an image-like layer could have."""
-    outputs = [output for node in model.get_ordered_ops() for output in node.outputs()]
-    wide = [output for output in outputs if output.partial_shape.rank == 4]
-    return sorted({name for output in wide for name in output.get_names()})
+    """The names of a decoded file's tensors, without its weights."""
+    nodes = [node for node in model.get_ordered_ops() if node.get_type_name() != "Constant"]
+    outputs = [output for node in nodes for output in node.outputs()]
+    return sorted({name for output in outputs for name in output.get_names()})
 
 
 def _one_picture(model: Any, path: Path) -> tuple[bool, int, int]:
@@ -159,8 +162,8 @@ def _one_picture(model: Any, path: Path) -> tuple[bool, int, int]:
             model.remove_parameter(parameter)
     parameters = model.get_parameters()
     if len(parameters) != 1:
-        names = [parameter.friendly_name for parameter in parameters]
-        raise InputError(f"{path}: inputs {some(names) or 'none'}, expected one picture")
+        names = some([parameter.friendly_name for parameter in parameters]) or "no input"
+        raise InputError(f"{path}: the layers are made of {names}, expected one picture")
     shape, kind = parameters[0].partial_shape, parameters[0].element_type
     expected = "expected a float32 picture [1, h, w, 3] or [1, 3, h, w]"
     if shape.rank.is_dynamic or len(shape) != 4 or any(one.is_dynamic for one in list(shape)[1:]):
@@ -197,10 +200,10 @@ def _compiled(model: Any, threads: int, path: Path) -> Any:
 
 
 def _refusal(path: Path, error: Exception) -> InputError:
-    """The line for what OpenVINO says over several."""
+    """The line for what OpenVINO says over several: first where it was, then what."""
     lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("Exception from", "Check "))]
-    return InputError(f"{path}: OpenVINO can't read it ({(lines or ['no cause given'])[-1]})")
+    cause = [line for line in lines if line and not line.startswith(WHERE)]
+    return InputError(f"{path}: OpenVINO can't read it ({(cause or lines or [''])[0][:200]})")
 
 
 def _text(shape: Any) -> str:
