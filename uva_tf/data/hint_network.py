@@ -132,7 +132,8 @@ def _cut(path: Path, layers: list[str]) -> Any:
     unknown = layers[places.index(None)]
     near = [name for name in names if unknown.lower() in name.lower()][:3]
     near = near or difflib.get_close_matches(unknown, names, 3, 0.3) or names[-3:]
-    raise InputError(f"{path}: no layer {unknown!r}, near it are {', '.join(map(repr, near))}")
+    listed = f"near it are {', '.join(map(repr, near))}" if near else "the file has none"
+    raise InputError(f"{path}: no layer {unknown!r}, {listed}")
 
 
 def _place(graph: Any, layer: str) -> Any | None:
