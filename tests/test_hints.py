@@ -226,11 +226,14 @@ class TestBasis:
         features = np.random.default_rng(1).normal(size=(300, 2)) @ np.ones((2, 4))
         with pytest.raises(InputError, match="--components 2: the features have 1 that vary"):
             fit([features], 2)
+        with pytest.raises(InputError, match="none of the frames"):
+            fit([], 2)
 
 
 class TestFind:
     def test_sets_are_called_as_their_folders_are(self, tmp_path):
-        assert set_name(tmp_path / "film/videos") == set_name(tmp_path / "film") == "film"
+        for folder in ("film/videos", "film/images", "film", "film/videos/..", "other/../film"):
+            assert set_name(tmp_path / folder) == "film"
 
     def test_two_sets_or_files_of_one_name_are_refused(self, footage):
         film = footage / "film/videos"

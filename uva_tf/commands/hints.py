@@ -1,14 +1,20 @@
-"""Write another network's features of footage, for a student's middle layer to learn.
+"""Write another network's features, for a student to learn.
 
-uva-tf hints --model NETWORK.tflite --layer NAME --root FOOTAGE/videos --root PHOTOS/images
---out HINTS
+uva-tf hints --model NETWORK.tflite --layer NAME --root FOOTAGE/videos --out HINTS
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_threads_argument, command, number, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_threads_argument,
+    command,
+    number,
+    progress,
+    use_one_blas_thread,
+)
 
 
 @command
@@ -62,10 +68,13 @@ def main(argv: list[str] | None = None) -> None:
         metavar="N",
         type=number(0, 10**9 - 1),
         default=1,
-        help="of the 2,000 frames at most that the components are found in (default: %(default)s)",
+        help="for drawing the frames, at most 2,000, that the components are found in "
+        "(default: %(default)s)",
     )
     add_threads_argument(parser)
     args = parser.parse_args(argv)
+
+    use_one_blas_thread()  # more would wait for the network's, and round in another order
 
     from uva_tf.core.outputs import new_folder
     from uva_tf.data.hint_files import find, write

@@ -49,7 +49,7 @@ def fit(features: Iterable[np.ndarray], count: int) -> Basis:
     A component's sign makes its largest entry positive, so that the same features always give the
     same basis. A channel that does not vary counts for nothing.
 
-    Raises InputError if there are fewer components that vary.
+    Raises InputError if there are fewer components that vary, or no features.
     """
     number, shift = 0, None
     for one in features:
@@ -59,6 +59,8 @@ def fit(features: Iterable[np.ndarray], count: int) -> Basis:
             total, products = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
         rows -= shift
         number, total, products = number + len(rows), total + rows.sum(0), products + rows.T @ rows
+    if not number:
+        raise InputError("none of the frames that the videos announce is there")
     mean = total / number
     covariance = products / number - np.outer(mean, mean)
     deviation = np.sqrt(np.diag(covariance).clip(0))

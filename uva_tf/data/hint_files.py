@@ -49,7 +49,7 @@ class Source:
 
 def set_name(root: Path) -> str:
     """The name of a folder of footage; of `SET/videos` and `SET/images` it is `SET`."""
-    root = root.absolute()
+    root = root.resolve() if ".." in root.parts else root.absolute()
     return root.parent.name if root.name in ARRANGED and root.parent.name else root.name
 
 

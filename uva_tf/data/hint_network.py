@@ -70,14 +70,12 @@ class Network:
 
         Each place has the mean over its area.
         """
-        layers = zip(self._areas, self.features(frame), strict=True)
-        return np.concatenate(
-            [
-                np.einsum("yh,hwc,xw->yxc", rows, layer, columns, optimize=True)
-                for (rows, columns), layer in layers
-            ],
-            axis=2,
-        )
+        parts = []
+        for (rows, columns), layer in zip(self._areas, self.features(frame), strict=True):
+            height, width, channels = layer.shape
+            high = (rows @ layer.reshape(height, -1)).reshape(GRID, width, channels)
+            parts.append(columns @ high)  # (GRID, GRID, channels)
+        return np.concatenate(parts, axis=2)
 
     def _shape(self, output: Any, layer: str) -> tuple[int, int, int]:
         shape = output.partial_shape
