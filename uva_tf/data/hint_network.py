@@ -61,7 +61,10 @@ class Network:
         """What each layer makes of a frame, float32 `[h, w, c]` each."""
         frame = fitted(frame.pixels, self.height, self.width)
         picture = frame[None].astype(np.float32) / 255
-        self._request.infer([picture.transpose(0, 3, 1, 2) if self._first else picture])
+        try:
+            self._request.infer([picture.transpose(0, 3, 1, 2) if self._first else picture])
+        except RuntimeError as error:  # of sizes that only show then
+            raise _refusal(self.path, error, "run") from None
         found = [self._request.get_tensor(layer).data[0].copy() for layer in self.layers]
         return [one.transpose(1, 2, 0) if self._first else one for one in found]
 
@@ -198,11 +201,11 @@ def _compiled(model: Any, threads: int, path: Path) -> Any:
         raise _refusal(path, error) from None
 
 
-def _refusal(path: Path, error: Exception) -> InputError:
+def _refusal(path: Path, error: Exception, what: str = "read") -> InputError:
     """The line for what OpenVINO says over several: first where it was, then what."""
     lines = [line.strip() for line in str(error).splitlines()]
     cause = [line for line in lines if line and not line.startswith(WHERE)]
-    return InputError(f"{path}: OpenVINO can't read it ({(cause or lines or [''])[0][:200]})")
+    return InputError(f"{path}: OpenVINO can't {what} it ({(cause or lines or [''])[0][:200]})")
 
 
 def _text(shape: Any) -> str:
