@@ -27,8 +27,8 @@ def main(argv: list[str] | None = None) -> None:
         type=Path,
         required=True,
         help="the network, .tflite or .onnx: it takes one picture, float32 RGB from 0 to 1, "
-        "[1, h, w, 3] or [1, 3, h, w]; frames are stretched to its size, averaged over areas if both "
-        "sides shrink, else bilinearly",
+        "[1, h, w, 3] or [1, 3, h, w]; frames are stretched to its size, averaged over areas if "
+        "both sides shrink, else bilinearly",
     )
     parser.add_argument(
         "--layer",
