@@ -95,7 +95,8 @@ def test_one_module_knows_tf_keras_and_tfmot():
 def test_a_command_imports_what_takes_time_or_may_be_missing_once_it_runs(name):
     program = (
         f"import sys, uva_tf.commands.{name.replace('-', '_')};"
-        "print([n for n in ('cv2', 'numpy', 'tensorflow', 'ai_edge_litert') if n in sys.modules])"
+        "late = ('cv2', 'numpy', 'tensorflow', 'ai_edge_litert', 'openvino');"
+        "print([n for n in late if n in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout == "[]\n", result.stderr
@@ -103,7 +104,7 @@ def test_a_command_imports_what_takes_time_or_may_be_missing_once_it_runs(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_needs_no_extra(name):
-    absent = ("tensorflow", "keras", "scipy", "matplotlib", "tf_keras", "tqdm")
+    absent = ("tensorflow", "keras", "scipy", "matplotlib", "openvino", "tf_keras", "tqdm")
     program = (
         f"import sys; sys.modules.update(dict.fromkeys({absent}));"
         f"sys.argv = ['uva-tf', '{name}', '--help'];"

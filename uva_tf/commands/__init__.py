@@ -5,7 +5,7 @@ COMMANDS = (
     *("quickstart", "predict", "look", "prepare", "train", "evaluate", "convert"),
     "benchmark",
     *("reframe", "score-reframing", "encode", "score-regions"),
-    "ensemble",
+    *("ensemble", "hints"),
     *("throughput", "qat", "cost", "ablate", "kinds", "robustness", "frontier", "compress", "ship"),
     *("time-batches", "time-preparing"),
 )

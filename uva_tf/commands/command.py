@@ -41,6 +41,7 @@ BASE_PACKAGES = ("ai_edge_litert", "av", "cv2", "flatbuffers", "numpy")
 OPENCV_LIBRARIES = ("libEGL", "libGL", "libSM", "libX", "libglib", "libgthread", "libxcb")
 QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
 GAZE_PACKAGES = ("pymovements", "polars")
+HINTS_PACKAGES = ("openvino",)
 Main = Callable[[list[str] | None], None]
 
 
@@ -453,7 +454,12 @@ def _missing(error: ImportError) -> str | None:
     """The line for a missing package or system library; None for a defect."""
     name = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError):
-        extras = {BASE_PACKAGES: "", QAT_PACKAGES: "[qat]", GAZE_PACKAGES: "[gaze]"}
+        extras = {
+            BASE_PACKAGES: "",
+            QAT_PACKAGES: "[qat]",
+            GAZE_PACKAGES: "[gaze]",
+            HINTS_PACKAGES: "[hints]",
+        }
         extra = next((one for names, one in extras.items() if name in names), "[train]")
         remedy = f'python -m pip install -e ".{extra}" in a clone of the repository'
         return None if name == "uva_tf" else f"{error.name} is not installed, try {remedy}"
