@@ -1,9 +1,12 @@
 """Hints on their way into a student: prepared, batched with their frames, and learned from."""
 
+import functools
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from uva_tf.config import PRESETS, AugmentConfig, DataConfig
 from uva_tf.core.errors import InputError
@@ -12,6 +15,7 @@ from uva_tf.data.hints import GRID, MIDDLE, SCALE
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
 from uva_tf.data.prepare import prepare, summary
 from uva_tf.models.student import build_student
+from uva_tf.training import losses
 from uva_tf.training.checks import check_new
 from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
@@ -20,6 +24,7 @@ from uva_tf.training.weights import load_weights
 
 COMPONENTS = 3
 EVERY = 2
+alone = functools.partial(training_batches, hints_alone=True)
 PLAIN = AugmentConfig(smallest_crop=1.0, colour=0, time_reversal=0, camera_motion=0)
 
 
@@ -51,7 +56,7 @@ def test_a_dataset_knows_its_hints(hinted):
 def test_every_frame_that_has_a_hint_arrives_with_it(hinted):
     view = View(32, 32, "previous", hint_size=GRID)
     seen = set()
-    for batch in training_batches([hinted], view, batch=4, seed=1, augment=PLAIN).take(8):
+    for batch in alone([hinted], view, batch=4, seed=1, augment=PLAIN).take(8):
         mirrored = batch["hint"][:, 0, 0, 0] > batch["hint"][:, 0, -1, 0]
         for name, index, flip, hint in zip(
             batch["video"].numpy(), batch["index"].numpy(), mirrored.numpy(), batch["hint"].numpy(),
@@ -66,7 +71,7 @@ def test_every_frame_that_has_a_hint_arrives_with_it(hinted):
 def test_a_crop_of_a_frame_is_a_crop_of_its_hint(hinted):
     augment = replace(PLAIN, smallest_crop=0.5)
     view = View(32, 32, "previous", hint_size=4)
-    batch = next(iter(training_batches([hinted], view, batch=8, seed=1, augment=augment)))
+    batch = next(iter(alone([hinted], view, batch=8, seed=1, augment=augment)))
     levels = batch["hint"].numpy() * SCALE + MIDDLE  # (8, 4, 4, 3)
     across = np.abs(levels[:, 0, -1, 0] - levels[:, 0, 0, 0])
     # The centres of the first and the last of 4 places lie 12 levels apart, less in a crop.
@@ -103,6 +108,24 @@ def test_hints_that_do_not_fit_the_recordings_are_refused(tmp_path, gaze_root, c
         prepare("gaze", gaze_root, tmp_path / "out", DataConfig(64), hints=tmp_path / "hints")
 
 
+def test_beside_gaze_a_frame_without_a_hint_has_zeros(hinted):
+    view = View(32, 32, "previous", hint_size=8)
+    batch = next(iter(training_batches([hinted], view, batch=16, seed=1, augment=PLAIN)))
+    odd = batch["index"].numpy() % EVERY == 1
+    assert 0 < odd.sum() < 16
+    assert (batch["hint"].numpy()[odd] != 0).all()
+    assert (batch["hint"].numpy()[~odd] == 0).all()
+    np.testing.assert_allclose(batch["density"].numpy().sum((1, 2, 3)), 1, rtol=1e-5)
+
+
+def test_the_loss_is_the_mean_over_the_frames_that_have_a_hint():
+    target = np.zeros((3, 2, 2, 4), np.float32)
+    target[1], target[2] = 1, 2
+    terms = losses.hint(tf.zeros((3, 2, 2, 4)), {"hint": tf.constant(target)}, 0.5)
+    assert float(terms["hint_mse"]) == pytest.approx(0.5 * (1 + 4) / 2)
+    assert float(terms["hint_frames"]) == 2
+
+
 def config_of(data, *changes):
     changes = ("student.variant=tiny", "hint.steps=3", "hint.batch=4", *changes)
     return with_data(PRESETS["smoke"]().changed(*changes), [data.folder])
@@ -116,6 +139,18 @@ def test_trunk_and_paths_learn_from_hints(hinted, tmp_path):
     train(run, ("hint",))
     losses = [e["hint_mse"] for e in run.history() if "hint_mse" in e]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_hints_may_weigh_in_joint_too(hinted, tmp_path):
+    run = Run.create(tmp_path / "run", config_of(hinted, *NOBODY, "soft_targets.hint_weight=0.3"))
+    train(run, ("hint", "joint"))
+    joint = [entry for entry in run.history() if entry["stage"] == "joint" and "loss" in entry]
+    assert joint[-1]["hint_mse"] > 0
+    assert 0 < joint[-1]["hint_frames"] < 4
+    assert joint[-1]["loss"] == pytest.approx(joint[-1]["hint_mse"] + joint[-1]["hard_kl"])
+    assert not any("val_hint_mse" in entry for entry in run.history())
+    saved = keras.saving.load_model(run.student)  # without what predicts hints
+    assert saved.output_shape == (None, 32, 32, 1)
 
 
 def test_joint_begins_with_what_hints_taught(hinted, tmp_path):

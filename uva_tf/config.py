@@ -202,6 +202,8 @@ class SoftTargets:
         weight: of the teacher's map in the loss of the stage distill; ground truth has the rest.
         joint_weight: of the mean of the teachers' maps in the loss of the stage joint; 0 in the
             paper.
+        hint_weight: of the hints in the loss of the stage joint, so that trunk and paths keep what
+            the stage hint taught them; it is added to the others, for the frames that have one.
         temperature: teachers' maps are raised to the power of 1 / temperature.
     """
 
@@ -209,6 +211,7 @@ class SoftTargets:
     temporal: str = "any"
     weight: float = 0.5
     joint_weight: float = 0.5
+    hint_weight: float = 0.0
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
@@ -217,6 +220,7 @@ class SoftTargets:
             choose(f"{kind} teacher", getattr(self, kind), ("own", "external", "any", "none"))
         for name in ("weight", "joint_weight"):
             expect(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
+        expect(0 <= self.hint_weight <= 100, "hint_weight", self.hint_weight, "0 to 100")
         expect(0.1 <= self.temperature <= 10, "temperature", self.temperature, "0.1 to 10")
 
 
@@ -507,7 +511,7 @@ def distill_64() -> Config:
         name="distill-64",
         hint=StageConfig(steps=3000, learning_rate=4e-3),
         joint=StageConfig(steps=14000),
-        soft_targets=SoftTargets(spatial="external", temporal="none"),
+        soft_targets=SoftTargets(spatial="external", temporal="none", hint_weight=0.3),
         augment=AugmentConfig(
             smallest_crop=0.6, colour=0.4, stride=3, cuts=0.03, stills=0.04, noise=6.0
         ),

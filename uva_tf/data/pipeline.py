@@ -8,8 +8,8 @@ teacher_spatial, teacher_temporal   [B, h, w, 1] float32, sums to 1, or is all 0
 video, index                        [B] string, [B] int64
 blur                                [B, 2] float32, how much wider a density is than others, along
                                     x and y as fractions of the map; only if some are
-hint                                [B, g, g, K] float32, features of another network; only if
-                                    the view asks for them
+hint                                [B, g, g, K] float32, features of another network, 0 where a
+                                    frame has none; only if the view asks for them
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def training_batches(
     weights: Sequence[float] = (),
     start: int = 0,
     teachers: Mapping[str, Sequence[Path | None]] | None = None,
+    hints_alone: bool = False,
     worker: Worker = Worker(),
 ) -> tf.data.Dataset:
     """Endless shuffled, augmented batches of the datasets' train splits.
@@ -81,12 +82,13 @@ def training_batches(
     Every batch depends only on `seed` and the batch's number, so that `start` (the number of
     batches to skip) resumes an interrupted run where it stopped. Frames without fixations,
     density map and any teacher's map are left out, except as `other`, and so are datasets that
-    have no others. If the view asks for hints, it is the frames without a hint that are.
+    have no others.
 
     Args:
         weights: how often each dataset is drawn, relative to the others; by default all alike.
         teachers: for each kind that is wanted, one entry for each dataset: the folder of that
             teacher's maps, or None for the maps in the records themselves, if any.
+        hints_alone: take all frames that have a hint, and no others, and crop them anywhere.
         worker: this machine among several; `batch` is the size of this machine's part.
 
     Raises ValueError if the datasets were prepared with different sigmas, if there is nothing to
@@ -102,13 +104,18 @@ def training_batches(
         {kind: folders[number] for kind, folders in (teachers or {}).items()}
         for number in range(len(datasets))
     ]
-    used = [n for n, one in enumerate(datasets) if _teaches(one, view, maps[n])]
+    used = [
+        n
+        for n, one in enumerate(datasets)
+        if (one.hints if hints_alone else one.has_gaze or _has_maps(one, maps[n]))
+    ]
     if not used:
-        wanted = (
-            "hints" if view.hint_size else "gaze, or maps of the teachers that are learned from"
-        )
+        wanted = "hints" if hints_alone else "gaze, or maps of the teachers that are learned from"
         raise ValueError(f"no dataset has {wanted}")
-    shuffled = [_shuffled(datasets[n], view, augment, seed + n, maps[n], worker) for n in used]
+    shuffled = [
+        _shuffled(datasets[n], view.pairing, augment, seed + n, maps[n], hints_alone, worker)
+        for n in used
+    ]
     elements = shuffled[0]
     if len(shuffled) > 1:
         weights = [weights[n] for n in used] if weights else []
@@ -118,7 +125,8 @@ def training_batches(
     def finish(number, examples):
         own = tf.stack([seed + worker.number, number])
         draws = change.Draws.of(own, batch)
-        return _finish(examples, view, datasets[0].sigma, augment, draws, tf.random.split(own, 3))
+        seeds = tf.random.split(own, 3)
+        return _finish(examples, view, datasets[0].sigma, augment, draws, seeds, hints_alone)
 
     return (
         elements.skip(start * batch)
@@ -161,10 +169,11 @@ def ordered_batches(
 
 def _shuffled(
     dataset: Dataset,
-    view: View,
+    pairing: str,
     augment: AugmentConfig,
     seed: int,
     teachers: Mapping[str, Path | None],
+    hints_alone: bool,
     worker: Worker,
 ) -> tf.data.Dataset:
     """Endless epochs of a dataset's training frames, each with its neighbour and maps, serialized.
@@ -183,7 +192,7 @@ def _shuffled(
 
     def read(file, still, reversed_, stride, offset):
         path = tf.strings.join([str(dataset.folder), "/", file])
-        ahead = tf.not_equal(view.pairing == "next", reversed_)
+        ahead = tf.not_equal(pairing == "next", reversed_)
         elements = _paired(path, ahead, still, stride, offset)
         return _with_maps(elements, teachers, file, stride, offset)
 
@@ -206,7 +215,7 @@ def _shuffled(
         )
 
     elements = tf.data.Dataset.counter().flat_map(epoch)
-    if view.hint_size:
+    if hints_alone:
         elements = elements.filter(lambda e: _parse(_record(e), "hint")["hint"] != b"")
     # A folder has a map of every frame.
     elif any(shard.not_looked_at for shard in shards) and not any(teachers.values()):
@@ -301,13 +310,6 @@ def _taught(element: dict[str, tf.Tensor]) -> tf.Tensor:
     return (tf.size(record["points"].values) > 0) | tf.reduce_any(pictures != b"")
 
 
-def _teaches(dataset: Dataset, view: View, teachers: Mapping[str, Path | None]) -> bool:
-    """Whether a dataset has what is learned from: hints, or gaze and maps."""
-    if view.hint_size:
-        return dataset.hints > 0
-    return dataset.has_gaze or _has_maps(dataset, teachers)
-
-
 def _has_maps(dataset: Dataset, teachers: Mapping[str, Path | None]) -> bool:
     """Whether a dataset has maps of some teachers, in its records or in folders."""
     return any(folder or kind in dataset.teachers for kind, folder in teachers.items())
@@ -353,9 +355,8 @@ def _decode(
         if key in element:
             example[key] = _teacher_map(element[key], key, record, size // 2)
     if view.hint_size:
-        components = max(dataset.hints for dataset in datasets)
-        levels = tf.io.decode_raw(_parse(_record(element), "hint")["hint"], tf.uint8)
-        example["hint"] = tf.reshape(levels, [GRID, GRID, components])
+        stored = _parse(_record(element), "hint")["hint"]
+        example["hint"] = _hint_or_zeros(stored, max(dataset.hints for dataset in datasets))
     return example
 
 
@@ -366,18 +367,20 @@ def _finish(
     augment: AugmentConfig | None = None,
     draws: change.Draws | None = None,
     seeds: tf.Tensor | None = None,
+    anywhere: bool = False,
 ) -> Batch:
     """Shrink a batch of decoded examples and draw its density maps; with `draws`, augment it.
 
     Args:
         seeds: `[3, 2]` for what `draws` holds no numbers for.
+        anywhere: whether a crop may contain nothing that is looked at.
     """
     points = examples["fixations"]  # (B, n, 2)
     count = tf.size(examples["index"])
     crops = others_crops = change.whole(count)
     flip = tf.fill([count], False)
     if draws is not None:
-        places = None if view.hint_size else _looked_at_most(examples)
+        places = None if anywhere else _looked_at_most(examples)
         crops = others_crops = change.draw_crops(places, augment.smallest_crop, draws.crop)
         moved = change.move_camera(crops, augment.camera_motion, draws.camera)
         others_crops = tf.where(examples["still"][:, None], moved, crops)
@@ -416,8 +419,7 @@ def _finish(
         blur = examples["blur"] / crops[:, 2]
         batch["blur"] = tf.stack([blur, blur / examples["aspect"]], axis=1)  # (B, 2)
     if view.hint_size:
-        hint = change.crop_pictures(examples["hint"], crops, flip, view.hint_size)
-        batch["hint"] = (hint - MIDDLE) / SCALE
+        batch["hint"] = change.crop_pictures(examples["hint"], crops, flip, view.hint_size)
     for key in TEACHER_KEYS:
         if key in maps:
             # Where a crop contains nothing of the teacher's map, the map becomes uniform.
@@ -437,6 +439,16 @@ def _decode_map_or_zeros(png: tf.Tensor, size: int) -> tf.Tensor:
         lambda: tf.zeros([size, size, 1], tf.uint8),
         lambda: tf.ensure_shape(tf.io.decode_png(png, channels=1), [size, size, 1]),
     )
+
+
+def _hint_or_zeros(stored: tf.Tensor, components: int) -> tf.Tensor:
+    shape = [GRID, GRID, components]
+
+    def values() -> tf.Tensor:
+        levels = tf.reshape(tf.io.decode_raw(stored, tf.uint8), shape)
+        return (tf.cast(levels, tf.float32) - MIDDLE) / SCALE
+
+    return tf.cond(stored == b"", lambda: tf.zeros(shape), values)
 
 
 def density(points: tf.RaggedTensor, size: int, sigma: float, aspect: tf.Tensor) -> tf.Tensor:

@@ -37,7 +37,8 @@ def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
         )
     for kind in _kinds_used(config, stages):
         check_external(config, kind, datasets)
-    if "hint" in stages and config.hint.steps:
+    weighs = "joint" in stages and config.soft_targets.hint_weight
+    if weighs or ("hint" in stages and config.hint.steps):
         check_hints(datasets)
     wanted = kinds_to_teach(config, datasets) if "teach" in stages else []
     if wanted:

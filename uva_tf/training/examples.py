@@ -79,6 +79,8 @@ def training_examples(
     stage: StageConfig,
     seed: int,
     teachers: MapFolders | None = None,
+    *,
+    hints_alone: bool = False,
 ) -> Callable[[int], tf.data.Dataset]:
     """A function from the number of a step to endless training batches from that step on."""
 
@@ -93,6 +95,7 @@ def training_examples(
             weights=run.config.data_weights,
             start=start,
             teachers=teachers,
+            hints_alone=hints_alone,
         )
 
     return batches
@@ -118,10 +121,14 @@ def has_validation(dataset: Dataset) -> bool:
     return any(shard.frames > shard.not_looked_at for shard in shards)
 
 
-def student_view(config: Config) -> View:
-    """The sizes of the student's frames and maps, and its pairing."""
+def student_view(config: Config, hinted: keras.Model | None = None) -> View:
+    """The sizes of the student's frames and maps, and its pairing.
+
+    Args:
+        hinted: predicts hints, if they are learned from; its size is theirs.
+    """
     side = resolution(config.student)
-    return View(side, side, config.student.pairing)
+    return View(side, side, config.student.pairing, hinted.output_shape[1] if hinted else 0)
 
 
 def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
@@ -165,8 +172,8 @@ def check_hints(datasets: Sequence[Dataset]) -> None:
     found = {dataset.hints: dataset.folder for dataset in datasets if dataset.hints}
     if not found:
         raise InputError(
-            "hint.steps: no --data holds hints: prepare it with uva-tf prepare --hints, or set "
-            "hint.steps=0"
+            "no --data holds hints: prepare it with uva-tf prepare --hints, or set hint.steps=0 "
+            "and soft_targets.hint_weight=0"
         )
     if len(found) > 1:
         (one, folder), (other, second) = list(found.items())[:2]

@@ -106,15 +106,18 @@ def joint(logits: tf.Tensor, batch: Batch, distances: str, soft_targets: SoftTar
     return _mixed("", distances, batch, soft, logits, soft_targets.joint_weight)
 
 
-def hint(features: tf.Tensor, batch: Batch) -> Terms:
-    """Mean squared error of predicted hints: `hint_mse`.
+def hint(features: tf.Tensor, batch: Batch, weight: float = 1.0) -> Terms:
+    """Mean squared error of predicted hints over the frames that have one: `hint_mse`.
 
     Source: Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
 
     Args:
         features: `[B, g, g, K]`.
     """
-    return {"hint_mse": tf.reduce_mean((features - batch["hint"]) ** 2)}
+    target = batch["hint"]
+    share, count = _share(tf.reduce_any(target != 0, axis=[1, 2, 3]), weight)
+    error = tf.reduce_mean((features - target) ** 2, axis=[1, 2, 3])  # (B,)
+    return {"hint_mse": tf.reduce_sum(share * error), f"hint{FRAMES}": count}
 
 
 def widened(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
@@ -180,16 +183,25 @@ def _mixed(
 def _terms(name: str, distances: str, target: tf.Tensor, logits: tf.Tensor, weight: float) -> Terms:
     """Each distance, over the examples that have a target, and their number."""
     target = tf.cast(target, logits.dtype)
-    has = tf.cast(tf.reduce_max(target, axis=[1, 2, 3]) > 0, logits.dtype)  # (B,)
-    devices = tf.distribute.get_strategy().num_replicas_in_sync
-    count = _on_all_devices(tf.reduce_sum(has))
-    # The mean over the devices of what each of them gives is the mean over the examples.
-    share = has * weight * devices / tf.maximum(count, 1.0)
+    share, count = _share(tf.reduce_max(target, axis=[1, 2, 3]) > 0, weight)
     terms = {
         f"{name}_{distance}": tf.reduce_sum(share * DISTANCES[distance](target, logits))
         for distance in distances.split("+")
     }
     return terms | {f"{name}{FRAMES}": count}
+
+
+def _share(has: tf.Tensor, weight: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each example's share `[B]` in a term, `weight` in all, and the number of those that have one.
+
+    Args:
+        has: `[B]` bool, whether an example has the target.
+    """
+    has = tf.cast(has, tf.float32)
+    count = _on_all_devices(tf.reduce_sum(has))
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    # The mean over the devices of what each of them gives is the mean over the examples.
+    return has * weight * devices / tf.maximum(count, 1.0), count
 
 
 def _on_all_devices(number: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from types import ModuleType
 
 import keras
@@ -68,15 +67,20 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
 
         keras.utils.set_random_seed(config.seed)
         student = initial_student(config.student)
-        if config.hint.steps:
-            _hint(run, datasets, student, train="hint" in stages)
+        hinted = None
+        if config.hint.steps or config.soft_targets.hint_weight:
+            hinted = _with_hints(student, datasets)
+            if "hint" in stages and config.hint.steps:
+                _hint(run, datasets, hinted)
+            else:
+                restore_stage(run, "hint", hinted)
         if "distill" in stages and config.distill.steps:
             _distill(run, datasets, student)
         else:
             restore_stage(run, "distill", student.paths)
 
         if "joint" in stages:
-            _joint(run, datasets, student)
+            _joint(run, datasets, student, hinted)
 
 
 def _teach(run: Run, datasets: Sequence[Dataset], kind: str) -> None:
@@ -107,28 +111,25 @@ def _teach(run: Run, datasets: Sequence[Dataset], kind: str) -> None:
     wait_for_all()
 
 
-def _hint(run: Run, datasets: Sequence[Dataset], student: Student, *, train: bool) -> None:
-    """Train trunk and paths to predict hints, by a 1x1 convolution that no other stage uses.
-
-    Args:
-        train: False only restores what was trained.
-    """
+def _with_hints(student: Student, datasets: Sequence[Dataset]) -> keras.Model:
+    """Trunk and paths under a 1x1 convolution that predicts hints and is no part of the student."""
     check_hints(datasets)
-    stage, fused = run.config.hint, student.fused
     components = max(dataset.hints for dataset in datasets)
     predict = keras.layers.Conv2D(components, 1, dtype=keras.backend.floatx(), name="hint")
-    model = keras.Model(fused.inputs, predict(fused.outputs[0]), name="hints")
-    if not train:
-        restore_stage(run, "hint", model)
-        return
+    return keras.Model(student.fused.input, predict(student.fused.output), name="hinted")
+
+
+def _hint(run: Run, datasets: Sequence[Dataset], hinted: keras.Model) -> None:
+    """Train trunk and paths to predict another network's features."""
+    stage, seed = run.config.hint, run.config.seed + 4
 
     def loss(batch: Batch, training: bool) -> Terms:
-        features = model(losses.frames(batch), training=training)  # (B, g, g, K)
+        features = hinted(losses.frames(batch), training=training)  # (B, g, g, K)
         return losses.hint(features, batch)
 
-    view = replace(student_view(run.config), hint_size=model.output_shape[1])
-    examples = training_examples(run, datasets, view, stage, run.config.seed + 4)
-    fit(Task("hint", model, loss, examples, None), stage, run)
+    view = student_view(run.config, hinted)
+    examples = training_examples(run, datasets, view, stage, seed, hints_alone=True)
+    fit(Task("hint", hinted, loss, examples, None), stage, run)
 
 
 def _distill(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
@@ -145,13 +146,19 @@ def _distill(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
     fit(Task("distill", student.paths, loss, examples, validation), stage, run)
 
 
-def _joint(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
-    """Train the whole student: both paths under the fused head."""
+def _joint(
+    run: Run, datasets: Sequence[Dataset], student: Student, hinted: keras.Model | None
+) -> None:
+    """Train the whole student: both paths under the fused head; with hints, if they weigh."""
     if run.config.freeze_paths:
         distilled = set(map(id, student.paths.layers))
         for layer in student.pair.layers:
             layer.trainable = id(layer) not in distilled
-    fit_joint(run, datasets, "joint", run.config.joint, student.pair, student.pair)
+    model = student.pair
+    weighed = hinted if run.config.soft_targets.hint_weight else None
+    if weighed is not None:
+        model = keras.Model(model.input, [model.output, weighed.output])
+    fit_joint(run, datasets, "joint", run.config.joint, model, model, hinted=weighed)
     if not run.student.exists():
         save_model(run, student.pair, run.student)
 
@@ -162,8 +169,9 @@ def fit_joint(
     name: str,
     stage: StageConfig,
     model: keras.Model,
-    pair: Callable[..., tf.Tensor],
+    pair: Callable[..., tf.Tensor | list[tf.Tensor]],
     namespace: ModuleType = keras,
+    hinted: keras.Model | None = None,
 ) -> None:
     """Train a whole student with the loss of the stage joint, as fine-tuning for 8 bits does too.
 
@@ -171,18 +179,25 @@ def fit_joint(
         name: under which checkpoints and metrics are written.
         stage: how long and how fast to train.
         model: holds the weights.
-        pair: `{"frame", "other"}, training -> logits`, computed with those weights.
+        pair: `{"frame", "other"}, training -> logits`, computed with those weights; with `hinted`,
+            `-> [logits, hints]`.
         namespace: the Keras that the model is built with.
+        hinted: predicts hints, if they are learned from.
 
     Raises InputError if the run lacks teachers' maps that it needs.
     """
-    config, view = run.config, student_view(run.config)
+    config, view = run.config, student_view(run.config, hinted)
+    soft_targets = config.soft_targets
 
     def loss(batch: Batch, training: bool) -> Terms:
-        logits = pair(losses.frames(batch), training=training)  # (B, R, R, 1)
-        return losses.joint(logits, batch, stage.loss, config.soft_targets)
+        drawn = pair(losses.frames(batch), training=training)
+        logits, *hints = tf.nest.flatten(drawn)  # (B, R, R, 1), and with hints (B, g, g, K)
+        terms = losses.joint(logits, batch, stage.loss, soft_targets)
+        if hints and training:
+            terms |= losses.hint(hints[0], batch, soft_targets.hint_weight)
+        return terms
 
-    teachers = map_folders(run, datasets, KINDS) if config.soft_targets.joint_weight else None
+    teachers = map_folders(run, datasets, KINDS) if soft_targets.joint_weight else None
     examples = training_examples(run, datasets, view, stage, config.seed + 3, teachers)
-    validation = validation_examples(datasets, view, stage.batch)
+    validation = validation_examples(datasets, student_view(config), stage.batch)
     fit(Task(name, model, loss, examples, validation, namespace), stage, run)
