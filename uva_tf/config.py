@@ -504,8 +504,7 @@ def distill_64() -> Config:
     """The 64 px student, taught by other models' hints and maps on footage that nobody annotated.
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS --weight 5 ...`:
-    about 20 minutes on 2 cores. Longer trainings fit the footage and lose on other scenes. Score:
-    not measured yet.
+    about 20 minutes on 2 cores. Score: not measured yet.
     """
     return replace(
         uva_64(),
