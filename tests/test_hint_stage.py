@@ -153,20 +153,18 @@ def test_hints_may_weigh_in_joint_too(hinted, tmp_path):
     assert saved.output_shape == (None, 32, 32, 1)
 
 
-def test_joint_begins_with_what_hints_taught(hinted, tmp_path):
-    still = config_of(hinted, *NOBODY, "joint.learning_rate=1e-9", "hint.learning_rate=0.01")
+def test_joint_begins_with_what_hints_taught_in_a_call_before(hinted, tmp_path):
+    config = config_of(hinted, *NOBODY, "joint.learning_rate=1e-9", "hint.learning_rate=0.01")
     weights = []
-    for number, calls in enumerate(([("hint", "joint")], [("hint",), ("joint",)], [("joint",)])):
-        run = Run.create(tmp_path / str(number), still)
+    for number, calls in enumerate(([("hint",), ("joint",)], [("joint",)])):
+        run = Run.create(tmp_path / str(number), config)
         for stages in calls:
             train(run, stages)
         student = build_student(run.config.student).pair
         load_weights(student, run.student)
-        weights.append([variable.numpy() for variable in student.trainable_variables])
-    together, apart, without = weights
-    for one, other in zip(together, apart, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
-    assert np.abs(together[0] - without[0]).max() > 0.01
+        weights.append(student.trainable_variables[0].numpy())
+    moved = np.abs(weights[0] - weights[1]).max()
+    assert moved == pytest.approx(0.02, rel=0.5)  # Adam's steps, at the rates of 3 steps
 
 
 def test_a_training_on_hints_needs_some(shards):

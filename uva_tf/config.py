@@ -202,17 +202,17 @@ class SoftTargets:
         weight: of the teacher's map in the loss of the stage distill; ground truth has the rest.
         joint_weight: of the mean of the teachers' maps in the loss of the stage joint; 0 in the
             paper.
+        temperature: teachers' maps are raised to the power of 1 / temperature.
         hint_weight: of the hints in the loss of the stage joint, so that trunk and paths keep what
             the stage hint taught them; it is added to the others, for the frames that have one.
-        temperature: teachers' maps are raised to the power of 1 / temperature.
     """
 
     spatial: str = "any"
     temporal: str = "any"
     weight: float = 0.5
     joint_weight: float = 0.5
-    hint_weight: float = 0.0
     temperature: float = 1.0
+    hint_weight: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -114,8 +114,8 @@ def hint(features: tf.Tensor, batch: Batch, weight: float = 1.0) -> Terms:
     Args:
         features: `[B, g, g, K]`.
     """
-    target = batch["hint"]
-    share, count = _share(tf.reduce_any(target != 0, axis=[1, 2, 3]), weight)
+    target = tf.cast(batch["hint"], features.dtype)
+    share, count = _share(tf.reduce_any(target != 0, axis=[1, 2, 3]), weight, features.dtype)
     error = tf.reduce_mean((features - target) ** 2, axis=[1, 2, 3])  # (B,)
     return {"hint_mse": tf.reduce_sum(share * error), f"hint{FRAMES}": count}
 
@@ -183,7 +183,7 @@ def _mixed(
 def _terms(name: str, distances: str, target: tf.Tensor, logits: tf.Tensor, weight: float) -> Terms:
     """Each distance, over the examples that have a target, and their number."""
     target = tf.cast(target, logits.dtype)
-    share, count = _share(tf.reduce_max(target, axis=[1, 2, 3]) > 0, weight)
+    share, count = _share(tf.reduce_max(target, axis=[1, 2, 3]) > 0, weight, logits.dtype)
     terms = {
         f"{name}_{distance}": tf.reduce_sum(share * DISTANCES[distance](target, logits))
         for distance in distances.split("+")
@@ -191,13 +191,13 @@ def _terms(name: str, distances: str, target: tf.Tensor, logits: tf.Tensor, weig
     return terms | {f"{name}{FRAMES}": count}
 
 
-def _share(has: tf.Tensor, weight: float) -> tuple[tf.Tensor, tf.Tensor]:
+def _share(has: tf.Tensor, weight: float, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
     """Each example's share `[B]` in a term, `weight` in all, and the number of those that have one.
 
     Args:
         has: `[B]` bool, whether an example has the target.
     """
-    has = tf.cast(has, tf.float32)
+    has = tf.cast(has, dtype)
     count = _on_all_devices(tf.reduce_sum(has))
     devices = tf.distribute.get_strategy().num_replicas_in_sync
     # The mean over the devices of what each of them gives is the mean over the examples.
