@@ -19,6 +19,10 @@ from uva_tf.data.hints import GRID, MIDDLE, SCALE, read_hint
 
 SIDE, FRAMES = 32, 5
 
+# After OpenVINO has run in a process, a KeyboardInterrupt in a later test can crash it (2026.4): so
+# these tests do not run among all others. `pytest -m slow tests/test_hints.py` runs them.
+pytestmark = pytest.mark.slow
+
 
 def tflite(path, *functions, shapes=((1, SIDE, SIDE, 3),), dtype="float32"):
     """A network whose layers are functions of all inputs, each named as the function is."""
