@@ -16,7 +16,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
 # TensorFlow reads it when it loads, and leaves oneDNN's kernels off on processors without 8-bit
-# instructions, where a training step takes twice as long without them.
+# instructions, where training takes nearly twice as long without them.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
