@@ -75,22 +75,55 @@ def test_a_clip_without_a_kind_is_named(tmp_path, shards, listed):
         kinds.read_kinds(listed, {shards.folder.name: shards})
 
 
-def test_each_recipe_trains_without_each_kind(tmp_path, recipes):
-    folders = {"a": [tmp_path / "a" / "gaze"], "b": [tmp_path / "b" / "gaze"]}
+@pytest.fixture
+def without(shards, tmp_path):
+    """Of each kind, the clips without it."""
+    of_clips = {"clip01": "a", "clip02": "b", "clip03": "a"}
+    return {
+        kind: [kinds.leave_out(shards, of_clips, kind, tmp_path / kind / "gaze")]
+        for kind in ("a", "b")
+    }
+
+
+def test_each_recipe_trains_without_each_kind(tmp_path, recipes, without):
     more = {"photographs": tmp_path / "photographs"}
     rows = kinds.read_recipes(recipes)
-    found = kinds.trainings(rows, folders, more, [1, 2], (), PRESETS["uva-64"]())
-    assert [run.name for run in found["a"]] == [
+    found = kinds.trainings(rows, without, more, [1, 2], (), PRESETS["uva-64"]())
+    assert [run.name for run in found if run.without == "a"] == [
         "gaze-alone-without-a-1",
         "with-photographs-without-a-1",
         "gaze-alone-without-a-2",
         "with-photographs-without-a-2",
     ]
-    last = found["b"][-1]
+    last = found[-1]
     assert last.data == (tmp_path / "b" / "gaze", tmp_path / "photographs")
     assert (last.weights, last.stages) == ((1.0, 2.0), ("joint",))
     with pytest.raises(InputError, match="no dataset 'photographs' among --data, --more"):
-        kinds.trainings(rows, folders, {}, [1], (), PRESETS["uva-64"]())
+        kinds.trainings(rows, without, {}, [1], (), PRESETS["uva-64"]())
+
+
+def test_a_dataset_of_one_kind_is_not_trained_on_without_it(tmp_path, recipes, shards):
+    all_alike = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
+    of_a = {"a": [kinds.leave_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
+    more = {"photographs": tmp_path / "photographs"}
+    rows = kinds.read_recipes(recipes)[1:]
+    (run,) = kinds.trainings(rows, of_a, more, [1], (), PRESETS["uva-64"]())
+    assert (run.data, run.weights) == ((tmp_path / "photographs",), (2.0,))
+
+
+def test_the_stage_hint_is_shared_by_all_kinds(tmp_path, without):
+    row = kinds.Recipe("hints", ("photographs",), {"photographs": 2}, ("hint.steps=5",))
+    more = {"photographs": tmp_path / "photographs"}
+    found = kinds.trainings([row], without, more, [1, 2], (), PRESETS["uva-64"]())
+    assert [(run.name, run.stages, run.hinted) for run in found] == [
+        ("hints-1", ("hint",), ""),
+        ("hints-2", ("hint",), ""),
+        ("hints-without-a-1", ("joint",), "hints-1"),
+        ("hints-without-b-1", ("joint",), "hints-1"),
+        ("hints-without-a-2", ("joint",), "hints-2"),
+        ("hints-without-b-2", ("joint",), "hints-2"),
+    ]
+    assert (found[0].data, found[0].weights) == ((tmp_path / "photographs",), (2.0,))
 
 
 @pytest.mark.slow

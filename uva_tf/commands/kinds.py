@@ -38,34 +38,34 @@ def main(argv: list[str] | None = None) -> None:
     names = sorted({kind for of_set in of_clips.values() for kind in of_set.values()})
     args.out.mkdir(parents=True, exist_ok=True)
     with goes_on("kinds", argv), locked(args.out, args.out, "written"):
-        folders = {
+        left_out = {
             kind: [
-                study.leave_out(one, of_clips[name], kind, args.out / "data" / kind / name).folder
+                study.leave_out(one, of_clips[name], kind, args.out / "data" / kind / name)
                 for name, one in datasets.items()
             ]
             for kind in names
         }
-        runs = study.trainings(recipes, folders, more, args.seeds, args.changes, preset)
-        every_run = [run for of_kind in runs.values() for run in of_kind]
+        runs = study.trainings(recipes, left_out, more, args.seeds, args.changes, preset)
         out = args.out / "runs"
         out.mkdir(exist_ok=True)
-        check_trainings(every_run, preset, (), out)
+        check_trainings(runs, preset, (), out)
         bar = progress("train", "run")
-        seconds = train_all(every_run, preset, (), out, jobs=args.jobs, progress=bar)
+        seconds = train_all(runs, preset, (), out, jobs=args.jobs, progress=bar)
         scores = {
             kind: study.score_kind(
-                of_kind,
-                folders[kind],
+                [run for run in runs if run.without == kind],
+                [one.folder for one in left_out[kind]],
                 out,
                 every=args.every,
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,
             )
-            for kind, of_kind in runs.items()
+            for kind in names
         }
         minutes: dict[str, float] = {}
         for run, taken in seconds.items():
-            minutes[run.row] = minutes.get(run.row, 0.0) + taken / 60 / len(names) / len(args.seeds)
+            runs_alike = len(args.seeds) * (len(names) if run.without else 1)
+            minutes[run.row] = minutes.get(run.row, 0.0) + taken / 60 / runs_alike
         study.write_study(args.out, scores, minutes, as_typed("kinds", argv))
     print((args.out / study.FILES[0]).read_text("utf-8"))
 

@@ -6,6 +6,7 @@ by students that saw no scene of its kind.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -131,38 +132,52 @@ def leave_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Pat
 
 def trainings(
     recipes: Sequence[Recipe],
-    kinds: Mapping[str, Sequence[Path]],
+    kinds: Mapping[str, Sequence[Dataset]],
     more: Mapping[str, Path],
     seeds: Sequence[int],
     changes: Sequence[str],
     preset: Config,
-) -> dict[str, list[Training]]:
-    """The trainings of the study, by the kind that they leave out.
+) -> list[Training]:
+    """The trainings of the study, each without one kind.
+
+    Where no clip has hints, the stage hint is the same whichever kind is left out. Then runs of
+    their own, which come first and leave nothing out, train it once for each row and seed.
 
     Args:
-        kinds: by kind, the folders of the datasets without it.
-        more: further datasets by name.
+        kinds: by kind, the datasets without it, as `leave_out` makes them. One with no clip of
+            another kind is not trained on.
+        more: folders of further datasets by name.
         changes: to every configuration, before the row's own.
 
     Raises InputError for a dataset that a row names and that is not there.
     """
     refuse_repeats(seeds)
     for recipe in recipes:
-        known = {*more, *(folder.name for of_kind in kinds.values() for folder in of_kind)}
+        known = {*more, *(one.folder.name for of_kind in kinds.values() for one in of_kind)}
         if unknown := [name for name in (*recipe.data, *recipe.weights) if name not in known]:
             raise InputError(f"row {recipe.name!r}: no dataset {unknown[0]!r} among --data, --more")
-    found: dict[str, list[Training]] = {}
-    for kind, folders in kinds.items():
-        for seed in seeds:
-            for recipe in recipes:
-                data = (*folders, *(more[name] for name in recipe.data))
-                weights = tuple(float(dict(recipe.weights).get(one.name, 1)) for one in data)
-                all_changes = (*changes, *recipe.changes)
-                config = preset.changed(*all_changes)
-                stages = tuple(s for s in STAGES if s == "joint" or getattr(config, s).steps)
-                run = Training(recipe.name, seed, stages, all_changes, kind, data, weights)
-                found.setdefault(kind, []).append(run)
-    return found
+    shares = not any(one.hints for datasets in kinds.values() for one in datasets)
+    shared, runs = [], []
+    for seed, kind, recipe in itertools.product(seeds, kinds, recipes):
+        changed = (*changes, *recipe.changes)
+        config = preset.changed(*changed)
+        stages = tuple(s for s in STAGES if s == "joint" or getattr(config, s).steps)
+        further = tuple(more[name] for name in recipe.data)
+        data = (*(one.folder for one in kinds[kind] if one.has("train")), *further)
+        run = Training(recipe.name, seed, stages, changed, kind, data, _weights(recipe, data))
+        if shares and "hint" in stages:
+            hint = replace(
+                run, stages=("hint",), without="", data=further, weights=_weights(recipe, further)
+            )
+            shared += [hint] if hint not in shared else []
+            rest = tuple(stage for stage in stages if stage != "hint")
+            run = replace(run, stages=rest, hinted=hint.name)
+        runs.append(run)
+    return shared + runs
+
+
+def _weights(recipe: Recipe, data: Sequence[Path]) -> tuple[float, ...]:
+    return tuple(float(dict(recipe.weights).get(folder.name, 1)) for folder in data)
 
 
 def score_kind(

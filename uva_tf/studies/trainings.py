@@ -35,6 +35,7 @@ class Training:
         changes: to the preset, as `uva-tf train --set` takes them.
         without: the kind of scene that it leaves out, if any.
         data, weights: what it trains on, if not what the whole study does.
+        hinted: the name of an earlier run of the study, whose stage hint it continues from.
     """
 
     row: str
@@ -44,6 +45,7 @@ class Training:
     without: str = ""
     data: tuple[Path, ...] = ()
     weights: tuple[float, ...] = ()
+    hinted: str = ""
 
     @property
     def name(self) -> str:
@@ -80,8 +82,8 @@ def train_all(
 ) -> dict[Training, float]:
     """Train all runs in folders of `out`, each in a process of its own.
 
-    If the first run is that of the row `TEACHERS`, it is trained before the others, and they
-    share its teachers.
+    Runs that others build on are trained before them: that of the row `TEACHERS`, whose teachers
+    all share, and those whose stage hint another continues from.
 
     Args:
         jobs: trainings at a time.
@@ -93,12 +95,15 @@ def train_all(
     Raises InputError if a run was begun with other settings, or a training fails.
     """
     seconds = {}
-    first = [run for run in runs[:1] if run.row == TEACHERS]
-    for batch, at_a_time in ((first, 1), (runs[len(first) :], jobs)):
+    teachers = [run for run in runs if run.row == TEACHERS]
+    hinted = {run.hinted for run in runs}
+    first = [run for run in runs if run in teachers or run.name in hinted]
+    rest = [run for run in runs if run not in first]
+    for batch, at_a_time in ((first, 1), (rest, jobs)):
         if not batch:
             continue
         for run in batch:
-            _begin(run, first, _config(run, preset, data), out)
+            _begin(run, teachers, _config(run, preset, data), out)
         children = Children(at_a_time)
         works = [functools.partial(_train, run, preset, data, out, children) for run in batch]
         seconds |= dict(zip(batch, children.finish(works, progress), strict=True))
@@ -112,19 +117,26 @@ def _config(training: Training, preset: Config, data: Sequence[Path]) -> Config:
     return with_data(config, training.data or data, training.weights)
 
 
-def _begin(training: Training, first: Sequence[Training], config: Config, out: Path) -> None:
-    """Make a run's folder, with a link to the teachers of the first run, or check the folder."""
+def _begin(training: Training, teachers: Sequence[Training], config: Config, out: Path) -> None:
+    """Make a run's folder, with links to what it shares with others, or check the folder."""
     folder = out / training.name
     if not folder.exists():
         Run.create(folder, config)
     else:
         Run.open(folder).continued(config)
-    for teachers in first if training not in first else ():
-        link, shared = folder / "teachers", Path("..") / teachers.name / "teachers"
-        if not link.is_symlink():  # a study that was killed may not have made it
-            link.symlink_to(shared)
-        elif link.readlink() != shared:
-            raise InputError(f"{folder} was begun with other teachers: give the same first seed")
+    for shared in teachers if training not in teachers else ():
+        _link(folder / "teachers", Path("..") / shared.name / "teachers")
+    if training.hinted:
+        _link(folder / "checkpoints" / "hint", Path("../..") / training.hinted / "checkpoints/hint")
+
+
+def _link(link: Path, shared: Path) -> None:
+    """Link what another run made, unless it is linked already; a study may have been killed."""
+    link.parent.mkdir(exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(shared)
+    elif link.readlink() != shared:
+        raise InputError(f"{link} is of another run: give the same first seed, or another --out")
 
 
 def _train(
