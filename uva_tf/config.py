@@ -515,6 +515,7 @@ def distill_64() -> Config:
         augment=AugmentConfig(
             smallest_crop=0.8, colour=0.4, stride=3, cuts=0.03, stills=0.04, noise=6.0
         ),
+        loop=LoopConfig(average=0.995),
     )
 
 
