@@ -15,6 +15,7 @@ from uva_tf.data.hints import GRID, MIDDLE, SCALE
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
 from uva_tf.data.prepare import prepare, summary
 from uva_tf.models.student import build_student
+from uva_tf.studies.trainings import Training, train_all
 from uva_tf.training import losses
 from uva_tf.training.checks import check_new
 from uva_tf.training.examples import with_data
@@ -189,3 +190,17 @@ def test_joint_does_not_begin_on_unfinished_hints(hinted, tmp_path):
     longer = Run(run.folder, run.config.changed("hint.steps=9"))
     with pytest.raises(InputError, match="hint is unfinished: add it to --stages"):
         train(longer, ("joint",))
+
+
+@pytest.mark.slow
+def test_runs_of_a_study_share_a_stage_hint(hinted, tmp_path):
+    changes = ("hint.steps=2", "soft_targets.spatial=none", "soft_targets.temporal=none")
+    hint = Training("row", 1, ("hint",), changes)
+    runs = [replace(hint, stages=("joint",), without=kind, hinted=hint.name) for kind in "ab"]
+    train_all([*runs, hint], PRESETS["smoke"](), [hinted.folder], tmp_path)
+    for run in runs:
+        found = Run.open(tmp_path / run.name)
+        assert {entry["stage"] for entry in found.history()} == {"joint"}
+        assert found.student.is_file()
+        learned = found.checkpoints("hint").resolve()
+        assert learned == Run.open(tmp_path / hint.name).checkpoints("hint").resolve()

@@ -125,18 +125,20 @@ def _begin(training: Training, teachers: Sequence[Training], config: Config, out
     else:
         Run.open(folder).continued(config)
     for shared in teachers if training not in teachers else ():
-        _link(folder / "teachers", Path("..") / shared.name / "teachers")
+        _share(folder, Path("teachers"), shared.name)
     if training.hinted:
-        _link(folder / "checkpoints" / "hint", Path("../..") / training.hinted / "checkpoints/hint")
+        _share(folder, Path("checkpoints/hint"), training.hinted)
 
 
-def _link(link: Path, shared: Path) -> None:
-    """Link what another run made, unless it is linked already; a study may have been killed."""
+def _share(folder: Path, part: Path, other: str) -> None:
+    """Link a part of a run to that of another run, unless a study that was killed already did."""
+    link = folder / part
     link.parent.mkdir(exist_ok=True)
+    shared = Path(os.path.relpath(folder.parent / other / part, link.parent))
     if not link.is_symlink():
         link.symlink_to(shared)
     elif link.readlink() != shared:
-        raise InputError(f"{link} is of another run: give the same first seed, or another --out")
+        raise InputError(f"{folder} was begun with other {part.name}: give the same first seed")
 
 
 def _train(
