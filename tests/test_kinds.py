@@ -52,6 +52,7 @@ def test_recipes_are_read(recipes):
         ("row = 3\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\nsets = []\n", "unknown 'sets', expected name, data, weights, set"),
         ("[[row]]\nname = 'a'\n[[row]]\nname = 'a'\n", "a is named twice"),
+        ("[[row]]\nname = 'a'\nweights = {b = 'c'}\n", "expected \\[\\[row\\]\\] with a name"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(tmp_path, text, words):
@@ -98,8 +99,37 @@ def test_each_recipe_trains_without_each_kind(tmp_path, recipes, without):
     last = found[-1]
     assert last.data == (tmp_path / "b" / "gaze", tmp_path / "photographs")
     assert (last.weights, last.stages) == ((1.0, 2.0), ("joint",))
-    with pytest.raises(InputError, match="no dataset 'photographs' among --data, --more"):
-        kinds.trainings(rows, without, {}, [1], (), PRESETS["uva-64"]())
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (kinds.Recipe("a", ("gaze",)), "no dataset 'gaze' among --more"),
+        (kinds.Recipe("a", (), {"photos": 2.0}), "no dataset 'photos' among --data, --more"),
+        (
+            kinds.Recipe("a", changes=("loop.keep=best",)),
+            "would choose on the clips that are scored",
+        ),
+    ],
+)
+def test_rows_that_make_no_study_are_refused(without, row, words):
+    with pytest.raises(InputError, match=words):
+        kinds.trainings([row], without, {}, [1], (), PRESETS["uva-64"]())
+
+
+def test_a_row_needs_clips_of_another_kind(tmp_path, shards):
+    all_alike = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
+    of_a = {"a": [kinds.leave_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
+    with pytest.raises(InputError, match="nothing to train on without a"):
+        kinds.trainings([kinds.Recipe("gaze")], of_a, {}, [1], (), PRESETS["uva-64"]())
+
+
+def test_kinds_do_not_change_during_a_study(tmp_path, shards):
+    of_clips = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
+    first = kinds.leave_out(shards, of_clips, "a", tmp_path / "gaze")
+    assert kinds.leave_out(shards, of_clips, "a", tmp_path / "gaze") == first  # resumed
+    with pytest.raises(InputError, match="was made of other clips or kinds"):
+        kinds.leave_out(shards, of_clips | {"clip02": "b"}, "a", tmp_path / "gaze")
 
 
 def test_a_dataset_of_one_kind_is_not_trained_on_without_it(tmp_path, recipes, shards):

@@ -506,7 +506,7 @@ def distill_64() -> Config:
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS --weight 5 ...`:
     about 25 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.40 on
-    clips of several faces and 2.21 on the others, or 58 % and 48 % of the way from centre prior to
+    clips of several faces and 2.21 on the others, or 58 % and 49 % of the way from centre prior to
     human ceiling.
     """
     return replace(

@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         scores = {
             kind: study.score_kind(
                 [run for run in runs if run.without == kind],
-                [one.folder for one in left_out[kind]],
+                [one.folder for one in left_out[kind] if one.has("val")],
                 out,
                 every=args.every,
                 progress=progress(f"score {kind}", "clip"),

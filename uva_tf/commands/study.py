@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def trained_and_scored(
         bar = progress("train", "run")
         seconds = train_all(runs, preset, args.data, folder, jobs=args.jobs, progress=bar)
         for run, taken in seconds.items():
-            print(f"{run.name}: {taken:.0f} s")
+            print(f"{run.name}: {'begun before' if math.isnan(taken) else f'{taken:.0f} s'}")
         bar = progress("evaluate", "clip")
         yield score_runs(runs, folder, every=args.every, external=external, progress=bar)
     print((args.out / files[0]).read_text("utf-8"))

@@ -7,6 +7,7 @@ by students that saw no scene of its kind.
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,9 +34,12 @@ FILES = ("table.md", "table.csv", "clips.csv")
 LEGEND = (
     "Columns named after a kind: share of the way from the centre prior to the human ceiling, in "
     "NSS, on the clips of that kind, of which the training saw none; mean: of the kinds. NSS: over "
-    "all clips, with its 95 % interval over clips and seeds; to the first row: over that row's."
+    "all clips, with its 95 % interval over clips and seeds; to the first row: over that row's. "
+    "The centre prior is the mean density of a set's other clips, or a Gaussian if it has none. "
+    "Minutes: of one training, a stage hint of its own included; empty where one was interrupted."
 )
 MOST_BYTES = 2**20  # of a file of rows
+NOT_ROWS = (KeyError, TypeError, AttributeError, RecursionError)  # what reading other TOML raises
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,11 @@ def read_recipes(path: Path) -> list[Recipe]:
     try:
         content = tomllib.loads(read_input(path, MOST_BYTES).decode())
         recipes = [
-            Recipe(row["name"], tuple(row.get("data", ())), row.get("weights", {}), _changes(row))
+            Recipe(row["name"], tuple(row.get("data", ())), _numbers(row), _changes(row))
             for row in content["row"]
         ]
         unknown = [key for row in content["row"] for key in set(row) - set(ROW)]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as e:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, *NOT_ROWS) as e:
         raise InputError(f"{path}: expected [[row]] with a name, as TOML ({e})") from None
     if unknown:
         raise InputError(f"{path}: unknown {unknown[0]!r}, expected {', '.join(ROW)}")
@@ -78,6 +82,10 @@ def read_recipes(path: Path) -> list[Recipe]:
 
 
 ROW = ("name", "data", "weights", "set")
+
+
+def _numbers(row: Mapping) -> dict[str, float]:
+    return {name: weight + 0.0 for name, weight in row.get("weights", {}).items()}
 
 
 def _changes(row: Mapping) -> tuple[str, ...]:
@@ -115,6 +123,8 @@ def leave_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Pat
     """A dataset whose clips of one kind are for validation, and all others for training.
 
     Its shards are links. It is made once; a study that resumes finds it.
+
+    Raises InputError if it was made of another dataset, or with other kinds.
     """
     shards = tuple(
         replace(shard, split="val" if kinds[shard.recordings[0]] == kind else "train")
@@ -127,6 +137,8 @@ def leave_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Pat
             for shard in shards:
                 (partial / shard.file).symlink_to((dataset.folder / shard.file).resolve())
             write_index(changed, partial)
+    elif open_dataset(folder, verify=False) != changed:
+        raise InputError(f"{folder} was made of other clips or kinds: give those, or another --out")
     return changed
 
 
@@ -140,8 +152,9 @@ def trainings(
 ) -> list[Training]:
     """The trainings of the study, each without one kind.
 
-    Where no clip has hints, the stage hint is the same whichever kind is left out. Then runs of
-    their own, which come first and leave nothing out, train it once for each row and seed.
+    Where no clip has hints, the stage hint learns from the same frames whichever kind is left out.
+    Then runs of their own, which come first and leave nothing out, train it once for each row and
+    seed.
 
     Args:
         kinds: by kind, the datasets without it, as `leave_out` makes them. One with no clip of
@@ -149,13 +162,20 @@ def trainings(
         more: folders of further datasets by name.
         changes: to every configuration, before the row's own.
 
-    Raises InputError for a dataset that a row names and that is not there.
+    Raises InputError for a dataset that a row names and that is not there, for a row that would
+    keep what is best on the kind left out, and for one that has nothing to train on.
     """
     refuse_repeats(seeds)
+    known = {*more, *(one.folder.name for of_kind in kinds.values() for one in of_kind)}
     for recipe in recipes:
-        known = {*more, *(one.folder.name for of_kind in kinds.values() for one in of_kind)}
-        if unknown := [name for name in (*recipe.data, *recipe.weights) if name not in known]:
+        if unknown := [name for name in recipe.data if name not in more]:
+            raise InputError(f"row {recipe.name!r}: no dataset {unknown[0]!r} among --more")
+        if unknown := [name for name in recipe.weights if name not in known]:
             raise InputError(f"row {recipe.name!r}: no dataset {unknown[0]!r} among --data, --more")
+        if preset.changed(*changes, *recipe.changes).loop.keep == "best":
+            raise InputError(
+                f"row {recipe.name!r}: loop.keep=best would choose on the clips that are scored"
+            )
     shares = not any(one.hints for datasets in kinds.values() for one in datasets)
     shared, runs = [], []
     for seed, kind, recipe in itertools.product(seeds, kinds, recipes):
@@ -164,6 +184,8 @@ def trainings(
         stages = tuple(s for s in STAGES if s == "joint" or getattr(config, s).steps)
         further = tuple(more[name] for name in recipe.data)
         data = (*(one.folder for one in kinds[kind] if one.has("train")), *further)
+        if not data:
+            raise InputError(f"row {recipe.name!r}: nothing to train on without {kind}")
         run = Training(recipe.name, seed, stages, changed, kind, data, _weights(recipe, data))
         if shares and "hint" in stages:
             hint = replace(
@@ -177,7 +199,7 @@ def trainings(
 
 
 def _weights(recipe: Recipe, data: Sequence[Path]) -> tuple[float, ...]:
-    return tuple(float(dict(recipe.weights).get(folder.name, 1)) for folder in data)
+    return tuple(dict(recipe.weights).get(folder.name, 1.0) for folder in data)
 
 
 def score_kind(
@@ -221,7 +243,7 @@ def table(scores: Mapping[str, Scores], minutes: Mapping[str, float]) -> list[li
             [
                 name,
                 str(row.seeds),
-                f"{minutes[name]:.0f}" if name in minutes else "",
+                f"{minutes[name]:.0f}" if minutes.get(name, math.nan) >= 0 else "",
                 *map(percent, shares),
                 percent(float(np.mean(shares))),
                 f"{row.mean('NSS'):.3f}",

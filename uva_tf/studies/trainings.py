@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import subprocess
 import time
@@ -90,7 +91,7 @@ def train_all(
         progress: wraps the iterator over runs.
 
     Returns:
-        The seconds that each training took, 0 for a run that was finished already.
+        The seconds that each training took, NaN for a run that was begun before.
 
     Raises InputError if a run was begun with other settings, or a training fails.
     """
@@ -138,16 +139,17 @@ def _share(folder: Path, part: Path, other: str) -> None:
     if not link.is_symlink():
         link.symlink_to(shared)
     elif link.readlink() != shared:
-        raise InputError(f"{folder} was begun with other {part.name}: give the same first seed")
+        raise InputError(f"{folder} was begun with other {part.name}: give the same seeds and rows")
 
 
 def _train(
     training: Training, preset: Config, data: Sequence[Path], out: Path, children: Children
 ) -> float:
-    """Run `uva-tf train`; returns the seconds it took."""
+    """Run `uva-tf train`; returns the seconds it took, NaN if it was begun before."""
     run = Run.open(out / training.name)
+    begun = bool(run.history())
     if run.student.is_file():
-        return 0.0
+        return math.nan
     command = uva_tf("train", "--preset", preset.name, "--run", str(run.folder))
     for folder in training.data or data:
         command += ["--data", str(folder)]
@@ -159,7 +161,7 @@ def _train(
     command += ["--seed", str(training.seed), "--stages", ",".join(training.stages), "--resume"]
     start = time.perf_counter()
     children.run(command, training.name)
-    return time.perf_counter() - start
+    return math.nan if begun else time.perf_counter() - start
 
 
 def fine_tune_all(
