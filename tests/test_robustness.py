@@ -9,7 +9,9 @@ from uva_tf.commands import robustness as command
 from uva_tf.core.errors import InputError
 from uva_tf.data.fixations import Fixations
 from uva_tf.data.records import Record
+from uva_tf.evaluation.map_sources import open_map_source
 from uva_tf.studies import robustness
+from uva_tf.studies.scoring import score
 from uva_tf.weights import shipped_model
 
 
@@ -88,3 +90,15 @@ def test_the_table_compares_with_the_clips_as_they_are(shards, tmp_path, capsys)
     assert text in capsys.readouterr().out + "\n"
     with pytest.raises(InputError, match="exists already"):
         command.main.__wrapped__([*arguments, str(tmp_path / "out")])
+
+
+def test_conditions_that_take_turns_do_not_mix_their_frames(shards):
+    model, name = shipped_model("uva-32-int8-step"), robustness.AS_THEY_ARE
+    settings = {"every": 4, "progress": lambda clips, total: clips}
+    found = robustness.score_conditions(model, [shards.folder], **settings)
+    alone = score(
+        [shards.folder], lambda data: {name: open_map_source(model, data.size)}, **settings
+    )
+    np.testing.assert_array_equal(found.rows[name].scores, alone.rows[name].scores)
+    still, slow = (found.rows[row].scores for row in ("every frame twice", "every 2nd frame"))
+    assert not np.array_equal(still, slow)

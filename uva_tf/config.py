@@ -526,7 +526,7 @@ def fine_tune() -> Config:
     """The shipped 64 px student, trained further on your own recordings.
 
     `uva-tf train --preset fine-tune --data SHARDS --run RUN`: a few minutes on 2 cores. Score after
-    training on two clips: NSS 1.27 on two others; 1.24 without fine-tuning (docs/model-card.md).
+    training on two clips: NSS 1.27 on two others; 1.13 without fine-tuning (docs/model-card.md).
     """
     return replace(
         uva_64(),

@@ -132,9 +132,12 @@ def score_conditions(
     """Score a model under every condition on the validation clips of some datasets."""
 
     def sources(dataset: Dataset) -> dict[str, MapSource]:
-        source = open_map_source(model, dataset.size)
         tried = conditions(_elsewhere(dataset))
-        return {name: changed(source, change) for name, change in tried.items()}
+        # A source each, as a .tflite file's keeps the frame before, and conditions take turns.
+        return {
+            name: changed(open_map_source(model, dataset.size), change)
+            for name, change in tried.items()
+        }
 
     return score(folders, sources, every=every, progress=progress)
 
