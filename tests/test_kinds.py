@@ -7,6 +7,9 @@ from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.data.dataset import open_dataset
 from uva_tf.studies import kinds
+from uva_tf.studies.trainings import Training, train_all
+from uva_tf.training.examples import with_data
+from uva_tf.training.run import Run
 
 ROWS = """
 [[row]]
@@ -154,6 +157,23 @@ def test_the_stage_hint_is_shared_by_all_kinds(tmp_path, without):
         ("hints-without-b-2", ("joint",), "hints-2"),
     ]
     assert (found[0].data, found[0].weights) == ((tmp_path / "photographs",), (2.0,))
+
+
+def test_a_row_without_further_data_shares_no_stage_hint(without):
+    row = kinds.Recipe("hints", changes=("hint.steps=5",))
+    found = kinds.trainings([row], without, {}, [1], (), PRESETS["uva-64"]())
+    assert [(run.stages, run.hinted) for run in found] == 2 * [(("hint", "joint"), "")]
+
+
+def test_a_stage_hint_of_its_own_is_not_replaced_by_a_shared_one(tmp_path, shards):
+    config = ("soft_targets.spatial=none", "soft_targets.temporal=none")
+    run = Training("row", 1, ("joint",), config, without="a", hinted="row-1")
+    own = tmp_path / run.name / "checkpoints" / "hint"
+    preset = PRESETS["smoke"]()
+    Run.create(own.parents[1], with_data(preset.changed(*config, "seed=1"), [shards.folder]))
+    own.mkdir(parents=True)
+    with pytest.raises(InputError, match="was begun with other hint"):
+        train_all([run], preset, [shards.folder], tmp_path)
 
 
 @pytest.mark.slow

@@ -187,7 +187,7 @@ def trainings(
         if not data:
             raise InputError(f"row {recipe.name!r}: nothing to train on without {kind}")
         run = Training(recipe.name, seed, stages, changed, kind, data, _weights(recipe, data))
-        if shares and "hint" in stages:
+        if shares and further and "hint" in stages:
             hint = replace(
                 run, stages=("hint",), without="", data=further, weights=_weights(recipe, further)
             )

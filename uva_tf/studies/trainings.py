@@ -136,9 +136,9 @@ def _share(folder: Path, part: Path, other: str) -> None:
     link = folder / part
     link.parent.mkdir(exist_ok=True)
     shared = Path(os.path.relpath(folder.parent / other / part, link.parent))
-    if not link.is_symlink():
+    if not os.path.lexists(link):
         link.symlink_to(shared)
-    elif link.readlink() != shared:
+    elif not link.is_symlink() or link.readlink() != shared:
         raise InputError(f"{folder} was begun with other {part.name}: give the same seeds and rows")
 
 
