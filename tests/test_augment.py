@@ -13,6 +13,7 @@ from uva_tf.data.augment import (
     mirror_points,
     move_camera,
     recolour,
+    take_light,
     whole,
 )
 from uva_tf.data.pipeline import View, density, training_batches
@@ -209,6 +210,29 @@ class TestRecolour:
         np.testing.assert_allclose(recolour(grey, 0.3, saturation_only), 90, rtol=1e-6)
 
 
+class TestTakeLight:
+    def test_changes_nothing_unless_asked_to(self):
+        frames = tf.cast(noise(3), tf.float32)
+        np.testing.assert_array_equal(take_light(frames, 0.0, 0.0, draws(3).light), frames)
+
+    def test_some_become_grey_as_luminance_and_some_dark(self):
+        count = 2000
+        frames = tf.tile([[[[200.0, 100.0, 50.0]]]], [count, 1, 1, 1])
+        changed = take_light(frames, 0.2, 0.3, draws(count).light).numpy()[:, 0, 0]
+        grey = np.ptp(changed, axis=1) < 1e-3
+        luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+        left = np.where(grey, changed[:, 0] / luma, changed[:, 0] / 200)
+        assert 0.17 < grey.mean() < 0.23  # three standard deviations
+        assert 0.27 < (left < 1 - 1e-6).mean() < 0.33
+        assert left.max() < 1 + 1e-6
+        assert 0.1 <= left.min() < 0.11
+        colours = changed[~grey] / left[~grey, None]
+        np.testing.assert_allclose(colours, np.tile([200, 100, 50], (len(colours), 1)), rtol=1e-5)
+        # As many lose half of their light or less as a log scale from 0.1 to 1 says.
+        some = left[left < 1 - 1e-6]
+        assert abs((some > 0.5).mean() - np.log10(2)) < 0.06
+
+
 def test_dots_stay_at_their_fixations_through_the_whole_pipeline(tmp_path, images_root):
     """Record, crop, recolour and mirror: a frame is bright where it was fixated."""
     rng = np.random.default_rng(4)
@@ -247,3 +271,20 @@ def test_dots_stay_at_their_fixations_through_the_whole_pipeline(tmp_path, image
     assert checked > 30
     # A photograph's other is itself, seen by a camera that moved: shift and zoom of 4 %.
     assert 0.02 < np.abs(moved).max() < 0.04 + 0.02 + 1 / 64
+
+
+def test_frame_and_neighbour_lose_colour_and_light_together(tmp_path, images_root):
+    pictures = {f"{n}.png": np.full((64, 64, 3), (60, 120, 240), np.uint8) for n in range(8)}
+    rows = [(str(n), 1, 32.5, 32.5) for n in range(8)]
+    dataset = prepare(
+        "images", images_root(pictures, rows), tmp_path / "shards", DataConfig(size=64)
+    )
+    augment = AugmentConfig(1.0, 0.0, 0.0, 0.0, grey=0.5, dark=0.5)
+    view = View(32, 32, "previous")
+    (batch,) = training_batches([dataset], view, batch=64, seed=1, augment=augment).take(1)
+    frame, other = batch["frame"].numpy(), batch["other"].numpy()
+    np.testing.assert_array_equal(frame, other)
+    colourless = np.ptp(frame.astype(int), axis=-1).max(axis=(1, 2)) == 0
+    dark = frame.max(axis=(1, 2, 3)) < np.where(colourless, 110, 230)
+    for some in (colourless, dark, colourless & dark):
+        assert some.any() and not some.all()

@@ -137,6 +137,8 @@ class AugmentConfig:
         cuts: fraction of the examples whose neighbour is of another recording, as at a cut.
         stills: fraction of the examples that are their own neighbour, as in a still picture.
         noise: largest standard deviation of noise in frame and neighbour, in levels of 255.
+        grey: fraction of the examples that lose their colour.
+        dark: fraction of the examples that lose light; from all of it to a tenth is left.
     """
 
     smallest_crop: float = 0.7
@@ -147,6 +149,8 @@ class AugmentConfig:
     cuts: float = 0.0
     stills: float = 0.0
     noise: float = 0.0
+    grey: float = 0.0
+    dark: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -159,6 +163,8 @@ class AugmentConfig:
         for name in ("cuts", "stills"):
             expect(0 <= getattr(self, name) <= 0.5, name, getattr(self, name), "0 to 0.5")
         expect(0 <= self.noise <= 64, "noise", self.noise, "0 to 64 levels")
+        for name in ("grey", "dark"):
+            expect(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import tensorflow as tf
 Crops = tf.Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
+DARKEST = 0.1  # of the light that is left to an example
 
 
 class Draws(NamedTuple):
@@ -23,11 +24,14 @@ class Draws(NamedTuple):
     camera: tf.Tensor  # (B, 3) shift right, shift down, zoom
     colour: tf.Tensor  # (B, 3) saturation, brightness, contrast
     mirror: tf.Tensor  # (B, 1)
+    light: tf.Tensor  # (B, 3) whether without colour, whether dark, how dark
 
     @classmethod
     def of(cls, seed: tf.Tensor, batch: int) -> Draws:
         """Draw for `batch` examples from a stateless seed, `[2]`."""
-        return cls(*tf.split(tf.random.stateless_uniform([batch, 10], seed), [3, 3, 3, 1], axis=1))
+        parts = tf.split(tf.random.stateless_uniform([batch, 10], seed), [3, 3, 3, 1], axis=1)
+        # From a seed of its own, so that trainings without it draw what they always drew.
+        return cls(*parts, tf.random.stateless_uniform([batch, 3], tf.random.split(seed, 4)[3]))
 
 
 def whole(batch: tf.Tensor) -> Crops:
@@ -168,3 +172,20 @@ def recolour(frames: tf.Tensor, strength: float, draw: tf.Tensor) -> tf.Tensor:
     offset = 127.5 * (brightness - contrast)
     flat = tf.reshape(frames, [tf.shape(frames)[0], -1, 3])  # (B, N, 3)
     return tf.reshape(tf.matmul(flat, matrix) + offset[:, None, None], tf.shape(frames))
+
+
+def take_light(frames: tf.Tensor, grey: float, dark: float, draw: tf.Tensor) -> tf.Tensor:
+    """Take the colour of some examples and the light of some, alike for all frames of an example.
+
+    Args:
+        frames: `[B, H, W, 3]` float32 on the scale 0..255.
+        grey, dark: the fraction of the examples with either. Of the light, `DARKEST` to all of it
+            is left, drawn on a scale of ratios.
+        draw: `[B, 3]` from 0 to 1.
+    """
+    if not (grey or dark):
+        return frames
+    colourless, dimmed, left = tf.unstack(draw[:, None, None, None], axis=-1)  # (B, 1, 1, 1)
+    luma = tf.reduce_sum(frames * LUMA, axis=-1, keepdims=True)
+    frames = tf.where(colourless < grey, luma, frames)
+    return frames * tf.where(dimmed < dark, DARKEST**left, 1.0)

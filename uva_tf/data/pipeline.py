@@ -391,6 +391,7 @@ def _finish(
         frame = change.crop_pictures(examples[key], crop, flip, view.size)  # (B, R, R, 3)
         if draws is not None:
             frame = change.recolour(frame, augment.colour, draws.colour)
+            frame = change.take_light(frame, augment.grey, augment.dark, draws.light)
         frames[key] = frame
     if draws is not None and (augment.cuts or augment.stills):
         frames["other"] = change.change_pairs(
