@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -36,26 +36,31 @@ class Worker:
     Args:
         setup: what all tasks share: `model` and `threads` of a Predictor; `cores` that the child
             may use, 0 for all; `options`, as a dictionary; `strict`.
+        program: that the child runs, which calls `serve`.
     """
 
-    def __init__(self, setup: dict[str, Any]):
-        self._setup, self._child, self._over = setup, None, False
+    def __init__(self, setup: dict[str, Any], program: str = PROGRAM):
+        self._setup, self._program, self._child, self._over = setup, program, None, False
 
-    def do(self, task: dict[str, Any]) -> dict[str, Any]:
+    def do(self, task: dict[str, Any], limit: float | None = None) -> dict[str, Any]:
         """Do a task in the child.
 
         Args:
             task: `place`, `outputs` as a dictionary of paths, and whether it is a `still`.
+            limit: seconds after which the child is killed, starting it not counted.
 
         Returns:
             `frames`, `seconds` and `notes` of a stream's Result; or a still's `places`; or an
-            `error` in one line, whether it is the user's `mistake`, and an OSError's `errno`.
+            `error` in one line, whether it is the user's `mistake`, an OSError's `errno`, and the
+            `signal` that ended the child.
         """
+        late = threading.Event()
         try:
             if self._child is None:
                 self._start()
             self._tell(task)
-            answer = self._child.stdout.readline()
+            with _after(limit, self._child, late):
+                answer = self._child.stdout.readline()
         except BrokenPipeError:
             answer = b""
         if answer.endswith(b"\n"):
@@ -63,14 +68,17 @@ class Worker:
         child, self._child = self._child, None
         with contextlib.suppress(BrokenPipeError), child:  # closes its pipes, and waits
             pass
+        if late.is_set():
+            return {"error": f"it was not done after {limit:g} seconds", "mistake": False}
         code = child.returncode
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return {"error": f"reading or writing it crashed the process ({how})", "mistake": False}
+        error = f"reading or writing it crashed the process ({how})"
+        return {"error": error, "mistake": False, "signal": max(0, -code)}
 
     def _start(self) -> None:
         verbose = os.environ.get("UVA_TF_VERBOSE")
         self._child = subprocess.Popen(
-            python(PROGRAM),
+            python(self._program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if verbose else subprocess.DEVNULL,
@@ -103,8 +111,34 @@ class Worker:
             child.stdout.close()
 
 
-def serve() -> None:
-    """Do the tasks that come on stdin, in this process."""
+@contextlib.contextmanager
+def _after(limit: float | None, child: subprocess.Popen, late: threading.Event) -> Iterator[None]:
+    """Kill the child and set `late` if the block takes longer than the limit."""
+
+    def kill() -> None:
+        late.set()
+        child.kill()
+
+    timer = threading.Timer(limit, kill) if limit else None
+    try:
+        if timer:
+            timer.start()
+        yield
+    finally:
+        if timer:
+            timer.cancel()
+
+
+Answers = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def serve(make: Callable[[dict[str, Any]], Answers] | None = None) -> None:
+    """Do the tasks that come on stdin, in this process.
+
+    Args:
+        make: gets the setup and returns a function from a task to its answer; by default, tasks
+            are those of `uva-tf predict`.
+    """
     # Copies: Python closes its own stdin while the listener may still be reading it.
     asked = os.fdopen(os.dup(0), "rb")
     with os.fdopen(os.dup(1), "wb") as answers:
@@ -114,7 +148,7 @@ def serve() -> None:
         setup = json.loads(asked.readline())
         threading.Thread(target=_listen, args=(asked, tasks, busy), daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-            do = _doer(setup)
+            do = _guarded((make or _predicting)(setup))
             while (task := tasks.get()) is not None:
                 answer = do(task)
                 busy.clear()
@@ -131,8 +165,8 @@ def _listen(asked: BinaryIO, tasks: SimpleQueue, busy: threading.Event) -> None:
     tasks.put(None)
 
 
-def _doer(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that does a task and returns the answer."""
+def _predicting(setup: dict[str, Any]) -> Answers:
+    """A function that predicts a source."""
     predictor = Predictor(Path(setup["model"]), threads=setup["threads"])
     options, cores = Options(**setup["options"]), setup["cores"]
     if cores:
@@ -147,6 +181,12 @@ def _doer(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
             place, predictor, outputs, options, strict=setup["strict"], whole=True, threads=cores
         )
         return {"frames": result.frames, "seconds": result.seconds, "notes": result.notes}
+
+    return answer
+
+
+def _guarded(answer: Answers) -> Answers:
+    """The same function, whose errors are answers too."""
 
     def do(task: dict[str, Any]) -> dict[str, Any]:
         try:
