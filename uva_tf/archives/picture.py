@@ -11,7 +11,7 @@ from uva_tf.archives.archive import Archive, Progress
 from uva_tf.archives.storage import UNFINISHED
 
 PICTURE = "throughput.png"
-BINS = 60
+MOST_BINS, SHORTEST = 60, 2.0  # steps over time, and the seconds that each lasts at least
 
 
 def draw_throughput(archive: Archive, progress: Progress) -> None:
@@ -21,12 +21,12 @@ def draw_throughput(archive: Archive, progress: Progress) -> None:
     from matplotlib.figure import Figure  # late: it takes a second
 
     times, videos, frames = np.array([(0, 0, 0), *progress.moments], float).T
-    edges = np.linspace(0, times[-1], BINS + 1)
+    bins = int(np.clip(times[-1] / SHORTEST, 1, MOST_BINS))
+    edges = np.linspace(0, times[-1], bins + 1)
     figure = Figure(figsize=(8, 5), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
     for axes, counts, unit in ((upper, videos, "videos/s"), (lower, frames, "frames/s")):
-        last = np.searchsorted(times, edges, side="right") - 1  # the count at each edge
-        axes.stairs(np.diff(counts[last]) / np.diff(edges), edges, fill=True)
+        axes.stairs(np.diff(np.interp(edges, times, counts)) / np.diff(edges), edges, fill=True)
         axes.set_ylabel(unit)
     lower.set_xlabel("seconds from the start")
     upper.set_title(f"{progress.done} videos, {len(progress.failed)} failed")
