@@ -1,7 +1,11 @@
 """An archive's videos as actors do them, without Ray: outputs, segments, limits, what is left."""
 
+import errno
 import json
+import os
 import shutil
+import sys
+import time
 
 import av
 import numpy as np
@@ -15,6 +19,7 @@ from uva_tf.archives.archive import Archive
 from uva_tf.archives.sources import find_sources, name_of
 from uva_tf.commands import predict
 from uva_tf.core.errors import InputError
+from uva_tf.core.outputs import locked
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.weights import shipped_model
 
@@ -163,8 +168,8 @@ def test_what_a_killed_run_had_finished_is_taken_up(clips, tmp_path):
     (out / "videos.parquet").unlink()  # it had not come to that
     _, rows = run(out, given)
     assert len(rows) == 6
-    for path, time in whole.items():
-        assert path.stat().st_mtime_ns == time
+    for path, made in whole.items():
+        assert path.stat().st_mtime_ns == made
     assert [row["seconds"] is None for row in rows] == [False, True, True, False, False, False]
 
 
@@ -215,6 +220,106 @@ def test_segments_joined_are_an_uncut_run(tmp_path, name, segments, options, pai
     assert not (tmp_path / "cut" / "segments").exists()
 
 
+def test_a_long_video_that_is_damaged_is_predicted_in_one_go(tmp_path):
+    path = film(tmp_path / "film.mp4")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4000] = b"\xff" * 4000
+    path.write_bytes(content)
+    _, (whole,) = run(tmp_path / "whole", [path], segment=0)
+    _, (cut,) = run(tmp_path / "cut", [path], segment=1)
+    assert whole["damaged"] > 0
+    assert {**cut, "seconds": 0} == {**whole, "seconds": 0}
+    for one, other in zip(
+        *(maps_of(tmp_path / out, path) for out in ("whole", "cut")), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_segments_that_an_earlier_run_finished_are_taken_up(tmp_path):
+    path, made = film(tmp_path / "film.mp4"), []
+
+    def killed(job, tasks, actors):
+        for answer in one_actor(job, tasks, actors):
+            if answer["part"] == 3:
+                raise RuntimeError("killed")
+            yield answer
+
+    def noted(job, tasks, actors):
+        for answer in one_actor(job, tasks, actors):
+            made.append((answer["do"], answer.get("frames")))
+            yield answer
+
+    with pytest.raises(RuntimeError):
+        run(tmp_path / "out", [path], killed, segment=1)
+    _, (row,) = run(tmp_path / "out", [path], noted, segment=1)
+    assert (row["frames"], row["segments"]) == (120, 6)
+    segments = [frames for do, frames in made if do == "segment"]
+    assert segments[:4] == [None] * 4
+    assert all(segments[4:])
+
+
+def test_a_child_that_is_killed_from_outside_is_not_the_videos_fault(clips, tmp_path):
+    killed = []
+
+    class Victim(Actor):
+        def _fetch(self, address):
+            path = super()._fetch(address)
+            if not killed and self._child._child:
+                killed.append(path)
+                self._child._child.kill()  # as the system does when memory is short
+            return path
+
+    def answers(job, tasks, actors):
+        actor = Victim(job)
+        for task in tasks:
+            yield json.loads(actor({"task": json.dumps(task)})["answer"])
+        actor.close()
+
+    _, rows = run(tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"], answers)
+    assert killed == [clips / "clip002.mp4"]
+    assert [row["error"] for row in rows] == [None, None]
+
+
+def test_actors_leave_nothing_on_the_machines_disk(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed = Actor(job_of(tmp_path / "out"))
+    killed._lock.close()  # as when its process is gone
+    long_ago = time.time() - 3600
+    os.utime(killed._folder, (long_ago, long_ago))
+    run(tmp_path / "out", [clips / "clip001.mp4"])
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_a_full_disk_ends_the_run_in_one_line(clips, tmp_path, monkeypatch):
+    def full(self, local, name):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    from uva_tf.archives.storage import Store
+
+    monkeypatch.setattr(Store, "put", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        run(tmp_path / "out", [clips / "clip001.mp4"])
+
+
+def test_an_archive_is_written_by_one_process_at_a_time(clips, tmp_path):
+    (tmp_path / "out").mkdir()
+    with (
+        locked(tmp_path / "out", tmp_path / "out", "written"),
+        pytest.raises(InputError, match="being written by another process"),
+    ):
+        run(tmp_path / "out", [clips])
+
+
+def test_overlays_are_drawn_on_request(clips, tmp_path):
+    clip = clips / "clip001.mp4"
+    run(tmp_path / "out", [clip])
+    progress, (row,) = run(tmp_path / "out", [clip], overlay=True, style="contours")
+    assert progress.before == 0  # the overlay was missing
+    with av.open(str(tmp_path / "out" / "overlays" / f"{row['name']}.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 50
+
+
 def next_model(folder):
     """A model that takes the frame before for the next one: what it is taught does not matter."""
     import hashlib
@@ -230,3 +335,30 @@ def next_model(folder):
     about |= {"form": "pair", "pairing": "next", "sha256": checksum, "state": {}}
     manifest_path(model).write_text(json.dumps(about))
     return model
+
+
+def big(path):
+    """A film whose frames are 24 MB each, of which a dozen are in memory at a time."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mjpeg", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 4096, 4096, "yuvj420p"
+        frame = av.VideoFrame(4096, 4096, "yuvj420p")
+        for number in range(40):
+            frame.pts = number
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system limits memory so")
+def test_a_video_that_takes_too_much_memory_is_named_and_others_are_done(clips, tmp_path):
+    given = [big(tmp_path / "big.mkv"), clips / "clip001.mp4"]
+    _, (first, second) = run(tmp_path / "out", given, memory=300 * 2**20)
+    assert first["error"] == "it takes more than 300 MB of memory"
+    assert second["error"] is None
+
+
+def test_a_video_that_takes_too_long_is_named(clips, tmp_path):
+    _, (row,) = run(tmp_path / "out", [clips / "clip001.mp4"], seconds=0.1)
+    assert row["error"] == "it was not done after 0.1 seconds"
+    assert (row["frames"], row["name"]) == (None, name_of(row["source"]))

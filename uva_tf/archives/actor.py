@@ -115,7 +115,6 @@ class Actor:
         model.with_suffix(".json").write_bytes(job.manifest)
         setup = {
             "model": str(model),
-            "memory": job.memory,
             "options": job.reading._asdict(),
             "strict": job.strict,
         }
@@ -218,9 +217,11 @@ class Actor:
                 first = str(error).partition("\n")[0]
                 return {"error": f"{masked(address)}: can't be read: {first}"}
             task = task | {"path": path and str(path), "folder": str(folder)}
-            done = self._child.do(task, self._job.seconds or None)
+            done = self._child.do(task, self._job.seconds, self._job.memory)
             if done.get("signal") != signal.SIGKILL:
                 break
+        if "error" in done and address:  # of the copy, it may be
+            done["error"] = done["error"].replace(str(path), as_text(masked(address)))
         return done
 
     def _fetch(self, address: str) -> Path:

@@ -6,6 +6,7 @@ A file that crashes FFmpeg, takes too long or too much memory costs this process
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -40,12 +41,10 @@ def answering(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any
     """A function that does a task in its folder and returns the answer.
 
     Args:
-        setup: `model`, a file; `memory`, the most bytes that a task may take, 0 for any number;
-            `options`, as a dictionary; `strict`.
+        setup: `model`, a file; `options`, as a dictionary; `strict`.
     """
     cv2.setNumThreads(1)
     predictor, options = Predictor(Path(setup["model"])), Options(**setup["options"])
-    _limit_memory(setup["memory"])
     task_of = {"video": _video, "segment": _segment, "join": _join}
 
     def answer(task: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +52,8 @@ def answering(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any
         try:
             do = task_of[task["do"]]
             return do(task, predictor, options, reading, setup["strict"])
-        except MemoryError:
-            most = setup["memory"] / 2**20
-            return {"error": f"it takes more than {most:.0f} MB of memory", "mistake": False}
+        finally:
+            gc.collect()  # a reader is part of a cycle, and holds its decoder's frames
 
     return answer
 
@@ -176,15 +174,3 @@ def _written(
     record = record | seen | maps.summary() | {"duration": maps.duration(rate)}
     maps.write(folder / NPZ, record)
     return {"record": record}
-
-
-def _limit_memory(most: int) -> None:
-    """Let allocations fail beyond so many bytes, where the system can (Linux)."""
-    if not most:
-        return
-    with contextlib.suppress(ImportError):  # Windows
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        if hard == resource.RLIM_INFINITY or hard > most:
-            resource.setrlimit(resource.RLIMIT_DATA, (most, hard))

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ import cv2
 
 from uva_tf.core.children import python
 from uva_tf.core.errors import InputError
-from uva_tf.core.interruption import PATIENCE, handle_signals
+from uva_tf.core.interruption import PATIENCE, POLL, handle_signals
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.single import predict_still, predict_stream
 from uva_tf.runtime.sinks import Options, Outputs
@@ -42,24 +43,25 @@ class Worker:
     def __init__(self, setup: dict[str, Any], program: str = PROGRAM):
         self._setup, self._program, self._child, self._over = setup, program, None, False
 
-    def do(self, task: dict[str, Any], limit: float | None = None) -> dict[str, Any]:
+    def do(self, task: dict[str, Any], seconds: float = 0, memory: int = 0) -> dict[str, Any]:
         """Do a task in the child.
 
         Args:
             task: `place`, `outputs` as a dictionary of paths, and whether it is a `still`.
-            limit: seconds after which the child is killed, starting it not counted.
+            seconds, memory: that it may take, its start included and the memory in bytes; 0 for
+                any. Beyond them the child is killed.
 
         Returns:
             `frames`, `seconds` and `notes` of a stream's Result; or a still's `places`; or an
             `error` in one line, whether it is the user's `mistake`, an OSError's `errno`, and the
             `signal` that ended the child.
         """
-        late = threading.Event()
+        why: list[str] = []
         try:
             if self._child is None:
                 self._start()
             self._tell(task)
-            with _after(limit, self._child, late):
+            with _within(seconds, memory, self._child) as why:
                 answer = self._child.stdout.readline()
         except BrokenPipeError:
             answer = b""
@@ -68,8 +70,8 @@ class Worker:
         child, self._child = self._child, None
         with contextlib.suppress(BrokenPipeError), child:  # closes its pipes, and waits
             pass
-        if late.is_set():
-            return {"error": f"it was not done after {limit:g} seconds", "mistake": False}
+        if why:
+            return {"error": why[0], "mistake": False}
         code = child.returncode
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         error = f"reading or writing it crashed the process ({how})"
@@ -112,21 +114,39 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _after(limit: float | None, child: subprocess.Popen, late: threading.Event) -> Iterator[None]:
-    """Kill the child and set `late` if the block takes longer than the limit."""
+def _within(seconds: float, memory: int, child: subprocess.Popen) -> Iterator[list[str]]:
+    """Kill the child if it takes more than that within the block; yields why, if it was killed."""
+    over, why = threading.Event(), []
 
-    def kill() -> None:
-        late.set()
-        child.kill()
+    def watch() -> None:
+        begun = time.monotonic()
+        while not over.wait(POLL):
+            if seconds and time.monotonic() - begun > seconds:
+                why.append(f"it was not done after {seconds:g} seconds")
+            elif memory and _memory(child.pid) > memory:
+                why.append(f"it takes more than {memory / 2**20:.0f} MB of memory")
+            if why:
+                child.kill()
+                return
 
-    timer = threading.Timer(limit, kill) if limit else None
+    watcher = threading.Thread(target=watch, daemon=True)
+    if seconds or memory:
+        watcher.start()
     try:
-        if timer:
-            timer.start()
-        yield
+        yield why
     finally:
-        if timer:
-            timer.cancel()
+        over.set()
+        if watcher.ident:
+            watcher.join()
+
+
+def _memory(process: int) -> int:
+    """Bytes of memory that a process has to itself; 0 where that is not known (all but Linux)."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
 
 
 Answers = Callable[[dict[str, Any]], dict[str, Any]]
