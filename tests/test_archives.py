@@ -194,11 +194,21 @@ def test_a_table_of_another_program_is_refused(clips, tmp_path):
     ("name", "segments", "options"),
     [
         ("film.mp4", 6, {}),
-        ("film.mkv", 6, {"bf": "3", "refs": "4"}),
+        pytest.param("film.mkv", 6, {"bf": "3", "refs": "4"}, marks=pytest.mark.slow),
         ("open.mkv", 6, {"x264-params": f"open-gop=1:bframes=3:{KEYS}:scenecut=0"}),
-        ("film.avi", 6, {"codec": "mpeg4"}),
-        ("film.webm", 6, {"codec": "libvpx-vp9", "deadline": "realtime", "cpu-used": "8"}),
-        ("hevc.mp4", 6, {"codec": "libx265", "x265-params": f"{KEYS}:log-level=none"}),
+        pytest.param("film.avi", 6, {"codec": "mpeg4"}, marks=pytest.mark.slow),
+        pytest.param(
+            "film.webm",
+            6,
+            {"codec": "libvpx-vp9", "deadline": "realtime", "cpu-used": "8"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "hevc.mp4",
+            6,
+            {"codec": "libx265", "x265-params": f"{KEYS}:log-level=none"},
+            marks=pytest.mark.slow,
+        ),
         ("film.ts", 1, {}),  # has no index, and is not cut
     ],
 )

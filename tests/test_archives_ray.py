@@ -144,7 +144,9 @@ def test_a_driver_that_is_killed_is_started_again(clips, expected, tmp_path, see
     assert len(kept) >= done  # nothing that was finished is done again
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_an_interruption_says_how_to_go_on(clips, tmp_path, number):
     out = tmp_path / "out"
     process = start(clips, out, "--jobs", 2)
@@ -157,3 +159,11 @@ def test_an_interruption_says_how_to_go_on(clips, tmp_path, number):
     rows = pq.read_table(out / "videos.parquet").num_rows
     assert 0 < rows < COUNT
     assert not (out / "unfinished").exists()
+
+
+def test_where_no_cluster_is_nothing_is_written(clips, tmp_path):
+    process = start(clips, tmp_path / "out", "--address", "127.0.0.1:1")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.startswith("error: --address 127.0.0.1:1: no cluster answers there: "), said
+    assert not (tmp_path / "out").exists()

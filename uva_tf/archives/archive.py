@@ -74,21 +74,22 @@ class Archive:
     Attributes:
         store: where they are.
 
-    Raises InputError if it can't be written, or another process on this machine is writing it.
+    Raises InputError if it can't be written.
     """
 
     def __init__(self, job: Job, sources: Sequence[Source]):
         self._job, self._sources = job, sources
         self.store = Store(job.out)
+        self.store.create(*(PLACES[kind][0] for kind in job.kinds))
 
     def run(self, actors: int, answers: Answers = done_by_actors) -> Iterator[Progress]:
         """Predict what is missing or was made otherwise; yields the progress after each answer.
 
         The table is written at the end, and when the iterator is closed.
 
-        Raises OSError if the archive can't be written to, or Ray can't go on.
+        Raises InputError if another process is writing it, or its table is another program's;
+        OSError if it can't be written any more, or Ray can't go on.
         """
-        self.store.create(*(PLACES[kind][0] for kind in self._job.kinds))
         with contextlib.ExitStack() as stack:
             if not is_url(self._job.out):
                 folder = Path(self.store.root)

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,7 +27,19 @@ from ray.data import ActorPoolStrategy, DataContext
 
 MOST_BLOCKS = 10_000  # of tasks, which Ray hands out whole
 AHEAD = 2  # tasks that an actor is given at a time, so that it need not wait
+PATIENCE = 10  # seconds for a cluster to answer
 OBJECT_STORE = 2**27  # bytes; what passes through it is small
+
+
+def check_listens(address: str) -> None:
+    """Raise InputError unless something listens there; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise InputError(f"--address {address}: expected HOST:PORT, such as 10.0.0.1:6379")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--address {address}: no cluster answers there: {error}") from None
 
 
 @contextlib.contextmanager

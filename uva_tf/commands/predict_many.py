@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
     args = _parse(argv)
     from uva_tf.archives.archive import Archive
-    from uva_tf.archives.engine import connected
+    from uva_tf.archives.engine import check_listens, connected
     from uva_tf.archives.picture import draw_throughput
     from uva_tf.archives.sources import find_sources
     from uva_tf.runtime.default_model import choose_model
@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     sources, repeated = find_sources(args.sources, args.list)
     model, why = choose_model(args.model)
     check_model(model)
+    if args.address:
+        check_listens(args.address)
     archive = Archive(_job(args, model), sources)
     with goes_on("predict-many", argv), connected(args.address, args.jobs) as actors:
         progress = _predict(archive, actors)
@@ -184,11 +186,12 @@ def _shown(steps: Iterator[Progress]) -> Iterator[Progress]:
 
 
 def _line(progress: Progress, finished: int) -> str:
-    rate = (finished - progress.before) / progress.seconds
+    videos = (finished - progress.before) / progress.seconds
+    frames = progress.frames / progress.seconds
     left = f", {_spelt(progress.left())} left" if progress.left() else ""
     return (
-        f"{finished} of {progress.total} videos, {len(progress.failed)} failed, {rate:.2f} "
-        f"videos/s{left}"
+        f"{finished} of {progress.total} videos, {len(progress.failed)} failed, {videos:.2f} "
+        f"videos/s, {frames:.0f} frames/s{left}"
     )
 
 
