@@ -269,6 +269,26 @@ def test_segments_that_an_earlier_run_finished_are_taken_up(tmp_path):
     assert all(segments[4:])
 
 
+def test_answers_that_come_twice_count_once(clips, tmp_path):
+    """As they do after a machine is lost."""
+
+    def twice(job, tasks, actors):
+        return one_actor(job, [task for task in tasks for _ in range(2)], actors)
+
+    given = [clips / "clip001.mp4", film(tmp_path / "film.mp4")]
+    progress, rows = run(tmp_path / "out", given, twice, segment=1)
+    assert (progress.done, len(rows)) == (2, 2)
+    assert [row["segments"] for row in rows] == [1, 6]
+
+
+def test_a_video_without_an_answer_is_not_passed_over(clips, tmp_path):
+    def deaf(job, tasks, actors):
+        return one_actor(job, tasks[1:], actors)
+
+    with pytest.raises(OSError, match="no answer came for clip001-"):
+        run(tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"], deaf)
+
+
 def test_a_child_that_is_killed_from_outside_is_not_the_videos_fault(clips, tmp_path):
     killed = []
 

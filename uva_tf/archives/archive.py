@@ -19,6 +19,7 @@ from uva_tf.archives.engine import done_by_actors
 from uva_tf.archives.sources import Source
 from uva_tf.archives.storage import UNFINISHED, Store, states
 from uva_tf.archives.table import VideoTable
+from uva_tf.core.errors import some
 from uva_tf.core.outputs import locked
 from uva_tf.core.urls import is_url
 
@@ -116,18 +117,17 @@ class Archive:
         tasks = [{"do": "video", **source._asdict()} for source in left]
         of, flushed = {source.name: source for source in left}, time.monotonic()
         seconds: dict[str, float] = {}  # that a video's segments took
+        joins: list[dict[str, Any]] = []
         while tasks:
-            segments, joins = [], []
+            cuts = {}  # by name, since Ray may answer twice
             for answer in answers(self._job, tasks, actors):
                 if "failure" in answer:
                     raise OSError(answer["failure"])
                 name = answer["name"]
                 if "cuts" in answer:
-                    cut = _segments(of[name], answer["cuts"])
-                    segments += cut
-                    joins.append(_join(of[name], len(cut), answer["frames"]))
+                    cuts[name] = answer
                 elif "row" in answer:
-                    if of.pop(name, None):  # Ray may answer twice
+                    if of.pop(name, None):
                         _count(progress, answer["row"], seconds.pop(name, 0.0))
                         table.add(answer["row"])
                 else:
@@ -138,13 +138,13 @@ class Archive:
                     table.flush()
                     flushed = time.monotonic()
                 yield progress
-            if segments:
-                waiting = joins
-                tasks = segments
-            elif tasks[0]["do"] == "segment":
-                tasks = waiting
+            if cuts:
+                tasks = [one for name in cuts for one in _segments(of[name], cuts[name]["cuts"])]
+                joins = [_join(of[name], cuts[name]) for name in cuts]
             else:
-                tasks = []
+                tasks, joins = joins, []
+        if of:
+            raise OSError(f"Ray: no answer came for {some([*of])}")
 
     def _done(self, table: VideoTable) -> set[str]:
         """The names of the sources whose outputs are there and are what they are to be."""
@@ -173,8 +173,9 @@ def _segments(source: Source, cuts: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-def _join(source: Source, parts: int, frames: int) -> dict[str, Any]:
-    return {"do": "join", **source._asdict(), "parts": parts, "frames": frames}
+def _join(source: Source, cut: dict[str, Any]) -> dict[str, Any]:
+    parts = len(cut["cuts"]) + 1
+    return {"do": "join", **source._asdict(), "parts": parts, "frames": cut["frames"]}
 
 
 def _count(progress: Progress, row: dict[str, Any], seconds: float) -> None:

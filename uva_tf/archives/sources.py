@@ -64,8 +64,8 @@ def name_of(address: str) -> str:
 def _lines(listing: Path) -> Iterator[str]:
     if not listing.is_file():
         raise InputError(f"{listing}: no such file, expected a listing: a path or address a line")
-    lines = os.fsdecode(listing.read_bytes()).splitlines()
-    found = [line.strip() for line in lines if line.strip()]
+    lines = os.fsdecode(listing.read_bytes()).split("\n")
+    found = [line.removesuffix("\r") for line in lines if line.strip()]
     if not found:
         raise InputError(f"{listing}: the listing is empty, expected a path or address a line")
     return iter(found)
@@ -89,7 +89,7 @@ def _found(text: str) -> Iterable[str]:
             raise InputError(f"{text}: nothing matches it, expected videos")
     else:
         paths = [path]  # one that is not there is named in the table
-    return [os.path.normpath(path.absolute()) for path in paths]
+    return [str(path.absolute()) for path in paths]
 
 
 def _found_in_store(text: str) -> Iterable[str]:

@@ -7,9 +7,9 @@ fsspec's where that has a package for it. Videos may also come from `http` and `
 from __future__ import annotations
 
 import functools
+import http.client
 import os
 import shutil
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Sequence
@@ -113,8 +113,9 @@ def _download(url: str, copy: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as source, copy.open("wb") as target:
             announced = source.headers.get("Content-Length")
-            shutil.copyfileobj(source, target, PIECE)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            while piece := source.read(PIECE):
+                target.write(piece)
+    except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "reason", None) or error
         raise InputError(f"{masked(url)}: can't be fetched: {why}") from None
     if announced and copy.stat().st_size != int(announced):
