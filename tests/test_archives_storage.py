@@ -13,7 +13,7 @@ from test_archives import film, job_of, one_actor, run
 
 from uva_tf.archives.archive import Archive
 from uva_tf.archives.sources import find_sources, name_of
-from uva_tf.archives.storage import Store
+from uva_tf.archives.storage import Store, located, states
 from uva_tf.core.errors import InputError
 
 
@@ -104,6 +104,27 @@ def test_a_bucket_that_is_not_there_is_a_users_mistake(s3):
     assert row["error"] == "s3://films/absent.mp4: no such video file"
 
 
+def test_a_store_that_refuses_to_say_what_a_video_is_costs_no_other(s3, clips, monkeypatch):
+    uploaded(s3, [clips / "clip001.mp4"], "some")
+    system, _ = located("s3://films")
+    ask = type(system).get_file_info
+
+    class Refusing:
+        def get_file_info(self, paths):
+            if any("secret" in path for path in paths):
+                raise PermissionError("ACCESS_DENIED")
+            return ask(system, paths)
+
+    refusing = Refusing()
+    monkeypatch.setattr(
+        "uva_tf.archives.storage.located",
+        lambda address: (refusing, address.removeprefix("s3://")),
+    )
+    known, secret = states(["s3://films/some/clip001.mp4", "s3://films/some/secret.mp4"])
+    assert known.startswith(f"{(clips / 'clip001.mp4').stat().st_size} ")
+    assert secret == ""
+
+
 def test_stores_that_only_fsspec_knows_work_too(clips):
     progress, rows = archive("memory://archive/out", [str(clips)])
     assert (progress.done, len(rows)) == (2, 3)
@@ -147,6 +168,8 @@ def test_sources_are_files_folders_patterns_and_listings(clips, tmp_path, monkey
     meant = [str(clips / f"clip00{n}.mp4") for n in (1, 2, 0)]
     assert [source.address for source in sources] == [*meant, "https://host/x.mp4"]
     assert repeated == 3
+    back = [f"../{clips.name}/clip001.mp4", "clip001.mp4"]
+    assert find_sources(back) == ([sources[0]], 1)
 
 
 @pytest.mark.parametrize(

@@ -8,87 +8,29 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import json
+import os
+import platform
 import shutil
 import signal
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from uva_tf import __version__
-from uva_tf.archives.child import CSV, NPZ, OVERLAY, PROGRAM
+from uva_tf.archives.child import NPZ, PROGRAM
+from uva_tf.archives.job import SEGMENTS, Job, edges
 from uva_tf.archives.maps_file import read_record
 from uva_tf.archives.storage import Store, fetch, is_web, states
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import as_text, locked
 from uva_tf.core.urls import is_url, masked
-from uva_tf.runtime.sinks import Options
 from uva_tf.runtime.worker import Worker
 
-SEGMENTS = "segments"  # the folder of segments that are not joined yet
 FOLDER = "uva-tf-actor-"  # how the names of actors' folders begin
 ABANDONED = 60  # seconds, before which an unlocked folder may be about to be locked
-# In which folder each output of a video lies, with its ending; the maps are written last.
-PLACES = {CSV: ("places", ".csv"), OVERLAY: ("overlays", ".mp4"), NPZ: ("maps", ".npz")}
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all tasks share.
-
-    Attributes:
-        out: the address of the archive.
-        model, manifest: the content of the model file and of its manifest, which need not lie on
-            other machines.
-        model_name, sha256: of the model.
-        overlay: whether overlays are drawn, in `style`.
-        stream, deinterlace, strict: of reading, as `uva-tf predict` has them.
-        segment: seconds that a long video is cut into; 0 for none.
-        seconds, memory: that a task may take, the memory in bytes; 0 for any.
-        version: of this package, the same on all machines.
-    """
-
-    out: str
-    model: bytes
-    manifest: bytes
-    model_name: str
-    sha256: str
-    overlay: bool = False
-    style: str = "heat"
-    stream: int | None = None
-    deinterlace: bool = False
-    strict: bool = False
-    segment: float = 60.0
-    seconds: float = 3600.0
-    memory: int = 2**32
-    version: str = __version__
-
-    @property
-    def options(self) -> str:
-        """What outputs depend on besides the video and the model, as JSON."""
-        values = {"stream": self.stream, "deinterlace": self.deinterlace, "strict": self.strict}
-        return json.dumps(values | {"style": self.style if self.overlay else None})
-
-    @property
-    def reading(self) -> Options:
-        """How videos are read, and overlays drawn."""
-        return Options(style=self.style, stream=self.stream, deinterlace=self.deinterlace)
-
-    @property
-    def kinds(self) -> list[str]:
-        """The outputs of a video, in the order in which they are written."""
-        return [kind for kind in PLACES if kind != OVERLAY or self.overlay]
-
-    def outputs(self, name: str) -> dict[str, str]:
-        """A video's outputs by kind, as the store names them."""
-        return {kind: f"{PLACES[kind][0]}/{name}{PLACES[kind][1]}" for kind in self.kinds}
-
-    def is_made(self, row: dict[str, Any], state: str) -> bool:
-        """Whether a row is of this job's model and options and of the video as it is."""
-        made = row.get("model_sha256"), row.get("options"), row.get("state")
-        return made == (self.sha256, self.options, state)
 
 
 class Actor:
@@ -101,10 +43,10 @@ class Actor:
       ticks, and its `frames`.
     - `segment`: predict its segment number `part` from `begin` to `end`. The answer has its
       `frames` and the `seconds` it took, or an `error`, or nothing if it was there.
-    - `join`: join its segments 0 to `parts` - 1 of `frames` altogether, or predict it in one go
-      if that would not be the same. The answer has its `row`.
+    - `join`: join the segments that its `cuts` make, of `frames` altogether, or predict it in one
+      go if that would not be the same. The answer has its `row`.
 
-    An answer has a `failure` where the archive itself can't be written.
+    An answer has a `failure` where the archive can't be written, or this machine's disk is full.
     """
 
     def __init__(self, job: Job):
@@ -134,7 +76,7 @@ class Actor:
             answer = do(task)
         except OSError as error:
             why = error.strerror or str(error).partition("\n")[0]
-            answer = {"failure": f"{masked(self._job.out)}: {why}"}
+            answer = {"failure": f"{error.filename or masked(self._job.out)}: {why}"}
         return {"answer": json.dumps(same | answer)}
 
     def close(self) -> None:
@@ -148,16 +90,17 @@ class Actor:
         begun = time.monotonic()
         address, name = task["address"], task["name"]
         (state,) = states([address])
-        if there := self._there(name):
-            if there.get("source") is None:
-                why = f"maps/{name}.npz is another program's: move it, or choose another folder"
-                return {"row": self._row(task, state) | {"error": why}}
-            if self._job.is_made(there, state) and self._store.has(*self._outputs(name)):
+        row, outputs = self._row(task, state), self._job.outputs(name)
+        if self._store.has(outputs[NPZ]):
+            there = self._record(outputs[NPZ])
+            if not there:
+                why = f"{outputs[NPZ]} is another program's: move it, or choose another folder"
+                return {"row": row | {"error": why}}
+            if self._job.is_made(there, state) and self._store.has(*outputs.values()):
                 return {"row": there | {"seconds": None}}
         if segment is None:
-            cut = self._job.segment if not (self._job.overlay or self._job.deinterlace) else 0
-            segment = 0 if is_web(address) else cut
-        row = self._row(task, state)
+            uncut = self._job.overlay or self._job.deinterlace or is_web(address)
+            segment = 0 if uncut else self._job.segment
         done = self._in_child(
             address,
             {"do": "video", "segment": segment, "overlay": self._job.overlay, "record": row},
@@ -168,12 +111,12 @@ class Actor:
 
     def _segment(self, task: dict[str, Any]) -> dict[str, Any]:
         begun = time.monotonic()
-        address, name = task["address"], self._part(task, task["part"])
+        address, name = task["address"], _part(task, task["part"])
         (state,) = states([address])
-        record = self._row(task, state) | {"begin": task["begin"], "end": task["end"]}
-        if (there := self._record(name)) and record.items() <= there.items():
-            return {}
         limits = {"begin": task["begin"], "end": task["end"]}
+        record = self._row(task, state) | limits
+        if record.items() <= self._record(name).items():
+            return {}
         done = self._in_child(address, {"do": "segment", "record": record} | limits)
         if "error" in done:
             return {"error": done["error"]}
@@ -184,16 +127,9 @@ class Actor:
         begun = time.monotonic()
         address, name = task["address"], task["name"]
         (state,) = states([address])
-        row, parts = self._row(task, state), []
-        names = [self._part(task, part) for part in range(task["parts"])]
+        row, done = self._row(task, state), {"inexact": True}
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            for number, part in enumerate(names):
-                local = Path(folder) / f"{number}.npz"
-                with contextlib.suppress(FileNotFoundError):
-                    self._store.get(part, local)
-                    parts.append(str(local))
-            done = {"inexact": True}
-            if len(parts) == len(names):
+            if parts := self._parts(task, row, Path(folder)):
                 more = {"parts": parts, "frames": task["frames"], "record": row}
                 done = self._in_child(None, {"do": "join"} | more)
         if "record" in done:
@@ -202,6 +138,17 @@ class Actor:
             answer = self._video(task, segment=0)
         self._store.remove_folder(f"{SEGMENTS}/{name}")
         return answer
+
+    def _parts(self, task: dict[str, Any], row: dict[str, Any], folder: Path) -> list[str]:
+        """A video's segments, copied into a folder; none if one is not there or made otherwise."""
+        parts = []
+        for part, (begin, end) in enumerate(edges(task["cuts"])):
+            local, record = folder / f"{part}.npz", row | {"begin": begin, "end": end}
+            with contextlib.suppress(FileNotFoundError):
+                self._store.get(_part(task, part), local)
+                if record.items() <= read_record(local).items():
+                    parts.append(str(local))
+        return parts if len(parts) == len(task["cuts"]) + 1 else []
 
     def _in_child(self, address: str | None, task: dict[str, Any]) -> dict[str, Any]:
         """The child's answer to a task; once more if it was killed, which need not be its fault."""
@@ -214,12 +161,14 @@ class Actor:
             except ValueError as error:
                 return {"error": str(error)}
             except OSError as error:
+                self._check_space(error.errno)
                 first = str(error).partition("\n")[0]
                 return {"error": f"{masked(address)}: can't be read: {first}"}
             task = task | {"path": path and str(path), "folder": str(folder)}
             done = self._child.do(task, self._job.seconds, self._job.memory)
             if done.get("signal") != signal.SIGKILL:
                 break
+        self._check_space(done.get("errno"))
         if "error" in done and address:  # of the copy, it may be
             done["error"] = done["error"].replace(str(path), as_text(masked(address)))
         return done
@@ -237,6 +186,12 @@ class Actor:
             self._fetched = address, path
         return path
 
+    def _check_space(self, number: int | None) -> None:
+        """Raise OSError if the error is that of a full disk: every video would fail here."""
+        if number == errno.ENOSPC:
+            place = f"{self._folder.parent} on {platform.node()}"
+            raise OSError(number, os.strerror(number), place)
+
     def _put(self, name: str, row: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
         """Put a video's outputs into the store; returns its row."""
         if "error" in done:
@@ -248,23 +203,11 @@ class Actor:
     def _made(self, kind: str) -> Path:
         return self._folder / "made" / kind
 
-    def _outputs(self, name: str) -> list[str]:
-        return list(self._job.outputs(name).values())
-
-    def _part(self, task: dict[str, Any], part: int) -> str:
-        return f"{SEGMENTS}/{task['name']}/{part:05d}.npz"
-
-    def _there(self, name: str) -> dict[str, Any] | None:
-        """The record of a video's maps; empty if another program wrote them, None without maps."""
-        output = self._job.outputs(name)[NPZ]
-        if not self._store.has(output):
-            return None
-        return self._record(output) or {"source": None}
-
-    def _record(self, name: str) -> dict[str, Any] | None:
+    def _record(self, name: str) -> dict[str, Any]:
+        """What a file of maps was made of; empty if it is not there, or another program's."""
         with contextlib.suppress(FileNotFoundError), self._store.open(name) as file:
             return read_record(file)
-        return None
+        return {}
 
     def _row(self, task: dict[str, Any], state: str) -> dict[str, Any]:
         """What the table says of a video before it is predicted."""
@@ -276,6 +219,10 @@ class Actor:
             "options": self._job.options,
             "state": state,
         }
+
+
+def _part(task: dict[str, Any], part: int) -> str:
+    return f"{SEGMENTS}/{task['name']}/{part:05d}.npz"
 
 
 def _own_folder() -> tuple[Path, contextlib.ExitStack]:

@@ -7,15 +7,14 @@ cut. The second predicts their segments, the third joins these.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from uva_tf.archives.actor import PLACES, SEGMENTS, Job
 from uva_tf.archives.engine import done_by_actors
+from uva_tf.archives.job import PLACES, SEGMENTS, Job, edges
 from uva_tf.archives.sources import Source
 from uva_tf.archives.storage import UNFINISHED, Store, states
 from uva_tf.archives.table import VideoTable
@@ -139,8 +138,9 @@ class Archive:
                     flushed = time.monotonic()
                 yield progress
             if cuts:
-                tasks = [one for name in cuts for one in _segments(of[name], cuts[name]["cuts"])]
-                joins = [_join(of[name], cuts[name]) for name in cuts]
+                films = [(of[name], cut) for name, cut in cuts.items() if name in of]
+                tasks = [task for film, cut in films for task in _segments(film, cut["cuts"])]
+                joins = [_join(film, cut) for film, cut in films]
             else:
                 tasks, joins = joins, []
         if of:
@@ -166,16 +166,14 @@ class Archive:
 
 
 def _segments(source: Source, cuts: Sequence[int]) -> list[dict[str, Any]]:
-    edges = [None, *cuts, None]
     return [
         {"do": "segment", **source._asdict(), "part": part, "begin": begin, "end": end}
-        for part, (begin, end) in enumerate(itertools.pairwise(edges))
+        for part, (begin, end) in enumerate(edges(cuts))
     ]
 
 
 def _join(source: Source, cut: dict[str, Any]) -> dict[str, Any]:
-    parts = len(cut["cuts"]) + 1
-    return {"do": "join", **source._asdict(), "parts": parts, "frames": cut["frames"]}
+    return {"do": "join", **source._asdict(), "cuts": cut["cuts"], "frames": cut["frames"]}
 
 
 def _count(progress: Progress, row: dict[str, Any], seconds: float) -> None:

@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from uva_tf.archives.actor import Actor, Job
+from uva_tf.archives.actor import Actor
+from uva_tf.archives.job import Job
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import SIGNALS
 

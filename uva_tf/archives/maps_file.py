@@ -74,14 +74,14 @@ class MapsFile:
         self._stream.close()
 
 
-def read_record(file: BinaryIO) -> dict[str, Any] | None:
-    """What a file was made of; None if it is not one that a MapsFile wrote."""
+def read_record(file: Path | BinaryIO) -> dict[str, Any]:
+    """What a file was made of; empty if it is not one that a MapsFile wrote."""
     try:
         with zipfile.ZipFile(file) as archive:
             found = json.loads(archive.read(RECORD))
     except (zipfile.BadZipFile, KeyError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> BinaryIO:

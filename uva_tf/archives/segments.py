@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+from av.error import FFmpegError
 
 from uva_tf.core.frames import Frame
 from uva_tf.core.video import VideoReader, open_container
@@ -42,22 +43,10 @@ def find_cuts(path: Path, reader: VideoReader, seconds: float) -> Cuts | None:
     Args:
         reader: of the video, for its stream and its clock.
     """
-    with open_container(path) as container:
-        stream = container.streams[reader.number]
-        length = container.duration or 0
-        if container.format.flags & av.format.Flags.ts_discont.value:
-            return None
-        if length and length / 1e6 < LONGER * seconds:
-            return None
-        times, keys, last = set(), [], 0
-        for packet in container.demux(stream):
-            if not packet.size or packet.is_discard:
-                continue
-            if packet.pts is None or packet.is_corrupt or packet.pts in times:
-                return None
-            times.add(packet.pts)
-            if packet.is_keyframe:
-                keys.append(packet.pts)
+    try:
+        times, keys = _times(path, reader, LONGER * seconds)
+    except FFmpegError:  # it is damaged
+        return None
     if len(times) < reader.length or keys != sorted(keys):
         return None
     last, step = max(times, default=0), seconds / float(reader.tick)
@@ -69,6 +58,28 @@ def find_cuts(path: Path, reader: VideoReader, seconds: float) -> Cuts | None:
     return Cuts(at, len(times)) if at else None
 
 
+def _times(path: Path, reader: VideoReader, shortest: float) -> tuple[set[int], list[int]]:
+    """The times of a video's frames, and of its key frames in the order of the file, in ticks.
+
+    Both are empty if the video can't be cut, or lasts less than so many seconds.
+    """
+    times, keys = set(), []
+    with open_container(path) as container:
+        length = container.duration or 0
+        live = container.format.flags & av.format.Flags.ts_discont.value
+        if live or 0 < length / av.time_base < shortest:
+            return set(), []
+        for packet in container.demux(container.streams[reader.number]):
+            if not packet.size or packet.is_discard:
+                continue
+            if packet.pts is None or packet.is_corrupt or packet.pts in times:
+                return set(), []
+            times.add(packet.pts)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+    return times, keys
+
+
 class Segment:
     """The frames of a video from one key frame to another, both included.
 
@@ -77,7 +88,8 @@ class Segment:
         end: in ticks; None for its end.
         options: of a VideoReader.
 
-    Attributes as of VideoReader, `exact` too.
+    Attributes:
+        reader: of the video.
     """
 
     live = False
@@ -91,7 +103,7 @@ class Segment:
     @property
     def exact(self) -> bool:
         """Whether these are the frames that an uncut run has here, as far as can be told."""
-        return self.reader.exact and all(self._met)
+        return self.reader.exact and all(self._met) and not self.reader.incomplete
 
     def timed(self) -> Iterator[Frame]:
         """Every frame, with its presentation time in seconds."""

@@ -89,7 +89,12 @@ def _found(text: str) -> Iterable[str]:
             raise InputError(f"{text}: nothing matches it, expected videos")
     else:
         paths = [path]  # one that is not there is named in the table
-    return [str(path.absolute()) for path in paths]
+    return [str(_absolute(path)) for path in paths]
+
+
+def _absolute(path: Path) -> Path:
+    """A path from the root, without `..`; links in it stay, unless `..` goes back over one."""
+    return path.parent.resolve() / path.name if ".." in path.parts else path.absolute()
 
 
 def _found_in_store(text: str) -> Iterable[str]:

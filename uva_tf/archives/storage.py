@@ -125,7 +125,7 @@ def _download(url: str, copy: Path) -> None:
 def states(addresses: Sequence[str]) -> list[str]:
     """What tells each video from itself after a change: size and time; "" where there is neither.
 
-    A video that is not there has "" too: reading it will say so.
+    A video that is not there, or may not be read, has "" too: reading it will say so.
     """
     found, remote = {}, {}
     for address in addresses:
@@ -139,11 +139,21 @@ def states(addresses: Sequence[str]) -> list[str]:
             system, path = located(address)
             remote.setdefault(id(system), (system, []))[1].append((address, path))
     for system, pairs in remote.values():
-        infos = system.get_file_info([path for _, path in pairs])  # many at a time
+        infos = _infos(system, [path for _, path in pairs])
         for (address, _), info in zip(pairs, infos, strict=True):
-            if info.type == FileType.File:
+            if info and info.type == FileType.File:
                 found[address] = f"{info.size} {info.mtime_ns}"
     return [found.get(address, "") for address in addresses]
+
+
+def _infos(system: FileSystem, paths: list[str]) -> list[FileInfo | None]:
+    """What a store says of files, asked for many at a time; None where it refuses to say."""
+    try:
+        return system.get_file_info(paths)
+    except OSError:
+        if len(paths) == 1:
+            return [None]
+        return [info for path in paths for info in _infos(system, [path])]
 
 
 class Store:

@@ -23,8 +23,8 @@ from uva_tf.commands.command import (
 )
 
 if TYPE_CHECKING:
-    from uva_tf.archives.actor import Job
     from uva_tf.archives.archive import Archive, Progress
+    from uva_tf.archives.job import Job
 
 EVERY = 30.0  # seconds between two lines of progress, where no terminal shows a bar
 NAMED = 10  # failures that are printed; the table has all
@@ -145,7 +145,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _job(args: argparse.Namespace, model: Path) -> Job:
-    from uva_tf.archives.actor import Job
+    from uva_tf.archives.job import Job
     from uva_tf.core.urls import is_url
     from uva_tf.runtime.manifest import manifest_path, read_manifest
 
