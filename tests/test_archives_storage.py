@@ -89,6 +89,7 @@ def test_from_s3_to_s3(s3, clips, tmp_path):
     assert archive("s3://maps/first", ["s3://films/a folder/"])[0].before == 2
 
 
+@pytest.mark.slow
 def test_a_long_film_in_s3_is_cut_and_joined(s3, tmp_path):
     path = film(tmp_path / "film.mp4")
     uploaded(s3, [path], "long")

@@ -6,6 +6,7 @@ uva-tf predict-many 'films/*.mp4' --out DEST
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections import deque
@@ -171,12 +172,12 @@ def _shown(steps: Iterator[Progress]) -> Iterator[Progress]:
     """The same steps, shown as a bar on stderr in a terminal, else as lines on stdout."""
     from tqdm import tqdm
 
-    shown = time.monotonic()
-    with tqdm(desc="predict-many", unit="video", disable=None) as bar:
-        for progress in steps:
+    shown, first = time.monotonic(), next(steps)
+    counts = {"total": first.total, "initial": first.before}
+    with tqdm(desc="predict-many", unit="video", disable=None, **counts) as bar:
+        for progress in itertools.chain([first], steps):
             finished = progress.before + progress.done + len(progress.failed)
             if not bar.disable:
-                bar.total, bar.initial = progress.total, progress.before
                 bar.set_postfix(failed=len(progress.failed), refresh=False)
                 bar.update(finished - bar.n)
             elif time.monotonic() - shown > EVERY:

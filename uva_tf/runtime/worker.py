@@ -37,11 +37,12 @@ class Worker:
     Args:
         setup: what all tasks share: `model` and `threads` of a Predictor; `cores` that the child
             may use, 0 for all; `options`, as a dictionary; `strict`.
-        program: that the child runs, which calls `serve`.
+        program: that the child runs, which calls `serve`; by default, that of `uva-tf predict`.
     """
 
-    def __init__(self, setup: dict[str, Any], program: str = PROGRAM):
-        self._setup, self._program, self._child, self._over = setup, program, None, False
+    def __init__(self, setup: dict[str, Any], program: str | None = None):
+        self._setup, self._program = setup, program or PROGRAM
+        self._child, self._over = None, False
 
     def do(self, task: dict[str, Any], seconds: float = 0, memory: int = 0) -> dict[str, Any]:
         """Do a task in the child.
