@@ -22,6 +22,7 @@ METAVARS = (
     *("DIR", "FILE", "DIR|FILE", "FILE.tflite", "FILE.mp4", "VIDEO", "N", "NAME", "NAMES", "ROW"),
     *("SECONDS", "SOURCE", "SIGMA", "WEIGHT", "FIELD=VALUE", "WIDTH:HEIGHT", "FILE.png"),
     *("UNITS", "WxH", "PLACE", "CM", "PATTERN"),
+    *("DEST", "HOST:PORT", "MB"),
 )
 COMMAND = re.compile(r"uva-tf ([a-z][\w-]*)([^&#\n]*)")
 

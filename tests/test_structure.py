@@ -95,7 +95,7 @@ def test_one_module_knows_tf_keras_and_tfmot():
 def test_a_command_imports_what_takes_time_or_may_be_missing_once_it_runs(name):
     program = (
         f"import sys, uva_tf.commands.{name.replace('-', '_')};"
-        "late = ('cv2', 'numpy', 'tensorflow', 'ai_edge_litert', 'openvino');"
+        "late = ('cv2', 'numpy', 'tensorflow', 'ai_edge_litert', 'openvino', 'pyarrow', 'ray');"
         "print([n for n in late if n in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -104,7 +104,8 @@ def test_a_command_imports_what_takes_time_or_may_be_missing_once_it_runs(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_needs_no_extra(name):
-    absent = ("tensorflow", "keras", "scipy", "matplotlib", "openvino", "tf_keras", "tqdm")
+    absent = ("tensorflow", "keras", "scipy", "matplotlib", "openvino", "tf_keras", "tqdm", "ray")
+    absent = (*absent, "pyarrow", "fsspec")
     program = (
         f"import sys; sys.modules.update(dict.fromkeys({absent}));"
         f"sys.argv = ['uva-tf', '{name}', '--help'];"

@@ -3,7 +3,7 @@
 # In the order in which one meets them.
 COMMANDS = (
     *("quickstart", "predict", "look", "prepare", "train", "evaluate", "convert"),
-    "benchmark",
+    *("benchmark", "predict-many"),
     *("reframe", "score-reframing", "encode", "score-regions"),
     *("ensemble", "hints"),
     *("throughput", "qat", "cost", "ablate", "kinds", "robustness", "frontier", "compress", "ship"),

@@ -42,6 +42,7 @@ OPENCV_LIBRARIES = ("libEGL", "libGL", "libSM", "libX", "libglib", "libgthread",
 QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
 GAZE_PACKAGES = ("pymovements", "polars")
 HINTS_PACKAGES = ("openvino",)
+CLUSTER_PACKAGES = ("ray", "pyarrow", "fsspec")
 Main = Callable[[list[str] | None], None]
 
 
@@ -459,6 +460,7 @@ def _missing(error: ImportError) -> str | None:
             QAT_PACKAGES: "[qat]",
             GAZE_PACKAGES: "[gaze]",
             HINTS_PACKAGES: "[hints]",
+            CLUSTER_PACKAGES: "[cluster]",
         }
         extra = next((one for names, one in extras.items() if name in names), "[train]")
         remedy = f'python -m pip install -e ".{extra}" in a clone of the repository'

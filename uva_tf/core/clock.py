@@ -32,6 +32,11 @@ class Clock:
         self._newest, self._in_order = None, True
         self.missing = self.moved = 0
 
+    @property
+    def exact(self) -> bool:
+        """Whether every frame so far has the time that it carried."""
+        return not (self.missing or self.moved or self._sorting)
+
     def packet(self, time: int | None) -> None:
         """Note the time of a packet that goes to the decoder."""
         if time is None:

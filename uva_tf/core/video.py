@@ -57,9 +57,11 @@ class VideoReader:
         deinterlace: make whole pictures of interlaced ones.
         options: FFmpeg's options for a URL, by default `url_options`.
         timeout: seconds without data, or two numbers for opening and reading.
+        start: of a file, the time of a key frame, in ticks: frames before it are left out.
 
     Attributes:
         name: of the source, for messages.
+        number: of the stream in the container.
         width, height: of the first frame in pixels, upright.
         pixel_aspect: a pixel's width divided by its height.
         colours: of the first frame.
@@ -84,6 +86,7 @@ class VideoReader:
         deinterlace: bool = False,
         options: dict[str, str] | None = None,
         timeout: float | tuple[float, float] | None = None,
+        start: int | None = None,
     ):
         self.name, self._head = str(source), None
         if isinstance(source, str) and not is_url(source):
@@ -100,7 +103,8 @@ class VideoReader:
         else:
             self.name, self._head = "stdin", source.peek(HEAD)
         self.damaged, self._packets, self._shown, self._notes = 0, 0, 0, []
-        self._changes, self._doubts = 0, set()
+        self._changes, self._corrupt, self._doubts = 0, 0, set()
+        self._from = start
         self.path = source if isinstance(source, Path) else None
         self._remote = isinstance(source, str)
         self._deinterlace, self._filter = deinterlace, None
@@ -123,11 +127,14 @@ class VideoReader:
         # One more than FFmpeg itself takes, so that a thread that waits leaves no core idle.
         threads = threads or min(16, (os.cpu_count() or 1) + 2)
         context.thread_count, context.thread_type = threads, self.thread_type
+        self.number = stream.index
+        if self._from is not None:
+            self._container.seek(self._from, stream=stream)
         rate = stream.average_rate or stream.guessed_rate or 0
         self.rate = float(rate) if 0 < rate <= MOST_RATE else RATE
         self.tick = stream.time_base
         self.has_sound = bool(self._container.streams.audio)
-        self.length, self._last = stream.frames, 0.0
+        self.length, self._last = (stream.frames if self._from is None else 0), 0.0
         self._ends = _end_of(stream, self._container)
         self._clock = Clock(1 / (self.rate * self.tick))
         self._start = start_of(self._container)
@@ -168,6 +175,15 @@ class VideoReader:
                 "it announces"
             )
         return notes + sorted(self._doubts)
+
+    @property
+    def exact(self) -> bool:
+        """Whether all frames so far are undamaged, of one size, and shown when they say."""
+        return self._clock.exact and not (self.damaged or self._corrupt or self._changes)
+
+    def seconds_at(self, ticks: int) -> float:
+        """When a frame is shown that carries a time in ticks."""
+        return float(ticks * self.tick) - self._start
 
     @property
     def missing(self) -> int:
@@ -223,6 +239,8 @@ class VideoReader:
                 self.damaged += 1
                 continue
             for video in videos:
+                if self._from is not None and video.pts is not None and video.pts < self._from:
+                    continue
                 self._check(video.width, video.height)
                 self._look_at(video)
                 yield from self._whole(video)
@@ -255,6 +273,7 @@ class VideoReader:
             raise OSError(f"{self.name}: the connection was lost, or what came is damaged")
 
     def _look_at(self, video: av.VideoFrame) -> None:
+        self._corrupt += video.is_corrupt
         if video.interlaced_frame and not self._deinterlace:
             self._doubts.add("interlaced: --deinterlace makes whole pictures of its lines")
         if video.color_trc in HDR:

@@ -12,8 +12,9 @@ import os
 import signal
 import subprocess
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -22,7 +23,7 @@ import cv2
 
 from uva_tf.core.children import python
 from uva_tf.core.errors import InputError
-from uva_tf.core.interruption import PATIENCE, handle_signals
+from uva_tf.core.interruption import PATIENCE, POLL, handle_signals
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.single import predict_still, predict_stream
 from uva_tf.runtime.sinks import Options, Outputs
@@ -36,26 +37,33 @@ class Worker:
     Args:
         setup: what all tasks share: `model` and `threads` of a Predictor; `cores` that the child
             may use, 0 for all; `options`, as a dictionary; `strict`.
+        program: that the child runs, which calls `serve`; by default, that of `uva-tf predict`.
     """
 
-    def __init__(self, setup: dict[str, Any]):
-        self._setup, self._child, self._over = setup, None, False
+    def __init__(self, setup: dict[str, Any], program: str | None = None):
+        self._setup, self._program = setup, program or PROGRAM
+        self._child, self._over = None, False
 
-    def do(self, task: dict[str, Any]) -> dict[str, Any]:
+    def do(self, task: dict[str, Any], seconds: float = 0, memory: int = 0) -> dict[str, Any]:
         """Do a task in the child.
 
         Args:
             task: `place`, `outputs` as a dictionary of paths, and whether it is a `still`.
+            seconds, memory: that it may take, its start included and the memory in bytes; 0 for
+                any. Beyond them the child is killed.
 
         Returns:
             `frames`, `seconds` and `notes` of a stream's Result; or a still's `places`; or an
-            `error` in one line, whether it is the user's `mistake`, and an OSError's `errno`.
+            `error` in one line, whether it is the user's `mistake`, an OSError's `errno`, and the
+            `signal` that ended the child.
         """
+        why: list[str] = []
         try:
             if self._child is None:
                 self._start()
             self._tell(task)
-            answer = self._child.stdout.readline()
+            with _within(seconds, memory, self._child) as why:
+                answer = self._child.stdout.readline()
         except BrokenPipeError:
             answer = b""
         if answer.endswith(b"\n"):
@@ -63,14 +71,17 @@ class Worker:
         child, self._child = self._child, None
         with contextlib.suppress(BrokenPipeError), child:  # closes its pipes, and waits
             pass
+        if why:
+            return {"error": why[0], "mistake": False}
         code = child.returncode
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return {"error": f"reading or writing it crashed the process ({how})", "mistake": False}
+        error = f"reading or writing it crashed the process ({how})"
+        return {"error": error, "mistake": False, "signal": max(0, -code)}
 
     def _start(self) -> None:
         verbose = os.environ.get("UVA_TF_VERBOSE")
         self._child = subprocess.Popen(
-            python(PROGRAM),
+            python(self._program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if verbose else subprocess.DEVNULL,
@@ -103,8 +114,52 @@ class Worker:
             child.stdout.close()
 
 
-def serve() -> None:
-    """Do the tasks that come on stdin, in this process."""
+@contextlib.contextmanager
+def _within(seconds: float, memory: int, child: subprocess.Popen) -> Iterator[list[str]]:
+    """Kill the child if it takes more than that within the block; yields why, if it was killed."""
+    over, why = threading.Event(), []
+
+    def watch() -> None:
+        begun = time.monotonic()
+        while not over.wait(POLL):
+            if seconds and time.monotonic() - begun > seconds:
+                why.append(f"it was not done after {seconds:g} seconds")
+            elif memory and _memory(child.pid) > memory:
+                why.append(f"it takes more than {memory / 2**20:.0f} MB of memory")
+            if why:
+                child.kill()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    if seconds or memory:
+        watcher.start()
+    try:
+        yield why
+    finally:
+        over.set()
+        if watcher.ident:
+            watcher.join()
+
+
+def _memory(process: int) -> int:
+    """Bytes of memory that a process has to itself; 0 where that is not known (all but Linux)."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
+
+
+Answers = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def serve(make: Callable[[dict[str, Any]], Answers] | None = None) -> None:
+    """Do the tasks that come on stdin, in this process.
+
+    Args:
+        make: gets the setup and returns a function from a task to its answer; by default, tasks
+            are those of `uva-tf predict`.
+    """
     # Copies: Python closes its own stdin while the listener may still be reading it.
     asked = os.fdopen(os.dup(0), "rb")
     with os.fdopen(os.dup(1), "wb") as answers:
@@ -114,7 +169,7 @@ def serve() -> None:
         setup = json.loads(asked.readline())
         threading.Thread(target=_listen, args=(asked, tasks, busy), daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-            do = _doer(setup)
+            do = _guarded((make or _predicting)(setup))
             while (task := tasks.get()) is not None:
                 answer = do(task)
                 busy.clear()
@@ -131,8 +186,8 @@ def _listen(asked: BinaryIO, tasks: SimpleQueue, busy: threading.Event) -> None:
     tasks.put(None)
 
 
-def _doer(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that does a task and returns the answer."""
+def _predicting(setup: dict[str, Any]) -> Answers:
+    """A function that predicts a source."""
     predictor = Predictor(Path(setup["model"]), threads=setup["threads"])
     options, cores = Options(**setup["options"]), setup["cores"]
     if cores:
@@ -147,6 +202,12 @@ def _doer(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
             place, predictor, outputs, options, strict=setup["strict"], whole=True, threads=cores
         )
         return {"frames": result.frames, "seconds": result.seconds, "notes": result.notes}
+
+    return answer
+
+
+def _guarded(answer: Answers) -> Answers:
+    """The same function, whose errors are answers too."""
 
     def do(task: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -1,0 +1,452 @@
+"""An archive's videos as actors do them, without Ray: outputs, segments, limits, what is left."""
+
+import errno
+import itertools
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import contents, noise
+from made_archive import make
+
+from uva_tf.archives.actor import Actor
+from uva_tf.archives.archive import Archive
+from uva_tf.archives.job import Job
+from uva_tf.archives.sources import find_sources, name_of
+from uva_tf.commands import predict
+from uva_tf.core.errors import InputError
+from uva_tf.core.outputs import locked
+from uva_tf.runtime.manifest import manifest_path, read_manifest
+from uva_tf.weights import shipped_model
+
+MODEL = shipped_model("uva-32-fp16-step")
+
+KEYS = "keyint=20:min-keyint=20"  # a key frame a second
+
+
+def job_of(out, model=MODEL, **more):
+    manifest, content = read_manifest(model)
+    about = manifest_path(model).read_bytes()
+    return Job(str(out), content, about, model.stem, manifest.sha256, **more)
+
+
+def one_actor(job, tasks, actors):
+    """Answers as `done_by_actors` gives them, from an actor in this process."""
+    actor = Actor(job)
+    try:
+        for task in tasks:
+            yield json.loads(actor({"task": json.dumps(task)})["answer"])
+    finally:
+        actor.close()
+
+
+def run(out, given, answers=one_actor, **more):
+    """Predict an archive; returns the progress at the end, and the rows of its table."""
+    sources, _ = find_sources([str(path) for path in given])
+    *_, progress = Archive(job_of(out, **more), sources).run(1, answers)
+    return progress, pq.read_table(out / "videos.parquet").to_pylist()
+
+
+def maps_of(out, path):
+    with np.load(out / "maps" / f"{name_of(str(path))}.npz") as file:
+        return file["maps"], file["seconds"]
+
+
+def check_maps(whole, other, path):
+    """Two archives have the same maps and times of a video."""
+    for one, two in zip(maps_of(whole, path), maps_of(other, path), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Six clips, the first and the fourth broken."""
+    folder = tmp_path_factory.mktemp("clips") / "in"
+    make(folder, 6, 2)
+    return folder
+
+
+def film(path, count=120, gop=20, codec="libx264", **options):
+    """A film of noise that fades, with key frames at even distances."""
+    grain = [noise(48, 64, seed=seed) for seed in range(4)]
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=20, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.gop_size = gop
+        for number in range(count):
+            pixels = np.roll(grain[number // 7 % 4], number, axis=1)
+            pixels = np.ascontiguousarray(pixels // 2 + number % 50)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+        file.mux(stream.encode(None))
+    return path
+
+
+def test_a_video_has_the_maps_and_places_that_predict_writes(clips, tmp_path):
+    clip = clips / "clip001.mp4"
+    _, (row,) = run(tmp_path / "out", [clip])
+    arguments = ["--model", MODEL, "--csv", tmp_path / "one.csv", "--maps", tmp_path / "one"]
+    assert predict.main([str(clip), *map(str, arguments)]) == 0
+    table = tmp_path / "out" / "places" / f"{row['name']}.csv"
+    assert table.read_bytes() == (tmp_path / "one.csv").read_bytes()
+    maps, seconds = maps_of(tmp_path / "out", clip)
+    assert (maps.shape, maps.dtype) == ((50, 32, 32), np.uint8)
+    assert seconds.tolist() == [pytest.approx(n / 25) for n in range(50)]
+    expected = {"frames": 50, "damaged": 0, "duration": 2.0, "width": 256, "height": 144}
+    assert expected.items() <= row.items()
+    assert (row["source"], row["error"], row["segments"]) == (str(clip), None, 1)
+    assert (row["model"], row["model_sha256"]) == (MODEL.stem, read_manifest(MODEL)[0].sha256)
+
+
+def test_the_table_says_where_attention_is_in_the_mean(clips, tmp_path):
+    clip = clips / "clip001.mp4"
+    _, (row,) = run(tmp_path / "out", [clip])
+    maps, _ = maps_of(tmp_path / "out", clip)
+    weights, at = maps.astype(float), (np.arange(32) + 0.5) / 32
+    for axis, name in ((1, "x"), (2, "y")):
+        share = weights.sum(axis)
+        share /= share.sum(1, keepdims=True)
+        mean = share @ at
+        assert row[f"mean_{name}"] == pytest.approx(mean.mean(), abs=1e-4)
+        spread = np.sqrt((share * (at - mean[:, None]) ** 2).sum(1))
+        assert row[f"spread_{name}"] == pytest.approx(spread.mean(), abs=1e-4)
+
+
+def test_broken_videos_are_named_with_the_cause_and_cost_nothing_else(clips, tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n")
+    given = [clips, tmp_path / "absent.mp4", tmp_path / "picture.png"]
+    progress, rows = run(tmp_path / "out", given)
+    assert (progress.done, len(progress.failed)) == (4, 4)
+    causes = {row["source"].rpartition("/")[2]: row["error"] for row in rows if row["error"]}
+    assert "cut short: its index (moov) is missing" in causes["clip000.mp4"]
+    assert set(causes) == {"clip000.mp4", "clip003.mp4", "absent.mp4", "picture.png"}
+    assert "no such video file" in causes["absent.mp4"]
+    assert "uva-tf predict takes pictures" in causes["picture.png"]
+    assert all("\n" not in cause for cause in causes.values())
+    assert len(list((tmp_path / "out" / "maps").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_outputs_are_the_same_bytes_whenever_they_are_made(clips, tmp_path):
+    for out in ("a", "b"):
+        run(tmp_path / out, [clips / "clip001.mp4", clips / "clip002.mp4"])
+    for kind in ("maps", "places"):
+        first, second = (contents(tmp_path / out / kind) for out in ("a", "b"))
+        assert list(first.values()) == list(second.values())
+        assert len(first) == 2
+
+
+def test_started_again_only_what_is_missing_or_made_otherwise_is_done(clips, tmp_path):
+    out, names = tmp_path / "out", ["clip001.mp4", "clip002.mp4", "clip004.mp4"]
+    copies = [shutil.copy2(clips / name, tmp_path / name) for name in names]
+    first, before = run(out, copies)
+    assert (first.before, first.done) == (0, 3)
+    assert run(out, copies)[0].before == 3
+    (out / "places" / f"{name_of(str(copies[0]))}.csv").unlink()
+    (out / "maps" / f"{name_of(str(copies[1]))}.npz").unlink()
+    again, rows = run(out, copies)
+    assert (again.before, again.done) == (1, 2)
+    assert [row["name"] for row in rows] == [row["name"] for row in before]
+    shutil.copy(clips / "clip005.mp4", copies[2])  # another film under the same name
+    assert run(out, copies)[0].before == 2
+    other = shipped_model("uva-32-int8-step")
+    changed, rows = run(out, copies, model=other)
+    assert (changed.before, changed.done) == (0, 3)
+    assert {row["model"] for row in rows} == {other.stem}
+
+
+def test_what_a_killed_run_had_finished_is_taken_up(clips, tmp_path):
+    out, given = tmp_path / "out", [clips]
+
+    def killed(job, tasks, actors):
+        """Does three tasks, but the third answer is never heard."""
+        for number, answer in enumerate(one_actor(job, tasks, actors)):
+            if number == 2:
+                raise RuntimeError("killed")
+            yield answer
+
+    with pytest.raises(RuntimeError):
+        run(out, given, killed)
+    whole = {path: path.stat().st_mtime_ns for path in (out / "maps").iterdir()}
+    assert len(whole) == 2
+    (out / "videos.parquet").unlink()  # it had not come to that
+    _, rows = run(out, given)
+    assert len(rows) == 6
+    for path, made in whole.items():
+        assert path.stat().st_mtime_ns == made
+    assert [row["seconds"] is None for row in rows] == [False, True, True, False, False, False]
+
+
+def test_a_file_of_the_users_is_not_overwritten(clips, tmp_path):
+    clip, out = clips / "clip001.mp4", tmp_path / "out"
+    theirs = out / "maps" / f"{name_of(str(clip))}.npz"
+    theirs.parent.mkdir(parents=True)
+    np.savez(theirs, a=1)
+    before = theirs.read_bytes()
+    _, (row,) = run(out, [clip])
+    assert "another program's" in row["error"]
+    assert theirs.read_bytes() == before
+
+
+def test_a_table_of_another_program_is_refused(clips, tmp_path):
+    (tmp_path / "videos.parquet").write_bytes(b"theirs")
+    with pytest.raises(InputError, match=r"videos\.parquet is not a table"):
+        run(tmp_path, [clips])
+
+
+FILMS = {
+    "film.mp4": {},
+    "film.mkv": {"bf": "3", "refs": "4"},
+    "open.mkv": {"x264-params": f"open-gop=1:bframes=3:{KEYS}:scenecut=0"},
+    "film.avi": {"codec": "mpeg4"},
+    "film.webm": {"codec": "libvpx-vp9", "deadline": "realtime", "cpu-used": "8"},
+    "hevc.mp4": {"codec": "libx265", "x265-params": f"{KEYS}:log-level=none"},
+    "film.ts": {},  # has no index, and is not cut
+}
+QUICK = [("film.mp4", "previous"), ("open.mkv", "next")]
+
+
+@pytest.mark.parametrize(
+    ("name", "pairing"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in itertools.product(FILMS, ("previous", "next"))
+    ],
+)
+def test_segments_joined_are_an_uncut_run(tmp_path, name, pairing):
+    segments, options = 1 if name == "film.ts" else 6, FILMS[name]
+    model = MODEL if pairing == "previous" else next_model(tmp_path)
+    path = film(tmp_path / name, **options)
+    _, (whole,) = run(tmp_path / "whole", [path], model=model, segment=0)
+    _, (cut,) = run(tmp_path / "cut", [path], model=model, segment=1)
+    assert (whole["segments"], cut["segments"]) == (1, segments)
+    same = ("frames", "damaged", "duration", "mean_x", "mean_y", "spread_x", "spread_y", "notes")
+    assert [whole[key] for key in same] == [cut[key] for key in same]
+    check_maps(tmp_path / "whole", tmp_path / "cut", path)
+    tables = [next((tmp_path / out / "places").iterdir()) for out in ("whole", "cut")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    assert not (tmp_path / "cut" / "segments").exists()
+
+
+def test_a_long_video_that_is_damaged_is_predicted_in_one_go(tmp_path):
+    path = film(tmp_path / "film.mp4")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4000] = b"\xff" * 4000
+    path.write_bytes(content)
+    _, (whole,) = run(tmp_path / "whole", [path], segment=0)
+    _, (cut,) = run(tmp_path / "cut", [path], segment=1)
+    assert whole["damaged"] > 0
+    assert {**cut, "seconds": 0} == {**whole, "seconds": 0}
+    check_maps(tmp_path / "whole", tmp_path / "cut", path)
+
+
+@pytest.mark.parametrize("strict", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_long_video_that_is_cut_short_is_not_cut_into_segments(tmp_path, strict):
+    path = film(tmp_path / "film.mkv")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    _, (whole,) = run(tmp_path / "whole", [path], segment=0, strict=strict)
+    _, (cut,) = run(tmp_path / "cut", [path], segment=1, strict=strict)
+    assert {**cut, "seconds": 0} == {**whole, "seconds": 0}
+    assert "cut short: the last frame" in (whole["error"] if strict else whole["notes"])
+
+
+def test_segments_of_another_model_are_not_joined(tmp_path, monkeypatch):
+    """They lie there after a kill, and a segment that fails does not replace its like."""
+    path, other = film(tmp_path / "film.mp4"), shipped_model("uva-32-int8-step")
+
+    def killed(job, tasks, actors):
+        if tasks[0]["do"] == "join":
+            raise RuntimeError("killed")
+        yield from one_actor(job, tasks, actors)
+
+    def failing(job, tasks, actors):
+        yield from one_actor(job, [task for task in tasks if task.get("part") != 3], actors)
+        if tasks[0]["do"] == "segment":
+            yield {"do": "segment", "name": name_of(str(path)), "part": 3, "error": "too slow"}
+
+    with pytest.raises(RuntimeError):
+        run(tmp_path / "out", [path], killed, segment=1)
+    assert len(list((tmp_path / "out" / "segments").glob("*/*.npz"))) == 6
+    _, (row,) = run(tmp_path / "out", [path], failing, segment=1, model=other)
+    assert (row["model"], row["segments"]) == (other.stem, 1)
+    run(tmp_path / "whole", [path], segment=0, model=other)
+    check_maps(tmp_path / "whole", tmp_path / "out", path)
+
+
+def test_segments_that_an_earlier_run_finished_are_taken_up(tmp_path):
+    path, made = film(tmp_path / "film.mp4"), []
+
+    def killed(job, tasks, actors):
+        for answer in one_actor(job, tasks, actors):
+            if answer["part"] == 3:
+                raise RuntimeError("killed")
+            yield answer
+
+    def noted(job, tasks, actors):
+        for answer in one_actor(job, tasks, actors):
+            made.append((answer["do"], answer.get("frames")))
+            yield answer
+
+    with pytest.raises(RuntimeError):
+        run(tmp_path / "out", [path], killed, segment=1)
+    _, (row,) = run(tmp_path / "out", [path], noted, segment=1)
+    assert (row["frames"], row["segments"]) == (120, 6)
+    segments = [frames for do, frames in made if do == "segment"]
+    assert segments[:4] == [None] * 4
+    assert all(segments[4:])
+
+
+@pytest.mark.slow
+def test_answers_that_come_twice_count_once(clips, tmp_path):
+    """As they do after a machine is lost."""
+
+    def twice(job, tasks, actors):
+        return one_actor(job, [task for task in tasks for _ in range(2)], actors)
+
+    given = [clips / "clip001.mp4", film(tmp_path / "film.mp4")]
+    progress, rows = run(tmp_path / "out", given, twice, segment=1)
+    assert (progress.done, len(rows)) == (2, 2)
+    assert [row["segments"] for row in rows] == [1, 6]
+
+
+def test_an_interrupted_run_leaves_a_table_of_what_is_done(clips, tmp_path):
+    out, given = tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"]
+
+    def interrupted(job, tasks, actors):
+        yield from one_actor(job, tasks[:1], actors)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(out, given, interrupted)
+    assert pq.read_table(out / "videos.parquet").num_rows == 1
+    assert not (out / "unfinished").exists()
+    assert run(out, given)[0].before == 1
+
+
+def test_a_video_without_an_answer_is_not_passed_over(clips, tmp_path):
+    def deaf(job, tasks, actors):
+        return one_actor(job, tasks[1:], actors)
+
+    with pytest.raises(OSError, match="no answer came for clip001-"):
+        run(tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"], deaf)
+
+
+def test_a_child_that_is_killed_from_outside_is_not_the_videos_fault(clips, tmp_path):
+    killed = []
+
+    class Victim(Actor):
+        def _fetch(self, address):
+            path = super()._fetch(address)
+            if not killed and self._child._child:
+                killed.append(path)
+                self._child._child.kill()  # as the system does when memory is short
+            return path
+
+    def answers(job, tasks, actors):
+        actor = Victim(job)
+        for task in tasks:
+            yield json.loads(actor({"task": json.dumps(task)})["answer"])
+        actor.close()
+
+    _, rows = run(tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"], answers)
+    assert killed == [clips / "clip002.mp4"]
+    assert [row["error"] for row in rows] == [None, None]
+
+
+def test_actors_leave_nothing_on_the_machines_disk(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed = Actor(job_of(tmp_path / "out"))
+    killed._lock.close()  # as when its process is gone
+    long_ago = time.time() - 3600
+    os.utime(killed._folder, (long_ago, long_ago))
+    run(tmp_path / "out", [clips / "clip001.mp4"])
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_a_full_disk_ends_the_run_in_one_line(clips, tmp_path, monkeypatch):
+    def full(self, local, name):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    from uva_tf.archives.storage import Store
+
+    monkeypatch.setattr(Store, "put", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        run(tmp_path / "out", [clips / "clip001.mp4"])
+
+
+def test_a_machine_whose_disk_is_full_ends_the_run_and_is_named(clips, tmp_path, monkeypatch):
+    def full(address, folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("uva_tf.archives.actor.fetch", full)
+    with pytest.raises(OSError, match=f" on {platform.node()}: No space left on device"):
+        run(tmp_path / "out", [clips / "clip001.mp4"])
+
+
+def test_an_archive_is_written_by_one_process_at_a_time(clips, tmp_path):
+    (tmp_path / "out").mkdir()
+    with (
+        locked(tmp_path / "out", tmp_path / "out", "written"),
+        pytest.raises(InputError, match="being written by another process"),
+    ):
+        run(tmp_path / "out", [clips])
+
+
+def test_overlays_are_drawn_on_request(clips, tmp_path):
+    clip = clips / "clip001.mp4"
+    run(tmp_path / "out", [clip])
+    progress, (row,) = run(tmp_path / "out", [clip], overlay=True, style="contours")
+    assert progress.before == 0  # the overlay was missing
+    with av.open(str(tmp_path / "out" / "overlays" / f"{row['name']}.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 50
+
+
+def next_model(folder):
+    """A model that takes the frame before for the next one: what it is taught does not matter."""
+    import hashlib
+
+    from uva_tf.compression.graph import pair_of_step
+
+    step = shipped_model("uva-32-int8-step")
+    content = pair_of_step(step.read_bytes(), "next")
+    model = folder / "next.tflite"
+    model.write_bytes(content)
+    about = json.loads(manifest_path(step).read_text())
+    checksum = hashlib.sha256(content).hexdigest()
+    about |= {"form": "pair", "pairing": "next", "sha256": checksum, "state": {}}
+    manifest_path(model).write_text(json.dumps(about))
+    return model
+
+
+def big(path):
+    """A film whose frames are 24 MB each, of which a dozen are in memory at a time."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mjpeg", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 4096, 4096, "yuvj420p"
+        frame = av.VideoFrame(4096, 4096, "yuvj420p")
+        for number in range(20):
+            frame.pts = number
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system limits memory so")
+def test_a_video_that_takes_too_much_memory_is_named_and_others_are_done(clips, tmp_path):
+    given = [big(tmp_path / "big.mkv"), clips / "clip001.mp4"]
+    _, (first, second) = run(tmp_path / "out", given, memory=300 * 2**20)
+    assert first["error"] == "it takes more than 300 MB of memory"
+    assert second["error"] is None
+
+
+def test_a_video_that_takes_too_long_is_named(clips, tmp_path):
+    _, (row,) = run(tmp_path / "out", [clips / "clip001.mp4"], seconds=0.1)
+    assert row["error"] == "it was not done after 0.1 seconds"
+    assert (row["frames"], row["name"]) == (None, name_of(row["source"]))

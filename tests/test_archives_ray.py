@@ -1,0 +1,175 @@
+"""An archive through Ray: on this machine, on a cluster, and when something is killed meanwhile."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, contents
+from made_archive import make
+from test_archives import MODEL, run
+
+COUNT, BROKEN = 40, 4
+FILES = ("videos.parquet", "throughput.png")
+FEW = "clip00*.mp4"  # ten of them, one broken
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Forty clips, every tenth broken."""
+    folder = tmp_path_factory.mktemp("clips") / "in"
+    make(folder, COUNT, BROKEN)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(clips, tmp_path_factory):
+    """What an archive of the clips holds, made without Ray."""
+    out = tmp_path_factory.mktemp("expected") / "out"
+    run(out, [clips])
+    return outputs(out)
+
+
+@pytest.fixture(scope="module")
+def expected_of_few(clips, tmp_path_factory):
+    """The same of the first ten clips."""
+    out = tmp_path_factory.mktemp("expected") / "out"
+    run(out, [clips / FEW])
+    return outputs(out)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of a head without cores and of two nodes with one core each."""
+    from ray.cluster_utils import Cluster
+
+    small = {"object_store_memory": 100 * 2**20}
+    made = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}
+    )
+    for _ in range(2):
+        made.add_node(num_cpus=1, **small)
+    made.wait_for_nodes()
+    yield made
+    made.shutdown()
+
+
+def start(clips, out, *arguments):
+    command = [sys.executable, "-m", "uva_tf", "predict-many", clips, "--out", out]
+    command += ["--model", MODEL, *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(list(map(str, command)), stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+
+
+def outputs(out):
+    """The bytes of all outputs by name, and the table without what depends on the day."""
+    files = {
+        path.name: data
+        for kind in ("maps", "places")
+        for path, data in contents(out / kind).items()
+    }
+    table = pq.read_table(out / "videos.parquet")
+    assert {path.name for path in out.iterdir()} <= {"maps", "places", *FILES}
+    return files, table.drop_columns(["seconds"]).to_pylist()
+
+
+def finished(out):
+    """How many videos have their maps."""
+    return len(list((out / "maps").glob("*.npz")))
+
+
+def wait_for(out, count, process):
+    until = time.monotonic() + 120
+    while finished(out) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def actors(parent):
+    """Ray's processes that hold an actor, below a process of ours."""
+    below = psutil.Process(parent).children(recursive=True)
+    return [one for one in below if "Actor)" in "".join(one.cmdline()[:1])]
+
+
+def check(process, out, expected, count=COUNT, broken=BROKEN):
+    printed, failed = process.communicate(timeout=180)
+    assert process.returncode == 1, failed  # some are broken
+    assert f"{count - broken} of {count} videos done" in printed
+    assert f"failed: {broken} of {count} videos" in failed
+    assert outputs(out) == expected
+
+
+def test_a_worker_that_is_killed_costs_nothing(clips, expected_of_few, tmp_path):
+    out = tmp_path / "out"
+    process = start(clips / FEW, out, "--jobs", 2)
+    wait_for(out, 2, process)
+    random.Random(0).choice(actors(process.pid)).kill()
+    check(process, out, expected_of_few, 10, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_workers_on_a_cluster_cost_nothing(clips, expected, cluster, tmp_path, seed):
+    chance, out = random.Random(seed), tmp_path / "out"
+    process = start(clips, out, "--address", cluster.address)
+    for count in sorted(chance.sample(range(1, 25), 2)):
+        wait_for(out, count, process)
+        chance.choice(actors(os.getpid())).kill()
+    check(process, out, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_node_that_is_lost_costs_nothing(clips, expected, cluster, tmp_path, seed):
+    chance, out = random.Random(seed), tmp_path / "out"
+    node = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+    process = start(clips, out, "--address", cluster.address)
+    wait_for(out, chance.randrange(1, 25), process)
+    cluster.remove_node(node, allow_graceful=False)
+    check(process, out, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_driver_that_is_killed_is_started_again(clips, expected, tmp_path, seed):
+    chance, out = random.Random(seed), tmp_path / "out"
+    process = start(clips, out, "--jobs", 2)
+    wait_for(out, chance.randrange(1, 25), process)
+    process.kill()
+    process.wait()
+    done = finished(out)
+    before = {path: path.stat().st_mtime_ns for path in (out / "maps").iterdir()}
+    assert all(path.stat().st_size for path in before)
+    check(start(clips, out, "--jobs", 2), out, expected)
+    kept = [path for path, made in before.items() if path.stat().st_mtime_ns == made]
+    assert len(kept) >= done  # nothing that was finished is done again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interruption_says_how_to_go_on(clips, tmp_path, number):
+    out = tmp_path / "out"
+    process = start(clips, out, "--jobs", 2)
+    wait_for(out, 3, process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.startswith("interrupted; "), said
+    assert f"of {COUNT} videos are done; resume with: uva-tf predict-many" in said
+    rows = pq.read_table(out / "videos.parquet").num_rows
+    assert 0 < rows < COUNT
+    assert not (out / "unfinished").exists()
+
+
+def test_where_no_cluster_is_nothing_is_written(clips, tmp_path):
+    process = start(clips, tmp_path / "out", "--address", "127.0.0.1:1")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.startswith("error: --address 127.0.0.1:1: no cluster answers there: "), said
+    assert not (tmp_path / "out").exists()

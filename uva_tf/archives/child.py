@@ -1,0 +1,176 @@
+"""What is done with a video in a child process: predicted, cut, predicted in part, joined.
+
+A file that crashes FFmpeg, takes too long or too much memory costs this process only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from uva_tf.archives.maps_file import RECORD, MapsFile
+from uva_tf.archives.segments import Segment, find_cuts
+from uva_tf.core.errors import InputError
+from uva_tf.core.frames import Frame
+from uva_tf.core.pictures import IMAGE_SUFFIXES
+from uva_tf.core.video import VideoReader
+from uva_tf.runtime.annotate import annotate
+from uva_tf.runtime.predictor import Predictor
+from uva_tf.runtime.sinks import Options, Outputs, Sink, open_sinks, write_places
+from uva_tf.runtime.worker import serve
+
+PROGRAM = f"from {__name__} import main; main()"
+# What a video's outputs are called in the folder that a task names.
+NPZ, CSV, OVERLAY = "maps.npz", "places.csv", "overlay.mp4"
+WAITING = "maps.raw"
+
+
+def main() -> None:
+    """Do the tasks that come on stdin."""
+    serve(answering)
+
+
+def answering(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that does a task in its folder and returns the answer.
+
+    Args:
+        setup: `model`, a file; `options`, as a dictionary; `strict`.
+    """
+    cv2.setNumThreads(1)
+    predictor, options = Predictor(Path(setup["model"])), Options(**setup["options"])
+    task_of = {"video": _video, "segment": _segment, "join": _join}
+
+    def answer(task: dict[str, Any]) -> dict[str, Any]:
+        reading = {"stream": options.stream, "deinterlace": options.deinterlace, "threads": 1}
+        try:
+            do = task_of[task["do"]]
+            return do(task, predictor, options, reading, setup["strict"])
+        finally:
+            gc.collect()  # a reader is part of a cycle, and holds its decoder's frames
+
+    return answer
+
+
+def _video(
+    task: dict[str, Any], predictor: Predictor, options: Options, reading: dict, strict: bool
+) -> dict[str, Any]:
+    """Predict a whole video; or, if it is longer than `segment` allows, say where it can be cut."""
+    path, folder = Path(task["path"]), Path(task["folder"])
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: it is a picture: uva-tf predict takes pictures")
+    with VideoReader(path, **reading) as source:
+        if task["segment"] and (cuts := find_cuts(path, source, task["segment"])):
+            return {"cuts": cuts.at, "frames": cuts.frames}
+        overlay = folder / OVERLAY if task["overlay"] else None
+        with contextlib.ExitStack() as stack:
+            drawn, writer = open_sinks(Outputs(overlay=overlay), options, source, stack)
+            maps, sinks = _outputs(folder, stack)
+            _annotate(source, predictor, [*sinks, *drawn])
+        if strict and (source.damaged or source.incomplete):
+            raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
+        notes = [*source.notes, *(writer.notes if writer else [])]
+        seen = {"width": source.width, "height": source.height, "damaged": source.damaged}
+        seen |= {"segments": 1, "notes": "; ".join(notes)}
+        return _written(maps, folder, task["record"], source.rate, seen)
+
+
+def _segment(
+    task: dict[str, Any], predictor: Predictor, options: Options, reading: dict, strict: bool
+) -> dict[str, Any]:
+    """Predict a segment; its file's record says whether it may be joined to others."""
+    path, folder = Path(task["path"]), Path(task["folder"])
+    begin, end = task["begin"], task["end"]
+    source = Segment(path, begin, end, **reading)
+    with contextlib.closing(source), contextlib.ExitStack() as stack:
+        maps = _maps(folder, stack)
+        # The frame that two segments share has its neighbour in one of them.
+        before = predictor.manifest.pairing == "previous"
+        shared = begin if before else end
+        skipped = None if shared is None else source.reader.seconds_at(shared)
+
+        def take(item: tuple[float, np.ndarray]) -> None:
+            if item[0] != skipped:
+                maps.add(*item)
+
+        sink = Sink(lambda frame, attention: (frame.seconds, attention), take)
+        _annotate(source, predictor, [sink])
+        reader = source.reader
+        record = task["record"] | {
+            "exact": source.exact,
+            "width": reader.width,
+            "height": reader.height,
+            "rate": reader.rate,
+            "notes": reader.notes,
+        }
+        maps.write(folder / NPZ, record)
+    return {"frames": maps.summary()["frames"]}
+
+
+def _join(
+    task: dict[str, Any], predictor: Predictor, options: Options, reading: dict, strict: bool
+) -> dict[str, Any]:
+    """Join segments, in order; `inexact` if the whole may differ from an uncut run's."""
+    folder, notes, sizes, exact = Path(task["folder"]), {}, set(), True
+    with contextlib.ExitStack() as stack:
+        maps, sinks = _outputs(folder, stack)
+        for part in task["parts"]:
+            with np.load(part) as file:
+                record = json.loads(file[RECORD])
+                notes |= dict.fromkeys(record["notes"])
+                sizes.add((record["width"], record["height"], record["rate"]))
+                exact = exact and record["exact"]
+                for seconds, attention in zip(file["seconds"].tolist(), file["maps"], strict=True):
+                    frame = _blank(*sizes, seconds) if len(sizes) == 1 else None
+                    if frame is None:
+                        return {"inexact": True}
+                    for sink in sinks:
+                        sink.take(sink.make(frame, attention))
+        if not exact or maps.summary()["frames"] != task["frames"]:
+            return {"inexact": True}
+    width, height, rate = sizes.pop()
+    seen = {"width": width, "height": height, "damaged": 0, "segments": len(task["parts"])}
+    seen |= {"notes": "; ".join(notes)}
+    return _written(maps, folder, task["record"], rate, seen)
+
+
+def _blank(size: tuple[int, int, float], seconds: float) -> Frame:
+    """A frame of a size that has no pixels of its own."""
+    width, height, _ = size
+    return Frame(np.broadcast_to(np.uint8(0), (height, width, 3)), seconds)
+
+
+def _maps(folder: Path, stack: contextlib.ExitStack) -> MapsFile:
+    maps = MapsFile(folder / WAITING)
+    stack.callback(maps.close)
+    return maps
+
+
+def _outputs(folder: Path, stack: contextlib.ExitStack) -> tuple[MapsFile, list[Sink]]:
+    """What every video has: its maps, and the table of places."""
+    maps = _maps(folder, stack)
+    table = stack.enter_context((folder / CSV).open("wb", buffering=0))
+    keep = Sink(lambda frame, attention: (frame.seconds, attention), lambda one: maps.add(*one))
+    return maps, [keep, write_places(table)]
+
+
+def _annotate(source: VideoReader | Segment, predictor: Predictor, sinks: list[Sink]) -> None:
+    """Hand all frames and maps to the sinks; raises what ends the video early."""
+    _, cause = annotate(source, predictor, sinks)
+    if cause:
+        raise cause
+
+
+def _written(
+    maps: MapsFile, folder: Path, record: dict[str, Any], rate: float, seen: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a video's maps; returns its record."""
+    record = record | seen | maps.summary() | {"duration": maps.duration(rate)}
+    maps.write(folder / NPZ, record)
+    return {"record": record}

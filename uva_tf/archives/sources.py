@@ -1,0 +1,110 @@
+"""Which videos are meant: paths, folders, patterns and addresses, typed or listed in a file."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from fsspec.implementations.arrow import ArrowFSWrapper
+
+from uva_tf.archives.storage import address_of, is_web, located
+from uva_tf.core.errors import InputError
+from uva_tf.core.files import listed
+from uva_tf.core.outputs import as_text
+from uva_tf.core.urls import is_url, masked
+from uva_tf.core.video import VIDEO_SUFFIXES
+
+WILD = set("*?[")
+
+
+class Source(NamedTuple):
+    """A video: its address, a path that is absolute or a URL; and what its outputs are called."""
+
+    address: str
+    name: str
+
+
+def find_sources(given: Sequence[str], listings: Sequence[Path] = ()) -> tuple[list[Source], int]:
+    """The videos that arguments and listings name, each once, and how many were named again.
+
+    Args:
+        given: files, folders of videos, patterns such as `films/**/*.mp4`, or addresses of these.
+        listings: files with one of these a line; paths are from the current folder.
+
+    Raises InputError for a pattern, folder or listing that names nothing.
+    """
+    sources: dict[str, Source] = {}
+    count = 0
+    for text in [*given, *(line for path in listings for line in _lines(path))]:
+        for address in _found(text):
+            count += 1
+            sources.setdefault(address, Source(address, name_of(address)))
+    if not sources:
+        raise InputError("no videos: give files, folders, patterns, addresses, or --list FILE")
+    return list(sources.values()), count - len(sources)
+
+
+def name_of(address: str) -> str:
+    """What a video's outputs are called: its stem, and a checksum of its address.
+
+    So no two videos share a name, and none gets another when others join the archive.
+    """
+    path = urlsplit(address).path if is_url(address) else address
+    stem = as_text(PurePosixPath(path.replace(os.sep, "/")).stem)
+    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in stem)[:60].strip(" .")
+    checksum = hashlib.sha256(os.fsencode(address)).hexdigest()[:12]
+    return f"{safe or 'video'}-{checksum}"
+
+
+def _lines(listing: Path) -> Iterator[str]:
+    if not listing.is_file():
+        raise InputError(f"{listing}: no such file, expected a listing: a path or address a line")
+    lines = os.fsdecode(listing.read_bytes()).split("\n")
+    found = [line.removesuffix("\r") for line in lines if line.strip()]
+    if not found:
+        raise InputError(f"{listing}: the listing is empty, expected a path or address a line")
+    return iter(found)
+
+
+def _found(text: str) -> Iterable[str]:
+    """The addresses that one argument or line names."""
+    if is_web(text):
+        return [text]
+    if is_url(text):
+        return _found_in_store(text)
+    path = Path(text)
+    if path.is_dir():
+        paths = listed(path, VIDEO_SUFFIXES)
+        if not paths:
+            raise InputError(f"{path}: no videos in it, expected {', '.join(VIDEO_SUFFIXES)}")
+    elif WILD & set(text) and not path.exists():
+        paths = sorted(map(Path, glob.iglob(text, recursive=True)))  # noqa: PTH207 - as a shell
+        paths = [path for path in paths if not path.is_dir()]
+        if not paths:
+            raise InputError(f"{text}: nothing matches it, expected videos")
+    else:
+        paths = [path]  # one that is not there is named in the table
+    return [str(_absolute(path)) for path in paths]
+
+
+def _absolute(path: Path) -> Path:
+    """A path from the root, without `..`; links in it stay, unless `..` goes back over one."""
+    return path.parent.resolve() / path.name if ".." in path.parts else path.absolute()
+
+
+def _found_in_store(text: str) -> Iterable[str]:
+    folder, pattern = text.endswith("/"), f"{text}*" if text.endswith("/") else text
+    if not WILD & set(pattern):
+        return [text]
+    system, path = located(pattern)
+    found = sorted(ArrowFSWrapper(system).glob(path))
+    if folder:
+        found = [one for one in found if one.lower().endswith(VIDEO_SUFFIXES)]
+    if not found:
+        raise InputError(f"{masked(text)}: nothing matches it, expected videos")
+    return [address_of(one, text) for one in found]

@@ -1,0 +1,220 @@
+"""Predict an archive of videos, on one machine or a cluster.
+
+uva-tf predict-many 'films/*.mp4' --out DEST
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uva_tf.commands.command import (
+    Parser,
+    add_model_argument,
+    add_reading_arguments,
+    command,
+    goes_on,
+    number,
+)
+
+if TYPE_CHECKING:
+    from uva_tf.archives.archive import Archive, Progress
+    from uva_tf.archives.job import Job
+
+EVERY = 30.0  # seconds between two lines of progress, where no terminal shows a bar
+NAMED = 10  # failures that are printed; the table has all
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, predict, print."""
+    args = _parse(argv)
+    from uva_tf.archives.archive import Archive
+    from uva_tf.archives.engine import check_listens, connected
+    from uva_tf.archives.picture import draw_throughput
+    from uva_tf.archives.sources import find_sources
+    from uva_tf.runtime.default_model import choose_model
+    from uva_tf.runtime.trial import check_model
+
+    sources, repeated = find_sources(args.sources, args.list)
+    model, why = choose_model(args.model)
+    check_model(model)
+    if args.address:
+        check_listens(args.address)
+    archive = Archive(_job(args, model), sources)
+    with goes_on("predict-many", argv), connected(args.address, args.jobs) as actors:
+        progress = _predict(archive, actors)
+    draw_throughput(archive, progress)
+    _report(args.out, progress)
+    notes = [f"{repeated} named more than once, taken once"] if repeated else []
+    for note in [*([f"model {why}"] if why else []), *notes]:
+        print(f"note: {note}")
+    if progress.failed:
+        error = f"{len(progress.failed)} of {progress.total} videos, see error in the table"
+        raise OSError(error)
+
+
+def _predict(archive: Archive, actors: int) -> Progress:
+    """Predict what is left; returns the progress at the end."""
+    steps = _shown(archive.run(actors))
+    progress = next(steps)
+    try:
+        deque(steps, maxlen=0)
+    except (KeyboardInterrupt, OSError) as error:
+        done = progress.before + progress.done
+        error.add_note(f"{done} of {progress.total} videos are done")
+        raise
+    finally:
+        steps.close()
+    return progress
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    from uva_tf.runtime.overlay import STYLES
+
+    parser = Parser("predict-many", __doc__)
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="*",
+        help="video, folder of videos, pattern such as 'films/**/*.mp4', or an address of these: "
+        "s3://BUCKET/films/*.mp4, gs://..., abfs://...; https://HOST/VIDEO.mp4",
+    )
+    parser.add_argument(
+        "--list",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="file with a SOURCE a line; may be repeated",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DEST",
+        required=True,
+        help="folder or address (s3://BUCKET/DEST): videos.parquet, maps/NAME.npz, "
+        "places/NAME.csv; the same command resumes its work",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="Ray cluster to run on (default: this machine, where nothing need be started)",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=number(1, 100_000),
+        help="videos to predict at a time, one core each (default: one for each core)",
+    )
+    add_model_argument(parser)
+    parser.add_argument(
+        "--overlay", action="store_true", help="write overlays/NAME.mp4 too; long videos are uncut"
+    )
+    parser.add_argument(
+        "--style", choices=STYLES, default="heat", help="of overlays (default: %(default)s)"
+    )
+    add_reading_arguments(parser)
+    parser.add_argument(
+        "--segment",
+        metavar="SECONDS",
+        type=number(0, 86_400),
+        default=60,
+        help="cut longer videos at key frames about so far apart; 0 cuts none (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
+        "--most-seconds",
+        metavar="SECONDS",
+        type=number(0, 10**6),
+        default=3600,
+        help="that a video or a segment may take; 0 is no limit (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--most-memory",
+        metavar="MB",
+        type=number(0, 10**7),
+        default=4096,
+        help="that a video may take, on Linux; 0 is no limit (default: %(default)s)",
+    )
+    return parser.parse_args(argv)
+
+
+def _job(args: argparse.Namespace, model: Path) -> Job:
+    from uva_tf.archives.job import Job
+    from uva_tf.core.urls import is_url
+    from uva_tf.runtime.manifest import manifest_path, read_manifest
+
+    manifest, content = read_manifest(model)
+    return Job(
+        out=args.out if is_url(args.out) else str(Path(args.out).absolute()),
+        model=content,
+        manifest=manifest_path(model).read_bytes(),
+        model_name=model.stem,
+        sha256=manifest.sha256,
+        overlay=args.overlay,
+        style=args.style,
+        stream=args.stream,
+        deinterlace=args.deinterlace,
+        strict=args.strict,
+        segment=args.segment,
+        seconds=args.most_seconds,
+        memory=args.most_memory * 2**20,
+    )
+
+
+def _shown(steps: Iterator[Progress]) -> Iterator[Progress]:
+    """The same steps, shown as a bar on stderr in a terminal, else as lines on stdout."""
+    from tqdm import tqdm
+
+    shown, first = time.monotonic(), next(steps)
+    counts = {"total": first.total, "initial": first.before}
+    with tqdm(desc="predict-many", unit="video", disable=None, **counts) as bar:
+        for progress in itertools.chain([first], steps):
+            finished = progress.before + progress.done + len(progress.failed)
+            if not bar.disable:
+                bar.set_postfix(failed=len(progress.failed), refresh=False)
+                bar.update(finished - bar.n)
+            elif time.monotonic() - shown > EVERY:
+                shown = time.monotonic()
+                print(_line(progress, finished), flush=True)
+            yield progress
+
+
+def _line(progress: Progress, finished: int) -> str:
+    videos = (finished - progress.before) / progress.seconds
+    frames = progress.frames / progress.seconds
+    left = f", {_spelt(progress.left())} left" if progress.left() else ""
+    return (
+        f"{finished} of {progress.total} videos, {len(progress.failed)} failed, {videos:.2f} "
+        f"videos/s, {frames:.0f} frames/s{left}"
+    )
+
+
+def _spelt(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes > 59 else f"{max(1, minutes)} min"
+
+
+def _report(out: str, progress: Progress) -> None:
+    done, seconds = progress.before + progress.done, progress.seconds
+    before = f" ({progress.before} done before)" if progress.before else ""
+    print(f"{done} of {progress.total} videos done{before}")
+    if progress.done:
+        print(
+            f"{progress.frames} frames, {progress.duration:.0f} s of video in {seconds:.0f} s: "
+            f"{progress.done / seconds:.2f} videos/s, {progress.frames / seconds:.0f} frames/s"
+        )
+    for row in progress.failed[:NAMED]:
+        name = "" if row["source"] in row["error"] else f"{row['source']}: "
+        print(f"failed: {name}{row['error']}", file=sys.stderr)
+    more = len(progress.failed) - NAMED
+    if more > 0:
+        print(f"failed: {more} more", file=sys.stderr)
+    files = "videos.parquet, throughput.png" if progress.moments else "videos.parquet"
+    print(f"wrote {out}: {files}")
