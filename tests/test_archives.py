@@ -18,8 +18,9 @@ from made_archive import make
 
 from uva_tf.archives.actor import Actor
 from uva_tf.archives.archive import Archive
-from uva_tf.archives.job import Job
+from uva_tf.archives.job import SEGMENTS, Job
 from uva_tf.archives.sources import find_sources, name_of
+from uva_tf.archives.storage import UNFINISHED
 from uva_tf.commands import predict
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import locked
@@ -231,7 +232,7 @@ def test_segments_joined_are_an_uncut_run(tmp_path, name, pairing):
     check_maps(tmp_path / "whole", tmp_path / "cut", path)
     tables = [next((tmp_path / out / "places").iterdir()) for out in ("whole", "cut")]
     assert tables[0].read_bytes() == tables[1].read_bytes()
-    assert not (tmp_path / "cut" / "segments").exists()
+    assert not (tmp_path / "cut" / SEGMENTS).exists()
 
 
 def test_a_long_video_that_is_damaged_is_predicted_in_one_go(tmp_path):
@@ -273,7 +274,7 @@ def test_segments_of_another_model_are_not_joined(tmp_path, monkeypatch):
 
     with pytest.raises(RuntimeError):
         run(tmp_path / "out", [path], killed, segment=1)
-    assert len(list((tmp_path / "out" / "segments").glob("*/*.npz"))) == 6
+    assert len(list((tmp_path / "out" / SEGMENTS).glob("*/*.npz"))) == 6
     _, (row,) = run(tmp_path / "out", [path], failing, segment=1, model=other)
     assert (row["model"], row["segments"]) == (other.stem, 1)
     run(tmp_path / "whole", [path], segment=0, model=other)
@@ -316,6 +317,22 @@ def test_answers_that_come_twice_count_once(clips, tmp_path):
     assert [row["segments"] for row in rows] == [1, 6]
 
 
+def test_folders_of_other_programs_stay(clips, tmp_path):
+    theirs = [tmp_path / "out" / name / "notes.txt" for name in ("unfinished", "segments", "parts")]
+    for path in theirs:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+    run(tmp_path / "out", [clips / "clip001.mp4"])
+    assert [path.read_text() for path in theirs] == ["mine"] * 3
+
+
+def test_a_name_as_long_as_a_file_system_allows(clips, tmp_path):
+    clip = tmp_path / f"{chr(0x20000) * 60}.mp4"  # 244 bytes
+    shutil.copy(clips / "clip001.mp4", clip)
+    progress, (row,) = run(tmp_path / "out", [clip])
+    assert (progress.done, row["error"]) == (1, None)
+
+
 def test_an_interrupted_run_leaves_a_table_of_what_is_done(clips, tmp_path):
     out, given = tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"]
 
@@ -326,7 +343,7 @@ def test_an_interrupted_run_leaves_a_table_of_what_is_done(clips, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(out, given, interrupted)
     assert pq.read_table(out / "videos.parquet").num_rows == 1
-    assert not (out / "unfinished").exists()
+    assert not (out / UNFINISHED).exists()
     assert run(out, given)[0].before == 1
 
 

@@ -14,6 +14,8 @@ from conftest import ROOT, contents
 from made_archive import make
 from test_archives import MODEL, run
 
+from uva_tf.archives.storage import UNFINISHED
+
 COUNT, BROKEN = 40, 4
 FILES = ("videos.parquet", "throughput.png")
 FEW = "clip00*.mp4"  # ten of them, one broken
@@ -164,7 +166,7 @@ def test_an_interruption_says_how_to_go_on(clips, tmp_path, number):
     assert f"of {COUNT} videos are done; resume with: uva-tf predict-many" in said
     rows = pq.read_table(out / "videos.parquet").num_rows
     assert 0 < rows < COUNT
-    assert not (out / "unfinished").exists()
+    assert not (out / UNFINISHED).exists()
 
 
 def test_where_no_cluster_is_nothing_is_written(clips, tmp_path):

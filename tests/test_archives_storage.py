@@ -95,7 +95,7 @@ def test_a_long_film_in_s3_is_cut_and_joined(s3, tmp_path):
     uploaded(s3, [path], "long")
     _, (row,) = archive("s3://maps/long", ["s3://films/long/film.mp4"], segment=1)
     assert (row["frames"], row["segments"]) == (120, 6)
-    assert not any(key.startswith(("segments", "unfinished")) for key in keys(s3, "long"))
+    assert not any("segments" in key or "unfinished" in key for key in keys(s3, "long"))
 
 
 def test_a_bucket_that_is_not_there_is_a_users_mistake(s3):

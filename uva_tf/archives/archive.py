@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from uva_tf.archives.engine import done_by_actors
-from uva_tf.archives.job import PLACES, SEGMENTS, Job, edges
+from uva_tf.archives.job import PLACES, Job, edges
 from uva_tf.archives.sources import Source
-from uva_tf.archives.storage import UNFINISHED, Store, states
+from uva_tf.archives.storage import UNFINISHED, WORK, Store, states
 from uva_tf.archives.table import VideoTable
 from uva_tf.core.errors import some
 from uva_tf.core.outputs import locked
@@ -95,7 +95,8 @@ class Archive:
                 folder = Path(self.store.root)
                 stack.enter_context(locked(folder, folder, "written"))
             self.store.remove_folder(UNFINISHED)  # of a run that was killed
-            stack.callback(self.store.remove_folder, UNFINISHED)
+            rest = UNFINISHED  # segments are of use to the next run
+            stack.callback(lambda: self.store.remove_folder(rest))
             table = VideoTable(self.store)
             done = self._done(table)
             left = [source for source in self._sources if source.name not in done]
@@ -103,7 +104,7 @@ class Archive:
             stack.callback(table.finish, [source.name for source in self._sources])
             yield progress
             yield from self._rounds(left, table, progress, actors, answers)
-            self.store.remove_folder(SEGMENTS)
+            rest = WORK
 
     def _rounds(
         self,

@@ -10,9 +10,10 @@ from typing import Any
 
 from uva_tf import __version__
 from uva_tf.archives.child import CSV, NPZ, OVERLAY
+from uva_tf.archives.storage import WORK
 from uva_tf.runtime.sinks import Options
 
-SEGMENTS = "segments"  # the folder of segments that are not joined yet
+SEGMENTS = f"{WORK}/segments"  # the folder of segments that are not joined yet
 # In which folder each output of a video lies, with its ending; the maps are written last.
 PLACES = {CSV: ("places", ".csv"), OVERLAY: ("overlays", ".mp4"), NPZ: ("maps", ".npz")}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.archives.archive import Archive, Progress
-from uva_tf.archives.storage import UNFINISHED
+from uva_tf.archives.storage import WORK
 
 PICTURE = "throughput.png"
 MOST_BINS, SHORTEST = 60, 2.0  # steps over time, and the seconds that each lasts at least
@@ -34,4 +34,4 @@ def draw_throughput(archive: Archive, progress: Progress) -> None:
         path = Path(folder) / PICTURE
         figure.savefig(path)
         archive.store.put(path, PICTURE)
-    archive.store.remove_folder(UNFINISHED)
+    archive.store.remove_folder(WORK)

@@ -20,6 +20,7 @@ from uva_tf.core.urls import is_url, masked
 from uva_tf.core.video import VIDEO_SUFFIXES
 
 WILD = set("*?[")
+MOST_BYTES = 200  # of a video's name in the names of its outputs
 
 
 class Source(NamedTuple):
@@ -56,7 +57,9 @@ def name_of(address: str) -> str:
     """
     path = urlsplit(address).path if is_url(address) else address
     stem = as_text(PurePosixPath(path.replace(os.sep, "/")).stem)
-    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in stem)[:60].strip(" .")
+    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in stem)[:60]
+    # File systems limit names to 255 bytes, of which a character may take four.
+    safe = safe.encode()[:MOST_BYTES].decode(errors="ignore").strip(" .")
     checksum = hashlib.sha256(os.fsencode(address)).hexdigest()[:12]
     return f"{safe or 'video'}-{checksum}"
 

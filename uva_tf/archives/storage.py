@@ -32,7 +32,10 @@ from pyarrow.fs import (
 from uva_tf.core.errors import InputError
 from uva_tf.core.urls import is_url, masked
 
-UNFINISHED = "unfinished"  # the folder of what is being written, beside the outputs
+# The folder, beside the outputs, of what only an unfinished run needs. Nobody else's files lie in
+# a folder of this name, so what is in it may be removed.
+WORK = ".uva-tf-archive"
+UNFINISHED = f"{WORK}/unfinished"  # what is being written
 WEB = ("http", "https")
 PATIENCE = 60  # seconds without data from a web server
 PIECE = 2**20

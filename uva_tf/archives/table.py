@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uva_tf.archives.storage import Store
+from uva_tf.archives.storage import WORK, Store
 from uva_tf.core.errors import InputError
 
-TABLE, PARTS = "videos.parquet", "parts"
+TABLE, PARTS = "videos.parquet", f"{WORK}/parts"
 SCHEMA = pa.schema(
     [
         ("source", pa.string()),  # where it came from

@@ -142,7 +142,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         default=4096,
         help="that a video may take, on Linux; 0 is no limit (default: %(default)s)",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.out:
+        parser.error("--out is empty: expected a folder or an address")
+    return args
 
 
 def _job(args: argparse.Namespace, model: Path) -> Job:
