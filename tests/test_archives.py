@@ -201,6 +201,13 @@ def test_a_table_of_another_program_is_refused(clips, tmp_path):
         run(tmp_path, [clips])
 
 
+def test_a_picture_of_another_program_is_refused(clips, tmp_path):
+    (tmp_path / "throughput.png").write_bytes(b"theirs")
+    with pytest.raises(InputError, match=r"throughput\.png is another program's"):
+        run(tmp_path, [clips])
+    assert (tmp_path / "throughput.png").read_bytes() == b"theirs"
+
+
 FILMS = {
     "film.mp4": {},
     "film.mkv": {"bf": "3", "refs": "4"},

@@ -80,7 +80,7 @@ def test_from_s3_to_s3(s3, clips, tmp_path):
     assert rows[0]["error"].startswith("s3://films/a folder/clip000.mp4: no frame can be read")
     maps = {f"maps/{name}.npz" for name in names[1:]}
     places = {f"places/{name}.csv" for name in names[1:]}
-    assert keys(s3, "first") == maps | places | {"videos.parquet"}
+    assert keys(s3, "first") == maps | places | {"videos.parquet", "throughput.png"}
     # The same table of places as from a file of this machine.
     run(tmp_path / "here", [clips / "clip001.mp4"])
     (here,) = (tmp_path / "here" / "places").iterdir()

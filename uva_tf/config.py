@@ -138,7 +138,7 @@ class AugmentConfig:
         stills: fraction of the examples that are their own neighbour, as in a still picture.
         noise: largest standard deviation of noise in frame and neighbour, in levels of 255.
         grey: fraction of the examples that lose their colour.
-        dark: fraction of the examples that lose light; from all of it to a tenth is left.
+        dark: fraction of the examples that lose light, down to a tenth of it.
     """
 
     smallest_crop: float = 0.7

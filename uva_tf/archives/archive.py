@@ -15,12 +15,13 @@ from typing import Any
 
 from uva_tf.archives.engine import done_by_actors
 from uva_tf.archives.job import PLACES, Job, edges
+from uva_tf.archives.picture import PICTURE, draw_throughput
 from uva_tf.archives.sources import Source
 from uva_tf.archives.storage import UNFINISHED, WORK, Store, states
 from uva_tf.archives.table import VideoTable
-from uva_tf.core.errors import some
+from uva_tf.core.errors import InputError, some
 from uva_tf.core.outputs import locked
-from uva_tf.core.urls import is_url
+from uva_tf.core.urls import is_url, masked
 
 FLUSH = 30.0  # seconds between two parts of the table
 MANY = 1000  # sources whose states are asked for at a time
@@ -85,10 +86,11 @@ class Archive:
     def run(self, actors: int, answers: Answers = done_by_actors) -> Iterator[Progress]:
         """Predict what is missing or was made otherwise; yields the progress after each answer.
 
-        The table is written at the end, and when the iterator is closed.
+        The table is written at the end, and when the iterator is closed; the picture of the pace at
+        the end alone.
 
-        Raises InputError if another process is writing it, or its table is another program's;
-        OSError if it can't be written any more, or Ray can't go on.
+        Raises InputError if another process is writing it, or its table or picture is another
+        program's; OSError if it can't be written any more, or Ray can't go on.
         """
         with contextlib.ExitStack() as stack:
             if not is_url(self._job.out):
@@ -98,12 +100,16 @@ class Archive:
             rest = UNFINISHED  # segments are of use to the next run
             stack.callback(lambda: self.store.remove_folder(rest))
             table = VideoTable(self.store)
+            if table.is_new and self.store.has(PICTURE):
+                where = f"{masked(self.store.address)}: {PICTURE}"
+                raise InputError(f"{where} is another program's: choose another folder")
             done = self._done(table)
             left = [source for source in self._sources if source.name not in done]
             progress = Progress(len(self._sources), before=len(self._sources) - len(left))
             stack.callback(table.finish, [source.name for source in self._sources])
             yield progress
             yield from self._rounds(left, table, progress, actors, answers)
+            draw_throughput(self.store, progress)
             rest = WORK
 
     def _rounds(

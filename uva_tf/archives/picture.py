@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uva_tf.archives.archive import Archive, Progress
-from uva_tf.archives.storage import WORK
+from uva_tf.archives.storage import Store
+
+if TYPE_CHECKING:
+    from uva_tf.archives.archive import Progress
 
 PICTURE = "throughput.png"
 MOST_BINS, SHORTEST = 60, 2.0  # steps over time, and the seconds that each lasts at least
 
 
-def draw_throughput(archive: Archive, progress: Progress) -> None:
+def draw_throughput(store: Store, progress: Progress) -> None:
     """Draw what was done over time, and put the picture into the archive."""
     if not progress.moments:
         return
@@ -33,5 +36,4 @@ def draw_throughput(archive: Archive, progress: Progress) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / PICTURE
         figure.savefig(path)
-        archive.store.put(path, PICTURE)
-    archive.store.remove_folder(WORK)
+        store.put(path, PICTURE)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from uva_tf.archives.storage import WORK, Store
 from uva_tf.core.errors import InputError
+from uva_tf.core.urls import masked
 
 TABLE, PARTS = "videos.parquet", f"{WORK}/parts"
 SCHEMA = pa.schema(
@@ -56,6 +57,11 @@ class VideoTable:
         self._parts = [f"{PARTS}/{name}" for name in store.names(PARTS)]
         there = [TABLE] if store.has(TABLE) else []
         self._read = [self._open(name) for name in [*there, *self._parts]]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the archive had no table, nor a part of one."""
+        return not self._read
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows that were there at first, the latest of a video last."""
@@ -110,7 +116,7 @@ class VideoTable:
             table = None
         if table is None or table.schema.names != SCHEMA.names:
             raise InputError(
-                f"{self._store.address}: {name} is not a table of this version's uva-tf "
+                f"{masked(self._store.address)}: {name} is not a table of this version's uva-tf "
                 "predict-many: choose another folder"
             )
         return table

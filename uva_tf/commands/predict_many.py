@@ -37,7 +37,6 @@ def main(argv: list[str] | None = None) -> None:
     args = _parse(argv)
     from uva_tf.archives.archive import Archive
     from uva_tf.archives.engine import check_listens, connected
-    from uva_tf.archives.picture import draw_throughput
     from uva_tf.archives.sources import find_sources
     from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.trial import check_model
@@ -50,7 +49,6 @@ def main(argv: list[str] | None = None) -> None:
     archive = Archive(_job(args, model), sources)
     with goes_on("predict-many", argv), connected(args.address, args.jobs) as actors:
         progress = _predict(archive, actors)
-    draw_throughput(archive, progress)
     _report(args.out, progress)
     notes = [f"{repeated} named more than once, taken once"] if repeated else []
     for note in [*([f"model {why}"] if why else []), *notes]:
