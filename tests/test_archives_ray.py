@@ -1,5 +1,6 @@
 """An archive through Ray: on this machine, on a cluster, and when something is killed meanwhile."""
 
+import contextlib
 import os
 import random
 import signal
@@ -95,8 +96,12 @@ def wait_for(out, count, process):
 
 def actors(parent):
     """Ray's processes that hold an actor, below a process of ours."""
-    below = psutil.Process(parent).children(recursive=True)
-    return [one for one in below if "Actor)" in "".join(one.cmdline()[:1])]
+    found = []
+    for one in psutil.Process(parent).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that was killed may linger
+            if "Actor)" in "".join(one.cmdline()[:1]):
+                found.append(one)
+    return found
 
 
 def check(process, out, expected, count=COUNT, broken=BROKEN):
