@@ -1,6 +1,8 @@
 """Another network's features of footage, as hints for a student's middle layer."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -367,6 +369,23 @@ class TestReadHint:
         with pytest.raises(InputError, match=words) as error:
             read_hint(tmp_path / "1.npy")
         assert "\n" not in str(error.value)
+
+    def test_one_thread_at_a_time_parses(self, tmp_path, monkeypatch):
+        """Python before 3.11.8 fails now and then where two threads parse at once."""
+        np.save(tmp_path / "1.npy", np.zeros((GRID, GRID, 2), np.uint8))
+        load, inside, most = np.load, [], []
+
+        def slow_load(*given, **more):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+            return load(*given, **more)
+
+        monkeypatch.setattr(np, "load", slow_load)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(read_hint, [tmp_path / "1.npy"] * 8))
+        assert most == [1] * 8
 
     @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array"])
     def test_a_damaged_file_is_refused(self, tmp_path, content):

@@ -6,6 +6,7 @@ Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015.
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ GRID = 16  # places along each side of a hint
 SCALE = 32  # levels for one deviation of a hint's first component
 MIDDLE = 127.5  # the level of a component's mean
 MOST_BYTES = 2**20
+# NumPy parses a header as Python's syntax, which Python before 3.11.8 can't do in two threads at
+# once (python/cpython#106905).
+_PARSING = threading.Lock()
 
 
 def read_hint(path: Path) -> np.ndarray:
@@ -29,7 +33,8 @@ def read_hint(path: Path) -> np.ndarray:
     """
     content = read_input(path, MOST_BYTES, "hint")
     try:
-        hint = np.load(io.BytesIO(content), allow_pickle=False)
+        with _PARSING:
+            hint = np.load(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # whatever a broken file makes NumPy raise
         cause = str(error).partition("\n")[0]
         raise InputError(f"{path}: NumPy can't read it as a hint ({cause})") from None
