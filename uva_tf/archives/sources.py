@@ -16,7 +16,7 @@ from uva_tf.archives.storage import address_of, is_web, located
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import listed
 from uva_tf.core.outputs import as_text
-from uva_tf.core.urls import is_url, masked
+from uva_tf.core.urls import is_url, masked, refuse_one_slash
 from uva_tf.core.video import VIDEO_SUFFIXES
 
 WILD = set("*?[")
@@ -37,7 +37,7 @@ def find_sources(given: Sequence[str], listings: Sequence[Path] = ()) -> tuple[l
         given: files, folders of videos, patterns such as `films/**/*.mp4`, or addresses of these.
         listings: files with one of these a line; paths are from the current folder.
 
-    Raises InputError for a pattern, folder or listing that names nothing.
+    Raises InputError for a pattern, folder or listing that names nothing, or a mistyped address.
     """
     sources: dict[str, Source] = {}
     count = 0
@@ -76,6 +76,7 @@ def _lines(listing: Path) -> Iterator[str]:
 
 def _found(text: str) -> Iterable[str]:
     """The addresses that one argument or line names."""
+    refuse_one_slash(text)
     if is_web(text):
         return [text]
     if is_url(text):
@@ -102,9 +103,9 @@ def _absolute(path: Path) -> Path:
 
 def _found_in_store(text: str) -> Iterable[str]:
     folder, pattern = text.endswith("/"), f"{text}*" if text.endswith("/") else text
+    system, path = located(pattern)
     if not WILD & set(pattern):
         return [text]
-    system, path = located(pattern)
     found = sorted(ArrowFSWrapper(system).glob(path))
     if folder:
         found = [one for one in found if one.lower().endswith(VIDEO_SUFFIXES)]

@@ -15,12 +15,20 @@ SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp
 # addresses, but no file of this machine.
 PROTOCOLS = "crypto,dtls,http,httpproxy,https,rtmp,rtmps,rtp,srt,srtp,tcp,tls,udp"
 TRANSPORTS = ("tcp", "udp")
+ONE_SLASH = re.compile(r"(([A-Za-z][A-Za-z0-9+.-]+):/)(?!/)")  # a drive's letter is no scheme
 SECRETS = re.compile(r"(?<=://)[^/\s]*@|(?<=[?&])((?:auth|key|pass|pwd|sig|token|user)\w*=)[^&\s]*")
 
 
 def is_url(source: object) -> bool:
     """Whether a source is an address, which is text, rather than a path."""
     return isinstance(source, str) and "://" in source
+
+
+def refuse_one_slash(source: str) -> None:
+    """Raise InputError for an address with one slash, which would be taken for a path."""
+    if found := ONE_SLASH.match(source):
+        begin, scheme = found.groups()
+        raise InputError(f"{begin}: expected {scheme}:// in an address, or ./{begin} in a path")
 
 
 def masked(url: str) -> str:
