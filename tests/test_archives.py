@@ -21,7 +21,7 @@ from uva_tf.archives.archive import Archive
 from uva_tf.archives.job import SEGMENTS, Job
 from uva_tf.archives.sources import find_sources, name_of
 from uva_tf.archives.storage import UNFINISHED
-from uva_tf.commands import predict
+from uva_tf.commands import predict, predict_many
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import locked
 from uva_tf.runtime.manifest import manifest_path, read_manifest
@@ -38,12 +38,12 @@ def job_of(out, model=MODEL, **more):
     return Job(str(out), content, about, model.stem, manifest.sha256, **more)
 
 
-def one_actor(job, tasks, actors):
-    """Answers as `done_by_actors` gives them, from an actor in this process."""
+def one_actor(job, tasks):
+    """Answers as `done_by_ray` gives them, from an actor in this process."""
     actor = Actor(job)
     try:
-        for task in tasks:
-            yield json.loads(actor({"task": json.dumps(task)})["answer"])
+        while tasks:
+            yield json.loads(actor({"task": json.dumps(tasks.popleft())})["answer"])
     finally:
         actor.close()
 
@@ -51,7 +51,7 @@ def one_actor(job, tasks, actors):
 def run(out, given, answers=one_actor, **more):
     """Predict an archive; returns the progress at the end, and the rows of its table."""
     sources, _ = find_sources([str(path) for path in given])
-    *_, progress = Archive(job_of(out, **more), sources).run(1, answers)
+    *_, progress = Archive(job_of(out, **more), sources).run(answers)
     return progress, pq.read_table(out / "videos.parquet").to_pylist()
 
 
@@ -165,9 +165,9 @@ def test_started_again_only_what_is_missing_or_made_otherwise_is_done(clips, tmp
 def test_what_a_killed_run_had_finished_is_taken_up(clips, tmp_path):
     out, given = tmp_path / "out", [clips]
 
-    def killed(job, tasks, actors):
+    def killed(job, tasks):
         """Does three tasks, but the third answer is never heard."""
-        for number, answer in enumerate(one_actor(job, tasks, actors)):
+        for number, answer in enumerate(one_actor(job, tasks)):
             if number == 2:
                 raise RuntimeError("killed")
             yield answer
@@ -182,6 +182,48 @@ def test_what_a_killed_run_had_finished_is_taken_up(clips, tmp_path):
     for path, made in whole.items():
         assert path.stat().st_mtime_ns == made
     assert [row["seconds"] is None for row in rows] == [False, True, True, False, False, False]
+
+
+def test_where_nothing_is_left_nothing_is_started(clips, tmp_path):
+    def never(job, tasks):
+        raise AssertionError("started")
+
+    run(tmp_path / "out", [clips / "clip001.mp4"])
+    progress, _ = run(tmp_path / "out", [clips / "clip001.mp4"], never)
+    assert (progress.before, progress.done) == (1, 0)
+
+
+def test_outputs_that_have_more_than_is_asked_are_done(clips, tmp_path):
+    out, given = tmp_path / "out", [clips / "clip001.mp4"]
+    run(out, given, overlay=True, strict=True)
+    assert run(out, given)[0].before == 1
+    assert run(out, given, overlay=True)[0].before == 1
+    assert run(out, given, overlay=True, style="contours")[0].before == 0
+    assert run(out, given, strict=True)[0].before == 0
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_a_damaged_file_of_maps_is_made_again(clips, tmp_path, table):
+    out, clip = tmp_path / "out", clips / "clip001.mp4"
+    run(out, [clip])
+    (maps,) = (out / "maps").iterdir()
+    whole = maps.read_bytes()
+    maps.write_bytes(whole[: len(whole) // 2])
+    if not table:
+        (out / "videos.parquet").unlink()
+    progress, (row,) = run(out, [clip])
+    assert (progress.done, row["error"], row["bytes"]) == (1, None, len(whole))
+    assert maps.read_bytes() == whole
+
+
+def test_the_picture_is_that_of_the_last_run_that_predicted(clips, tmp_path):
+    out, broken = tmp_path / "out", clips / "clip000.mp4"
+    run(out, [clips / "clip001.mp4", broken])
+    before = (out / "throughput.png").stat().st_mtime_ns
+    (out / "videos.parquet").unlink()  # the outputs are not called another program's without it
+    progress, _ = run(out, [clips / "clip001.mp4", broken])
+    assert (progress.before, progress.done, len(progress.failed)) == (1, 0, 1)
+    assert (out / "throughput.png").stat().st_mtime_ns == before
 
 
 def test_a_file_of_the_users_is_not_overwritten(clips, tmp_path):
@@ -269,15 +311,17 @@ def test_segments_of_another_model_are_not_joined(tmp_path, monkeypatch):
     """They lie there after a kill, and a segment that fails does not replace its like."""
     path, other = film(tmp_path / "film.mp4"), shipped_model("uva-32-int8-step")
 
-    def killed(job, tasks, actors):
-        if tasks[0]["do"] == "join":
-            raise RuntimeError("killed")
-        yield from one_actor(job, tasks, actors)
+    def killed(job, tasks):
+        for answer in one_actor(job, tasks):
+            yield answer
+            if tasks[0]["do"] == "join":
+                raise RuntimeError("killed")
 
-    def failing(job, tasks, actors):
-        yield from one_actor(job, [task for task in tasks if task.get("part") != 3], actors)
-        if tasks[0]["do"] == "segment":
-            yield {"do": "segment", "name": name_of(str(path)), "part": 3, "error": "too slow"}
+    def failing(job, tasks):
+        for answer in one_actor(job, tasks):
+            yield answer
+            if tasks and tasks[0].get("part") == 3:
+                yield tasks.popleft() | {"error": "too slow"}
 
     with pytest.raises(RuntimeError):
         run(tmp_path / "out", [path], killed, segment=1)
@@ -291,14 +335,14 @@ def test_segments_of_another_model_are_not_joined(tmp_path, monkeypatch):
 def test_segments_that_an_earlier_run_finished_are_taken_up(tmp_path):
     path, made = film(tmp_path / "film.mp4"), []
 
-    def killed(job, tasks, actors):
-        for answer in one_actor(job, tasks, actors):
-            if answer["part"] == 3:
+    def killed(job, tasks):
+        for answer in one_actor(job, tasks):
+            if answer.get("part") == 3:
                 raise RuntimeError("killed")
             yield answer
 
-    def noted(job, tasks, actors):
-        for answer in one_actor(job, tasks, actors):
+    def noted(job, tasks):
+        for answer in one_actor(job, tasks):
             made.append((answer["do"], answer.get("frames")))
             yield answer
 
@@ -309,19 +353,6 @@ def test_segments_that_an_earlier_run_finished_are_taken_up(tmp_path):
     segments = [frames for do, frames in made if do == "segment"]
     assert segments[:4] == [None] * 4
     assert all(segments[4:])
-
-
-@pytest.mark.slow
-def test_answers_that_come_twice_count_once(clips, tmp_path):
-    """As they do after a machine is lost."""
-
-    def twice(job, tasks, actors):
-        return one_actor(job, [task for task in tasks for _ in range(2)], actors)
-
-    given = [clips / "clip001.mp4", film(tmp_path / "film.mp4")]
-    progress, rows = run(tmp_path / "out", given, twice, segment=1)
-    assert (progress.done, len(rows)) == (2, 2)
-    assert [row["segments"] for row in rows] == [1, 6]
 
 
 def test_folders_of_other_programs_stay(clips, tmp_path):
@@ -343,8 +374,8 @@ def test_a_name_as_long_as_a_file_system_allows(clips, tmp_path):
 def test_an_interrupted_run_leaves_a_table_of_what_is_done(clips, tmp_path):
     out, given = tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"]
 
-    def interrupted(job, tasks, actors):
-        yield from one_actor(job, tasks[:1], actors)
+    def interrupted(job, tasks):
+        yield next(one_actor(job, tasks))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -352,14 +383,6 @@ def test_an_interrupted_run_leaves_a_table_of_what_is_done(clips, tmp_path):
     assert pq.read_table(out / "videos.parquet").num_rows == 1
     assert not (out / UNFINISHED).exists()
     assert run(out, given)[0].before == 1
-
-
-def test_a_video_without_an_answer_is_not_passed_over(clips, tmp_path):
-    def deaf(job, tasks, actors):
-        return one_actor(job, tasks[1:], actors)
-
-    with pytest.raises(OSError, match="no answer came for clip001-"):
-        run(tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"], deaf)
 
 
 def test_a_child_that_is_killed_from_outside_is_not_the_videos_fault(clips, tmp_path):
@@ -373,10 +396,10 @@ def test_a_child_that_is_killed_from_outside_is_not_the_videos_fault(clips, tmp_
                 self._child._child.kill()  # as the system does when memory is short
             return path
 
-    def answers(job, tasks, actors):
+    def answers(job, tasks):
         actor = Victim(job)
-        for task in tasks:
-            yield json.loads(actor({"task": json.dumps(task)})["answer"])
+        while tasks:
+            yield json.loads(actor({"task": json.dumps(tasks.popleft())})["answer"])
         actor.close()
 
     _, rows = run(tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"], answers)
@@ -412,6 +435,56 @@ def test_a_machine_whose_disk_is_full_ends_the_run_and_is_named(clips, tmp_path,
     monkeypatch.setattr("uva_tf.archives.actor.fetch", full)
     with pytest.raises(OSError, match=f" on {platform.node()}: No space left on device"):
         run(tmp_path / "out", [clips / "clip001.mp4"])
+
+
+def test_what_is_finished_counts_also_where_no_answer_came(clips, tmp_path):
+    def interrupted(job, tasks):
+        answers = one_actor(job, tasks)
+        yield next(answers)
+        next(answers)
+        raise KeyboardInterrupt
+
+    sources, _ = find_sources([str(clips / f"clip00{number}.mp4") for number in (1, 2, 4)])
+    archive = Archive(job_of(tmp_path / "out"), sources)
+    with pytest.raises(KeyboardInterrupt):
+        list(archive.run(interrupted))
+    assert archive.finished() == 2
+
+
+def refusal(arguments, capfd):
+    """The line with which the command refuses its arguments, before Ray starts."""
+    assert predict_many.main([*map(str, arguments), "--model", str(MODEL)]) == 2
+    printed, line = capfd.readouterr()
+    assert (printed, line.count("\n")) == ("", 1)
+    return line
+
+
+@pytest.mark.parametrize("place", ["file", "file/out", "/proc/out"])
+def test_a_place_that_cant_be_written_is_a_users_mistake(clips, tmp_path, capfd, place):
+    (tmp_path / "file").touch()
+    why = "No such file or directory" if place.startswith("/") else "Not a directory"
+    line = refusal([clips, "--out", tmp_path / place], capfd)
+    assert line.startswith(f"error: {tmp_path / place}: can't be written ({why}), expected ")
+
+
+def test_a_folder_of_outputs_that_may_not_be_written_is_a_users_mistake(
+    clips, tmp_path, monkeypatch
+):
+    def refusing(*_, **__):
+        raise PermissionError(errno.EACCES, "[Errno 13] Failed to open local file 'x'. Detail: x")
+
+    monkeypatch.setattr("uva_tf.archives.storage.copy_files", refusing)
+    with pytest.raises(InputError, match=r"out: can't be written \(Permission denied\), expected"):
+        run(tmp_path / "out", [clips / "clip001.mp4"])
+
+
+def test_an_address_with_one_slash_is_refused(clips, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "expected s3:// in an address" in refusal([clips, "--out", "s3:/films/out"], capfd)
+    assert "expected http://" in refusal(["http:/host/x.mp4", "--out", "out"], capfd)
+    assert not list(tmp_path.iterdir())
+    (source,), _ = find_sources(["./s3:/x.mp4"])
+    assert source.address == str(tmp_path / "s3:" / "x.mp4")
 
 
 def test_an_archive_is_written_by_one_process_at_a_time(clips, tmp_path):

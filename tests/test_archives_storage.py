@@ -67,7 +67,7 @@ def table_of(address):
 
 def archive(address, given, answers=one_actor, **more):
     sources, _ = find_sources(given)
-    *_, progress = Archive(job_of(address, **more), sources).run(1, answers)
+    *_, progress = Archive(job_of(address, **more), sources).run(answers)
     return progress, table_of(address)
 
 
@@ -99,10 +99,36 @@ def test_a_long_film_in_s3_is_cut_and_joined(s3, tmp_path):
 
 
 def test_a_bucket_that_is_not_there_is_a_users_mistake(s3):
-    with pytest.raises(InputError, match="s3://nowhere/x: can't be written"):
+    with pytest.raises(
+        InputError, match=r"s3://nowhere/x: can't be written \(no such bucket\), ex"
+    ):
         archive("s3://nowhere/x", ["s3://films/x.mp4"])
     _, (row,) = archive("s3://maps/absent", ["s3://films/absent.mp4"])
     assert row["error"] == "s3://films/absent.mp4: no such video file"
+
+
+def test_a_bucket_without_rights_is_a_users_mistake(clips, monkeypatch):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def refuse(self):
+            body = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else body)
+
+        do_GET = do_HEAD = do_PUT = do_POST = refuse  # noqa: N815 - names of http.server
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        with pytest.raises(InputError, match=r"s3://secret/x: can't be written \(access denied\)"):
+            archive("s3://secret/x", [str(clips)])
+        server.shutdown()
 
 
 def test_a_store_that_refuses_to_say_what_a_video_is_costs_no_other(s3, clips, monkeypatch):
@@ -129,7 +155,7 @@ def test_a_store_that_refuses_to_say_what_a_video_is_costs_no_other(s3, clips, m
 def test_stores_that_only_fsspec_knows_work_too(clips):
     progress, rows = archive("memory://archive/out", [str(clips)])
     assert (progress.done, len(rows)) == (2, 3)
-    assert Store("memory://archive/out").names("maps") == sorted(
+    assert list(Store("memory://archive/out").listed("maps")) == sorted(
         f"{row['name']}.npz" for row in rows if row["frames"]
     )
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from uva_tf import __version__
-from uva_tf.archives.child import NPZ, PROGRAM
+from uva_tf.archives.child import CSV, NPZ, PROGRAM
 from uva_tf.archives.job import SEGMENTS, Job, edges
-from uva_tf.archives.maps_file import read_record
+from uva_tf.archives.maps_file import is_maps_file, read_record
 from uva_tf.archives.storage import Store, fetch, is_web, states
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import as_text, locked
@@ -46,7 +46,8 @@ class Actor:
     - `join`: join the segments that its `cuts` make, of `frames` altogether, or predict it in one
       go if that would not be the same. The answer has its `row`.
 
-    An answer has a `failure` where the archive can't be written, or this machine's disk is full.
+    An answer has a `failure` where the archive can't be written, or this machine's disk is full;
+    and whether it is the user's `mistake`.
     """
 
     def __init__(self, job: Job):
@@ -74,6 +75,8 @@ class Actor:
             return {"answer": json.dumps(same | {"failure": why})}
         try:
             answer = do(task)
+        except InputError as error:
+            answer = {"failure": str(error), "mistake": True}
         except OSError as error:
             why = error.strerror or str(error).partition("\n")[0]
             answer = {"failure": f"{error.filename or masked(self._job.out)}: {why}"}
@@ -92,10 +95,11 @@ class Actor:
         (state,) = states([address])
         row, outputs = self._row(task, state), self._job.outputs(name)
         if self._store.has(outputs[NPZ]):
+            with self._store.open(outputs[NPZ]) as file:
+                if not is_maps_file(file):
+                    why = f"{outputs[NPZ]} is another program's: move it, or choose another folder"
+                    return {"row": row | {"error": why}}
             there = self._record(outputs[NPZ])
-            if not there:
-                why = f"{outputs[NPZ]} is another program's: move it, or choose another folder"
-                return {"row": row | {"error": why}}
             if self._job.is_made(there, state) and self._store.has(*outputs.values()):
                 return {"row": there | {"seconds": None}}
         if segment is None:
@@ -120,6 +124,7 @@ class Actor:
         done = self._in_child(address, {"do": "segment", "record": record} | limits)
         if "error" in done:
             return {"error": done["error"]}
+        self._store.put(self._made(CSV), _places(name))
         self._store.put(self._made(NPZ), name)
         return {"frames": done["frames"], "seconds": _since(begun)}
 
@@ -139,15 +144,20 @@ class Actor:
         self._store.remove_folder(f"{SEGMENTS}/{name}")
         return answer
 
-    def _parts(self, task: dict[str, Any], row: dict[str, Any], folder: Path) -> list[str]:
-        """A video's segments, copied into a folder; none if one is not there or made otherwise."""
+    def _parts(self, task: dict[str, Any], row: dict[str, Any], folder: Path) -> list[list[str]]:
+        """The maps and places of a video's segments, copied into a folder.
+
+        There are none if those of one segment are not there, or were made otherwise.
+        """
         parts = []
         for part, (begin, end) in enumerate(edges(task["cuts"])):
             local, record = folder / f"{part}.npz", row | {"begin": begin, "end": end}
+            places, name = folder / f"{part}.csv", _part(task, part)
             with contextlib.suppress(FileNotFoundError):
-                self._store.get(_part(task, part), local)
+                self._store.get(name, local)
+                self._store.get(_places(name), places)
                 if record.items() <= read_record(local).items():
-                    parts.append(str(local))
+                    parts.append([str(local), str(places)])
         return parts if len(parts) == len(task["cuts"]) + 1 else []
 
     def _in_child(self, address: str | None, task: dict[str, Any]) -> dict[str, Any]:
@@ -198,15 +208,15 @@ class Actor:
             return row | {"error": done["error"]}
         for kind, output in self._job.outputs(name).items():
             self._store.put(self._made(kind), output)
-        return done["record"]
+        return done["record"] | {"bytes": self._made(NPZ).stat().st_size}
 
     def _made(self, kind: str) -> Path:
         return self._folder / "made" / kind
 
     def _record(self, name: str) -> dict[str, Any]:
-        """What a file of maps was made of; empty if it is not there, or another program's."""
+        """What a file of maps was made of, and its size; empty if it is damaged or not there."""
         with contextlib.suppress(FileNotFoundError), self._store.open(name) as file:
-            return read_record(file)
+            return read_record(file) | {"bytes": file.size()}
         return {}
 
     def _row(self, task: dict[str, Any], state: str) -> dict[str, Any]:
@@ -223,6 +233,10 @@ class Actor:
 
 def _part(task: dict[str, Any], part: int) -> str:
     return f"{SEGMENTS}/{task['name']}/{part:05d}.npz"
+
+
+def _places(name: str) -> str:
+    return f"{name.removesuffix('.npz')}.csv"
 
 
 def _own_folder() -> tuple[Path, contextlib.ExitStack]:

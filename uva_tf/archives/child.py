@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -89,19 +90,13 @@ def _segment(
     begin, end = task["begin"], task["end"]
     source = Segment(path, begin, end, **reading)
     with contextlib.closing(source), contextlib.ExitStack() as stack:
-        maps = _maps(folder, stack)
+        maps, sinks = _outputs(folder, stack)
+        reader = source.reader
         # The frame that two segments share has its neighbour in one of them.
         before = predictor.manifest.pairing == "previous"
         shared = begin if before else end
-        skipped = None if shared is None else source.reader.seconds_at(shared)
-
-        def take(item: tuple[float, np.ndarray]) -> None:
-            if item[0] != skipped:
-                maps.add(*item)
-
-        sink = Sink(lambda frame, attention: (frame.seconds, attention), take)
-        _annotate(source, predictor, [sink])
-        reader = source.reader
+        skipped = None if shared is None else reader.seconds_at(shared)
+        _annotate(source, predictor, [_without(skipped, sink) for sink in sinks])
         record = task["record"] | {
             "exact": source.exact,
             "width": reader.width,
@@ -119,20 +114,22 @@ def _join(
     """Join segments, in order; `inexact` if the whole may differ from an uncut run's."""
     folder, notes, sizes, exact = Path(task["folder"]), {}, set(), True
     with contextlib.ExitStack() as stack:
-        maps, sinks = _outputs(folder, stack)
-        for part in task["parts"]:
+        maps, table = _maps(folder, stack), stack.enter_context((folder / CSV).open("wb"))
+        numbers = itertools.count(1)
+        for number, (part, places) in enumerate(task["parts"]):
             with np.load(part) as file:
                 record = json.loads(file[RECORD])
                 notes |= dict.fromkeys(record["notes"])
                 sizes.add((record["width"], record["height"], record["rate"]))
                 exact = exact and record["exact"]
                 for seconds, attention in zip(file["seconds"].tolist(), file["maps"], strict=True):
-                    frame = _blank(*sizes, seconds) if len(sizes) == 1 else None
-                    if frame is None:
-                        return {"inexact": True}
-                    for sink in sinks:
-                        sink.take(sink.make(frame, attention))
-        if not exact or maps.summary()["frames"] != task["frames"]:
+                    maps.add(seconds, attention)
+            with Path(places).open("rb") as rows:
+                header = next(rows)
+                table.write(header if number == 0 else b"")
+                for row in rows:
+                    table.write(b"%d,%b" % (next(numbers), row.partition(b",")[2]))
+        if not exact or len(sizes) > 1 or maps.summary()["frames"] != task["frames"]:
             return {"inexact": True}
     width, height, rate = sizes.pop()
     seen = {"width": width, "height": height, "damaged": 0, "segments": len(task["parts"])}
@@ -140,10 +137,13 @@ def _join(
     return _written(maps, folder, task["record"], rate, seen)
 
 
-def _blank(size: tuple[int, int, float], seconds: float) -> Frame:
-    """A frame of a size that has no pixels of its own."""
-    width, height, _ = size
-    return Frame(np.broadcast_to(np.uint8(0), (height, width, 3)), seconds)
+def _without(seconds: float | None, sink: Sink) -> Sink:
+    """The same sink, which passes over the frame of a time."""
+
+    def make(frame: Frame, attention: np.ndarray) -> Any:
+        return None if frame.seconds == seconds else sink.make(frame, attention)
+
+    return Sink(make, lambda item: None if item is None else sink.take(item))
 
 
 def _maps(folder: Path, stack: contextlib.ExitStack) -> MapsFile:

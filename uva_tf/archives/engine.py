@@ -1,6 +1,7 @@
 """Tasks through Ray: on this machine's cores, or on a cluster.
 
-Ray hands out the tasks, starts again what dies, and keeps few of them in memory at a time.
+Ray starts actors on the cores, which get one task after another. What is lost with a process or a
+machine is done again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from uva_tf.archives.actor import Actor
@@ -22,12 +24,12 @@ from uva_tf.core.interruption import SIGNALS
 
 # Ray reports to its makers unless told otherwise.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# It tells on stdout, between a command's lines, which of its processes died.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
 import ray
-import ray.data
-from ray.data import ActorPoolStrategy, DataContext
 
-MOST_BLOCKS = 10_000  # of tasks, which Ray hands out whole
-AHEAD = 2  # tasks that an actor is given at a time, so that it need not wait
+# A process or a machine, and what it was doing.
+LOST = ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError
 PATIENCE = 10  # seconds for a cluster to answer
 OBJECT_STORE = 2**27  # bytes; what passes through it is small
 
@@ -43,24 +45,63 @@ def check_listens(address: str) -> None:
         raise InputError(f"--address {address}: no cluster answers there: {error}") from None
 
 
-@contextlib.contextmanager
-def connected(address: str | None = None, jobs: int | None = None) -> Iterator[int]:
-    """Connect to a cluster, or start one of this machine's cores that ends with the block.
-
-    Where this process is connected already, that connection is used.
+def done_by_ray(
+    job: Job, tasks: deque[dict[str, Any]], address: str | None = None, jobs: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """The answers to tasks, see `Actor`, as they come; tasks may be added meanwhile.
 
     Args:
-        address: of a cluster, `HOST:PORT`.
-        jobs: actors; by default, one for each core.
+        address: of a cluster, `HOST:PORT`; by default, one of this machine's cores is started, and
+            ends with the iterator.
+        jobs: tasks to do at a time; by default, one for each core.
 
-    Yields:
-        The number of actors to use.
-
-    Raises InputError if there is no cluster at the address.
+    Raises InputError if there is no cluster at the address, OSError if Ray can't go on.
     """
-    if ray.is_initialized():
-        yield jobs or _cores()
-        return
+    with _connected(address, jobs):
+        most = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        shared, running, idle, ends = ray.put(job), {}, [], []
+        try:
+            while tasks or running:
+                while tasks and len(running) < most:
+                    actor, task = idle.pop() if idle else _Actor.remote(shared), tasks.popleft()
+                    running[actor.do.remote(json.dumps(task))] = actor, task
+                # One without a task leaves its core to one that waits for a core.
+                ends += [actor.close.remote() for actor in idle]
+                (done,), _ = ray.wait([*running])
+                (actor, task), idle = running.pop(done), []
+                try:
+                    answer = ray.get(done)
+                except LOST:
+                    tasks.appendleft(task)
+                    continue
+                idle = [actor]
+                yield json.loads(answer)
+        except ray.exceptions.RayError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise OSError(f"Ray: {lines[-1] if lines else type(error).__name__}") from error
+        ends += [actor.close.remote() for actor in idle]
+        ray.wait(ends, num_returns=len(ends), timeout=PATIENCE)
+
+
+@ray.remote(num_cpus=1)
+class _Actor:
+    """An actor in a process of Ray's, which does one task after another."""
+
+    def __init__(self, job: Job):
+        self._job, self._actor = job, None
+
+    def do(self, task: str) -> str:
+        self._actor = self._actor or Actor(self._job)
+        return self._actor({"task": task})["answer"]
+
+    def close(self) -> None:
+        if self._actor:
+            self._actor.close()
+
+
+@contextlib.contextmanager
+def _connected(address: str | None, jobs: int | None) -> Iterator[None]:
+    """Connect to a cluster, or start one that ends with the block."""
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {
@@ -84,36 +125,6 @@ def connected(address: str | None = None, jobs: int | None = None) -> Iterator[i
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
         try:
-            yield jobs or _cores()
+            yield
         finally:
             ray.shutdown()
-
-
-def done_by_actors(
-    job: Job, tasks: Sequence[dict[str, Any]], actors: int
-) -> Iterator[dict[str, Any]]:
-    """The answers to tasks, see `Actor`, as they come.
-
-    Raises OSError if Ray can't go on.
-    """
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    rows = [{"task": json.dumps(task)} for task in tasks]
-    # A stage between these would wait for cores that the actors never give back.
-    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map(
-        Actor,
-        fn_constructor_args=[job],
-        compute=ActorPoolStrategy(size=min(actors, len(rows)), max_tasks_in_flight_per_actor=AHEAD),
-        num_cpus=1,
-    )
-    try:
-        for row in dataset.iter_rows():
-            yield json.loads(row["answer"])
-    except ray.exceptions.RayError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise OSError(f"Ray: {lines[-1] if lines else type(error).__name__}") from error
-
-
-def _cores() -> int:
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))

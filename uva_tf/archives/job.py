@@ -13,6 +13,7 @@ from uva_tf.archives.child import CSV, NPZ, OVERLAY
 from uva_tf.archives.storage import WORK
 from uva_tf.runtime.sinks import Options
 
+NARROWING = ("strict", "style")  # options that add to a video's outputs, or refuse it
 SEGMENTS = f"{WORK}/segments"  # the folder of segments that are not joined yet
 # In which folder each output of a video lies, with its ending; the maps are written last.
 PLACES = {CSV: ("places", ".csv"), OVERLAY: ("overlays", ".mp4"), NPZ: ("maps", ".npz")}
@@ -70,9 +71,11 @@ class Job:
         return {kind: f"{PLACES[kind][0]}/{name}{PLACES[kind][1]}" for kind in self.kinds}
 
     def is_made(self, row: dict[str, Any], state: str) -> bool:
-        """Whether a row is of this job's model and options and of the video as it is."""
-        made = row.get("model_sha256"), row.get("options"), row.get("state")
-        return made == (self.sha256, self.options, state)
+        """Whether a row is of this job's model and of the video as it is, and has what is asked."""
+        if (row.get("model_sha256"), row.get("state")) != (self.sha256, state):
+            return False
+        made, asked = json.loads(row["options"]), json.loads(self.options)
+        return all(made[key] == asked[key] for key in asked if asked[key] or key not in NARROWING)
 
 
 def edges(cuts: Sequence[int]) -> Iterable[tuple[int | None, int | None]]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 MAPS, SECONDS, RECORD = "maps.npy", "seconds.npy", "record.json"
+ZIP_HEADER = 30  # bytes before the first member's name
 
 
 class MapsFile:
@@ -60,14 +62,14 @@ class MapsFile:
         self._stream.close()
         shape = len(self._seconds), self._side, self._side
         with zipfile.ZipFile(path, "w") as archive, self._waiting.open("rb") as maps:
+            with _member(archive, RECORD) as member:
+                member.write(json.dumps(record, sort_keys=True).encode())
             with _member(archive, MAPS) as member:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)
                 shutil.copyfileobj(maps, member)
             with _member(archive, SECONDS) as member:
                 np.lib.format.write_array(member, np.array(self._seconds, np.float64))
-            with _member(archive, RECORD) as member:
-                member.write(json.dumps(record, sort_keys=True).encode())
 
     def close(self) -> None:
         """Release the waiting maps."""
@@ -75,13 +77,18 @@ class MapsFile:
 
 
 def read_record(file: Path | BinaryIO) -> dict[str, Any]:
-    """What a file was made of; empty if it is not one that a MapsFile wrote."""
+    """What a file was made of; empty if it is damaged, or not one that a MapsFile wrote."""
     try:
         with zipfile.ZipFile(file) as archive:
             found = json.loads(archive.read(RECORD))
-    except (zipfile.BadZipFile, KeyError, ValueError):
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def is_maps_file(file: BinaryIO) -> bool:
+    """Whether a file begins as those that a MapsFile writes, also if it is damaged further on."""
+    return file.read(100)[ZIP_HEADER:].startswith(RECORD.encode())
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> BinaryIO:

@@ -13,14 +13,18 @@ from uva_tf.archives.storage import Store
 if TYPE_CHECKING:
     from uva_tf.archives.archive import Progress
 
-PICTURE = "throughput.png"
+PICTURE, SOFTWARE = "throughput.png", "uva-tf predict-many"
 MOST_BINS, SHORTEST = 60, 2.0  # steps over time, and the seconds that each lasts at least
+
+
+def is_drawn(store: Store) -> bool:
+    """Whether the archive's picture is one that `draw_throughput` drew."""
+    with store.open(PICTURE) as file:
+        return SOFTWARE.encode() in file.read(1000)
 
 
 def draw_throughput(store: Store, progress: Progress) -> None:
     """Draw what was done over time, and put the picture into the archive."""
-    if not progress.moments:
-        return
     from matplotlib.figure import Figure  # late: it takes a second
 
     times, videos, frames = np.array([(0, 0, 0), *progress.moments], float).T
@@ -35,5 +39,5 @@ def draw_throughput(store: Store, progress: Progress) -> None:
     upper.set_title(f"{progress.done} videos, {len(progress.failed)} failed")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / PICTURE
-        figure.savefig(path)
+        figure.savefig(path, metadata={"Software": SOFTWARE})
         store.put(path, PICTURE)

@@ -6,13 +6,15 @@ fsspec's where that has a package for it. Videos may also come from `http` and `
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
+import re
 import shutil
 import urllib.request
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -29,7 +31,7 @@ from pyarrow.fs import (
     copy_files,
 )
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import USERS_ERRNO, InputError
 from uva_tf.core.urls import is_url, masked
 
 # The folder, beside the outputs, of what only an unfinished run needs. Nobody else's files lie in
@@ -39,6 +41,9 @@ UNFINISHED = f"{WORK}/unfinished"  # what is being written
 WEB = ("http", "https")
 PATIENCE = 60  # seconds without data from a web server
 PIECE = 2**20
+AWS_ERROR = re.compile(r"AWS Error (\w+)")
+# What S3 says to a user who gave a wrong bucket or wrong keys.
+USERS_AWS = ("ACCESS DENIED", "NO SUCH BUCKET", "INVALID ACCESS KEY ID", "SIGNATURE DOES NOT MATCH")
 
 
 def located(address: str) -> tuple[FileSystem, str]:
@@ -159,10 +164,26 @@ def _infos(system: FileSystem, paths: list[str]) -> list[FileInfo | None]:
         return [info for path in paths for info in _infos(system, [path])]
 
 
+def _explained(error: OSError, address: str, use: str) -> OSError | InputError:
+    """A file system's error in one line: an InputError where the user gave a wrong address."""
+    text = str(error).partition("\n")[0]
+    if error.errno:
+        why = os.strerror(error.errno)
+    elif found := AWS_ERROR.search(text):
+        why = found[1].replace("_", " ")
+    else:
+        why = "NO SUCH BUCKET" if text.startswith("Bucket ") else text
+    line = f"{masked(address)}: can't be {use} ({why.lower() if why in USERS_AWS else why})"
+    if error.errno in USERS_ERRNO or why in USERS_AWS:
+        return InputError(f"{line}, expected a folder that you may write to: choose another")
+    return OSError(line) if error.errno is None else OSError(error.errno, why, masked(address))
+
+
 class Store:
     """A folder of a file system, in which each file is whole or not there.
 
-    Raises InputError if it can't be written to.
+    Its methods raise InputError if it can't be read or written as the user wants, and OSError for
+    what else fails, such as a full disk.
     """
 
     def __init__(self, address: str):
@@ -171,27 +192,24 @@ class Store:
         self._created: set[str] = set()
 
     def create(self, *folders: str) -> None:
-        """Make folders in it; raises InputError if that is not possible."""
-        for folder in folders:
-            try:
+        """Make folders in it."""
+        with self._for("written"):
+            for folder in [*folders, UNFINISHED]:
                 self._create(folder)
-            except OSError as error:
-                why = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
-                raise InputError(f"{masked(self.address)}: can't be written ({why})") from None
 
     def put(self, local: Path, name: str) -> None:
         """Copy a file into the store; an older one of the name is replaced."""
         target, folder = self._path(name), name.rpartition("/")[0]
         partial = self._path(f"{UNFINISHED}/{uuid.uuid4().hex}")
-        self._create(UNFINISHED)
-        self._create(folder)
-        copy_files(
-            str(local),
-            partial,
-            source_filesystem=LocalFileSystem(),
-            destination_filesystem=self.files,
-        )
-        self.files.move(partial, target)
+        self.create(folder)
+        with self._for("written"):
+            copy_files(
+                str(local),
+                partial,
+                source_filesystem=LocalFileSystem(),
+                destination_filesystem=self.files,
+            )
+            self.files.move(partial, target)
 
     def get(self, name: str, local: Path) -> None:
         """Copy a file out of the store; raises FileNotFoundError if it is not there."""
@@ -199,31 +217,46 @@ class Store:
             shutil.copyfileobj(source, target, PIECE)
 
     def open(self, name: str):
-        """A file of the store, for reading at any place of it."""
-        return self.files.open_input_file(self._path(name))
+        """A file, for reading at any place of it; raises FileNotFoundError if it is not there."""
+        try:
+            return self.files.open_input_file(self._path(name))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _explained(error, self.address, "read") from None
 
     def has(self, *names: str) -> bool:
         """Whether all these files are there."""
-        infos = self.files.get_file_info([self._path(name) for name in names])
+        with self._for("read"):
+            infos = self.files.get_file_info([self._path(name) for name in names])
         return all(info.type == FileType.File for info in infos)
 
-    def names(self, folder: str) -> list[str]:
-        """The files of a folder in the store, sorted, without its name."""
-        return sorted(info.base_name for info in self._listed(folder) if info.is_file)
+    def listed(self, folder: str) -> dict[str, FileInfo]:
+        """The files of a folder in the store by their names in it, sorted."""
+        with self._for("read"):
+            infos = self.files.get_file_info(FileSelector(self._path(folder), allow_not_found=True))
+        files = {info.base_name: info for info in infos if info.is_file}
+        return dict(sorted(files.items()))
 
     def remove_folder(self, folder: str) -> None:
         """Remove a folder and what is in it, if it is there."""
         self._created = {name for name in self._created if not f"{name}/".startswith(f"{folder}/")}
-        if self.files.get_file_info(self._path(folder)).type == FileType.Directory:
-            self.files.delete_dir(self._path(folder))
+        with self._for("written"):
+            if self.files.get_file_info(self._path(folder)).type == FileType.Directory:
+                self.files.delete_dir(self._path(folder))
 
     def _create(self, folder: str) -> None:
         if folder not in self._created:
             self.files.create_dir(self._path(folder), recursive=True)
             self._created.add(folder)
 
-    def _listed(self, folder: str) -> list[FileInfo]:
-        return self.files.get_file_info(FileSelector(self._path(folder), allow_not_found=True))
+    @contextlib.contextmanager
+    def _for(self, use: str) -> Iterator[None]:
+        """Explain what the file system refuses within the block."""
+        try:
+            yield
+        except OSError as error:
+            raise _explained(error, self.address, use) from None
 
     def _path(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"

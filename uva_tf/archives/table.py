@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         ("options", pa.string()),  # JSON, what else the outputs depend on
         ("state", pa.string()),  # the source's size and time of change
         ("segments", pa.int32()),  # that it was predicted in
+        ("bytes", pa.int64()),  # size of its maps' file
         ("seconds", pa.float64()),  # that it took; null if a killed run had finished it
         ("notes", pa.string()),
         ("error", pa.string()),  # why there are no outputs; null if there are
@@ -54,14 +55,9 @@ class VideoTable:
 
     def __init__(self, store: Store):
         self._store, self._rows = store, []
-        self._parts = [f"{PARTS}/{name}" for name in store.names(PARTS)]
+        self._parts = [f"{PARTS}/{name}" for name in store.listed(PARTS)]
         there = [TABLE] if store.has(TABLE) else []
         self._read = [self._open(name) for name in [*there, *self._parts]]
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the archive had no table, nor a part of one."""
-        return not self._read
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows that were there at first, the latest of a video last."""

@@ -17,26 +17,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
 from uva_tf.config import OLDER_FIELDS
-from uva_tf.core.errors import ExportError, InputError
+from uva_tf.core.errors import USERS_ERRNO, ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
 from uva_tf.runtime.manifest import FORMS
 
 T = TypeVar("T")
 
-# System errors that mean the user gave a wrong path.
-USERS_ERRNO = frozenset(
-    {
-        errno.EACCES,
-        errno.EEXIST,
-        errno.EISDIR,
-        errno.ENAMETOOLONG,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.EPERM,
-        errno.EROFS,
-    }
-)
 BASE_PACKAGES = ("ai_edge_litert", "av", "cv2", "flatbuffers", "numpy")
 OPENCV_LIBRARIES = ("libEGL", "libGL", "libSM", "libX", "libglib", "libgthread", "libxcb")
 QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")

@@ -6,10 +6,10 @@ uva-tf predict-many 'films/*.mp4' --out DEST
 from __future__ import annotations
 
 import argparse
-import itertools
+import contextlib
+import functools
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from uva_tf.commands.command import (
 )
 
 if TYPE_CHECKING:
-    from uva_tf.archives.archive import Archive, Progress
+    from uva_tf.archives.archive import Answers, Archive, Progress
     from uva_tf.archives.job import Job
 
 EVERY = 30.0  # seconds between two lines of progress, where no terminal shows a bar
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
     args = _parse(argv)
     from uva_tf.archives.archive import Archive
-    from uva_tf.archives.engine import check_listens, connected
+    from uva_tf.archives.engine import check_listens, done_by_ray
     from uva_tf.archives.sources import find_sources
     from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.trial import check_model
@@ -47,8 +47,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.address:
         check_listens(args.address)
     archive = Archive(_job(args, model), sources)
-    with goes_on("predict-many", argv), connected(args.address, args.jobs) as actors:
-        progress = _predict(archive, actors)
+    answers = functools.partial(done_by_ray, address=args.address, jobs=args.jobs)
+    with goes_on("predict-many", argv):
+        progress = _predict(archive, answers)
     _report(args.out, progress)
     notes = [f"{repeated} named more than once, taken once"] if repeated else []
     for note in [*([f"model {why}"] if why else []), *notes]:
@@ -58,18 +59,16 @@ def main(argv: list[str] | None = None) -> None:
         raise OSError(error)
 
 
-def _predict(archive: Archive, actors: int) -> Progress:
+def _predict(archive: Archive, answers: Answers) -> Progress:
     """Predict what is left; returns the progress at the end."""
-    steps = _shown(archive.run(actors))
-    progress = next(steps)
-    try:
-        deque(steps, maxlen=0)
-    except (KeyboardInterrupt, OSError) as error:
-        done = progress.before + progress.done
-        error.add_note(f"{done} of {progress.total} videos are done")
-        raise
-    finally:
-        steps.close()
+    with contextlib.closing(archive.run(answers)) as steps:
+        progress = next(steps)
+        try:
+            _show(progress, steps)
+        except (KeyboardInterrupt, OSError) as error:
+            steps.close()
+            error.add_note(f"{archive.finished()} of {progress.total} videos are done")
+            raise
     return progress
 
 
@@ -148,9 +147,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _job(args: argparse.Namespace, model: Path) -> Job:
     from uva_tf.archives.job import Job
-    from uva_tf.core.urls import is_url
+    from uva_tf.core.urls import is_url, refuse_one_slash
     from uva_tf.runtime.manifest import manifest_path, read_manifest
 
+    refuse_one_slash(args.out)
     manifest, content = read_manifest(model)
     return Job(
         out=args.out if is_url(args.out) else str(Path(args.out).absolute()),
@@ -169,14 +169,13 @@ def _job(args: argparse.Namespace, model: Path) -> Job:
     )
 
 
-def _shown(steps: Iterator[Progress]) -> Iterator[Progress]:
-    """The same steps, shown as a bar on stderr in a terminal, else as lines on stdout."""
+def _show(progress: Progress, steps: Iterator[Progress]) -> None:
+    """Take all steps, and show them as a bar on stderr in a terminal, else as lines on stdout."""
     from tqdm import tqdm
 
-    shown, first = time.monotonic(), next(steps)
-    counts = {"total": first.total, "initial": first.before}
+    shown, counts = time.monotonic(), {"total": progress.total, "initial": progress.before}
     with tqdm(desc="predict-many", unit="video", disable=None, **counts) as bar:
-        for progress in itertools.chain([first], steps):
+        for _ in steps:
             finished = progress.before + progress.done + len(progress.failed)
             if not bar.disable:
                 bar.set_postfix(failed=len(progress.failed), refresh=False)
@@ -184,7 +183,6 @@ def _shown(steps: Iterator[Progress]) -> Iterator[Progress]:
             elif time.monotonic() - shown > EVERY:
                 shown = time.monotonic()
                 print(_line(progress, finished), flush=True)
-            yield progress
 
 
 def _line(progress: Progress, finished: int) -> str:
@@ -217,5 +215,5 @@ def _report(out: str, progress: Progress) -> None:
     more = len(progress.failed) - NAMED
     if more > 0:
         print(f"failed: {more} more", file=sys.stderr)
-    files = "videos.parquet, throughput.png" if progress.moments else "videos.parquet"
+    files = "videos.parquet, throughput.png" if progress.done else "videos.parquet"
     print(f"wrote {out}: {files}")

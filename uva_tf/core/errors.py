@@ -1,6 +1,21 @@
 """The two errors whose message is for the user: a wrong input, and a model not to be shipped."""
 
+import errno
 from collections.abc import Sequence
+
+# System errors that mean the user gave a wrong path.
+USERS_ERRNO = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
 
 
 class InputError(ValueError):
