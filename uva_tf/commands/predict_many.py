@@ -76,6 +76,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     from uva_tf.runtime.overlay import STYLES
 
     parser = Parser("predict-many", __doc__)
+    parser.description += " The exit code is 1 if a video failed, 2 after a mistake."
     parser.add_argument(
         "sources",
         metavar="SOURCE",
@@ -111,10 +112,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add_model_argument(parser)
     parser.add_argument(
-        "--overlay", action="store_true", help="write overlays/NAME.mp4 too; long videos are uncut"
+        "--overlay",
+        action="store_true",
+        help="write overlays/NAME.mp4 too; long videos are not cut",
     )
     parser.add_argument(
-        "--style", choices=STYLES, default="heat", help="of overlays (default: %(default)s)"
+        "--style",
+        choices=STYLES,
+        default="heat",
+        help="how overlays are drawn (default: %(default)s)",
     )
     add_reading_arguments(parser)
     parser.add_argument(
@@ -122,22 +128,24 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         type=number(0, 86_400),
         default=60,
-        help="cut longer videos at key frames about so far apart; 0 cuts none (default: "
-        "%(default)s)",
+        help="cut a video of more than one and a half times this length at key frames, into "
+        "segments of about this length; 0 cuts none (default: %(default)s)",
     )
     parser.add_argument(
         "--most-seconds",
         metavar="SECONDS",
         type=number(0, 10**6),
         default=3600,
-        help="that a video or a segment may take; 0 is no limit (default: %(default)s)",
+        help="give up a video that takes longer, or a long one of which a segment does; 0 sets no "
+        "limit (default: %(default)s)",
     )
     parser.add_argument(
         "--most-memory",
         metavar="MB",
         type=number(0, 10**7),
         default=4096,
-        help="that a video may take, on Linux; 0 is no limit (default: %(default)s)",
+        help="give up a video that takes more memory, on Linux; 0 sets no limit (default: "
+        "%(default)s)",
     )
     args = parser.parse_args(argv)
     if not args.out:
