@@ -259,19 +259,21 @@ FILMS = {
     "hevc.mp4": {"codec": "libx265", "x265-params": f"{KEYS}:log-level=none"},
     "film.ts": {},  # has no index, and is not cut
 }
-QUICK = [("film.mp4", "previous"), ("open.mkv", "next")]
+QUICK = [("film.mp4", "previous", 0.8), ("open.mkv", "next", 0.8), ("film.mp4", "previous", 0.0)]
 
 
 @pytest.mark.parametrize(
-    ("name", "pairing"),
+    ("name", "pairing", "persistence"),
     [
         pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
-        for case in itertools.product(FILMS, ("previous", "next"))
+        for case in itertools.product(FILMS, ("previous", "next"), (0.0, 0.8))
     ],
 )
-def test_segments_joined_are_an_uncut_run(tmp_path, name, pairing):
+def test_segments_joined_are_an_uncut_run(tmp_path, name, pairing, persistence):
     segments, options = 1 if name == "film.ts" else 6, FILMS[name]
-    model = MODEL if pairing == "previous" else next_model(tmp_path)
+    model = next_model(tmp_path) if pairing == "next" else copied(MODEL, tmp_path / "model.tflite")
+    about = json.loads(manifest_path(model).read_text()) | {"persistence": persistence}
+    manifest_path(model).write_text(json.dumps(about))
     path = film(tmp_path / name, **options)
     _, (whole,) = run(tmp_path / "whole", [path], model=model, segment=0)
     _, (cut,) = run(tmp_path / "cut", [path], model=model, segment=1)
@@ -503,6 +505,13 @@ def test_overlays_are_drawn_on_request(clips, tmp_path):
     assert progress.before == 0  # the overlay was missing
     with av.open(str(tmp_path / "out" / "overlays" / f"{row['name']}.mp4")) as file:
         assert sum(1 for _ in file.decode(video=0)) == 50
+
+
+def copied(model, path):
+    """A copy of a model and its manifest."""
+    for one, to in ((model, path), (manifest_path(model), manifest_path(path))):
+        to.write_bytes(one.read_bytes())
+    return path
 
 
 def next_model(folder):

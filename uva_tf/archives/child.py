@@ -9,7 +9,7 @@ import contextlib
 import gc
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from uva_tf.core.frames import Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VideoReader
 from uva_tf.runtime.annotate import annotate
+from uva_tf.runtime.persistence import WINDOW
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.sinks import Options, Outputs, Sink, open_sinks, write_places
 from uva_tf.runtime.worker import serve
@@ -88,15 +89,13 @@ def _segment(
     """Predict a segment; its file's record says whether it may be joined to others."""
     path, folder = Path(task["path"]), Path(task["folder"])
     begin, end = task["begin"], task["end"]
-    source = Segment(path, begin, end, **reading)
+    manifest = predictor.manifest
+    beyond = WINDOW - 1 if manifest.persistence else 0
+    source = Segment(path, begin, end, pairing=manifest.pairing, beyond=beyond, **reading)
     with contextlib.closing(source), contextlib.ExitStack() as stack:
         maps, sinks = _outputs(folder, stack)
         reader = source.reader
-        # The frame that two segments share has its neighbour in one of them.
-        before = predictor.manifest.pairing == "previous"
-        shared = begin if before else end
-        skipped = None if shared is None else reader.seconds_at(shared)
-        _annotate(source, predictor, [_without(skipped, sink) for sink in sinks])
+        _annotate(source, predictor, [_without(source.foreign, sink) for sink in sinks])
         record = task["record"] | {
             "exact": source.exact,
             "width": reader.width,
@@ -137,11 +136,11 @@ def _join(
     return _written(maps, folder, task["record"], rate, seen)
 
 
-def _without(seconds: float | None, sink: Sink) -> Sink:
-    """The same sink, which passes over the frame of a time."""
+def _without(times: Container[float], sink: Sink) -> Sink:
+    """The same sink, which passes over the frames of some times."""
 
     def make(frame: Frame, attention: np.ndarray) -> Any:
-        return None if frame.seconds == seconds else sink.make(frame, attention)
+        return None if frame.seconds in times else sink.make(frame, attention)
 
     return Sink(make, lambda item: None if item is None else sink.take(item))
 

@@ -1,16 +1,17 @@
 """A long video in segments that are predicted apart, with the maps of an uncut run.
 
 A segment begins at a key frame, from which a decoder can start, and ends with the key frame that
-the next one begins with. Both decode that frame. What a model keeps of a stream is one frame, so
-its map comes from the segment in which its neighbour is: from the earlier one if frames are paired
-with the frame before them, from the later one if with the next.
+the next one begins with. Both decode that frame. A model keeps one frame of a stream, so its map
+comes from the segment in which its neighbour is: from the earlier one if frames are paired with the
+frame before them, from the later one if with the next. Where maps persist, the earlier segment goes
+on for as many frames as a map depends on, and the maps of those come from it too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 from av.error import FFmpegError
@@ -81,20 +82,34 @@ def _times(path: Path, reader: VideoReader, shortest: float) -> tuple[set[int], 
 
 
 class Segment:
-    """The frames of a video from one key frame to another, both included.
+    """The frames of a video from one key frame to another, and some beyond.
 
     Args:
         begin: in ticks; None for the beginning of the video.
         end: in ticks; None for its end.
+        pairing: the neighbour that frames are paired with, `next` or `previous`.
+        beyond: frames to read after that at `end`.
         options: of a VideoReader.
 
     Attributes:
         reader: of the video.
+        foreign: times in seconds of the frames read so far whose maps come from another segment.
     """
 
     live = False
 
-    def __init__(self, path: Path, begin: int | None, end: int | None, **options):
+    def __init__(
+        self,
+        path: Path,
+        begin: int | None,
+        end: int | None,
+        *,
+        pairing: str,
+        beyond: int = 0,
+        **options: Any,
+    ):
+        self.foreign: set[float] = set()
+        self._beyond, self._pairing = beyond, pairing
         self.reader = VideoReader(path, start=begin, **options)
         self._end = None if end is None else self.reader.seconds_at(end)
         self._begin = None if begin is None else self.reader.seconds_at(begin)
@@ -107,9 +122,17 @@ class Segment:
 
     def timed(self) -> Iterator[Frame]:
         """Every frame, with its presentation time in seconds."""
-        for frame in self.reader.timed():
-            if self._end is not None and frame.seconds > self._end:
-                return
+        begins, ends = (at is not None for at in (self._begin, self._end))
+        lead = self._beyond + (self._pairing == "previous")  # frames that the segment before maps
+        left = self._beyond
+        for number, frame in enumerate(self.reader.timed()):
+            last = False
+            if ends and frame.seconds >= self._end:
+                if left < 0:
+                    return
+                last, left = left == 0, left - 1
+            if (begins and number < lead) or (last and self._pairing == "next"):
+                self.foreign.add(frame.seconds)
             begun, ended = self._met
             self._met = begun or frame.seconds == self._begin, ended or frame.seconds == self._end
             yield frame

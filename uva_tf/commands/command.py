@@ -20,7 +20,7 @@ from uva_tf.config import OLDER_FIELDS
 from uva_tf.core.errors import USERS_ERRNO, ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
-from uva_tf.runtime.manifest import FORMS
+from uva_tf.runtime.manifest import FORMS, MOST_PERSISTENCE
 
 T = TypeVar("T")
 
@@ -259,6 +259,27 @@ def add_threads_argument(parser: Parser) -> None:
         default=1,
         help="threads that the model runs on (default: %(default)s)",
     )
+
+
+def add_persistence_argument(parser: Parser, default: str) -> None:
+    """`--persistence`, which joins maps; `default` tells what goes without it."""
+    parser.add_argument(
+        "--persistence",
+        metavar="WEIGHT",
+        type=_persistence,
+        help="join each map with those before it, back to the last cut: the map K frames ago "
+        f"weighs WEIGHT to the power K (0 to {MOST_PERSISTENCE}; default: {default})",
+    )
+
+
+def _persistence(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MOST_PERSISTENCE:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to {MOST_PERSISTENCE}")
+    return value
 
 
 def add_encoding_arguments(parser: Parser, what: str) -> None:

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_form_argument, add_run_argument, command
+from uva_tf.commands.command import (
+    Parser,
+    add_form_argument,
+    add_persistence_argument,
+    add_run_argument,
+    command,
+)
 from uva_tf.compression.recipes import RECIPES
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import new_file, refuse_existing
@@ -50,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         type=Path,
         help="write how much error 8 bits add in each layer, as CSV (int8 only)",
     )
+    add_persistence_argument(parser, "0, none; a runtime does it, by the manifest")
     args = parser.parse_args(argv)
     if args.out.suffix != ".tflite":
         raise InputError(f"{args.out}: expected a name that ends in .tflite")
@@ -67,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.run import Run
 
     run = Run.open(args.run)
-    manifest = convert(run, args.recipe, args.form, args.out)
+    manifest = convert(run, args.recipe, args.form, args.out, persistence=args.persistence or 0)
     print(
         f"wrote {args.out} ({args.out.stat().st_size / 1000:.0f} kB, {manifest.recipe}, "
         f"{manifest.form}) and {manifest_path(args.out).name}"

@@ -14,6 +14,7 @@ from uva_tf.commands.command import (
     Parser,
     add_data_argument,
     add_every_argument,
+    add_persistence_argument,
     command,
     number,
     progress,
@@ -136,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="random seed of intervals, negatives and halves of observers (default: %(default)s)",
     )
+    add_persistence_argument(parser, "what a .tflite file's manifest says, 0 for a run")
     add_every_argument(parser, default=1)
     parser.add_argument(
         "--skip-bad",
@@ -169,7 +171,7 @@ def _sources(args: argparse.Namespace, size: int) -> dict:
             check_model(model)
         for row, teacher in teachers_of(model, size).items():
             sources[row if len(models) == 1 else f"{name}, {row}"] = teacher
-        sources[name] = open_map_source(model, size)
+        sources[name] = open_map_source(model, size, args.persistence)
     for name, folder in zip(
         distinct_names([m.resolve() for m in args.maps]), args.maps, strict=True
     ):

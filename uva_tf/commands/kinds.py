@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.command import (
     Parser,
+    add_persistence_argument,
     add_study_arguments,
     as_typed,
     command,
@@ -59,6 +60,7 @@ def main(argv: list[str] | None = None) -> None:
                 every=args.every,
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,
+                persistence=args.persistence or 0,
             )
             for kind in names
         }
@@ -94,6 +96,7 @@ def _parser() -> Parser:
         required=True,
         help="TOML with a [[row]] for each recipe: name, data, weights, set",
     )
+    add_persistence_argument(parser, "0, none")
     parser.add_argument(
         "--external-maps",
         metavar="DIR",

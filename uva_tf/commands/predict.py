@@ -16,6 +16,7 @@ from uva_tf.commands.command import (
     add_encoding_arguments,
     add_jobs_argument,
     add_model_argument,
+    add_persistence_argument,
     add_reading_arguments,
     add_threads_argument,
     command,
@@ -51,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
             options=options,
             jobs=args.jobs,
             threads=args.threads,
+            persistence=args.persistence,
             strict=args.strict,
         )
         check_model(model)
@@ -79,7 +81,7 @@ def _predict_stream(place, model, outputs, options, args) -> list[str]:
         remote = {"reconnect": args.reconnect, "transport": args.rtsp_transport or "tcp"}
     result = predict_stream(
         place,
-        Predictor(model, threads=args.threads),
+        Predictor(model, threads=args.threads, persistence=args.persistence),
         outputs,
         options,
         strict=args.strict,
@@ -238,6 +240,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         help="write where an encoder should spend its bits, as CSV (docs/regions.md); of several "
         "videos, DIR/NAME.regions.csv",
     )
+    add_persistence_argument(parser, "what the model's manifest says")
     add_threads_argument(parser)
     args = parser.parse_args(argv)
     if bool(args.sources) == (args.camera is not None):

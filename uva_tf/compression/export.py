@@ -73,7 +73,7 @@ LEAST = {
 LEAST_OF_KERNELS = Agreement(mean_cc=0.95, worst_cc=0.8, close=0.6)
 
 
-def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
+def convert(run: Run, recipe: str, form: str, out: Path, *, persistence: float = 0.0) -> Manifest:
     """Convert a run's student and write the file and its manifest.
 
     The file's maps are compared with the float student's, and its maps by XNNPACK with those by
@@ -83,6 +83,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
     Args:
         recipe: one of `RECIPES`.
         form: `pair` or `step`.
+        persistence: for the manifest, what a runtime joins maps by.
 
     Raises InputError if an output exists, or the run lacks its student, its data or the
     fine-tuning that the recipe needs. Raises ExportError, and writes nothing, for a file that
@@ -107,6 +108,7 @@ def convert(run: Run, recipe: str, form: str, out: Path) -> Manifest:
         recipe,
         form,
         out,
+        persistence=persistence,
         calibration=tuple(names),
         training=origin(run),
         measure=lambda: _proven(student, content, recipe, form, unseen),
@@ -206,6 +208,7 @@ def write_model(
     out: Path,
     *,
     left: Collection[str] = (),
+    persistence: float = 0.0,
     calibration: tuple[str, ...] = (),
     training: Mapping[str, Any] = MappingProxyType({}),
     measure: Callable[[], dict[str, Any]] = dict,
@@ -215,6 +218,7 @@ def write_model(
     Args:
         content: of the .tflite file.
         left: names of operators that XNNPACK may leave to LiteRT's own kernels.
+        persistence: what a runtime joins maps by, for the manifest.
         calibration: names of the frames that an integer model was calibrated on.
         training: where the weights come from.
         measure: returns the manifest's figures. It is called after the check, since running a
@@ -233,6 +237,7 @@ def write_model(
         **({"output": INTEGER_OUTPUT} if integer else {}),
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),
+        persistence=float(persistence),
         metrics=measure(),
         operators=tuple(operator_counts(content)),
         multiply_adds=sum(one.multiply_adds for one in read_operators(content)),

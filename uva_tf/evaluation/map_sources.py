@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 
 import keras
@@ -17,6 +17,7 @@ from uva_tf.core.resize import shrink
 from uva_tf.data.picture_files import read_map
 from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
+from uva_tf.runtime.persistence import Persistence
 from uva_tf.runtime.predictor import Predictor, to_bytes
 from uva_tf.training.run import Run
 from uva_tf.training.weights import load_student, load_teacher
@@ -25,29 +26,32 @@ from uva_tf.training.weights import load_student, load_teacher
 MapSource = Callable[[Iterable[Record]], Iterator[np.ndarray | None]]
 
 BATCH = 32
+COMPARED = 64  # side of the frames among which cuts are found
 
 
-def open_map_source(path: Path, size: int) -> MapSource:
+def open_map_source(path: Path, size: int, persistence: float | None = None) -> MapSource:
     """Open a run or a model as a map source.
 
     Args:
         path: a run folder, its `student.keras`, one of its `teachers/*.keras`, or a .tflite file.
         size: side of the dataset's frames in pixels, for which a teacher is built.
+        persistence: what each map is joined with those before it by, see `runtime.persistence`; by
+            default what a .tflite file's manifest says, and 0 for a run.
 
     Raises InputError for anything else.
     """
     path = path.resolve()
     if path.is_dir():
-        return student_source(Run.open(path))
+        return persistent(student_source(Run.open(path)), persistence or 0)
     if path.suffix == ".tflite":
-        predictor = Predictor(path)
+        predictor = Predictor(path, persistence=persistence)
         return lambda records: predictor.run(record.frame for record in records)
     check_file(path, "model, expected a run folder, a .keras or a .tflite file")
     for folder in (path.parent, path.parent.parent):
         if path.suffix == ".keras" and (folder / "config.json").is_file():
             run = Run.open(folder)
             if path == run.student:
-                return student_source(run)
+                return persistent(student_source(run), persistence or 0)
             for kind in KINDS:
                 if path == run.teacher(kind):
                     return teacher_source(run, kind, size)
@@ -98,6 +102,20 @@ def maps_source(folder: Path, *, skip_bad: bool = False) -> MapSource:
                 yield None
 
     return source
+
+
+def persistent(source: MapSource, persistence: float) -> MapSource:
+    """A source whose maps are joined with those before them, see `runtime.persistence`."""
+    if not persistence:
+        return source
+
+    def maps(records: Iterable[Record]) -> Iterator[np.ndarray | None]:
+        seen, shown = tee(records)
+        joined = Persistence(persistence)
+        for record, picture in zip(shown, source(seen), strict=True):
+            yield joined.add(picture, shrink(record.frame, COMPARED))
+
+    return maps
 
 
 def student_source(run: Run) -> MapSource:

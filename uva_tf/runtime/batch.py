@@ -66,6 +66,7 @@ class Batch:
         outputs: folders, or for stills' `csv` one table; a folder may be used for several kinds.
         jobs: sources that are predicted at a time, each in a process of its own.
         threads: that each runs the model on.
+        persistence: of the maps, if not what the manifest says; see `runtime.persistence`.
         strict: fail damaged videos.
 
     Raises InputError if an output is a file or would lie among the sources.
@@ -78,6 +79,7 @@ class Batch:
     options: Options
     jobs: int = 1
     threads: int = 1
+    persistence: float | None = None
     strict: bool = False
 
     def __post_init__(self) -> None:
@@ -123,6 +125,7 @@ class Batch:
         setup = {
             "model": str(self.model),
             "threads": self.threads,
+            "persistence": self.persistence,
             "cores": cores,
             "options": self.options._asdict(),
             "strict": self.strict,

@@ -19,6 +19,7 @@ PAIRINGS = ("next", "previous")
 MOST_BYTES = 2**26  # of a model
 MOST_MANIFEST_BYTES = 2**20
 MOST_ARENA_BYTES = 2**24
+MOST_PERSISTENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Manifest:
         output: range and meaning of the map.
         state: quantisation of the state, `{"scale", "zero_point"}`; empty for a float model and
             for a `pair`.
+        persistence: how much of the maps before a runtime joins with each map of a stream, see
+            `runtime.persistence`; 0 in files older than this field.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
         operators: those of the file, `{"name", "version", "count"}` each, by name as in LiteRT's
@@ -57,6 +60,7 @@ class Manifest:
     input: str = "RGB camera bytes 0..255, uint8 [1, R, R, 3], aspect not kept"
     output: str = "attention, float32 [1, R, R, 1], 0 to 1 at the most looked-at place"
     state: dict[str, float] = field(default_factory=dict)
+    persistence: float = 0.0
     calibration: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     operators: tuple[dict[str, Any], ...] = ()
@@ -120,6 +124,7 @@ def _are_finite(values: dict[str, Any]) -> bool:
 KINDS = {
     "resolution": int,
     "state": dict,
+    "persistence": float,
     "calibration": list,
     "metrics": dict,
     "operators": list,
@@ -133,6 +138,7 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "pairing": PAIRINGS.__contains__,
     "resolution": lambda side: 8 <= side <= 1024,
     "state": _are_finite,
+    "persistence": lambda share: 0 <= share <= MOST_PERSISTENCE,
     "multiply_adds": lambda count: count >= 0,
     "arena_bytes": lambda size: 0 <= size <= MOST_ARENA_BYTES,
 }

@@ -16,6 +16,7 @@ from uva_tf.core.resize import shrink
 from uva_tf.runtime.arrays import check_frame
 from uva_tf.runtime.default_model import choose_model
 from uva_tf.runtime.manifest import Manifest, read_manifest
+from uva_tf.runtime.persistence import Persistence
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
 OUTPUTS = {"pair": {"attention"}, "step": {"attention", "state"}}
@@ -97,6 +98,8 @@ class Predictor:
         channels: order of the channels of frames that are arrays.
         reference: run LiteRT's slow reference kernels, for comparison.
         exact: return maps in the model's own dtype; a float model gives float32, 1 at the peak.
+        persistence: how much of the stream's maps before is joined with each map, 0 to 0.95; see
+            `runtime.persistence`. By default what the manifest says; 0 gives the model's own maps.
 
     Raises InputError if the model can't be used, ValueError for invalid arguments.
     """
@@ -109,6 +112,7 @@ class Predictor:
         channels: Literal["rgb", "bgr"] = "rgb",
         reference: bool = False,
         exact: bool = False,
+        persistence: float | None = None,
     ):
         if model is not None and not isinstance(model, (str, Path)):
             raise ValueError(f"model: expected the path of a .tflite file, received {model!r:.80}")
@@ -120,6 +124,9 @@ class Predictor:
         self.manifest, interpreter = open_model(path, threads, reference=reference)
         self._bgr, self._exact = channels == "bgr", exact
         self._interpreter = interpreter
+        self._persistence = Persistence(
+            self.manifest.persistence if persistence is None else persistence
+        )
         runner = interpreter.get_signature_runner(self.manifest.form)
         self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
         self._memory_name = "other" if self.manifest.form == "pair" else "state"
@@ -130,6 +137,8 @@ class Predictor:
     def reset(self) -> None:
         """Forget the frames seen so far: the next one begins a new stream."""
         self._memory: np.ndarray | None = None
+        self._last: np.ndarray | None = None  # the latest small frame
+        self._persistence.reset()
 
     def step(self, frame: np.ndarray | Frame) -> np.ndarray:
         """The map of the stream's next frame, which is paired with the frame before it.
@@ -193,6 +202,7 @@ class Predictor:
 
     def _remember(self, small: np.ndarray) -> np.ndarray:
         """What is kept of a frame: the small frame itself, or its features from the trunk."""
+        self._last = small
         if self.manifest.form == "pair":
             return small
         return self._call(frame=small, state=self._empty)["state"]
@@ -202,13 +212,16 @@ class Predictor:
 
         The current frame is the latest, or with `next` pairing the one before it.
         """
+        last, self._last = self._last, small
+        current = last if self.manifest.pairing == "next" else small
         frame, memory = small, self._memory
         if self.manifest.form == "pair" and self.manifest.pairing == "next":
             frame, memory = memory, small
         result = self._call(**{"frame": frame, self._memory_name: memory})
         self._memory = small if self.manifest.form == "pair" else result["state"]
         attention = result["attention"][0, :, :, 0]
-        return attention if self._exact else to_bytes(attention)
+        attention = attention if self._exact else to_bytes(attention)
+        return self._persistence.add(attention, current[0])
 
     def _call(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the model, without LiteRT's signature runner, which allocates at every call."""

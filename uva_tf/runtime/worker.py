@@ -188,7 +188,9 @@ def _listen(asked: BinaryIO, tasks: SimpleQueue, busy: threading.Event) -> None:
 
 def _predicting(setup: dict[str, Any]) -> Answers:
     """A function that predicts a source."""
-    predictor = Predictor(Path(setup["model"]), threads=setup["threads"])
+    predictor = Predictor(
+        Path(setup["model"]), threads=setup["threads"], persistence=setup["persistence"]
+    )
     options, cores = Options(**setup["options"]), setup["cores"]
     if cores:
         cv2.setNumThreads(cores)

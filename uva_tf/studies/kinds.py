@@ -22,7 +22,7 @@ from uva_tf.core.names import distinct_names
 from uva_tf.core.outputs import new_file, new_folder
 from uva_tf.core.text_tables import write_csv
 from uva_tf.data.dataset import Dataset, open_dataset, write_index
-from uva_tf.evaluation.map_sources import MapSource, maps_source, student_source
+from uva_tf.evaluation.map_sources import MapSource, maps_source, persistent, student_source
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Row, digits, percent, span
 from uva_tf.gaze.tables import TextTable
 from uva_tf.studies.scoring import ITSELF, Scores, over_seeds, score
@@ -203,17 +203,28 @@ def _weights(recipe: Recipe, data: Sequence[Path]) -> tuple[float, ...]:
 
 
 def score_kind(
-    runs: Sequence[Training], folders: Sequence[Path], out: Path, *, every: int, progress, external
+    runs: Sequence[Training],
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    every: int,
+    progress,
+    external: Path | None,
+    persistence: float = 0.0,
 ) -> Scores:
     """Score the runs that left a kind out on its clips.
 
     Args:
         folders: of the datasets without that kind.
         external: folder of another model's maps, `external/DATASET/CLIP/000001.png`, or None.
+        persistence: what the students' maps are joined by, see `runtime.persistence`.
     """
 
     def sources(dataset: Dataset) -> dict[str, MapSource]:
-        found = {run.name: student_source(Run.open(out / run.name)) for run in runs}
+        found = {
+            run.name: persistent(student_source(Run.open(out / run.name)), persistence)
+            for run in runs
+        }
         if external is not None:
             found[f"external{ITSELF}"] = maps_source(external / dataset.folder.name)
         return found
