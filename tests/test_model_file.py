@@ -58,7 +58,7 @@ def sha256_of(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_predictor_draws_the_vectors(name):
-    assert_drawn(name, np.stack(list(Predictor(shipped_model(name)).run(frames()))))
+    assert_drawn(name, np.stack(list(Predictor(shipped_model(name), persistence=0).run(frames()))))
 
 
 @pytest.mark.parametrize("name", MODELS)

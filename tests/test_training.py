@@ -25,7 +25,7 @@ from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
 from uva_tf.training import losses
-from uva_tf.training.examples import open_data, with_data
+from uva_tf.training.examples import open_data, validation_examples, with_data
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
 from uva_tf.training.stages import train
@@ -147,6 +147,24 @@ def test_every_stage_runs_and_leaves_a_student(distilled, tmp_path):
     metrics, student = run.metrics.read_bytes(), run.student.read_bytes()
     train(run)  # nothing left to do, nothing changed
     assert (run.metrics.read_bytes(), run.student.read_bytes()) == (metrics, student)
+
+
+def test_the_loss_is_of_logits_times_the_temperature(tmp_path, shards):
+    """So the student's own are sharper by as much."""
+    joint = replace(SMOKE.joint, steps=30, batch=8)
+    config = replace(SMOKE, joint=joint, soft_targets=SoftTargets(joint_weight=0), temperature=0.5)
+    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
+    train(run, ["joint"])
+    pair, datasets = load_student(run).pair, open_data(run.config)
+    means = {factor: [] for factor in (0.5, 1.0)}
+    for batch in validation_examples(datasets, View(32, 32, "previous"), joint.batch):
+        logits = pair(losses.frames(batch), training=False)
+        for factor, found in means.items():
+            terms = losses.ground_truth(factor * logits, batch, joint.loss)
+            found.append(float(sum(losses.without_counts(terms).values())))
+    logged = run.last_losses()["joint"].validation
+    assert np.mean(means[0.5]) == pytest.approx(logged, rel=1e-4)
+    assert abs(np.mean(means[1.0]) - logged) > 1e-3
 
 
 def test_frozen_paths_stay_as_distill_left_them(distilled, tmp_path):

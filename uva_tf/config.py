@@ -303,6 +303,9 @@ class Config:
         soft_targets: which teachers' maps the student learns from in distill and joint.
         freeze_paths: train only the head in joint, as in the paper; trunk and paths stay as
             distill left them.
+        temperature: what the student's logits are multiplied by in the loss of the stage joint and
+            of fine-tuning, and nowhere else: below 1, its maps are sharper than what it learns
+            from (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
         seed: of everything random.
         data: folders of the prepared datasets that the run trains on.
         data_weights: how often each is drawn, relative to the others; empty for equally often.
@@ -321,6 +324,7 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     compression: CompressionConfig = field(default_factory=CompressionConfig)
+    temperature: float = 1.0
     seed: int = 1
     data: tuple[str, ...] = ()
     data_weights: tuple[float, ...] = ()
@@ -328,6 +332,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_types(self)
+        expect(0.1 <= self.temperature <= 10, "temperature", self.temperature, "0.1 to 10")
         expect(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         checksums = self.data_sha256
         if checksums and len(checksums) != len(self.data):
@@ -525,6 +530,7 @@ def distill_64() -> Config:
             smallest_crop=0.8, colour=0.4, stride=3, cuts=0.03, stills=0.04, noise=6.0
         ),
         loop=LoopConfig(average=0.995),
+        temperature=0.8,
     )
 
 
@@ -539,6 +545,7 @@ def fine_tune() -> Config:
         name="fine-tune",
         student=StudentConfig("uva-64", weights="shipped"),
         joint=StageConfig(steps=300, learning_rate=5e-4),
+        temperature=0.8,
     )
 
 

@@ -192,7 +192,7 @@ def fit_joint(
     def loss(batch: Batch, training: bool) -> Terms:
         drawn = pair(losses.frames(batch), training=training)
         logits, *hints = tf.nest.flatten(drawn)  # (B, R, R, 1), and with hints (B, g, g, K)
-        terms = losses.joint(logits, batch, stage.loss, soft_targets)
+        terms = losses.joint(config.temperature * logits, batch, stage.loss, soft_targets)
         if hints and training:
             terms |= losses.hint(hints[0], batch, soft_targets.hint_weight)
         return terms
