@@ -63,7 +63,7 @@ def test_the_predictor_draws_the_vectors(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_vectors_show_a_stream_that_forgets_its_frames(name):
-    predictor = Predictor(shipped_model(name))
+    predictor = Predictor(shipped_model(name), persistence=0)
     for frame, stored in zip(frames()[1:], vector(name)[1:], strict=True):
         predictor.reset()
         assert np.abs(predictor.step(frame).astype(int) - stored).max() > 5

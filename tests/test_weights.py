@@ -75,7 +75,7 @@ def test_a_manifest_without_operators_is_accepted(step_model, tmp_path):
 
 @pytest.mark.parametrize("variant", ["uva-32", "uva-64"])
 def test_the_keras_model_draws_the_files_maps(variant):
-    predictor = Predictor(shipped_model(f"{variant}-fp16-step"), exact=True)
+    predictor = Predictor(shipped_model(f"{variant}-fp16-step"), exact=True, persistence=0)
     frames = synthetic.draw(synthetic.scene(1, seed=OTHER_SEED, length=3))
     small = np.stack([shrink(frame, predictor.manifest.resolution) for frame in frames])
     maps = [predictor.step(frame) for frame in small]
