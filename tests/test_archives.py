@@ -160,6 +160,10 @@ def test_started_again_only_what_is_missing_or_made_otherwise_is_done(clips, tmp
     changed, rows = run(out, copies, model=other)
     assert (changed.before, changed.done) == (0, 3)
     assert {row["model"] for row in rows} == {other.stem}
+    plain = copied(other, tmp_path / other.name)  # the same model, but its maps don't persist
+    about = json.loads(manifest_path(plain).read_text()) | {"persistence": 0.0}
+    manifest_path(plain).write_text(json.dumps(about))
+    assert run(out, copies, model=plain)[0].before == 0
 
 
 def test_what_a_killed_run_had_finished_is_taken_up(clips, tmp_path):

@@ -351,6 +351,7 @@ def test_outputs_of_another_make_are_not_mixed(predict, clips, tmp_path):
         (("--style", "beside"), "made with style heat, this is beside"),
         (("--quality", "30"), "made with quality 24, this is 30"),
         (("--deinterlace",), "made with deinterlace False, this is True"),
+        (("--persistence", "0.5"), "made with persistence 0.7, this is 0.5"),
     ]:
         result = predict(clips, "--overlay", out, *more)
         assert_refused(result, words)
@@ -554,7 +555,7 @@ def test_a_pipe_without_a_video(tmp_path, content, words):
 def test_the_record_names_what_the_outputs_depend_on(predict, clips, tmp_path):
     assert predict(clips, "--csv", tmp_path / "out", "--model", "fp16")[0] == 0
     record = json.loads((tmp_path / "out" / "predict.json").read_text())
-    assert set(record["settings"]) == {"model", "stream", "deinterlace", "rate"}
+    assert set(record["settings"]) == {"model", "stream", "deinterlace", "rate", "persistence"}
     assert set(record["sources"]) == {f"{number}.mp4" for number in range(4)}
     os.utime(clips / "0.mp4", (1, 1))  # another file, for all that is known
     assert_refused(predict(clips, "--csv", tmp_path / "out", "--model", "fp16"), "0.mp4 of another")

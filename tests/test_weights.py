@@ -98,7 +98,7 @@ def test_maps_follow_what_moves_against_the_camera():
         found += [
             cc(maps[index - 1], scene.attention(index, side, side)) for index in range(3, 51, 4)
         ]
-    assert np.mean(found) > 0.35  # 0.42 as shipped
+    assert np.mean(found) > 0.35  # 0.36 as shipped, 0.42 if maps do not persist
 
 
 def test_load_knows_what_the_package_brings_and_refuses_others():

@@ -54,7 +54,10 @@ class Job:
     def options(self) -> str:
         """What outputs depend on besides the video and the model, as JSON."""
         values = {"stream": self.stream, "deinterlace": self.deinterlace, "strict": self.strict}
-        return json.dumps(values | {"style": self.style if self.overlay else None})
+        values["style"] = self.style if self.overlay else None
+        # Beside the model's checksum, as it stands in the manifest alone.
+        values["persistence"] = json.loads(self.manifest).get("persistence", 0.0)
+        return json.dumps(values)
 
     @property
     def reading(self) -> Options:
@@ -75,7 +78,9 @@ class Job:
         if (row.get("model_sha256"), row.get("state")) != (self.sha256, state):
             return False
         made, asked = json.loads(row["options"]), json.loads(self.options)
-        return all(made[key] == asked[key] for key in asked if asked[key] or key not in NARROWING)
+        return all(
+            made.get(key) == asked[key] for key in asked if asked[key] or key not in NARROWING
+        )
 
 
 def edges(cuts: Sequence[int]) -> Iterable[tuple[int | None, int | None]]:

@@ -255,6 +255,8 @@ class Batch:
         if not self.stills:
             rate = options.rate or RATE
             settings |= {"stream": options.stream, "deinterlace": options.deinterlace, "rate": rate}
+            persists = manifest.persistence if self.persistence is None else self.persistence
+            settings["persistence"] = persists
         if kind == "overlay":
             settings["style"] = options.style
         if kind == "overlay" and not self.stills:
