@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 
 import psutil
 import pyarrow.parquet as pq
@@ -182,3 +183,28 @@ def test_where_no_cluster_is_nothing_is_written(clips, tmp_path):
     assert process.returncode == 2
     assert said.startswith("error: --address 127.0.0.1:1: no cluster answers there: "), said
     assert not (tmp_path / "out").exists()
+
+
+class Unreadable:
+    """A job that calls a function where an actor reads it."""
+
+    def __init__(self, function, argument):
+        self._call = function, (argument,)
+
+    def __reduce__(self):
+        return self._call
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        pytest.param(int, "no number", id="an actor can't begin"),
+        pytest.param(os._exit, 1, id="every actor dies", marks=pytest.mark.slow),
+    ],
+)
+def test_actors_are_not_started_again_for_ever(function, argument):
+    from uva_tf.archives.engine import done_by_ray
+
+    tasks = deque([{"do": "video", "name": "a"}])
+    with pytest.raises(OSError, match=r"^Ray: .+"):
+        list(done_by_ray(Unreadable(function, argument), tasks, jobs=1))

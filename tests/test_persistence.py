@@ -86,7 +86,7 @@ class TestPersistence:
         joined = Persistence(0.8)
         assert not joined.add(np.zeros((4, 4), np.uint8), STILL).any()
 
-    @pytest.mark.parametrize("share", [-0.1, 0.96, True, float("nan")])
+    @pytest.mark.parametrize("share", [-0.1, 0.96, True, float("nan"), "0.8", None])
     def test_another_value_is_refused(self, share):
         with pytest.raises(ValueError, match=r"expected 0 to 0\.95"):
             Persistence(share)
@@ -120,11 +120,21 @@ class TestPredictor:
         first = list(predictor.run(moving(5)))
         np.testing.assert_array_equal(list(predictor.run(moving(5))), first)
 
-    @pytest.mark.parametrize("share", [1.0, -0.5, "0.8", 1, True])
+    @pytest.mark.parametrize("share", [1.0, -0.5, "0.8", 1, True, None])
     def test_a_manifest_that_says_anything_else_is_refused(self, step_model, tmp_path, share):
         model = model_of(step_model, tmp_path, persistence=share)
         with pytest.raises(InputError, match=r"persistence .* is not valid"):
             Predictor(model)
+
+    def test_a_whole_number_in_a_manifest_is_one(self, step_model, tmp_path):
+        """JavaScript writes 0 for 0.0."""
+        assert Predictor(model_of(step_model, tmp_path, persistence=0)).persistence == 0
+
+    def test_a_stream_goes_on_from_reset(self, step_model, tmp_path):
+        predictor = Predictor(model_of(step_model, tmp_path, persistence=0.8))
+        first = [predictor.step(frame) for frame in moving(3)]
+        predictor.reset()
+        np.testing.assert_array_equal([predictor.step(frame) for frame in moving(3)], first)
 
     def test_older_manifests_have_none(self):
         assert Manifest("step", "fp32", "tiny", 32, "previous", "0").persistence == 0

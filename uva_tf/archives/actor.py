@@ -58,6 +58,7 @@ class Actor:
         model.with_suffix(".json").write_bytes(job.manifest)
         setup = {
             "model": str(model),
+            "persistence": job.persistence,
             "options": job.reading._asdict(),
             "strict": job.strict,
         }

@@ -43,10 +43,11 @@ def answering(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any
     """A function that does a task in its folder and returns the answer.
 
     Args:
-        setup: `model`, a file; `options`, as a dictionary; `strict`.
+        setup: `model`, a file; `persistence` of its maps; `options`, as a dictionary; `strict`.
     """
     cv2.setNumThreads(1)
-    predictor, options = Predictor(Path(setup["model"])), Options(**setup["options"])
+    predictor = Predictor(Path(setup["model"]), persistence=setup["persistence"])
+    options = Options(**setup["options"])
     task_of = {"video": _video, "segment": _segment, "join": _join}
 
     def answer(task: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +90,9 @@ def _segment(
     """Predict a segment; its file's record says whether it may be joined to others."""
     path, folder = Path(task["path"]), Path(task["folder"])
     begin, end = task["begin"], task["end"]
-    manifest = predictor.manifest
-    beyond = WINDOW - 1 if manifest.persistence else 0
-    source = Segment(path, begin, end, pairing=manifest.pairing, beyond=beyond, **reading)
+    beyond = WINDOW - 1 if predictor.persistence else 0
+    pairing = predictor.manifest.pairing
+    source = Segment(path, begin, end, pairing=pairing, beyond=beyond, **reading)
     with contextlib.closing(source), contextlib.ExitStack() as stack:
         maps, sinks = _outputs(folder, stack)
         reader = source.reader

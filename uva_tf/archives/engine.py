@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +30,7 @@ import ray
 
 # A process or a machine, and what it was doing.
 LOST = ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError
+MOST_LOSSES = 5  # of one task, which may be what kills its actors
 PATIENCE = 10  # seconds for a cluster to answer
 OBJECT_STORE = 2**27  # bytes; what passes through it is small
 
@@ -59,7 +60,7 @@ def done_by_ray(
     """
     with _connected(address, jobs):
         most = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        shared, running, idle, ends = ray.put(job), {}, [], []
+        shared, running, idle, ends, losses = ray.put(job), {}, [], [], Counter()
         try:
             while tasks or running:
                 while tasks and len(running) < most:
@@ -71,7 +72,11 @@ def done_by_ray(
                 (actor, task), idle = running.pop(done), []
                 try:
                     answer = ray.get(done)
-                except LOST:
+                except LOST as error:
+                    what = json.dumps(task)
+                    losses[what] += 1
+                    if getattr(error, "actor_init_failed", False) or losses[what] == MOST_LOSSES:
+                        raise
                     tasks.appendleft(task)
                     continue
                 idle = [actor]

@@ -53,7 +53,8 @@ def main(argv: list[str] | None = None) -> None:
     for name, dataset in datasets.items():
         bar = progress("evaluate" if len(datasets) == 1 else f"evaluate {name}", "clip")
         scored = evaluate(sources[name], dataset, args.split, settings, progress=bar)
-        evaluations[name] = replace(scored, dataset=name)
+        recorded = scored.settings | {"persistence": args.persistence}
+        evaluations[name] = replace(scored, dataset=name, settings=recorded)
         text = "\n" * (len(evaluations) > 1) + table(evaluations[name])
         show(text, kept=bool(args.json or args.report))
     figures = {name: scored.to_dict() for name, scored in evaluations.items()}
@@ -160,7 +161,12 @@ def _sigma(text: str) -> float:
 def _sources(args: argparse.Namespace, size: int) -> dict:
     """Map sources by the names of their rows, distinct even for models of the same name."""
     from uva_tf.evaluation.baselines import BASELINES
-    from uva_tf.evaluation.map_sources import maps_source, open_map_source, teachers_of
+    from uva_tf.evaluation.map_sources import (
+        maps_source,
+        open_map_source,
+        persistent,
+        teachers_of,
+    )
     from uva_tf.evaluation.results import CEILING, CENTRE
     from uva_tf.runtime.trial import check_model
 
@@ -170,7 +176,8 @@ def _sources(args: argparse.Namespace, size: int) -> dict:
         if model.suffix == ".tflite":
             check_model(model)
         for row, teacher in teachers_of(model, size).items():
-            sources[row if len(models) == 1 else f"{name}, {row}"] = teacher
+            lasting = persistent(teacher, args.persistence or 0)
+            sources[row if len(models) == 1 else f"{name}, {row}"] = lasting
         sources[name] = open_map_source(model, size, args.persistence)
     for name, folder in zip(
         distinct_names([m.resolve() for m in args.maps]), args.maps, strict=True

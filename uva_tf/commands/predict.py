@@ -258,6 +258,8 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     film = any(isinstance(place, Path) and place.is_dir() for place in sources.places)
     if (sources.stills or film) and (args.stream is not None or args.deinterlace):
         raise InputError("--stream and --deinterlace are for videos: pictures have none")
+    if args.persistence is not None and sources.stills:
+        raise InputError("--persistence is for videos: pictures have none before them")
     if args.regions and sources.stills:
         raise InputError("--regions is for videos: pictures have none")
     encodes = args.overlay and not sources.stills

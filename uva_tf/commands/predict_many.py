@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from uva_tf.commands.command import (
     Parser,
     add_model_argument,
+    add_persistence_argument,
     add_reading_arguments,
     command,
     goes_on,
@@ -122,6 +123,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         default="heat",
         help="how overlays are drawn (default: %(default)s)",
     )
+    add_persistence_argument(parser, "what the model's manifest says")
     add_reading_arguments(parser)
     parser.add_argument(
         "--segment",
@@ -166,6 +168,7 @@ def _job(args: argparse.Namespace, model: Path) -> Job:
         manifest=manifest_path(model).read_bytes(),
         model_name=model.stem,
         sha256=manifest.sha256,
+        persistence=manifest.persistence if args.persistence is None else args.persistence,
         overlay=args.overlay,
         style=args.style,
         stream=args.stream,

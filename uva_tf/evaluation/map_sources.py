@@ -35,8 +35,8 @@ def open_map_source(path: Path, size: int, persistence: float | None = None) -> 
     Args:
         path: a run folder, its `student.keras`, one of its `teachers/*.keras`, or a .tflite file.
         size: side of the dataset's frames in pixels, for which a teacher is built.
-        persistence: what each map is joined with those before it by, see `runtime.persistence`; by
-            default what a .tflite file's manifest says, and 0 for a run.
+        persistence: of the maps, see `runtime.persistence`; by default what a .tflite file's
+            manifest says, and 0 for a run.
 
     Raises InputError for anything else.
     """
@@ -54,7 +54,7 @@ def open_map_source(path: Path, size: int, persistence: float | None = None) -> 
                 return persistent(student_source(run), persistence or 0)
             for kind in KINDS:
                 if path == run.teacher(kind):
-                    return teacher_source(run, kind, size)
+                    return persistent(teacher_source(run, kind, size), persistence or 0)
     raise InputError(f"{path}: expected a .tflite file, or a .keras file inside its run folder")
 
 

@@ -325,6 +325,8 @@ def _compare(
 ) -> None:
     """Raise InputError if what is there can't go with what is to be made."""
     before = _read_record(record)
+    if "rate" in before["settings"]:  # of streams; older records do not say that maps persist
+        before["settings"].setdefault("persistence", 0.0)
     for name, value in settings.items():
         if name in before["settings"] and before["settings"][name] != value:
             old = before["settings"][name]

@@ -111,7 +111,8 @@ def _parse(path: Path) -> Manifest:
         raise InputError(f"{path}: not a manifest ({error})") from None
     for name, value in known.items():
         kind, allowed = KINDS.get(name, str), ALLOWED.get(name)
-        if type(value) is not kind or (allowed and not allowed(value)):
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if not fits or (allowed and not allowed(value)):
             raise InputError(f"{path}: {name} {value!r:.200} is not valid in this version")
     return manifest
 

@@ -27,7 +27,8 @@ class Persistence:
     """
 
     def __init__(self, persistence: float):
-        if isinstance(persistence, bool) or not 0 <= persistence <= MOST_PERSISTENCE:
+        number = isinstance(persistence, (int, float)) and not isinstance(persistence, bool)
+        if not (number and 0 <= persistence <= MOST_PERSISTENCE):
             raise ValueError(f"persistence {persistence!r}: expected 0 to {MOST_PERSISTENCE}")
         # Whole numbers times bytes are exact in float32, in whatever order they are added.
         self._weights = np.rint(256 * persistence ** np.arange(WINDOW)).astype(np.float32)

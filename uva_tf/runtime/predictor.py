@@ -101,6 +101,10 @@ class Predictor:
         persistence: how much of the stream's maps before is joined with each map, 0 to 0.95; see
             `runtime.persistence`. By default what the manifest says; 0 gives the model's own maps.
 
+    Attributes:
+        manifest: of the model.
+        persistence: as it is in use.
+
     Raises InputError if the model can't be used, ValueError for invalid arguments.
     """
 
@@ -124,9 +128,8 @@ class Predictor:
         self.manifest, interpreter = open_model(path, threads, reference=reference)
         self._bgr, self._exact = channels == "bgr", exact
         self._interpreter = interpreter
-        self._persistence = Persistence(
-            self.manifest.persistence if persistence is None else persistence
-        )
+        self.persistence = self.manifest.persistence if persistence is None else persistence
+        self._joined = Persistence(self.persistence)
         runner = interpreter.get_signature_runner(self.manifest.form)
         self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
         self._memory_name = "other" if self.manifest.form == "pair" else "state"
@@ -138,7 +141,7 @@ class Predictor:
         """Forget the frames seen so far: the next one begins a new stream."""
         self._memory: np.ndarray | None = None
         self._last: np.ndarray | None = None  # the latest small frame
-        self._persistence.reset()
+        self._joined.reset()
 
     def step(self, frame: np.ndarray | Frame) -> np.ndarray:
         """The map of the stream's next frame, which is paired with the frame before it.
@@ -221,7 +224,7 @@ class Predictor:
         self._memory = small if self.manifest.form == "pair" else result["state"]
         attention = result["attention"][0, :, :, 0]
         attention = attention if self._exact else to_bytes(attention)
-        return self._persistence.add(attention, current[0])
+        return self._joined.add(attention, current[0])
 
     def _call(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the model, without LiteRT's signature runner, which allocates at every call."""
