@@ -154,6 +154,7 @@ def test_hints_may_weigh_in_joint_too(hinted, tmp_path):
     assert saved.output_shape == (None, 32, 32, 1)
 
 
+@pytest.mark.slow
 def test_joint_begins_with_what_hints_taught_in_a_call_before(hinted, tmp_path):
     config = config_of(hinted, *NOBODY, "joint.learning_rate=1e-9", "hint.learning_rate=0.01")
     weights = []

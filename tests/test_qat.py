@@ -37,7 +37,7 @@ def frames(count=4, seed=5):
     ("variant", "pairing"),
     [
         ("tiny", "previous"),
-        ("uva-32", "next"),
+        pytest.param("uva-32", "next", marks=pytest.mark.slow),
         pytest.param("paper-32", "previous", marks=pytest.mark.slow),
         pytest.param("uva-32-m", "previous", marks=pytest.mark.slow),
     ],
