@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from conftest import assert_refused, contents
 
-from uva_tf.config import PRESETS, Config, DataConfig, SoftTargets
+from uva_tf.config import PRESETS, Config, DataConfig, SoftTargets, StudentConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import locked
 from uva_tf.data.pipeline import View, ordered_batches
@@ -29,7 +29,7 @@ from uva_tf.training.examples import open_data, validation_examples, with_data
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
 from uva_tf.training.stages import train
-from uva_tf.training.weights import load_student, load_teacher
+from uva_tf.training.weights import divide_logits, load_student, load_teacher
 
 SMOKE = PRESETS["smoke"]().changed("student.variant=tiny")
 
@@ -149,8 +149,23 @@ def test_every_stage_runs_and_leaves_a_student(distilled, tmp_path):
     assert (run.metrics.read_bytes(), run.student.read_bytes()) == (metrics, student)
 
 
-def test_the_loss_is_of_logits_times_the_temperature(tmp_path, shards):
-    """So the student's own are sharper by as much."""
+@pytest.mark.parametrize("variant", ["tiny", "uva-32-m", "paper-32"])
+def test_the_last_layer_divides_logits(variant):
+    pair = build_student(StudentConfig(variant)).pair
+    rng = np.random.default_rng(0)
+    frames = {key: rng.uniform(-1, 1, (2, 32, 32, 3)).astype("f") for key in ("frame", "other")}
+    before = pair(frames, training=False).numpy()
+    divide_logits(pair, 0.8)
+    np.testing.assert_allclose(pair(frames, training=False), before / 0.8, rtol=1e-4, atol=1e-5)
+
+
+def test_the_plain_network_has_no_temperature():
+    with pytest.raises(InputError, match="temperature of plain-32: expected 1"):
+        SMOKE.changed("student.variant=plain-32", "temperature=0.8")
+
+
+def test_a_trained_students_logits_are_divided_by_the_temperature(tmp_path, shards):
+    """Times the temperature, they have the loss that was logged."""
     joint = replace(SMOKE.joint, steps=30, batch=8)
     config = replace(SMOKE, joint=joint, soft_targets=SoftTargets(joint_weight=0), temperature=0.5)
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))

@@ -303,9 +303,9 @@ class Config:
         soft_targets: which teachers' maps the student learns from in distill and joint.
         freeze_paths: train only the head in joint, as in the paper; trunk and paths stay as
             distill left them.
-        temperature: what the student's logits are multiplied by in the loss of the stage joint and
-            of fine-tuning, and nowhere else: below 1, its maps are sharper than what it learns
-            from (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
+        temperature: what the student's logits are divided by when it is trained: below 1, its maps
+            are sharper than what it learned from (Guo et al., "On Calibration of Modern Neural
+            Networks", ICML 2017). In training, and in fine-tuning for 8 bits, they are not.
         seed: of everything random.
         data: folders of the prepared datasets that the run trains on.
         data_weights: how often each is drawn, relative to the others; empty for equally often.
@@ -333,6 +333,10 @@ class Config:
     def __post_init__(self) -> None:
         check_types(self)
         expect(0.1 <= self.temperature <= 10, "temperature", self.temperature, "0.1 to 10")
+        if self.temperature != 1 and self.student.variant.startswith("plain"):
+            raise InputError(
+                f"temperature of {self.student.variant}: expected 1, as it ends in a norm"
+            )
         expect(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         checksums = self.data_sha256
         if checksums and len(checksums) != len(self.data):

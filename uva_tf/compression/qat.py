@@ -11,6 +11,7 @@ uses that Keras; still, `uva-tf qat` runs in its own process and no other module
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -87,14 +88,17 @@ def _fine_tune(run: Run, recipe: str) -> Path:
     tf_keras.backend.reset_uids()  # the file holds names of layers, which count up in a process
     step = build_twin(student, config.student).step
     compression, pairing = config.compression, config.student.pairing
+    fit = functools.partial(
+        fit_joint, run, datasets, namespace=tf_keras, temperature=config.temperature
+    )
     if recipe == PRUNED:
         model = prunable(step, compression.sparsity, compression.prune.steps)
         compose = as_pair(model, pairing)
-        fit_joint(run, datasets, "prune", compression.prune, model, compose, tf_keras)
+        fit("prune", compression.prune, model, compose)
         model.predict_on_batch(_stack(pairs[:1], step))  # applies the masks one last time
     model = quantised(step, keep_zeros=recipe == PRUNED)
     settle(model, pairs)
-    fit_joint(run, datasets, recipe, compression.qat, model, as_pair(model, pairing), tf_keras)
+    fit(recipe, compression.qat, model, as_pair(model, pairing))
     bound(model)
     content = lower_quantised(model, recipe)
     with new_file(out) as path:

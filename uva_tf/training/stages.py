@@ -43,7 +43,13 @@ from uva_tf.training.loop import Task, fit
 from uva_tf.training.losses import Batch, Terms
 from uva_tf.training.run import Run
 from uva_tf.training.teacher_maps import write_maps
-from uva_tf.training.weights import initial_student, load_weights, restore_stage, save_model
+from uva_tf.training.weights import (
+    divide_logits,
+    initial_student,
+    load_weights,
+    restore_stage,
+    save_model,
+)
 
 
 def train(run: Run, stages: Sequence[str] = STAGES) -> None:
@@ -67,6 +73,8 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
 
         keras.utils.set_random_seed(config.seed)
         student = initial_student(config.student)
+        if config.student.weights != "none":  # of a student whose logits are divided
+            divide_logits(student.pair, 1 / config.temperature)
         hinted = None
         if config.hint.steps or config.soft_targets.hint_weight:
             hinted = _with_hints(student, datasets)
@@ -160,6 +168,7 @@ def _joint(
         model = keras.Model(model.input, [model.output, weighed.output])
     fit_joint(run, datasets, "joint", run.config.joint, model, model, hinted=weighed)
     if not run.student.exists():
+        divide_logits(student.pair, run.config.temperature)
         save_model(run, student.pair, run.student)
 
 
@@ -172,6 +181,7 @@ def fit_joint(
     pair: Callable[..., tf.Tensor | list[tf.Tensor]],
     namespace: ModuleType = keras,
     hinted: keras.Model | None = None,
+    temperature: float = 1.0,
 ) -> None:
     """Train a whole student with the loss of the stage joint, as fine-tuning for 8 bits does too.
 
@@ -183,6 +193,7 @@ def fit_joint(
             `-> [logits, hints]`.
         namespace: the Keras that the model is built with.
         hinted: predicts hints, if they are learned from.
+        temperature: what the logits have been divided by.
 
     Raises InputError if the run lacks teachers' maps that it needs.
     """
@@ -192,7 +203,7 @@ def fit_joint(
     def loss(batch: Batch, training: bool) -> Terms:
         drawn = pair(losses.frames(batch), training=training)
         logits, *hints = tf.nest.flatten(drawn)  # (B, R, R, 1), and with hints (B, g, g, K)
-        terms = losses.joint(config.temperature * logits, batch, stage.loss, soft_targets)
+        terms = losses.joint(temperature * logits, batch, stage.loss, soft_targets)
         if hints and training:
             terms |= losses.hint(hints[0], batch, soft_targets.hint_weight)
         return terms

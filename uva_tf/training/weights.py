@@ -43,6 +43,12 @@ def load_student(run: Run) -> Student:
     return student
 
 
+def divide_logits(pair: keras.Model, temperature: float) -> None:
+    """Divide a student's logits by a number, in the weights of its last layer, which is linear."""
+    last = next(layer for layer in reversed(pair.layers) if layer.weights)
+    last.set_weights([weight / temperature for weight in last.get_weights()])
+
+
 def load_teacher(run: Run, kind: str, size: int) -> keras.Model:
     """A trained teacher of a run; raises InputError if it is not trained yet.
 
