@@ -1,8 +1,6 @@
 """Another network's features of footage, as hints for a student's middle layer."""
 
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -345,53 +343,3 @@ class TestCommand:
         line = _missing(ModuleNotFoundError("No module named 'openvino'", name="openvino"))
         assert line.startswith("openvino is not installed, try ")
         assert '-e ".[hints]"' in line
-
-
-class TestReadHint:
-    def test_what_was_written_is_read(self, tmp_path):
-        hint = np.arange(GRID * GRID * 2, dtype=np.uint8).reshape(GRID, GRID, 2)
-        np.save(tmp_path / "000001.npy", hint)
-        np.testing.assert_array_equal(read_hint(tmp_path / "000001.npy"), hint)
-
-    @pytest.mark.parametrize(
-        ("content", "words"),
-        [
-            (np.zeros((GRID, GRID), np.uint8), r"uint8 \(16, 16\), expected uint8"),
-            (np.zeros((GRID, GRID, 0), np.uint8), r"expected uint8 \(16, 16, components\)"),
-            (np.zeros((8, GRID, 4), np.uint8), r"uint8 \(8, 16, 4\)"),
-            (np.zeros((GRID, GRID, 4), np.float32), "float32"),
-            (np.zeros((GRID, GRID, 4096 + 1), np.uint8), "expected at most 1048576 in a hint"),
-            (np.array([{}], object), "NumPy can't read it as a hint"),
-        ],
-    )
-    def test_another_array_is_refused(self, tmp_path, content, words):
-        np.save(tmp_path / "1.npy", content, allow_pickle=True)
-        with pytest.raises(InputError, match=words) as error:
-            read_hint(tmp_path / "1.npy")
-        assert "\n" not in str(error.value)
-
-    def test_one_thread_at_a_time_parses(self, tmp_path, monkeypatch):
-        """Python before 3.11.8 fails now and then where two threads parse at once."""
-        np.save(tmp_path / "1.npy", np.zeros((GRID, GRID, 2), np.uint8))
-        load, inside, most = np.load, [], []
-
-        def slow_load(*given, **more):
-            inside.append(1)
-            most.append(len(inside))
-            time.sleep(0.01)
-            inside.pop()
-            return load(*given, **more)
-
-        monkeypatch.setattr(np, "load", slow_load)
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(read_hint, [tmp_path / "1.npy"] * 8))
-        assert most == [1] * 8
-
-    @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array"])
-    def test_a_damaged_file_is_refused(self, tmp_path, content):
-        (tmp_path / "1.npy").write_bytes(content)
-        with pytest.raises(InputError, match="NumPy can't read it as a hint"):
-            read_hint(tmp_path / "1.npy")
-        np.savez(tmp_path / "1.npz", np.zeros(3))
-        with pytest.raises(InputError, match="several arrays"):
-            read_hint(tmp_path / "1.npz")

@@ -29,7 +29,7 @@ from uva_tf.training.examples import open_data, validation_examples, with_data
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
 from uva_tf.training.stages import train
-from uva_tf.training.weights import divide_logits, load_student, load_teacher
+from uva_tf.training.weights import divide_logits, initial_student, load_student, load_teacher
 
 SMOKE = PRESETS["smoke"]().changed("student.variant=tiny")
 
@@ -180,6 +180,10 @@ def test_a_trained_students_logits_are_divided_by_the_temperature(tmp_path, shar
     logged = run.last_losses()["joint"].validation
     assert np.mean(means[0.5]) == pytest.approx(logged, rel=1e-4)
     assert abs(np.mean(means[1.0]) - logged) > 1e-3
+    begun = initial_student(replace(config.student, weights=str(run.student)), temperature=0.5).pair
+    np.testing.assert_allclose(  # a training that begins with it goes on from undivided logits
+        begun(losses.frames(batch), training=False), 0.5 * logits, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_frozen_paths_stay_as_distill_left_them(distilled, tmp_path):

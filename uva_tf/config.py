@@ -335,7 +335,7 @@ class Config:
         expect(0.1 <= self.temperature <= 10, "temperature", self.temperature, "0.1 to 10")
         if self.temperature != 1 and self.student.variant.startswith("plain"):
             raise InputError(
-                f"temperature of {self.student.variant}: expected 1, as it ends in a norm"
+                f"temperature of {self.student.variant}: expected 1, its last layer can't be scaled"
             )
         expect(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         checksums = self.data_sha256

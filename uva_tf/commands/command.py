@@ -261,14 +261,16 @@ def add_threads_argument(parser: Parser) -> None:
     )
 
 
-def add_persistence_argument(parser: Parser, default: str) -> None:
-    """`--persistence`, which joins maps; `default` tells what goes without it."""
+def add_persistence_argument(parser: Parser, default: float | None = None) -> None:
+    """`--persistence`, which joins maps; None stands for what the model's manifest says."""
+    said = "what the model's manifest says, 0 without one" if default is None else default
     parser.add_argument(
         "--persistence",
         metavar="WEIGHT",
         type=_persistence,
+        default=default,
         help="join each map with those before it, back to the last cut: the map K frames ago "
-        f"weighs WEIGHT to the power K (0 to {MOST_PERSISTENCE}; default: {default})",
+        f"weighs WEIGHT to the power K (0 to {MOST_PERSISTENCE}) (default: {said})",
     )
 
 

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         type=Path,
         help="write how much error 8 bits add in each layer, as CSV (int8 only)",
     )
-    add_persistence_argument(parser, "0, none; a runtime does it, by the manifest")
+    add_persistence_argument(parser, default=0.0)
     args = parser.parse_args(argv)
     if args.out.suffix != ".tflite":
         raise InputError(f"{args.out}: expected a name that ends in .tflite")
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.run import Run
 
     run = Run.open(args.run)
-    manifest = convert(run, args.recipe, args.form, args.out, persistence=args.persistence or 0)
+    manifest = convert(run, args.recipe, args.form, args.out, persistence=args.persistence)
     print(
         f"wrote {args.out} ({args.out.stat().st_size / 1000:.0f} kB, {manifest.recipe}, "
         f"{manifest.form}) and {manifest_path(args.out).name}"

@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="random seed of intervals, negatives and halves of observers (default: %(default)s)",
     )
-    add_persistence_argument(parser, "what a .tflite file's manifest says, 0 for a run")
+    add_persistence_argument(parser)
     add_every_argument(parser, default=1)
     parser.add_argument(
         "--skip-bad",

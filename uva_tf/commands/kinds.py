@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
                 every=args.every,
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,
-                persistence=args.persistence or 0,
+                persistence=args.persistence,
             )
             for kind in names
         }
@@ -96,7 +96,7 @@ def _parser() -> Parser:
         required=True,
         help="TOML with a [[row]] for each recipe: name, data, weights, set",
     )
-    add_persistence_argument(parser, "0, none")
+    add_persistence_argument(parser, default=0.0)
     parser.add_argument(
         "--external-maps",
         metavar="DIR",

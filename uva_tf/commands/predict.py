@@ -240,7 +240,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         help="write where an encoder should spend its bits, as CSV (docs/regions.md); of several "
         "videos, DIR/NAME.regions.csv",
     )
-    add_persistence_argument(parser, "what the model's manifest says")
+    add_persistence_argument(parser)
     add_threads_argument(parser)
     args = parser.parse_args(argv)
     if bool(args.sources) == (args.camera is not None):

@@ -123,7 +123,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         default="heat",
         help="how overlays are drawn (default: %(default)s)",
     )
-    add_persistence_argument(parser, "what the model's manifest says")
+    add_persistence_argument(parser)
     add_reading_arguments(parser)
     parser.add_argument(
         "--segment",

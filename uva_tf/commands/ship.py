@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
         default=FOLDER,
         help="folder to write to (default: the package's uva_tf/weights)",
     )
-    add_persistence_argument(parser, "0, none; a runtime does it, by the manifest")
+    add_persistence_argument(parser, default=0.0)
     args = parser.parse_args(argv)
 
     from uva_tf.compression.export import convert
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     variant = run.config.student.variant
     for recipe in SHIPPED:
         file = args.out / f"{variant}-{recipe}-step.tflite"
-        convert(run, recipe, "step", file, persistence=args.persistence or 0)
+        convert(run, recipe, "step", file, persistence=args.persistence)
         print(f"wrote {file}")
     with new_file(args.out / f"{variant}.npy") as path:
         save_weights(load_student(run), path)

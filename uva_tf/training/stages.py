@@ -72,9 +72,7 @@ def train(run: Run, stages: Sequence[str] = STAGES) -> None:
                 _teach(run, datasets, kind)
 
         keras.utils.set_random_seed(config.seed)
-        student = initial_student(config.student)
-        if config.student.weights != "none":  # of a student whose logits are divided
-            divide_logits(student.pair, 1 / config.temperature)
+        student = initial_student(config.student, config.temperature)
         hinted = None
         if config.hint.steps or config.soft_targets.hint_weight:
             hinted = _with_hints(student, datasets)

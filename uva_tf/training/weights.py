@@ -19,8 +19,12 @@ from uva_tf.training.devices import is_chief
 from uva_tf.training.run import Run
 
 
-def initial_student(config: StudentConfig) -> Student:
+def initial_student(config: StudentConfig, temperature: float = 1.0) -> Student:
     """Build a student with its first weights: random, shipped, or of another run.
+
+    Args:
+        temperature: what the logits of a trained student are divided by. Training begins with
+            undivided ones.
 
     Raises InputError for an unknown variant, and for weights that are missing or do not fit.
     """
@@ -29,6 +33,8 @@ def initial_student(config: StudentConfig) -> Student:
         load_shipped(student, config.variant)
     elif config.weights != "none":
         load_weights(student.pair, Path(config.weights))
+    if config.weights != "none":
+        divide_logits(student.pair, 1 / temperature)
     return student
 
 
