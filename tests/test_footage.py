@@ -198,6 +198,59 @@ class TestEnsemble:
         assert found.shape == (16, 16)
         assert found.argmax(axis=1).tolist() == [3] * 16
 
+    def test_a_centre_prior_is_one_more_factor(self):
+        flat = np.full((8, 16), 200, np.uint8)
+        found = product([flat], [1.0], centre=0.5).astype(float)
+        x, y = ((np.arange(n) + 0.5) / n - 0.5 for n in (16, 8))
+        prior = np.exp(-0.25 * (x**2 + y[:, None] ** 2) / 0.2**2)
+        expected = 255 * (prior - prior.min()) / (prior.max() - prior.min())
+        np.testing.assert_allclose(found, expected, atol=0.51)
+
+    def test_maps_are_smoothed_over_time_up_to_cuts(self, tmp_path):
+        path = tmp_path / "videos" / "a.mkv"
+        path.parent.mkdir()
+        with VideoWriter(path, 25, SIZE, SIZE) as video:
+            for n in range(8):
+                video.write(np.full((SIZE, SIZE, 3), 40 if n < 5 else 200, np.uint8))
+        for n in range(8):
+            write(tmp_path / "maps/a" / f"{n + 1:06d}.png", spot(n))
+        found = dict(joined_maps([tmp_path / "maps"], [1.0], smooth=1.0, videos=path.parent))
+        rows = {int(name.stem): picture[0] / 255 for name, picture in found.items()}
+        for number, row in rows.items():
+            shot = range(1, 6) if number < 6 else range(6, 9)
+            weights = {n: np.exp(-0.5 * (n - number) ** 2) for n in shot if abs(n - number) <= 3}
+            expected = np.zeros(16)
+            for n, weight in weights.items():
+                expected[n - 1] = weight / weights[number]
+            np.testing.assert_allclose(row, expected, atol=0.02)
+
+    @pytest.mark.parametrize(
+        "given, words",
+        [
+            (["--centre", "-1"], "--centre -1.0: expected 0 to 10"),
+            (["--smooth", "101"], "--smooth 101.0: expected 0 to 100 frames"),
+            (["--smooth", "4"], "--smooth and --videos: expected both or neither"),
+        ],
+    )
+    def test_the_command_refuses_what_can_not_be(self, tmp_path, capsys, given, words):
+        out = tmp_path / "out"
+        assert ensemble.main(["--maps", str(tmp_path), *given, "--out", str(out)]) == 2
+        assert words in capsys.readouterr().err
+        assert not out.exists()
+
+    def test_smoothing_wants_the_videos_of_the_maps(self, footage, tmp_path):
+        maps, videos = [tmp_path / "maps"], footage / "videos"
+        write(tmp_path / f"maps/a/{FRAMES + 1:06d}.png", spot(1))
+        with pytest.raises(InputError, match=f"{FRAMES} frames, none of this number"):
+            list(joined_maps(maps, [1.0], smooth=1.0, videos=videos))
+        (tmp_path / f"maps/a/{FRAMES + 1:06d}.png").unlink()
+        write(tmp_path / f"maps/a/{FRAMES:06d}.png", spot(1, side=32))
+        with pytest.raises(InputError, match="not of the size of"):
+            list(joined_maps(maps, [1.0], smooth=1.0, videos=videos))
+        (videos / "a.mp4").unlink()
+        with pytest.raises(InputError, match="no videos of these maps: a"):
+            list(joined_maps(maps, [1.0], smooth=1.0, videos=videos))
+
     def test_a_clip_or_frame_that_one_lacks_is_refused(self, tmp_path):
         for folder in ("x", "y"):
             for n in (1, 2):

@@ -10,6 +10,7 @@ from pathlib import Path
 from uva_tf.commands.command import Parser, command, progress
 
 MOST_POWER = 10
+MOST_SMOOTH = 100  # frames
 
 
 @command
@@ -32,6 +33,24 @@ def main(argv: list[str] | None = None) -> None:
         help="to which the maps of each --maps are raised, in the same order (default: 1)",
     )
     parser.add_argument(
+        "--centre",
+        metavar="WEIGHT",
+        type=float,
+        default=0.0,
+        help="power of a centre prior that the maps are multiplied with too (default: 0, none)",
+    )
+    parser.add_argument(
+        "--smooth",
+        metavar="FRAMES",
+        type=float,
+        default=0.0,
+        help="smooth the maps over time first, not across cuts, with a Gaussian of this standard "
+        "deviation; needs --videos (default: 0, not smoothed)",
+    )
+    parser.add_argument(
+        "--videos", metavar="DIR", type=Path, help="the clips that the maps are of: DIR/NAME.mp4"
+    )
+    parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write; must not exist yet"
     )
     args = parser.parse_args(argv)
@@ -41,6 +60,13 @@ def main(argv: list[str] | None = None) -> None:
     if not all(0 < power <= MOST_POWER for power in powers):
         parser.error(f"--power {powers}: expected numbers above 0, up to {MOST_POWER}")
 
+    if not 0 <= args.centre <= MOST_POWER:
+        parser.error(f"--centre {args.centre}: expected 0 to {MOST_POWER}")
+    if not 0 <= args.smooth <= MOST_SMOOTH:
+        parser.error(f"--smooth {args.smooth}: expected 0 to {MOST_SMOOTH} frames")
+    if bool(args.smooth) != bool(args.videos):
+        parser.error("--smooth and --videos: expected both or neither")
+
     import cv2
 
     from uva_tf.core.outputs import new_folder
@@ -48,7 +74,9 @@ def main(argv: list[str] | None = None) -> None:
 
     count = 0
     with new_folder(args.out) as folder:
-        joined = joined_maps(args.maps, powers)
+        joined = joined_maps(
+            args.maps, powers, centre=args.centre, smooth=args.smooth, videos=args.videos
+        )
         for path, picture in progress("ensemble", "map")(joined, None):
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(cv2.imencode(".png", picture)[1].tobytes())

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from uva_tf.config import PRIOR_SIGMA
+from uva_tf.core.cuts import is_cut
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.pictures import IMAGE_SUFFIXES
-from uva_tf.data.folders import check_joined, numbered_files, subfolders
+from uva_tf.core.video import VIDEO_SUFFIXES, VideoReader
+from uva_tf.data.folders import check_joined, files_by_name, numbered_files, subfolders
 from uva_tf.data.picture_files import read_map
 
 # Keeps a pixel at which one model saw nothing from losing what the others saw there.
 FLOOR = 1 / 510  # half a step of an 8-bit map
+REACH = 3  # standard deviations of a Gaussian over time
+COMPARED = 64  # side of the frames among which cuts are found
 
 
-def product(maps: Sequence[np.ndarray], powers: Sequence[float]) -> np.ndarray:
-    """The product of maps, each to its power: `prod_k (m_k + FLOOR)^p_k`.
+def product(maps: Sequence[np.ndarray], powers: Sequence[float], centre: float = 0.0) -> np.ndarray:
+    """The product of maps, each to its power: `prior^centre prod_k (m_k + FLOOR)^p_k`.
 
     Args:
-        maps: `[h, w]` uint8 each, of any size.
+        maps: `[h, w]` each, of any size, in 0..255.
+        centre: power of a centre prior, a Gaussian of `PRIOR_SIGMA` of each side.
 
     Returns:
         `[h, w]` uint8 of the first map's size, from 0 to 255.
     """
     height, width = maps[0].shape
-    total = np.zeros((height, width), np.float32)
+    y, x = (((np.arange(n) + 0.5) / n - 0.5) / PRIOR_SIGMA for n in (height, width))
+    total = (-0.5 * centre * (y[:, None] ** 2 + x**2)).astype(np.float32)  # (h, w)
     for picture, power in zip(maps, powers, strict=True):
         if picture.shape != (height, width):
             smaller = picture.shape[1] < width
@@ -40,13 +49,23 @@ def product(maps: Sequence[np.ndarray], powers: Sequence[float]) -> np.ndarray:
 
 
 def joined_maps(
-    folders: Sequence[Path], powers: Sequence[float]
+    folders: Sequence[Path],
+    powers: Sequence[float],
+    *,
+    centre: float = 0.0,
+    smooth: float = 0.0,
+    videos: Path | None = None,
 ) -> Iterator[tuple[Path, np.ndarray]]:
     """The product of each frame's maps, with its path below the folder to write to.
 
     Args:
         folders: each holds a folder of numbered maps for every clip.
         powers: to which each folder's maps are raised.
+        centre: power of a centre prior, see `product`.
+        smooth: standard deviation in frames of a Gaussian that each model's maps are smoothed
+            with over time, within a shot, before they are multiplied; 0 for none.
+        videos: the folder of the clips that the maps are of, in which cuts are found; needed to
+            smooth.
 
     Raises InputError for a clip or a frame that is not in all of them.
     """
@@ -54,10 +73,59 @@ def joined_maps(
     for folder, others in zip(folders[1:], clips[1:], strict=True):
         if differ := sorted(set(clips[0]) ^ set(others)):
             raise InputError(f"{folders[0]} and {folder}: not in both: {some(differ)}")
+    films = files_by_name(videos, VIDEO_SUFFIXES) if smooth else {}
+    if smooth and (missing := sorted(set(clips[0]) - set(films))):
+        raise InputError(f"{videos}: no videos of these maps: {some(missing)}")
     for name in sorted(clips[0]):
         files = [numbered_files(one[name], "", IMAGE_SUFFIXES) for one in clips]
         for one, folder in zip(files[1:], clips[1:], strict=True):
             check_joined(files[0], one, clips[0][name], folder[name])
+        readers = [lambda number, one=one: read_map(one[number]) for one in files]
+        if smooth:
+            shots = _shots(films[name])
+            if surplus := sorted(set(files[0]) - set(range(1, len(shots) + 1))):
+                raise InputError(
+                    f"{files[0][surplus[0]]}: {films[name]} has {len(shots)} frames, none of this "
+                    "number"
+                )
+            readers = [_smoothed(one, shots, smooth) for one in files]
         for number in files[0]:
-            maps = [read_map(one[number]) for one in files]
-            yield Path(name) / f"{number:06d}.png", product(maps, powers)
+            maps = [read(number) for read in readers]
+            yield Path(name) / f"{number:06d}.png", product(maps, powers, centre)
+
+
+def _smoothed(
+    files: dict[int, Path], shots: Sequence[int], smooth: float
+) -> Callable[[int], np.ndarray]:
+    """From a frame's number to the weighted mean of the maps around it in its shot, float32.
+
+    Args:
+        files: the maps, by the numbers of their frames.
+        shots: the number of each frame's shot.
+    """
+    reach = math.ceil(REACH * smooth)
+    kept = functools.lru_cache(2 * reach + 1)(lambda number: read_map(files[number]))
+
+    def mean(number: int) -> np.ndarray:  # (h, w)
+        around = range(number - reach, number + reach + 1)
+        near = [n for n in around if n in files and shots[n - 1] == shots[number - 1]]
+        maps = [kept(n) for n in near]
+        for n, one in zip(near, maps, strict=True):
+            if one.shape != maps[0].shape:
+                raise InputError(f"{files[n]}: not of the size of {files[near[0]].name}")
+        weights = np.exp(-0.5 * ((np.array(near) - number) / smooth) ** 2)
+        return np.average(maps, axis=0, weights=weights).astype(np.float32)
+
+    return mean
+
+
+def _shots(path: Path) -> list[int]:
+    """The number of each frame's shot, from 0, in the order of the frames."""
+    shots, last = [], None
+    with VideoReader(path, threads=1) as video:
+        for frame in video.timed():
+            small = frame.small(COMPARED)
+            cut = last is not None and is_cut(last, small)
+            shots.append(shots[-1] + cut if shots else 0)
+            last = small
+    return shots

@@ -6,13 +6,12 @@ mean over the last maps is closer to where people look, and calmer to look at.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from uva_tf.core.cuts import is_cut
 from uva_tf.runtime.manifest import MOST_PERSISTENCE
 
 WINDOW = 16  # maps, so that a stream that is begun anew soon draws what an uncut one does
-CUT = 32.0  # mean change from frame to frame, in levels of 255, that only a cut brings about
 
 
 class Persistence:
@@ -50,7 +49,7 @@ class Persistence:
         """
         if not self._weights[1]:
             return attention
-        if self._last is not None and _change(self._last, small) > CUT:
+        if self._last is not None and is_cut(self._last, small):
             self._count = 0
         self._last = small.copy()
         if self._maps is None:
@@ -65,8 +64,3 @@ class Persistence:
         if attention.dtype == np.uint8:
             joined = np.rint(255 * joined)
         return joined.reshape(attention.shape).astype(attention.dtype)
-
-
-def _change(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean absolute difference of two frames, in levels."""
-    return cv2.norm(one, other, cv2.NORM_L1) / one.size
