@@ -1,5 +1,7 @@
 """The study that leaves one kind of scene out at a time."""
 
+from dataclasses import replace
+
 import pytest
 
 from uva_tf.commands import kinds as command
@@ -53,7 +55,10 @@ def test_recipes_are_read(recipes):
         ("", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\n", "expected \\[\\[row\\]\\] with a name"),
         ("row = 3\n", "expected \\[\\[row\\]\\] with a name"),
-        ("[[row]]\nname = 'a'\nsets = []\n", "unknown 'sets', expected name, data, weights, set"),
+        (
+            "[[row]]\nname = 'a'\nsets = []\n",
+            "unknown 'sets', expected name, data, weights, set, hinted",
+        ),
         ("[[row]]\nname = 'a'\n[[row]]\nname = 'a'\n", "a is named twice"),
         ("[[row]]\nname = 'a'\nweights = {b = 'c'}\n", "expected \\[\\[row\\]\\] with a name"),
     ],
@@ -109,6 +114,8 @@ def test_each_recipe_trains_without_each_kind(tmp_path, recipes, without):
     [
         (kinds.Recipe("a", ("gaze",)), "no dataset 'gaze' among --more"),
         (kinds.Recipe("a", (), {"photos": 2.0}), "no dataset 'photos' among --data, --more"),
+        (kinds.Recipe("a", ("of-{kind}",)), "no dataset 'of-a' among --more"),
+        (kinds.Recipe("a", hinted="b"), "hinted = 'b': expected an earlier row"),
         (
             kinds.Recipe("a", changes=("loop.keep=best",)),
             "would choose on the clips that are scored",
@@ -157,6 +164,26 @@ def test_the_stage_hint_is_shared_by_all_kinds(tmp_path, without):
         ("hints-without-b-2", ("joint",), "hints-2"),
     ]
     assert (found[0].data, found[0].weights) == ((tmp_path / "photographs",), (2.0,))
+
+
+def test_a_row_continues_from_the_stage_hint_of_an_earlier_one(tmp_path, without):
+    """Though its teacher's maps, and so its data, differ from kind to kind."""
+    names = ("photographs", "of-a", "of-b")
+    more = {name: tmp_path / name for name in names}
+    hint = ("hint.steps=5",)
+    rows = [
+        kinds.Recipe("hints", ("photographs",), changes=hint),
+        kinds.Recipe("own", ("of-{kind}",), {"of-{kind}": 3.0}, hint, hinted="hints"),
+    ]
+    found = kinds.trainings(rows, without, more, [1], (), PRESETS["uva-64"]())
+    assert [run.name for run in found if not run.without] == ["hints-1"]
+    own = [run for run in found if run.row == "own"]
+    assert [(run.stages, run.hinted) for run in own] == 2 * [(("joint",), "hints-1")]
+    assert [run.data[1] for run in own] == [tmp_path / "of-a", tmp_path / "of-b"]
+    assert [run.weights[1] for run in own] == [3.0, 3.0]
+    for wrong in (rows[::-1], [rows[0], replace(rows[1], changes=())]):
+        with pytest.raises(InputError, match="row 'own': hinted = 'hints': expected an earlier"):
+            kinds.trainings(wrong, without, more, [1], (), PRESETS["uva-64"]())
 
 
 def test_a_row_without_further_data_shares_no_stage_hint(without):

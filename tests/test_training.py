@@ -186,6 +186,38 @@ def test_a_trained_students_logits_are_divided_by_the_temperature(tmp_path, shar
     )
 
 
+def weights_of(run, stage):
+    """The weights of the student's layers at a stage's last checkpoint."""
+    pair = build_student(run.config.student).pair
+    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints(stage)))
+    tf.train.Checkpoint(model=pair).restore(checkpoint).expect_partial()
+    return {weight.path: weight.numpy() for layer in pair.layers for weight in layer.weights}
+
+
+def test_members_are_trained_from_the_same_beginning_and_averaged(distilled, tmp_path):
+    run = copied(distilled, tmp_path)
+    run = replace(run, config=run.config.changed("members=2"))
+    train(run, ["joint"])
+    first, second, mean = weights_of(run, "joint"), weights_of(run, "joint-2"), trained_weights(run)
+    assert any(np.abs(first[path] - second[path]).max() > 1e-4 for path in mean)
+    for path, value in mean.items():
+        np.testing.assert_allclose(value, (first[path] + second[path]) / 2, rtol=1e-5, atol=1e-6)
+    steps = {entry["stage"] for entry in run.history()}
+    assert {"joint", "joint-2"} <= steps
+
+    # Killed before the second ended, it resumes to the same student.
+    run.student.unlink()
+    shutil.rmtree(run.checkpoints("joint-2"))
+    train(run, ["joint"])
+    for path, value in trained_weights(run).items():
+        np.testing.assert_array_equal(value, mean[path])
+
+
+def test_members_from_random_weights_are_refused():
+    with pytest.raises(InputError, match="mean of trainings from random weights is no network"):
+        SMOKE.changed("members=2", "distill.steps=0")
+
+
 def test_frozen_paths_stay_as_distill_left_them(distilled, tmp_path):
     run = copied(distilled, tmp_path)
     run = replace(run, config=run.config.changed("freeze_paths=true"))
@@ -256,6 +288,7 @@ def test_an_external_teacher_that_no_shards_hold_is_refused(tmp_path, shards):
         ("soft_targets=3", "no such field"),
         ("soft_targets.weight=lots", "expected a value like 0.5"),
         ("soft_targets.weight=7", "soft_targets.weight 7.0: expected 0 to 1"),
+        ("members=0", "members 0: expected 1 to 100"),
         ("joint.steps=1.5", "expected a value like 3"),
         ("joint.loss=l2", "expected one of kl, cc, mse"),
         ("loop.strategy=many", "expected one of one, mirrored, multi-worker"),

@@ -306,6 +306,10 @@ class Config:
         temperature: what the student's logits are divided by when it is trained: below 1, its maps
             are sharper than what it learned from (Guo et al., "On Calibration of Modern Neural
             Networks", ICML 2017). In training, and in fine-tuning for 8 bits, they are not.
+        members: how often the stage joint is trained, each time from the same beginning and on
+            other batches; the student has the mean of their weights (Wortsman et al., "Model
+            soups", ICML 2022). Above 1, the beginning must be another stage or `student.weights`:
+            the mean of trainings from random weights is no network.
         seed: of everything random.
         data: folders of the prepared datasets that the run trains on.
         data_weights: how often each is drawn, relative to the others; empty for equally often.
@@ -325,6 +329,7 @@ class Config:
     loop: LoopConfig = field(default_factory=LoopConfig)
     compression: CompressionConfig = field(default_factory=CompressionConfig)
     temperature: float = 1.0
+    members: int = 1
     seed: int = 1
     data: tuple[str, ...] = ()
     data_weights: tuple[float, ...] = ()
@@ -336,6 +341,13 @@ class Config:
         if self.temperature != 1 and self.student.variant.startswith("plain"):
             raise InputError(
                 f"temperature of {self.student.variant}: expected 1, its last layer can't be scaled"
+            )
+        expect(1 <= self.members <= 100, "members", self.members, "1 to 100")
+        begun = self.hint.steps or self.distill.steps or self.student.weights != "none"
+        if self.members > 1 and not begun:
+            raise InputError(
+                f"members={self.members}: expected hint.steps or distill.steps above 0, or "
+                "student.weights, as the mean of trainings from random weights is no network"
             )
         expect(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         checksums = self.data_sha256

@@ -1,8 +1,9 @@
 """The table of student variants, and the layers that a row of it stands for.
 
-A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `res16` a CA-Res
-block of 16 filters, `|` a max pooling that halves the size. `deconv8` and `sub8` double the
-size (see `blocks`), `sub1x4` makes it four times as large.
+A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `down16` one of stride
+2, `res16` a CA-Res block of 16 filters, `inv16` the same without channel attention, `|` a max
+pooling that halves the size. `deconv8` and `sub8` double the size (see `blocks`), `sub1x4` makes
+it four times as large.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ VARIANTS: dict[str, Variant] = {
     "paper-32": replace(_PAPER, resolution=32),
 }
 ENTRY = 32  # filters of a head's first convolution
+STRIDES = {"conv": 1, "down": 2}  # of convolutions
 
 Stack = Callable[..., list[Block]]  # `_stack` for one Keras, with or without channel attention
 
@@ -105,8 +107,8 @@ def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
     """`[B, R, R, 3]` to features `[B, R/4, R/4, C]`."""
     layers = keras.layers
     stem, _, rest = variant.trunk.partition(" ")
-    width, count = _width(stem), 0
-    blocks = [conv_unit(keras, "stem", width, 3)]
+    [(kind, width, _)], count = _tokens(stem), 0
+    blocks = [conv_unit(keras, "stem", width, 3, strides=STRIDES[kind])]
     levels = rest.split("|")  # by size: the frame's, a half of it, a quarter
     for level, text in enumerate(levels):
         if level:
@@ -213,8 +215,8 @@ def _stack(
     blocks = []
     tokens = _tokens(text)
     for number, (kind, filters, _) in enumerate(tokens, first):
-        if kind == "conv":
-            block = conv_unit(keras, f"{name}{number}", filters, 3)
+        if kind in STRIDES:
+            block = conv_unit(keras, f"{name}{number}", filters, 3, strides=STRIDES[kind])
         else:
             last = number == first + len(tokens) - 1
             block = ca_res(
@@ -223,7 +225,7 @@ def _stack(
                 width,
                 filters,
                 rectify=rectify and last,
-                attention=attention,
+                attention=attention and kind == "res",
             )
         blocks.append(block)
         width = filters

@@ -38,6 +38,8 @@ LEGEND = (
     "The centre prior is the mean density of a set's other clips, or a Gaussian if it has none. "
     "Minutes: of one training, a stage hint of its own included; empty where one was interrupted."
 )
+KIND = "{kind}"  # in the name of a dataset, the kind that is left out
+ROW = ("name", "data", "weights", "set", "hinted")  # keys of a row
 MOST_BYTES = 2**20  # of a file of rows
 NOT_ROWS = (KeyError, TypeError, AttributeError, RecursionError)  # what reading other TOML raises
 
@@ -48,15 +50,24 @@ class Recipe:
 
     Attributes:
         name: of the row.
-        data: names of the further datasets that it trains on.
+        data: names of the further datasets that it trains on; `{kind}` in a name stands for the
+            kind that is left out.
         weights: how often each dataset is drawn, by name; 1 for those that are not named.
         changes: to the preset, as `uva-tf train --set` takes them.
+        hinted: the name of an earlier row, whose stage hint its trainings continue from.
     """
 
     name: str
     data: tuple[str, ...] = ()
     weights: Mapping[str, float] = ()
     changes: tuple[str, ...] = ()
+    hinted: str = ""
+
+    def without(self, kind: str) -> Recipe:
+        """The recipe of the trainings without a kind: its datasets by their whole names."""
+        data = tuple(name.replace(KIND, kind) for name in self.data)
+        weights = {name.replace(KIND, kind): weight for name, weight in dict(self.weights).items()}
+        return replace(self, data=data, weights=weights)
 
 
 def read_recipes(path: Path) -> list[Recipe]:
@@ -67,7 +78,13 @@ def read_recipes(path: Path) -> list[Recipe]:
     try:
         content = tomllib.loads(read_input(path, MOST_BYTES).decode())
         recipes = [
-            Recipe(row["name"], tuple(row.get("data", ())), _numbers(row), _changes(row))
+            Recipe(
+                row["name"],
+                tuple(row.get("data", ())),
+                _numbers(row),
+                tuple(row.get("set", ())),
+                row.get("hinted", ""),
+            )
             for row in content["row"]
         ]
         unknown = [key for row in content["row"] for key in set(row) - set(ROW)]
@@ -81,15 +98,8 @@ def read_recipes(path: Path) -> list[Recipe]:
     return recipes
 
 
-ROW = ("name", "data", "weights", "set")
-
-
 def _numbers(row: Mapping) -> dict[str, float]:
     return {name: weight + 0.0 for name, weight in row.get("weights", {}).items()}
-
-
-def _changes(row: Mapping) -> tuple[str, ...]:
-    return tuple(row.get("set", ()))
 
 
 def read_kinds(path: Path, datasets: Mapping[str, Dataset]) -> dict[str, dict[str, str]]:
@@ -167,7 +177,8 @@ def trainings(
     """
     refuse_repeats(seeds)
     known = {*more, *(one.folder.name for of_kind in kinds.values() for one in of_kind)}
-    for recipe in recipes:
+    for kind, recipe in itertools.product(kinds, recipes):
+        recipe = recipe.without(kind)
         if unknown := [name for name in recipe.data if name not in more]:
             raise InputError(f"row {recipe.name!r}: no dataset {unknown[0]!r} among --more")
         if unknown := [name for name in recipe.weights if name not in known]:
@@ -177,8 +188,10 @@ def trainings(
                 f"row {recipe.name!r}: loop.keep=best would choose on the clips that are scored"
             )
     shares = not any(one.hints for datasets in kinds.values() for one in datasets)
+    _check_hinted(recipes if shares else [], recipes, preset, changes)
     shared, runs = [], []
     for seed, kind, recipe in itertools.product(seeds, kinds, recipes):
+        recipe = recipe.without(kind)
         changed = (*changes, *recipe.changes)
         config = preset.changed(*changed)
         stages = tuple(s for s in STAGES if s == "joint" or getattr(config, s).steps)
@@ -187,15 +200,37 @@ def trainings(
         if not data:
             raise InputError(f"row {recipe.name!r}: nothing to train on without {kind}")
         run = Training(recipe.name, seed, stages, changed, kind, data, _weights(recipe, data))
-        if shares and further and "hint" in stages:
+        rest = tuple(stage for stage in stages if stage != "hint")
+        if recipe.hinted:
+            run = replace(run, stages=rest, hinted=Training(recipe.hinted, seed, (), ()).name)
+        elif shares and further and "hint" in stages:
             hint = replace(
                 run, stages=("hint",), without="", data=further, weights=_weights(recipe, further)
             )
             shared += [hint] if hint not in shared else []
-            rest = tuple(stage for stage in stages if stage != "hint")
             run = replace(run, stages=rest, hinted=hint.name)
         runs.append(run)
     return shared + runs
+
+
+def _check_hinted(
+    sharing: Sequence[Recipe], recipes: Sequence[Recipe], preset: Config, changes: Sequence[str]
+) -> None:
+    """Raise InputError for a row that continues from a stage hint which no earlier row trains.
+
+    Args:
+        sharing: the rows whose stage hint is the same whichever kind is left out.
+    """
+    trained = set()
+    for recipe in recipes:
+        steps = preset.changed(*changes, *recipe.changes).hint.steps
+        if recipe.hinted and not (steps and recipe.hinted in trained):
+            raise InputError(
+                f"row {recipe.name!r}: hinted = {recipe.hinted!r}: expected an earlier row that "
+                "trains a stage hint on --more alone, and hint.steps as there"
+            )
+        if steps and recipe in sharing and recipe.data and not recipe.hinted:
+            trained.add(recipe.name)
 
 
 def _weights(recipe: Recipe, data: Sequence[Path]) -> tuple[float, ...]:

@@ -6,6 +6,7 @@
   hint      the student's trunk and paths              another network's features, its hints
   distill   each of the student's paths, under a head  ground truth, its own teacher's maps
   joint     the whole student                          ground truth, the mean of those maps
+            (with `members`, several times; the mean of their weights is the student)
 
 Every stage continues from what the run already holds, so an interrupted training resumes where
 it stopped. `loop.fit` is the loop, `losses` has the formulas.
@@ -18,6 +19,7 @@ from contextlib import nullcontext
 from types import ModuleType
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from uva_tf.config import KINDS, STAGES, StageConfig
@@ -50,6 +52,8 @@ from uva_tf.training.weights import (
     restore_stage,
     save_model,
 )
+
+MEMBER_SEED = 100  # between the seeds of trainings that are averaged
 
 
 def train(run: Run, stages: Sequence[str] = STAGES) -> None:
@@ -164,7 +168,15 @@ def _joint(
     weighed = hinted if run.config.soft_targets.hint_weight else None
     if weighed is not None:
         model = keras.Model(model.input, [model.output, weighed.output])
-    fit_joint(run, datasets, "joint", run.config.joint, model, model, hinted=weighed)
+    start, members = model.get_weights(), []
+    for member in range(run.config.members):
+        model.set_weights(start)
+        name = f"joint-{member + 1}" if member else "joint"
+        fit_joint(
+            run, datasets, name, run.config.joint, model, model, hinted=weighed, member=member
+        )
+        members.append(model.get_weights())
+    model.set_weights([np.mean(same, axis=0) for same in zip(*members, strict=True)])
     if not run.student.exists():
         divide_logits(student.pair, run.config.temperature)
         save_model(run, student.pair, run.student)
@@ -180,6 +192,7 @@ def fit_joint(
     namespace: ModuleType = keras,
     hinted: keras.Model | None = None,
     temperature: float = 1.0,
+    member: int = 0,
 ) -> None:
     """Train a whole student with the loss of the stage joint, as fine-tuning for 8 bits does too.
 
@@ -192,6 +205,7 @@ def fit_joint(
         namespace: the Keras that the model is built with.
         hinted: predicts hints, if they are learned from.
         temperature: what the logits have been divided by.
+        member: number of the training among those that are averaged; each has other batches.
 
     Raises InputError if the run lacks teachers' maps that it needs.
     """
@@ -207,6 +221,7 @@ def fit_joint(
         return terms
 
     teachers = map_folders(run, datasets, KINDS) if soft_targets.joint_weight else None
-    examples = training_examples(run, datasets, view, stage, config.seed + 3, teachers)
+    seed = config.seed + 3 + MEMBER_SEED * member
+    examples = training_examples(run, datasets, view, stage, seed, teachers)
     validation = validation_examples(datasets, student_view(config), stage.batch)
     fit(Task(name, model, loss, examples, validation, namespace), stage, run)
