@@ -44,7 +44,7 @@ def one_actor(job, tasks):
     actor = Actor(job)
     try:
         while tasks:
-            yield json.loads(actor({"task": json.dumps(tasks.popleft())})["answer"])
+            yield actor(tasks.popleft())
     finally:
         actor.close()
 
@@ -406,7 +406,7 @@ def test_a_child_that_is_killed_from_outside_is_not_the_videos_fault(clips, tmp_
     def answers(job, tasks):
         actor = Victim(job)
         while tasks:
-            yield json.loads(actor({"task": json.dumps(tasks.popleft())})["answer"])
+            yield actor(tasks.popleft())
         actor.close()
 
     _, rows = run(tmp_path / "out", [clips / "clip001.mp4", clips / "clip002.mp4"], answers)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
@@ -17,6 +18,11 @@ from made_archive import make
 from test_archives import MODEL, run
 
 from uva_tf.archives.storage import UNFINISHED
+from uva_tf.config import DataConfig
+from uva_tf.core.errors import InputError
+from uva_tf.data.prepare import Request
+from uva_tf.data.shard_actor import ShardActor, ShardJob
+from uva_tf.gaze.options import NOTHING_STATED
 
 COUNT, BROKEN = 40, 4
 FILES = ("videos.parquet", "throughput.png")
@@ -203,8 +209,59 @@ class Unreadable:
     ],
 )
 def test_actors_are_not_started_again_for_ever(function, argument):
+    from uva_tf.archives.actor import Actor
     from uva_tf.archives.engine import done_by_ray
 
     tasks = deque([{"do": "video", "name": "a"}])
     with pytest.raises(OSError, match=r"^Ray: .+"):
-        list(done_by_ray(Unreadable(function, argument), tasks, jobs=1))
+        list(done_by_ray(Unreadable(function, argument), tasks, jobs=1, actor=Actor))
+
+
+def prepared(root, out, *arguments):
+    command = [sys.executable, "-m", "uva_tf", "prepare", "--layout", "gaze", "--root", root]
+    command += ["--out", out, "--size", 64, *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(list(map(str, command)), stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+
+
+def test_a_cluster_prepares_the_same_bytes(gaze_root, tmp_path):
+    """Also where paths are relative."""
+    from ray.cluster_utils import Cluster
+
+    relative = os.path.relpath(gaze_root, ROOT)
+    alone = prepared(relative, tmp_path / "alone")
+    assert alone.wait(timeout=120) == 0, alone.communicate()
+    head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        process = prepared(relative, tmp_path / "out", "--address", cluster.address)
+        printed, said = process.communicate(timeout=180)
+    finally:
+        cluster.shutdown()
+    assert process.returncode == 0, said
+    assert f"wrote {tmp_path / 'out'}" in printed
+    made, expected = (
+        {path.name: data for path, data in contents(tmp_path / name).items()}
+        for name in ("out", "alone")
+    )
+    assert made == expected
+
+
+class TestShardActors:
+    """In this process."""
+
+    def request(self, gaze_root, **more):
+        given = {"layout": "gaze", "root": gaze_root, "config": DataConfig(64), "split": None}
+        given |= {"maps": {}, "hints": None, "options": NOTHING_STATED, "map_sigma": 0.0}
+        return Request(**given | {"skip_bad": False} | more)
+
+    def test_a_machine_that_does_not_see_the_dataset_says_so(self, gaze_root, tmp_path):
+        job = ShardJob(self.request(gaze_root), tmp_path / "not there", Path.cwd())
+        with pytest.raises(InputError, match=r"does not see .*not there: with --address, all"):
+            ShardActor(job)
+
+    def test_a_machine_that_sees_other_recordings_writes_nothing(self, gaze_root, tmp_path):
+        actor = ShardActor(ShardJob(self.request(gaze_root), tmp_path, Path.cwd()))
+        with pytest.raises(InputError, match="sees other recordings than this machine"):
+            actor({"number": 0, "recordings": ["clip02"]})
+        assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from uva_tf.commands.command import _missing
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.data import readers
-from uva_tf.data.writer import write_dataset
+from uva_tf.data.writer import Job, write_dataset
 from uva_tf.gaze import detection, movements
 from uva_tf.gaze.detection import fixations_of
 from uva_tf.gaze.fixation_table import (
@@ -346,9 +346,7 @@ def test_an_index_says_by_which_method_fixations_were_found(clips_root, tmp_path
         options = GazeOptions(**stated, fixations=method)
         recording = readers.watched("red", video, [mine], options, {"ann": 0}, [])
         out = tmp_path / f"shards{method}"
-        write_dataset(
-            [recording], {"red": "train"}, out, layout="gaze", config=DataConfig(64), jobs=1
-        )
+        write_dataset([recording], {"red": "train"}, out, Job("gaze", DataConfig(64)), jobs=1)
         indices.append(json.loads((out / "index.json").read_text()))
     ivt, idt = (index["shards"][0]["notes"]["red"] for index in indices)
     assert detection.DONE["ivt"] in ivt

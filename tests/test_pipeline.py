@@ -14,7 +14,7 @@ from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, Worker, ordered_batches, training_batches
 from uva_tf.data.recordings import GazeFrame, Recording
 from uva_tf.data.records import map_record, read_records
-from uva_tf.data.writer import write_dataset
+from uva_tf.data.writer import Job, write_dataset
 
 SIZE = 64  # of the frames of `shards`
 PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0, time_reversal=0.0, camera_motion=0.0)
@@ -22,9 +22,8 @@ PLAIN = AugmentConfig(smallest_crop=1.0, colour=0.0, time_reversal=0.0, camera_m
 
 def write(recordings, out, jobs=1, split=None):
     split = split or {recording.name: "train" for recording in recordings}
-    return write_dataset(
-        recordings, split, out, layout="gaze", config=DataConfig(size=SIZE), jobs=jobs
-    )
+    job = Job("gaze", DataConfig(size=SIZE))
+    return write_dataset(recordings, split, out, job, jobs=jobs)
 
 
 def ordered(dataset, pairing, shards=None, map_size=32, **options):

@@ -21,7 +21,7 @@ from uva_tf.data.layouts import gaze
 from uva_tf.data.pipeline import View, ordered_batches
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_gaze, read_records
-from uva_tf.data.writer import write_dataset
+from uva_tf.data.writer import Job, write_dataset
 from uva_tf.evaluation.evaluate import evaluate
 from uva_tf.gaze.fixation_table import NOWHERE
 
@@ -30,9 +30,8 @@ SIZE = 64  # of the frames of `shards`
 
 def write(recordings, out, jobs=1, split=None):
     split = split or {recording.name: "train" for recording in recordings}
-    return write_dataset(
-        recordings, split, out, layout="gaze", config=DataConfig(size=SIZE), jobs=jobs
-    )
+    job = Job("gaze", DataConfig(size=SIZE))
+    return write_dataset(recordings, split, out, job, jobs=jobs)
 
 
 class TestRecords:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
-import json
 import os
 import platform
 import shutil
@@ -19,7 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from uva_tf import __version__
 from uva_tf.archives.child import CSV, NPZ, PROGRAM
 from uva_tf.archives.job import SEGMENTS, Job, edges
 from uva_tf.archives.maps_file import is_maps_file, read_record
@@ -36,8 +34,7 @@ ABANDONED = 60  # seconds, before which an unlocked folder may be about to be lo
 class Actor:
     """Does tasks one after another in a child process, which holds a predictor.
 
-    Called with a row `{"task": JSON}`, it returns `{"answer": JSON}`. A task has the `address` and
-    `name` of a video, and what to `do`:
+    A task has the `address` and `name` of a video, and what to `do`:
 
     - `video`: predict it. The answer has its `row`; or, if it is long, where to cut it: `cuts` in
       ticks, and its `frames`.
@@ -46,8 +43,7 @@ class Actor:
     - `join`: join the segments that its `cuts` make, of `frames` altogether, or predict it in one
       go if that would not be the same. The answer has its `row`.
 
-    An answer has a `failure` where the archive can't be written, or this machine's disk is full;
-    and whether it is the user's `mistake`.
+    Raises InputError or OSError where the archive can't be written, or this machine's disk is full.
     """
 
     def __init__(self, job: Job):
@@ -66,22 +62,15 @@ class Actor:
         self._fetched: tuple[str, Path] | None = None
         atexit.register(self.close)
 
-    def __call__(self, row: dict[str, str]) -> dict[str, str]:
+    def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
         """Do a task; see the class."""
-        task = json.loads(row["task"])
         do = {"video": self._video, "segment": self._segment, "join": self._join}[task["do"]]
         same = {"do": task["do"], "name": task["name"], "part": task.get("part")}
-        if self._job.version != __version__:
-            why = f"a machine of the cluster has uva_tf {__version__}, not {self._job.version}"
-            return {"answer": json.dumps(same | {"failure": why})}
         try:
-            answer = do(task)
-        except InputError as error:
-            answer = {"failure": str(error), "mistake": True}
+            return same | do(task)
         except OSError as error:
             why = error.strerror or str(error).partition("\n")[0]
-            answer = {"failure": f"{error.filename or masked(self._job.out)}: {why}"}
-        return {"answer": json.dumps(same | answer)}
+            raise OSError(f"{error.filename or masked(self._job.out)}: {why}") from None
 
     def close(self) -> None:
         """End the child, and remove what lies on this machine."""

@@ -138,8 +138,6 @@ class Archive:
         films: dict[str, _Film] = {}
         with contextlib.closing(answers(self._job, tasks)) as coming:
             for answer in coming:
-                if "failure" in answer:
-                    raise (InputError if answer.get("mistake") else OSError)(answer["failure"])
                 name = answer["name"]
                 if "row" in answer:
                     film = films.pop(name, None)

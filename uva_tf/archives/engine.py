@@ -14,11 +14,10 @@ import signal
 import socket
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
-from uva_tf.archives.actor import Actor
-from uva_tf.archives.job import Job
+from uva_tf import __version__
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import SIGNALS
 
@@ -32,7 +31,18 @@ import ray
 LOST = ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError
 MOST_LOSSES = 5  # of one task, which may be what kills its actors
 PATIENCE = 10  # seconds for a cluster to answer
+FAILURE = "failure"  # in an answer, what an actor raised
 OBJECT_STORE = 2**27  # bytes; what passes through it is small
+
+
+class Actor(Protocol):
+    """Does tasks one after another, in a process of Ray's."""
+
+    def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Do a task; returns the answer. Both can be JSON."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
 
 
 def check_listens(address: str) -> None:
@@ -47,16 +57,24 @@ def check_listens(address: str) -> None:
 
 
 def done_by_ray(
-    job: Job, tasks: deque[dict[str, Any]], address: str | None = None, jobs: int | None = None
+    job: Any,
+    tasks: deque[dict[str, Any]],
+    address: str | None = None,
+    jobs: int | None = None,
+    *,
+    actor: Callable[[Any], Actor],
 ) -> Iterator[dict[str, Any]]:
-    """The answers to tasks, see `Actor`, as they come; tasks may be added meanwhile.
+    """The answers to tasks as they come; tasks may be added meanwhile.
 
     Args:
+        job: what all tasks share.
         address: of a cluster, `HOST:PORT`; by default, one of this machine's cores is started, and
             ends with the iterator.
         jobs: tasks to do at a time; by default, one for each core.
+        actor: makes an actor for the job; called in a process of Ray's, with its first task.
 
-    Raises InputError if there is no cluster at the address, OSError if Ray can't go on.
+    Raises InputError if there is no cluster at the address, OSError if Ray can't go on, and either
+    if an actor raises it.
     """
     with _connected(address, jobs):
         most = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -64,14 +82,15 @@ def done_by_ray(
         try:
             while tasks or running:
                 while tasks and len(running) < most:
-                    actor, task = idle.pop() if idle else _Actor.remote(shared), tasks.popleft()
-                    running[actor.do.remote(json.dumps(task))] = actor, task
+                    one = idle.pop() if idle else _Actor.remote(actor, shared, __version__)
+                    task = tasks.popleft()
+                    running[one.do.remote(json.dumps(task))] = one, task
                 # One without a task leaves its core to one that waits for a core.
-                ends += [actor.close.remote() for actor in idle]
+                ends += [one.close.remote() for one in idle]
                 (done,), _ = ray.wait([*running])
-                (actor, task), idle = running.pop(done), []
+                (one, task), idle = running.pop(done), []
                 try:
-                    answer = ray.get(done)
+                    answer = json.loads(ray.get(done))
                 except LOST as error:
                     what = json.dumps(task)
                     losses[what] += 1
@@ -79,12 +98,14 @@ def done_by_ray(
                         raise
                     tasks.appendleft(task)
                     continue
-                idle = [actor]
-                yield json.loads(answer)
+                if FAILURE in answer:
+                    raise (InputError if answer["mistake"] else OSError)(answer[FAILURE])
+                idle = [one]
+                yield answer
         except ray.exceptions.RayError as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise OSError(f"Ray: {lines[-1] if lines else type(error).__name__}") from error
-        ends += [actor.close.remote() for actor in idle]
+        ends += [one.close.remote() for one in idle]
         ray.wait(ends, num_returns=len(ends), timeout=PATIENCE)
 
 
@@ -92,12 +113,18 @@ def done_by_ray(
 class _Actor:
     """An actor in a process of Ray's, which does one task after another."""
 
-    def __init__(self, job: Job):
-        self._job, self._actor = job, None
+    def __init__(self, make: Callable[[Any], Actor], job: Any, version: str):
+        self._make, self._job, self._version, self._actor = make, job, version, None
 
     def do(self, task: str) -> str:
-        self._actor = self._actor or Actor(self._job)
-        return self._actor({"task": task})["answer"]
+        if self._version != __version__:
+            why = f"a machine of the cluster has uva_tf {__version__}, not {self._version}"
+            return json.dumps({FAILURE: why, "mistake": False})
+        try:
+            self._actor = self._actor or self._make(self._job)
+            return json.dumps(self._actor(json.loads(task)))
+        except (InputError, OSError) as error:
+            return json.dumps({FAILURE: str(error), "mistake": isinstance(error, InputError)})
 
     def close(self) -> None:
         if self._actor:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uva_tf import __version__
 from uva_tf.archives.child import CSV, NPZ, OVERLAY
 from uva_tf.archives.storage import WORK
 from uva_tf.runtime.sinks import Options
@@ -33,7 +32,6 @@ class Job:
         stream, deinterlace, strict: of reading, as `uva-tf predict` has them.
         segment: seconds that a long video is cut into; 0 for none.
         seconds, memory: that a task may take, the memory in bytes; 0 for any.
-        version: of this package, the same on all machines.
     """
 
     out: str
@@ -50,7 +48,6 @@ class Job:
     segment: float = 60.0
     seconds: float = 3600.0
     memory: int = 2**32
-    version: str = __version__
 
     @property
     def options(self) -> str:

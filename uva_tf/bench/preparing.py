@@ -42,7 +42,7 @@ def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
     import resource
 
     from uva_tf.data.layouts import LAYOUTS
-    from uva_tf.data.writer import write_dataset
+    from uva_tf.data.writer import Job, write_dataset
 
     recordings = [
         replace(recording, name=f"{recording.name}-{copy}")
@@ -54,9 +54,7 @@ def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "shards"
         start = time.perf_counter()
-        dataset = write_dataset(
-            recordings, split, out, layout=layout, config=DataConfig(), jobs=jobs
-        )
+        dataset = write_dataset(recordings, split, out, Job(layout, DataConfig()), jobs=jobs)
         seconds = time.perf_counter() - start
         return Cost(
             seconds,

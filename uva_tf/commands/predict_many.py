@@ -36,6 +36,7 @@ NAMED = 10  # failures that are printed; the table has all
 def main(argv: list[str] | None = None) -> None:
     """Parse, predict, print."""
     args = _parse(argv)
+    from uva_tf.archives.actor import Actor
     from uva_tf.archives.archive import Archive
     from uva_tf.archives.engine import check_listens, done_by_ray
     from uva_tf.archives.sources import find_sources
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.address:
         check_listens(args.address)
     archive = Archive(_job(args, model), sources)
-    answers = functools.partial(done_by_ray, address=args.address, jobs=args.jobs)
+    answers = functools.partial(done_by_ray, address=args.address, jobs=args.jobs, actor=Actor)
     with goes_on("predict-many", argv):
         progress = _predict(archive, answers)
     _report(args.out, progress)

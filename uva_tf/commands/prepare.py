@@ -5,7 +5,10 @@ uva-tf prepare --layout gaze --root RECORDINGS --out SHARDS
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uva_tf.commands.command import (
     Parser,
@@ -16,6 +19,10 @@ from uva_tf.commands.command import (
 )
 from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
 from uva_tf.config import DataConfig
+
+if TYPE_CHECKING:
+    from uva_tf.data.prepare import Request
+    from uva_tf.data.writer import Elsewhere
 
 
 @command
@@ -61,7 +68,13 @@ def main(argv: list[str] | None = None) -> None:
         "--jobs",
         metavar="N",
         type=number(1, 256),
-        help="shards to write at a time (default: one per processor)",
+        help="shards to write at a time (default: one for each processor, of the cluster too)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="Ray cluster whose machines write the shards; all must see --root and --out "
+        "(default: this machine, without Ray)",
     )
     parser.add_argument(
         "--size",
@@ -104,5 +117,16 @@ def main(argv: list[str] | None = None) -> None:
         skip_bad=args.skip_bad,
         jobs=args.jobs,
         progress=progress("prepare", "shard"),
+        elsewhere=_on_cluster(args.address, args.jobs) if args.address else None,
     )
     print(summary(dataset))
+
+
+def _on_cluster(address: str, jobs: int | None) -> Callable[[Request], Elsewhere]:
+    """A way for `prepare` to let a cluster's machines write the shards."""
+    from uva_tf.archives.engine import check_listens, done_by_ray
+    from uva_tf.data.shard_actor import ShardActor, spread
+
+    check_listens(address)
+    engine = functools.partial(done_by_ray, address=address, jobs=jobs, actor=ShardActor)
+    return functools.partial(spread, engine)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uva_tf.config import DataConfig
@@ -18,8 +18,42 @@ from uva_tf.data.layouts import recordings_of
 from uva_tf.data.readers import with_hints, with_maps
 from uva_tf.data.recordings import Recording, remarks
 from uva_tf.data.splits import read_split
-from uva_tf.data.writer import Progress, write_dataset
+from uva_tf.data.writer import Elsewhere, Job, Progress, write_dataset
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be prepared, and how; see `prepare`."""
+
+    layout: str
+    root: Path
+    config: DataConfig
+    split: Path | None
+    maps: Mapping[str, Path]
+    hints: Path | None
+    options: GazeOptions
+    map_sigma: float
+    skip_bad: bool
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The recordings of a request, not yet decoded.
+
+    Attributes:
+        good: those to write.
+        splits: theirs, by name.
+        skipped: why each of the others can't be read.
+        withheld: how many have no published gaze.
+        hints: components of the hints.
+    """
+
+    good: list[Recording]
+    splits: dict[str, str]
+    skipped: dict[str, str]
+    withheld: int
+    hints: int
 
 
 def prepare(
@@ -36,6 +70,7 @@ def prepare(
     skip_bad: bool = False,
     jobs: int | None = None,
     progress: Progress = lambda shards, total: shards,
+    elsewhere: Callable[[Request], Elsewhere] | None = None,
 ) -> Dataset:
     """Read the recordings in `root` and write their shards to `out`.
 
@@ -55,6 +90,7 @@ def prepare(
         skip_bad: leave out recordings that can't be read and list them in `skipped`.
         jobs: shards written at a time; by default one for each processor.
         progress: wraps the iterator over finished shards.
+        elsewhere: lets other machines write the shards, see `shard_actor.spread`.
 
     Raises InputError if `out` exists or the recordings do not fit the layout.
     """
@@ -62,37 +98,63 @@ def prepare(
     refuse_undecodable(out)
     if layout == "synthetic" and not root.exists():
         synthetic.write_recordings(root)
-    found = [_with_valid_name(recording) for recording in recordings_of(layout, root, options)]
+    config = config or DataConfig()
+    request = Request(layout, root, config, split, maps or {}, hints, options, map_sigma, skip_bad)
+    listing = list_recordings(request)
+    return write_dataset(
+        listing.good,
+        listing.splits,
+        out,
+        job_of(request, listing),
+        map_sigma=map_sigma,
+        jobs=jobs or os.cpu_count() or 1,
+        skipped=listing.skipped,
+        withheld=listing.withheld,
+        progress=progress,
+        elsewhere=elsewhere(request) if elsewhere else None,
+    )
+
+
+def job_of(request: Request, listing: Listing) -> Job:
+    """What is the same for all shards of a request."""
+    return Job(
+        layout=request.layout,
+        config=request.config,
+        gaze=request.options.stated(),
+        teachers=tuple(sorted(request.maps)),
+        hints=listing.hints,
+        skip_bad=request.skip_bad,
+    )
+
+
+def list_recordings(request: Request) -> Listing:
+    """List what is to be written; raises InputError like `prepare`."""
+    layout, root = request.layout, request.root
+    recordings = recordings_of(layout, root, request.options)
+    found = [_with_valid_name(recording) for recording in recordings]
     recordings = [recording for recording in found if not recording.withheld]
-    for kind, folder in (maps or {}).items():
+    for kind, folder in request.maps.items():
         recordings = [r if r.problem else with_maps(r, kind, folder) for r in recordings]
-    components = hint_components(hints) if hints else 0
-    if hints:
-        recordings = [r if r.problem else with_hints(r, hints, components) for r in recordings]
+    components = hint_components(request.hints) if request.hints else 0
+    if request.hints:
+        recordings = [
+            r if r.problem else with_hints(r, request.hints, components) for r in recordings
+        ]
     if not recordings:
         raise InputError(f"{root}: the gaze of all its {len(found)} recordings is withheld")
     bad = [recording for recording in recordings if recording.problem]
     bad.sort(key=_has_valid_name)  # a wrong name explains why a table's rows have no recording
     good = [recording for recording in recordings if not recording.problem]
-    if bad and not (skip_bad and good):
+    if bad and not (request.skip_bad and good):
         more = f"; also bad: {some([r.name for r in bad[1:]])}" if len(bad) > 1 else ""
         remedy = f"; --skip-bad leaves {'them' if more else 'it'} out" if good else ""
         raise InputError(bad[0].problem + more + remedy)
-    return write_dataset(
+    return Listing(
         good,
-        splits_of(good, found, root, split),
-        out,
-        layout=layout,
-        config=config or DataConfig(),
-        gaze=options.stated(),
-        map_sigma=map_sigma,
-        jobs=jobs or os.cpu_count() or 1,
-        teachers=tuple(sorted(maps or {})),
-        hints=components,
-        skip_bad=skip_bad,
-        skipped={recording.name: recording.problem for recording in bad},
-        withheld=len(found) - len(recordings),
-        progress=progress,
+        splits_of(good, found, root, request.split),
+        {recording.name: recording.problem for recording in bad},
+        len(found) - len(recordings),
+        components,
     )
 
 

@@ -6,20 +6,20 @@ import hashlib
 import json
 import shutil
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import tensorflow as tf
 
 from uva_tf import __version__
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
-from uva_tf.core.interruption import hold, result
+from uva_tf.core.interruption import Stop, hold, result
 from uva_tf.core.outputs import resumable_folder
 from uva_tf.core.resize import one_opencv_thread
 from uva_tf.data.dataset import Dataset, Shard, file_sha256, shard_from_dict, write_index
@@ -30,6 +30,11 @@ STILLS_PER_SHARD = 64
 
 # Wraps an iterator of known length to show its progress.
 Progress = Callable[[Iterator, int], Iterator]
+# A finished shard, None if all its recordings were skipped; and by recording, why it was skipped.
+Finished = tuple["Shard | None", dict[str, str]]
+# Other machines' way to finish shards in a folder: their names and groups to numbers and shards, as
+# they come.
+Elsewhere = Callable[[Path, Sequence["Group"]], Iterator[tuple[int, Finished]]]
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all shards; see `write_dataset`.
+    """What is the same for all shards.
 
     Attributes:
+        layout: of the recordings, for the index.
+        gaze: what was stated of the recorded gaze.
+        teachers: kinds of teacher whose maps the gaze frames have.
+        hints: components of the hints that the gaze frames have.
+        skip_bad: leave out recordings that can't be read instead of raising.
         cancelled: set when the shards are no longer wanted.
     """
 
     layout: str
     config: DataConfig
-    gaze: Mapping[str, object]
-    teachers: tuple[str, ...]
-    hints: int
-    skip_bad: bool
+    gaze: Mapping[str, object] = field(default_factory=dict)
+    teachers: tuple[str, ...] = ()
+    hints: int = 0
+    skip_bad: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -61,72 +71,59 @@ def write_dataset(
     recordings: Sequence[Recording],
     split: dict[str, str],
     out: Path,
+    job: Job,
     *,
-    layout: str,
-    config: DataConfig,
     jobs: int,
-    gaze: Mapping[str, object] = MappingProxyType({}),
     map_sigma: float = 0.0,
-    teachers: tuple[str, ...] = (),
-    hints: int = 0,
-    skip_bad: bool = False,
     skipped: Mapping[str, str] | None = None,
     withheld: int = 0,
     progress: Progress = lambda shards, total: shards,
+    elsewhere: Elsewhere | None = None,
 ) -> Dataset:
     """Write recordings as shards with an index.
 
-    The result does not depend on `jobs`, nor on whether the writing was killed and continued:
-    shards are numbered in the order of the recordings, and a shard from before the kill is kept
-    only if it would be written again with the same content.
+    The result does not depend on `jobs` or `elsewhere`, nor on whether the writing was killed and
+    continued: shards are numbered in the order of the recordings, and a shard from before the kill
+    is kept only if it would be written again with the same content.
 
     Args:
         split: the split of each recording, by its name.
         jobs: number of shards that are written at a time.
-        gaze: what was stated of the recorded gaze, for the index.
         map_sigma: of published density maps, for the index.
-        teachers: kinds of teacher whose maps the gaze frames have.
-        hints: components of the hints that the gaze frames have.
-        skip_bad: leave out recordings that can't be read instead of raising.
         skipped, withheld: what was left out before, for the index.
         progress: wraps the iterator over finished shards.
+        elsewhere: finishes the shards on other machines, in place of `jobs` threads.
 
     Raises InputError if `out` exists or a recording can't be read.
     """
-    groups = _group(recordings, split)
-    job = Job(layout, config, gaze, teachers, hints, skip_bad)
-    with (
-        hold() as stop,
-        resumable_folder(out) as folder,
-        one_opencv_thread(),
-        ThreadPoolExecutor(jobs) as pool,
-    ):
-        tasks = [
-            pool.submit(_finish_shard, folder / f"{n:05d}.tfrecord", group, job)
-            for n, group in enumerate(groups)
-        ]
+    groups = group_by_shard(recordings, split)
+    # Signals are held for threads of our own; other machines are not waited for.
+    with nullcontext() if elsewhere else hold() as stop, resumable_folder(out) as folder:
+        for path in folder.glob("*.partial"):
+            path.unlink()  # of a preparation that was killed
         try:
-            written = [result(task, stop) for task in progress(iter(tasks), len(tasks))]
+            if elsewhere:
+                done = dict(progress(elsewhere(folder, groups), len(groups)))
+                written = [done[number] for number in range(len(groups))]
+            else:
+                written = _in_threads(folder, groups, job, jobs, progress, stop)
         except BaseException as error:
-            job.cancelled.set()
-            pool.shutdown(cancel_futures=True)
             if kept := len(list(folder.glob("*.tfrecord"))):
                 left = f"{kept} of {len(groups)} shards are kept"
                 error.add_note(f"{left}: the same command continues from them")
             raise
-        stop.asked()  # a signal comes too late now: everything is written
         reasons = dict(skipped or {})
         for _, bad in written:
             reasons.update(bad)
         dataset = Dataset(
             folder=out,
-            layout=layout,
-            size=config.size,
-            sigma=config.sigma,
+            layout=job.layout,
+            size=job.config.size,
+            sigma=job.config.sigma,
             shards=tuple(shard for shard, _ in written if shard is not None),
-            teachers=teachers,
-            hints=hints,
-            gaze=dict(gaze),
+            teachers=job.teachers,
+            hints=job.hints,
+            gaze=dict(job.gaze),
             map_sigma=map_sigma,
             skipped=dict(sorted(reasons.items())),
             withheld=withheld,
@@ -138,7 +135,26 @@ def write_dataset(
     return dataset
 
 
-def _group(recordings: Sequence[Recording], split: dict[str, str]) -> list[Group]:
+def _in_threads(
+    folder: Path, groups: Sequence[Group], job: Job, jobs: int, progress: Progress, stop: Stop
+) -> list[Finished]:
+    """Finish all shards, in threads."""
+    with one_opencv_thread(), ThreadPoolExecutor(jobs) as pool:
+        tasks = [
+            pool.submit(finish_shard, folder, number, group, job)
+            for number, group in enumerate(groups)
+        ]
+        try:
+            written = [result(task, stop) for task in progress(iter(tasks), len(tasks))]
+        except BaseException:
+            job.cancelled.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    stop.asked()  # a signal comes too late now: everything is written
+    return written
+
+
+def group_by_shard(recordings: Sequence[Recording], split: dict[str, str]) -> list[Group]:
     """One group for each clip, and one for every `STILLS_PER_SHARD` photographs of a split."""
     groups: list[Group] = []
     open_groups: dict[str, Group] = {}
@@ -154,21 +170,20 @@ def _group(recordings: Sequence[Recording], split: dict[str, str]) -> list[Group
     return groups
 
 
-def _finish_shard(path: Path, group: Group, job: Job) -> tuple[Shard | None, dict[str, str]]:
+def finish_shard(folder: Path, number: int, group: Group, job: Job) -> Finished:
     """Write a shard unless it is there already.
 
     Beside a finished shard is `NUMBER.json`, with what it was made from and what is in it.
-
-    Returns:
-        The shard, or None if all its recordings were skipped; and by recording, why it was skipped.
     """
+    path = folder / f"{number:05d}.tfrecord"
     stamp = _stamp(group, job)
     beside = path.with_suffix(".json")
     with suppress(OSError, ValueError, KeyError, TypeError):  # missing or incomplete
         found = json.loads(beside.read_text())
         if found["stamp"] == stamp and found["shard"]["sha256"] == file_sha256(path):
             return shard_from_dict(found["shard"]), {}
-    partial = path.with_suffix(".partial")
+    # A machine that was taken for lost may still be writing the same shard.
+    partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
     try:
         shard, skipped = _write_shard(partial, group, job)
     except BaseException:
