@@ -190,7 +190,7 @@ def test_videos_of_a_web_server(web, clips, tmp_path):
 def test_sources_are_files_folders_patterns_and_listings(clips, tmp_path, monkeypatch):
     monkeypatch.chdir(clips)
     listing = tmp_path / "listing.txt"
-    listing.write_text("clip001.mp4\r\n\nhttps://host/x.mp4\n")
+    listing.write_text("# of last week\nclip001.mp4\r\n\nhttps://host/x.mp4\n")
     sources, repeated = find_sources(["clip00[12].mp4", str(clips)], [listing])
     meant = [str(clips / f"clip00{n}.mp4") for n in (1, 2, 0)]
     assert [source.address for source in sources] == [*meant, "https://host/x.mp4"]

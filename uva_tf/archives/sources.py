@@ -35,7 +35,8 @@ def find_sources(given: Sequence[str], listings: Sequence[Path] = ()) -> tuple[l
 
     Args:
         given: files, folders of videos, patterns such as `films/**/*.mp4`, or addresses of these.
-        listings: files with one of these a line; paths are from the current folder.
+        listings: files with one of these a line, or a comment after `#`; paths are from the current
+            folder.
 
     Raises InputError for a pattern, folder or listing that names nothing, or a mistyped address.
     """
@@ -68,7 +69,7 @@ def _lines(listing: Path) -> Iterator[str]:
     if not listing.is_file():
         raise InputError(f"{listing}: no such file, expected a listing: a path or address a line")
     lines = os.fsdecode(listing.read_bytes()).split("\n")
-    found = [line.removesuffix("\r") for line in lines if line.strip()]
+    found = [line.removesuffix("\r") for line in lines if line.strip() and line[0] != "#"]
     if not found:
         raise InputError(f"{listing}: the listing is empty, expected a path or address a line")
     return iter(found)
