@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -38,14 +38,23 @@ def product(maps: Sequence[np.ndarray], powers: Sequence[float], centre: float =
     y, x = (((np.arange(n) + 0.5) / n - 0.5) / PRIOR_SIGMA for n in (height, width))
     total = (-0.5 * centre * (y[:, None] ** 2 + x**2)).astype(np.float32)  # (h, w)
     for picture, power in zip(maps, powers, strict=True):
-        if picture.shape != (height, width):
-            smaller = picture.shape[1] < width
-            how = cv2.INTER_LINEAR if smaller else cv2.INTER_AREA
-            picture = cv2.resize(picture, (width, height), interpolation=how)
-        total += power * np.log(picture.astype(np.float32) / 255 + FLOOR)
+        total += power * np.log(_resized(picture, width, height) / np.float32(255) + FLOOR)
     joint = np.exp(total - total.max())
     joint -= joint.min()
     return np.rint(255 * joint / max(joint.max(), 1e-12)).astype(np.uint8)
+
+
+def _read(files: Mapping[int, Path], width: int, height: int, number: int) -> np.ndarray:
+    """The map of a frame, `[height, width]` uint8."""
+    return _resized(read_map(files[number]), width, height)
+
+
+def _resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A map `[h, w]` at another size."""
+    if picture.shape == (height, width):
+        return picture
+    how = cv2.INTER_LINEAR if picture.shape[1] < width else cv2.INTER_AREA
+    return cv2.resize(picture, (width, height), interpolation=how)
 
 
 def joined_maps(
@@ -80,7 +89,8 @@ def joined_maps(
         files = [numbered_files(one[name], "", IMAGE_SUFFIXES) for one in clips]
         for one, folder in zip(files[1:], clips[1:], strict=True):
             check_joined(files[0], one, clips[0][name], folder[name])
-        readers = [lambda number, one=one: read_map(one[number]) for one in files]
+        height, width = read_map(next(iter(files[0].values()))).shape
+        readers = [functools.partial(_read, one, width, height) for one in files]
         if smooth:
             shots = _shots(films[name])
             if surplus := sorted(set(files[0]) - set(range(1, len(shots) + 1))):
@@ -88,31 +98,29 @@ def joined_maps(
                     f"{files[0][surplus[0]]}: {films[name]} has {len(shots)} frames, none of this "
                     "number"
                 )
-            readers = [_smoothed(one, shots, smooth) for one in files]
+            readers = [_smoothed(read, files[0], shots, smooth) for read in readers]
         for number in files[0]:
             maps = [read(number) for read in readers]
             yield Path(name) / f"{number:06d}.png", product(maps, powers, centre)
 
 
 def _smoothed(
-    files: dict[int, Path], shots: Sequence[int], smooth: float
+    read: Callable[[int], np.ndarray], known: Container[int], shots: Sequence[int], smooth: float
 ) -> Callable[[int], np.ndarray]:
     """From a frame's number to the weighted mean of the maps around it in its shot, float32.
 
     Args:
-        files: the maps, by the numbers of their frames.
+        read: from a frame's number to its map, all of one size.
+        known: the frames that have maps.
         shots: the number of each frame's shot.
     """
     reach = math.ceil(REACH * smooth)
-    kept = functools.lru_cache(2 * reach + 1)(lambda number: read_map(files[number]))
+    kept = functools.lru_cache(2 * reach + 1)(read)
 
     def mean(number: int) -> np.ndarray:  # (h, w)
         around = range(number - reach, number + reach + 1)
-        near = [n for n in around if n in files and shots[n - 1] == shots[number - 1]]
+        near = [n for n in around if n in known and shots[n - 1] == shots[number - 1]]
         maps = [kept(n) for n in near]
-        for n, one in zip(near, maps, strict=True):
-            if one.shape != maps[0].shape:
-                raise InputError(f"{files[n]}: not of the size of {files[near[0]].name}")
         weights = np.exp(-0.5 * ((np.array(near) - number) / smooth) ** 2)
         return np.average(maps, axis=0, weights=weights).astype(np.float32)
 
