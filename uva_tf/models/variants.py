@@ -1,9 +1,8 @@
 """The table of student variants, and the layers that a row of it stands for.
 
-A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `down16` one of stride
-2, `res16` a CA-Res block of 16 filters, `inv16` the same without channel attention, `|` a max
-pooling that halves the size. `deconv8` and `sub8` double the size (see `blocks`), `sub1x4` makes
-it four times as large.
+A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `res16` a CA-Res
+block of 16 filters, `|` a max pooling that halves the size. `deconv8` and `sub8` double the
+size (see `blocks`), `sub1x4` makes it four times as large.
 """
 
 from __future__ import annotations
@@ -83,7 +82,6 @@ VARIANTS: dict[str, Variant] = {
     "paper-32": replace(_PAPER, resolution=32),
 }
 ENTRY = 32  # filters of a head's first convolution
-STRIDES = {"conv": 1, "down": 2}  # of convolutions
 
 Stack = Callable[..., list[Block]]  # `_stack` for one Keras, with or without channel attention
 
@@ -107,8 +105,8 @@ def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
     """`[B, R, R, 3]` to features `[B, R/4, R/4, C]`."""
     layers = keras.layers
     stem, _, rest = variant.trunk.partition(" ")
-    [(kind, width, _)], count = _tokens(stem), 0
-    blocks = [conv_unit(keras, "stem", width, 3, strides=STRIDES[kind])]
+    width, count = _width(stem), 0
+    blocks = [conv_unit(keras, "stem", width, 3)]
     levels = rest.split("|")  # by size: the frame's, a half of it, a quarter
     for level, text in enumerate(levels):
         if level:
@@ -215,8 +213,8 @@ def _stack(
     blocks = []
     tokens = _tokens(text)
     for number, (kind, filters, _) in enumerate(tokens, first):
-        if kind in STRIDES:
-            block = conv_unit(keras, f"{name}{number}", filters, 3, strides=STRIDES[kind])
+        if kind == "conv":
+            block = conv_unit(keras, f"{name}{number}", filters, 3)
         else:
             last = number == first + len(tokens) - 1
             block = ca_res(
@@ -225,7 +223,7 @@ def _stack(
                 width,
                 filters,
                 rectify=rectify and last,
-                attention=attention and kind == "res",
+                attention=attention,
             )
         blocks.append(block)
         width = filters
