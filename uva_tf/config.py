@@ -540,13 +540,14 @@ def distill_64() -> Config:
         uva_64(),
         name="distill-64",
         hint=StageConfig(steps=6000, learning_rate=4e-3),
-        joint=StageConfig(steps=3000),
+        joint=StageConfig(steps=1500),
         soft_targets=SoftTargets(spatial="external", temporal="none", hint_weight=0.3),
         augment=AugmentConfig(
             smallest_crop=0.8, colour=0.4, stride=3, cuts=0.03, stills=0.04, noise=6.0
         ),
         loop=LoopConfig(average=0.995),
         temperature=0.8,
+        members=4,
     )
 
 
