@@ -3,11 +3,14 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psutil
@@ -17,6 +20,8 @@ from conftest import ROOT, contents
 from made_archive import make
 from test_archives import MODEL, run
 
+from uva_tf.archives.actor import Actor
+from uva_tf.archives.engine import check_listens, done_by_ray
 from uva_tf.archives.storage import UNFINISHED
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
@@ -187,8 +192,31 @@ def test_where_no_cluster_is_nothing_is_written(clips, tmp_path):
     process = start(clips, tmp_path / "out", "--address", "127.0.0.1:1")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert said.startswith("error: --address 127.0.0.1:1: no cluster answers there: "), said
+    assert said.startswith("error: --address 127.0.0.1:1: no cluster answers there ("), said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("", "--address '': expected HOST:PORT"),
+        ("ray://127.0.0.1:10001", "--address 'ray://127.0.0.1:10001': expected HOST:PORT"),
+        ("127.0.0.1:1", "Connection refused): start one with ray start --head --port=1, or leave"),
+    ],
+)
+def test_an_address_without_a_cluster_is_a_users_mistake(address, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        check_listens(address)
+
+
+def test_another_server_is_not_taken_for_a_cluster():
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    with pytest.raises(InputError, match="what answers there is not a Ray cluster"):
+        check_listens(f"127.0.0.1:{server.server_port}")
+    thread.join()
+    server.server_close()
 
 
 class Unreadable:
@@ -209,9 +237,6 @@ class Unreadable:
     ],
 )
 def test_actors_are_not_started_again_for_ever(function, argument):
-    from uva_tf.archives.actor import Actor
-    from uva_tf.archives.engine import done_by_ray
-
     tasks = deque([{"do": "video", "name": "a"}])
     with pytest.raises(OSError, match=r"^Ray: .+"):
         list(done_by_ray(Unreadable(function, argument), tasks, jobs=1, actor=Actor))
@@ -256,7 +281,7 @@ class TestShardActors:
         return Request(**given | {"skip_bad": False} | more)
 
     def test_a_machine_that_does_not_see_the_dataset_says_so(self, gaze_root, tmp_path):
-        job = ShardJob(self.request(gaze_root), tmp_path / "not there", Path.cwd())
+        job = ShardJob(self.request(gaze_root), tmp_path / "not there" / "out", Path.cwd())
         with pytest.raises(InputError, match=r"does not see .*not there: with --address, all"):
             ShardActor(job)
 

@@ -12,7 +12,7 @@ from made_archive import make
 from test_archives import film, job_of, one_actor, run
 
 from uva_tf.archives.archive import Archive
-from uva_tf.archives.sources import find_sources, name_of
+from uva_tf.archives.sources import Source, find_sources, name_of, outside
 from uva_tf.archives.storage import Store, located, states
 from uva_tf.core.errors import InputError
 
@@ -215,11 +215,38 @@ def test_what_names_nothing_is_refused(tmp_path, monkeypatch, given, words):
 
 
 def test_a_listing_that_is_absent_or_empty_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file, expected a listing"):
+    with pytest.raises(InputError, match="no such listing"):
         find_sources([], [tmp_path / "none.txt"])
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(InputError, match="the listing is empty"):
         find_sources([], [tmp_path / "empty.txt"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_listing_is_read_in_any_unicode(tmp_path, encoding):
+    listing = tmp_path / "list.txt"
+    listing.write_text("# films\n  # more\n /a/\u00e4.mp4 \n", encoding=encoding)
+    assert [source.address for source in find_sources([], [listing])[0]] == ["/a/\u00e4.mp4"]
+
+
+def test_a_listing_that_is_a_video_is_refused(clips):
+    with pytest.raises(InputError, match=r"clip001\.mp4: not a text, expected a path or address"):
+        find_sources([], [clips / "clip001.mp4"])
+
+
+def test_a_name_that_is_too_long_costs_its_row_alone(clips, tmp_path):
+    _, (good, bad) = archive(
+        str(tmp_path / "out"), [str(clips / "clip001.mp4"), "a" * 300 + ".mp4"]
+    )
+    assert good["error"] is None
+    assert bad["error"].endswith("File name too long") or "too long" in bad["error"]
+
+
+def test_what_lies_in_the_archive_itself_is_not_one_of_its_sources():
+    sources = [Source(one, "n") for one in ("/a/out/overlays/x.mp4", "/a/outer/x.mp4", "/a/x.mp4")]
+    assert outside(sources, "/a/out") == sources[1:]
+    stored = [Source(one, "n") for one in ("s3://b/out/overlays/x.mp4", "s3://b/x.mp4")]
+    assert outside(stored, "s3://b/out/") == stored[1:]
 
 
 def test_names_tell_videos_apart_and_do_not_depend_on_the_others(tmp_path):

@@ -54,11 +54,10 @@ def taught(footage, tmp_path):
 @pytest.fixture
 def photographs(tmp_path):
     """Two photographs, each with a wide attention map around one place."""
-    place = (np.arange(32) + 0.5) / 32
-    gaussian = np.exp(-0.5 * ((place - 0.5) / WIDE) ** 2)
+    x, y = ((np.arange(n) + 0.5 - n / 2) / 32 for n in (32, 16))  # in widths
+    wide = np.exp(-0.5 * (x**2 + y[:, None] ** 2) / WIDE**2)
     for name in ("p", "q"):
         write(tmp_path / "photos/images" / f"{name}.png", np.full((40, 80, 3), 90, np.uint8))
-        wide = np.outer(gaussian, gaussian)
         write(tmp_path / "photos/maps" / f"{name}.png", np.rint(255 * wide).astype(np.uint8))
     config = DataConfig(SIZE, SIGMA)
     return prepare("images", tmp_path / "photos", tmp_path / "shot", config, map_sigma=WIDE)
@@ -140,6 +139,12 @@ def test_the_blur_of_wide_maps_follows_the_crop_and_the_aspect(photographs, taug
     for batch in batches(datasets, teachers=external(datasets, "temporal")):
         wide = np.any(batch["density"], axis=(1, 2, 3))
         np.testing.assert_array_equal(batch["blur"][:, 0].numpy() > 0, wide)
+
+
+def test_a_map_of_another_shape_than_its_photograph_is_refused(photographs, tmp_path):
+    write(tmp_path / "photos/maps/p.png", np.full((32, 32), 9, np.uint8))
+    with pytest.raises(InputError, match=r"32x32 pixels for a frame of 80x40, expected the same"):
+        prepare("images", tmp_path / "photos", tmp_path / "again", DataConfig(SIZE))
 
 
 @pytest.mark.parametrize(("file", "words"), [("images/p.png", "no file of this name in .*maps")])

@@ -31,6 +31,8 @@ import ray
 LOST = ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError
 MOST_LOSSES = 5  # of one task, which may be what kills its actors
 PATIENCE = 10  # seconds for a cluster to answer
+EMPTY_SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # a frame of HTTP/2, whose fourth byte is its type
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + EMPTY_SETTINGS
 FAILURE = "failure"  # in an answer, what an actor raised
 OBJECT_STORE = 2**27  # bytes; what passes through it is small
 
@@ -46,14 +48,28 @@ class Actor(Protocol):
 
 
 def check_listens(address: str) -> None:
-    """Raise InputError unless something listens there; Ray itself would try for minutes."""
+    """Raise InputError unless a cluster listens there; Ray itself would try for minutes, or more.
+
+    Ray speaks gRPC, so whatever listens must answer in HTTP/2 with its settings (RFC 9113, 3.4).
+    """
     host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()):
-        raise InputError(f"--address {address}: expected HOST:PORT, such as 10.0.0.1:6379")
+    if not (host and "/" not in host and port.isdecimal()):
+        raise InputError(f"--address {address!r}: expected HOST:PORT, such as 10.0.0.1:6379")
     try:
-        socket.create_connection((host, int(port)), PATIENCE).close()
+        with socket.create_connection((host, int(port)), PATIENCE) as connection:
+            connection.sendall(HTTP2_PREFACE)
+            answer = connection.recv(len(EMPTY_SETTINGS))
     except (OSError, OverflowError) as error:
-        raise InputError(f"--address {address}: no cluster answers there: {error}") from None
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"--address {address}: no cluster answers there ({why}): start one with ray start "
+            f"--head --port={port}, or leave out --address"
+        ) from None
+    if answer[3:4] != EMPTY_SETTINGS[3:4]:
+        raise InputError(
+            f"--address {address}: what answers there is not a Ray cluster, expected the port of "
+            "ray start --head --port=PORT"
+        )
 
 
 def done_by_ray(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import hashlib
 import os
@@ -14,12 +15,13 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 
 from uva_tf.archives.storage import address_of, is_web, located
 from uva_tf.core.errors import InputError
-from uva_tf.core.files import listed
+from uva_tf.core.files import listed, read_input
 from uva_tf.core.outputs import as_text
 from uva_tf.core.urls import is_url, masked, refuse_one_slash
 from uva_tf.core.video import VIDEO_SUFFIXES
 
 WILD = set("*?[")
+MOST_LISTED = 2**30  # bytes of a listing
 MOST_BYTES = 200  # of a video's name in the names of its outputs
 
 
@@ -35,10 +37,11 @@ def find_sources(given: Sequence[str], listings: Sequence[Path] = ()) -> tuple[l
 
     Args:
         given: files, folders of videos, patterns such as `films/**/*.mp4`, or addresses of these.
-        listings: files with one of these a line, or a comment after `#`; paths are from the current
-            folder.
+        listings: files with one of these a line; lines that begin with `#` are comments. Paths are
+            from the current folder.
 
-    Raises InputError for a pattern, folder or listing that names nothing, or a mistyped address.
+    Raises InputError for a pattern, folder or listing that names nothing, a listing that is no
+    text, or a mistyped address.
     """
     sources: dict[str, Source] = {}
     count = 0
@@ -49,6 +52,16 @@ def find_sources(given: Sequence[str], listings: Sequence[Path] = ()) -> tuple[l
     if not sources:
         raise InputError("no videos: give files, folders, patterns, addresses, or --list FILE")
     return list(sources.values()), count - len(sources)
+
+
+def outside(sources: Sequence[Source], out: str) -> list[Source]:
+    """The sources that do not lie in a folder or store, where overlays are videos too.
+
+    Args:
+        out: an absolute path, or an address.
+    """
+    inside = out.rstrip("/") + "/" if is_url(out) else os.path.join(out, "")  # noqa: PTH118
+    return [source for source in sources if not source.address.startswith(inside)]
 
 
 def name_of(address: str) -> str:
@@ -66,10 +79,16 @@ def name_of(address: str) -> str:
 
 
 def _lines(listing: Path) -> Iterator[str]:
-    if not listing.is_file():
-        raise InputError(f"{listing}: no such file, expected a listing: a path or address a line")
-    lines = os.fsdecode(listing.read_bytes()).split("\n")
-    found = [line.removesuffix("\r") for line in lines if line.strip() and line[0] != "#"]
+    """The lines of a listing in UTF-8, in UTF-16 with its mark, or in the system's own bytes."""
+    content = read_input(listing, MOST_LISTED, "listing")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", "replace")
+    else:
+        text = os.fsdecode(content.removeprefix(codecs.BOM_UTF8))
+    if "\0" in text:
+        raise InputError(f"{listing}: not a text, expected a path or address a line")
+    lines = [line.strip() for line in text.split("\n")]
+    found = [line for line in lines if line and not line.startswith("#")]
     if not found:
         raise InputError(f"{listing}: the listing is empty, expected a path or address a line")
     return iter(found)
@@ -83,11 +102,11 @@ def _found(text: str) -> Iterable[str]:
     if is_url(text):
         return _found_in_store(text)
     path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(text):  # noqa: PTH112 - False for a name that is too long
         paths = listed(path, VIDEO_SUFFIXES)
         if not paths:
             raise InputError(f"{path}: no videos in it, expected {', '.join(VIDEO_SUFFIXES)}")
-    elif WILD & set(text) and not path.exists():
+    elif WILD & set(text) and not os.path.lexists(text):
         paths = sorted(map(Path, glob.iglob(text, recursive=True)))  # noqa: PTH207 - as a shell
         paths = [path for path in paths if not path.is_dir()]
         if not paths:

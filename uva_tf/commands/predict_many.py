@@ -39,21 +39,28 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.archives.actor import Actor
     from uva_tf.archives.archive import Archive
     from uva_tf.archives.engine import check_listens, done_by_ray
-    from uva_tf.archives.sources import find_sources
+    from uva_tf.archives.sources import find_sources, outside
+    from uva_tf.core.errors import InputError
     from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.trial import check_model
 
     sources, repeated = find_sources(args.sources, args.list)
     model, why = choose_model(args.model)
     check_model(model)
-    if args.address:
+    if args.address is not None:
         check_listens(args.address)
-    archive = Archive(_job(args, model), sources)
+    job = _job(args, model)
+    kept = outside(sources, job.out)
+    if not kept:
+        raise InputError(f"{args.out}: all videos lie in it, expected other ones")
+    archive = Archive(job, kept)
     answers = functools.partial(done_by_ray, address=args.address, jobs=args.jobs, actor=Actor)
     with goes_on("predict-many", argv):
         progress = _predict(archive, answers)
     _report(args.out, progress)
     notes = [f"{repeated} named more than once, taken once"] if repeated else []
+    if own := len(sources) - len(kept):
+        notes.append(f"{own} in {args.out} itself left out")
     for note in [*([f"model {why}"] if why else []), *notes]:
         print(f"note: {note}")
     if progress.failed:
@@ -92,7 +99,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         action="append",
         default=[],
-        help="file with a SOURCE a line; may be repeated",
+        help="file with a SOURCE a line, and comments after #; may be repeated",
     )
     parser.add_argument(
         "--out",

@@ -67,13 +67,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        type=number(1, 256),
+        type=number(1, 100_000),
         help="shards to write at a time (default: one for each processor, of the cluster too)",
     )
     parser.add_argument(
         "--address",
         metavar="HOST:PORT",
-        help="Ray cluster whose machines write the shards; all must see --root and --out "
+        help="Ray cluster whose machines write the shards; all must see the same folders "
         "(default: this machine, without Ray)",
     )
     parser.add_argument(
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
         skip_bad=args.skip_bad,
         jobs=args.jobs,
         progress=progress("prepare", "shard"),
-        elsewhere=_on_cluster(args.address, args.jobs) if args.address else None,
+        elsewhere=_on_cluster(args.address, args.jobs) if args.address is not None else None,
     )
     print(summary(dataset))
 

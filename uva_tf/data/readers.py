@@ -291,13 +291,14 @@ def photograph(
 
 
 def mapped_photograph(name: str, path: Path, map_path: Path) -> Recording:
-    """A photograph and a grey map of where people looked in it, of any size."""
+    """A photograph and a grey map of where people looked in it, of any size but its aspect."""
 
     def read() -> Iterator[GazeFrame]:
-        density = read_map(map_path)
+        picture, density = read_picture(path), read_map(map_path)
+        _check_aspect(picture, density.shape, map_path)
         if not density.any():
             raise InputError(f"{map_path}: an empty map, expected attention somewhere")
-        yield GazeFrame(1, read_picture(path), NO_FIXATIONS, density)
+        yield GazeFrame(1, picture, NO_FIXATIONS, density)
 
     return Recording(name, True, read, (path, map_path))
 

@@ -59,11 +59,12 @@ class ShardActor:
     """
 
     def __init__(self, job: ShardJob):
-        if not (job.here.is_dir() and job.folder.is_dir()):
-            raise InputError(
-                f"{platform.node()} does not see {job.folder}: with --address, all machines must "
-                "see --root and --out under the same paths"
-            )
+        for folder in (job.here, job.folder.parent):
+            if not folder.is_dir():
+                raise InputError(
+                    f"{platform.node()} does not see {folder}: with --address, all machines must "
+                    "see the same folders under the same paths"
+                )
         os.chdir(job.here)
         cv2.setNumThreads(1)  # each core has an actor
         listing = list_recordings(job.request)
