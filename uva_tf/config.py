@@ -532,8 +532,8 @@ def distill_64() -> Config:
     """The 64 px student as it is shipped: other models teach it on footage that nobody annotated.
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS --weight 5 ...`:
-    about 25 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.54 on
-    clips of several faces and 2.26 on the others, or 61 % and 50 % of the way from centre prior to
+    about 25 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.21 on
+    clips of several faces and 2.49 on the others, or 54 % and 59 % of the way from centre prior to
     human ceiling.
     """
     return replace(
@@ -555,7 +555,7 @@ def fine_tune() -> Config:
     """The shipped 64 px student, trained further on your own recordings.
 
     `uva-tf train --preset fine-tune --data SHARDS --run RUN`: a few minutes on 2 cores. Score after
-    training on two clips: NSS 1.25 on two others; 1.10 without fine-tuning (docs/model-card.md).
+    training on two clips: NSS 1.09 on two others, as without fine-tuning (docs/model-card.md).
     """
     return replace(
         uva_64(),
