@@ -1,6 +1,7 @@
 """An archive through Ray: on this machine, on a cluster, and when something is killed meanwhile."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -20,6 +21,7 @@ from conftest import ROOT, contents
 from made_archive import make
 from test_archives import MODEL, run
 
+from uva_tf.archives import engine
 from uva_tf.archives.actor import Actor
 from uva_tf.archives.engine import check_listens, done_by_ray
 from uva_tf.archives.storage import UNFINISHED
@@ -201,6 +203,8 @@ def test_where_no_cluster_is_nothing_is_written(clips, tmp_path):
     [
         ("", "--address '': expected HOST:PORT"),
         ("ray://127.0.0.1:10001", "--address 'ray://127.0.0.1:10001': expected HOST:PORT"),
+        ("a..b:1", "--address a..b:1: no cluster answers there"),
+        ("10.0.0.1:65536", "--address '10.0.0.1:65536': expected HOST:PORT"),
         ("127.0.0.1:1", "Connection refused): start one with ray start --head --port=1, or leave"),
     ],
 )
@@ -217,6 +221,16 @@ def test_another_server_is_not_taken_for_a_cluster():
         check_listens(f"127.0.0.1:{server.server_port}")
     thread.join()
     server.server_close()
+
+
+def test_a_machine_with_another_version_is_refused(monkeypatch):
+    """Ray sends the class by value, so the version must be looked up on the machine itself."""
+    from ray import cloudpickle
+
+    sent = cloudpickle.dumps(engine._Actor.__ray_metadata__.modified_class)
+    monkeypatch.setattr("uva_tf.__version__", "9.9")
+    answer = cloudpickle.loads(sent)(None, None, "0.1").do("{}")
+    assert json.loads(answer)["failure"] == "a machine of the cluster has uva_tf 9.9, not 0.1"
 
 
 class Unreadable:
@@ -277,11 +291,11 @@ class TestShardActors:
 
     def request(self, gaze_root, **more):
         given = {"layout": "gaze", "root": gaze_root, "config": DataConfig(64), "split": None}
-        given |= {"maps": {}, "hints": None, "options": NOTHING_STATED, "map_sigma": 0.0}
+        given |= {"maps": {}, "hints": None, "options": NOTHING_STATED}
         return Request(**given | {"skip_bad": False} | more)
 
     def test_a_machine_that_does_not_see_the_dataset_says_so(self, gaze_root, tmp_path):
-        job = ShardJob(self.request(gaze_root), tmp_path / "not there" / "out", Path.cwd())
+        job = ShardJob(self.request(gaze_root), tmp_path / "not there", Path.cwd())
         with pytest.raises(InputError, match=r"does not see .*not there: with --address, all"):
             ShardActor(job)
 

@@ -5,6 +5,7 @@ import http.server
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,7 @@ from made_archive import make
 from test_archives import film, job_of, one_actor, run
 
 from uva_tf.archives.archive import Archive
-from uva_tf.archives.sources import Source, find_sources, name_of, outside
+from uva_tf.archives.sources import Source, absolute, find_sources, name_of, outside
 from uva_tf.archives.storage import Store, located, states
 from uva_tf.core.errors import InputError
 
@@ -242,10 +243,16 @@ def test_a_name_that_is_too_long_costs_its_row_alone(clips, tmp_path):
     assert bad["error"].endswith("File name too long") or "too long" in bad["error"]
 
 
-def test_what_lies_in_the_archive_itself_is_not_one_of_its_sources():
-    sources = [Source(one, "n") for one in ("/a/out/overlays/x.mp4", "/a/outer/x.mp4", "/a/x.mp4")]
-    assert outside(sources, "/a/out") == sources[1:]
-    stored = [Source(one, "n") for one in ("s3://b/out/overlays/x.mp4", "s3://b/x.mp4")]
+def test_an_archives_own_overlays_are_not_among_its_sources(clips, tmp_path, monkeypatch):
+    shutil.copy(clips / "clip001.mp4", tmp_path)
+    (tmp_path / "out" / "overlays").mkdir(parents=True)
+    shutil.copy(clips / "clip002.mp4", tmp_path / "out" / "overlays")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    sources, _ = find_sources(["../**/*.mp4"])
+    kept = outside(sources, str(absolute(Path("../out/overlays"))))
+    assert [source.address for source in kept] == [str(tmp_path / "clip001.mp4")]
+    stored = [Source(one, "n") for one in ("s3://b/out/x.mp4", "s3://b/outer.mp4")]
     assert outside(stored, "s3://b/out/") == stored[1:]
 
 

@@ -60,6 +60,8 @@ def test_recipes_are_read(recipes):
             "unknown 'sets', expected name, data, weights, set, hinted",
         ),
         ("[[row]]\nname = 'a'\n[[row]]\nname = 'a'\n", "a is named twice"),
+        ("[[row]]\nname = 'a'\ndata = [3]\n", "expected \\[\\[row\\]\\] with a name"),
+        ("[[row]]\nname = 'a'\nhinted = ['b']\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\nweights = {b = 'c'}\n", "expected \\[\\[row\\]\\] with a name"),
     ],
 )
@@ -174,6 +176,7 @@ def test_a_row_continues_from_the_stage_hint_of_an_earlier_one(tmp_path, without
     rows = [
         kinds.Recipe("hints", ("photographs",), changes=hint),
         kinds.Recipe("own", ("of-{kind}",), {"of-{kind}": 3.0}, hint, hinted="hints"),
+        kinds.Recipe("alone", ("of-{kind}",), changes=hint),  # its data differ: no hint is shared
     ]
     found = kinds.trainings(rows, without, more, [1], (), PRESETS["uva-64"]())
     assert [run.name for run in found if not run.without] == ["hints-1"]
@@ -181,8 +184,14 @@ def test_a_row_continues_from_the_stage_hint_of_an_earlier_one(tmp_path, without
     assert [(run.stages, run.hinted) for run in own] == 2 * [(("joint",), "hints-1")]
     assert [run.data[1] for run in own] == [tmp_path / "of-a", tmp_path / "of-b"]
     assert [run.weights[1] for run in own] == [3.0, 3.0]
-    for wrong in (rows[::-1], [rows[0], replace(rows[1], changes=())]):
-        with pytest.raises(InputError, match="row 'own': hinted = 'hints': expected an earlier"):
+    alone = [run for run in found if run.row == "alone"]
+    assert [(run.stages, run.hinted) for run in alone] == 2 * [(("hint", "joint"), "")]
+    other = ("hint.steps=5", "student.variant=uva-32")
+    changed = [
+        [rows[0], replace(rows[1], changes=given)] for given in ((), ("hint.steps=6",), other)
+    ]
+    for wrong in (rows[1::-1], *changed, [rows[2], replace(rows[1], hinted="alone")]):
+        with pytest.raises(InputError, match=r"row 'own': hinted = .*: expected an earlier"):
             kinds.trainings(wrong, without, more, [1], (), PRESETS["uva-64"]())
 
 

@@ -213,7 +213,10 @@ def test_members_are_trained_from_the_same_beginning_and_averaged(distilled, tmp
         np.testing.assert_array_equal(value, mean[path])
 
 
-def test_members_from_random_weights_are_refused():
+def test_members_from_random_weights_are_refused(tmp_path, shards):
+    run = Run.create(tmp_path / "run", with_data(SMOKE.changed("members=2"), [shards.folder]))
+    with pytest.raises(InputError, match="members=2: train the stage hint or distill first"):
+        train(run, ["joint"])
     with pytest.raises(InputError, match="mean of trainings from random weights is no network"):
         SMOKE.changed("members=2", "distill.steps=0")
 

@@ -346,8 +346,9 @@ class Config:
         begun = self.hint.steps or self.distill.steps or self.student.weights != "none"
         if self.members > 1 and not begun:
             raise InputError(
-                f"members={self.members}: expected hint.steps or distill.steps above 0, or "
-                "student.weights, as the mean of trainings from random weights is no network"
+                f"members={self.members}: expected 1, or hint.steps, distill.steps or "
+                "student.weights to begin with: the mean of trainings from random weights is no "
+                "network"
             )
         expect(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         checksums = self.data_sha256
@@ -531,7 +532,7 @@ def uva_32() -> Config:
 def distill_64() -> Config:
     """The 64 px student as it is shipped: other models teach it on footage that nobody annotated.
 
-    `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS --weight 5 ...`:
+    `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS ...`:
     about 25 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.21 on
     clips of several faces and 2.49 on the others, or 54 % and 59 % of the way from centre prior to
     human ceiling.

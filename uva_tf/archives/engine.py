@@ -7,6 +7,7 @@ machine is done again.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -37,11 +38,11 @@ FAILURE = "failure"  # in an answer, what an actor raised
 OBJECT_STORE = 2**27  # bytes; what passes through it is small
 
 
-class Actor(Protocol):
+class Doer(Protocol):
     """Does tasks one after another, in a process of Ray's."""
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Do a task; returns the answer. Both can be JSON."""
+        """Do a task; returns the answer. Both must be JSON-serialisable."""
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -53,13 +54,13 @@ def check_listens(address: str) -> None:
     Ray speaks gRPC, so whatever listens must answer in HTTP/2 with its settings (RFC 9113, 3.4).
     """
     host, _, port = address.rpartition(":")
-    if not (host and "/" not in host and port.isdecimal()):
+    if not (host and "/" not in host and port.isdecimal() and int(port) < 2**16):
         raise InputError(f"--address {address!r}: expected HOST:PORT, such as 10.0.0.1:6379")
     try:
         with socket.create_connection((host, int(port)), PATIENCE) as connection:
             connection.sendall(HTTP2_PREFACE)
             answer = connection.recv(len(EMPTY_SETTINGS))
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"--address {address}: no cluster answers there ({why}): start one with ray start "
@@ -78,7 +79,7 @@ def done_by_ray(
     address: str | None = None,
     jobs: int | None = None,
     *,
-    actor: Callable[[Any], Actor],
+    actor: Callable[[Any], Doer],
 ) -> Iterator[dict[str, Any]]:
     """The answers to tasks as they come; tasks may be added meanwhile.
 
@@ -129,12 +130,14 @@ def done_by_ray(
 class _Actor:
     """An actor in a process of Ray's, which does one task after another."""
 
-    def __init__(self, make: Callable[[Any], Actor], job: Any, version: str):
+    def __init__(self, make: Callable[[Any], Doer], job: Any, version: str):
         self._make, self._job, self._version, self._actor = make, job, version, None
 
     def do(self, task: str) -> str:
-        if self._version != __version__:
-            why = f"a machine of the cluster has uva_tf {__version__}, not {self._version}"
+        # Ray sends this class with its globals, so that they are of the machine of the command.
+        here = importlib.import_module("uva_tf").__version__
+        if self._version != here:
+            why = f"a machine of the cluster has uva_tf {here}, not {self._version}"
             return json.dumps({FAILURE: why, "mistake": False})
         try:
             self._actor = self._actor or self._make(self._job)

@@ -54,13 +54,13 @@ def find_sources(given: Sequence[str], listings: Sequence[Path] = ()) -> tuple[l
     return list(sources.values()), count - len(sources)
 
 
-def outside(sources: Sequence[Source], out: str) -> list[Source]:
-    """The sources that do not lie in a folder or store, where overlays are videos too.
+def outside(sources: Sequence[Source], folder: str) -> list[Source]:
+    """The sources that do not lie in a folder or below an address.
 
     Args:
-        out: an absolute path, or an address.
+        folder: an absolute path without `..`, or an address.
     """
-    inside = out.rstrip("/") + "/" if is_url(out) else os.path.join(out, "")  # noqa: PTH118
+    inside = folder.rstrip("/") + "/"
     return [source for source in sources if not source.address.startswith(inside)]
 
 
@@ -113,10 +113,10 @@ def _found(text: str) -> Iterable[str]:
             raise InputError(f"{text}: nothing matches it, expected videos")
     else:
         paths = [path]  # one that is not there is named in the table
-    return [str(_absolute(path)) for path in paths]
+    return [str(absolute(path)) for path in paths]
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
     """A path from the root, without `..`; links in it stay, unless `..` goes back over one."""
     return path.parent.resolve() / path.name if ".." in path.parts else path.absolute()
 

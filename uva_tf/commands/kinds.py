@@ -94,7 +94,7 @@ def _parser() -> Parser:
         metavar="FILE",
         type=Path,
         required=True,
-        help="TOML with a [[row]] for each recipe: name, data, weights, set",
+        help="TOML with a [[row]] for each recipe: name, data, weights, set, hinted",
     )
     add_persistence_argument(parser, default=0.0)
     parser.add_argument(

@@ -38,7 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     args = _parse(argv)
     from uva_tf.archives.actor import Actor
     from uva_tf.archives.archive import Archive
+    from uva_tf.archives.child import OVERLAY
     from uva_tf.archives.engine import check_listens, done_by_ray
+    from uva_tf.archives.job import PLACES
     from uva_tf.archives.sources import find_sources, outside
     from uva_tf.core.errors import InputError
     from uva_tf.runtime.default_model import choose_model
@@ -50,9 +52,10 @@ def main(argv: list[str] | None = None) -> None:
     if args.address is not None:
         check_listens(args.address)
     job = _job(args, model)
-    kept = outside(sources, job.out)
+    overlays = f"{job.out.rstrip('/')}/{PLACES[OVERLAY][0]}"
+    kept = outside(sources, overlays)
     if not kept:
-        raise InputError(f"{args.out}: all videos lie in it, expected other ones")
+        raise InputError(f"{args.out}: all videos are its own overlays, expected other ones")
     archive = Archive(job, kept)
     answers = functools.partial(done_by_ray, address=args.address, jobs=args.jobs, actor=Actor)
     with goes_on("predict-many", argv):
@@ -60,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     _report(args.out, progress)
     notes = [f"{repeated} named more than once, taken once"] if repeated else []
     if own := len(sources) - len(kept):
-        notes.append(f"{own} in {args.out} itself left out")
+        notes.append(f"{own} overlays of {args.out} itself left out")
     for note in [*([f"model {why}"] if why else []), *notes]:
         print(f"note: {note}")
     if progress.failed:
@@ -99,7 +102,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         action="append",
         default=[],
-        help="file with a SOURCE a line, and comments after #; may be repeated",
+        help="file with a SOURCE a line; lines that begin with # are comments; may be repeated",
     )
     parser.add_argument(
         "--out",
@@ -165,13 +168,14 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _job(args: argparse.Namespace, model: Path) -> Job:
     from uva_tf.archives.job import Job
+    from uva_tf.archives.sources import absolute
     from uva_tf.core.urls import is_url, refuse_one_slash
     from uva_tf.runtime.manifest import manifest_path, read_manifest
 
     refuse_one_slash(args.out)
     manifest, content = read_manifest(model)
     return Job(
-        out=args.out if is_url(args.out) else str(Path(args.out).absolute()),
+        out=args.out if is_url(args.out) else str(absolute(Path(args.out))),
         model=content,
         manifest=manifest_path(model).read_bytes(),
         model_name=model.stem,

@@ -20,6 +20,8 @@ from uva_tf.commands.command import (
 from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
 from uva_tf.config import DataConfig
 
+MOST_JOBS = 256  # threads on this machine
+
 if TYPE_CHECKING:
     from uva_tf.data.prepare import Request
     from uva_tf.data.writer import Elsewhere
@@ -100,6 +102,8 @@ def main(argv: list[str] | None = None) -> None:
         "--sigma); a wider one is compared with the student's map under a Gaussian as wide",
     )
     args = parser.parse_args(argv)
+    if args.address is None and (args.jobs or 1) > MOST_JOBS:
+        parser.error(f"--jobs {args.jobs}: expected at most {MOST_JOBS} without --address")
 
     from uva_tf.data.prepare import prepare, summary
 

@@ -13,6 +13,7 @@ import numpy as np
 from uva_tf.config import PRIOR_SIGMA
 from uva_tf.core.cuts import is_cut
 from uva_tf.core.errors import InputError, some
+from uva_tf.core.files import check_folder
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.video import VIDEO_SUFFIXES, VideoReader
 from uva_tf.data.folders import check_joined, files_by_name, numbered_files, subfolders
@@ -67,6 +68,8 @@ def joined_maps(
 ) -> Iterator[tuple[Path, np.ndarray]]:
     """The product of each frame's maps, with its path below the folder to write to.
 
+    All maps of a clip take the size of the first folder's first one.
+
     Args:
         folders: each holds a folder of numbered maps for every clip.
         powers: to which each folder's maps are raised.
@@ -82,6 +85,8 @@ def joined_maps(
     for folder, others in zip(folders[1:], clips[1:], strict=True):
         if differ := sorted(set(clips[0]) ^ set(others)):
             raise InputError(f"{folders[0]} and {folder}: not in both: {some(differ)}")
+    if smooth:
+        check_folder(videos)
     films = files_by_name(videos, VIDEO_SUFFIXES) if smooth else {}
     if smooth and (missing := sorted(set(clips[0]) - set(films))):
         raise InputError(f"{videos}: no videos of these maps: {some(missing)}")

@@ -33,7 +33,6 @@ class Request:
     maps: Mapping[str, Path]
     hints: Path | None
     options: GazeOptions
-    map_sigma: float
     skip_bad: bool
 
 
@@ -99,7 +98,7 @@ def prepare(
     if layout == "synthetic" and not root.exists():
         synthetic.write_recordings(root)
     config = config or DataConfig()
-    request = Request(layout, root, config, split, maps or {}, hints, options, map_sigma, skip_bad)
+    request = Request(layout, root, config, split, maps or {}, hints, options, skip_bad)
     listing = list_recordings(request)
     return write_dataset(
         listing.good,

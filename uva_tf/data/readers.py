@@ -291,7 +291,7 @@ def photograph(
 
 
 def mapped_photograph(name: str, path: Path, map_path: Path) -> Recording:
-    """A photograph and a grey map of where people looked in it, of any size but its aspect."""
+    """A photograph and a grey map of where people looked in it, of any size, in its aspect."""
 
     def read() -> Iterator[GazeFrame]:
         picture, density = read_picture(path), read_map(map_path)

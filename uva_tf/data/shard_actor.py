@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from uva_tf.data.prepare import Request, job_of, list_recordings
 from uva_tf.data.writer import Elsewhere, Finished, Group, finish_shard, group_by_shard
 
 # From what all tasks share and the tasks to their answers, as they come.
-Engine = Callable[["ShardJob", deque[dict[str, Any]]], Iterator[dict[str, Any]]]
+Engine = Callable[["ShardJob", deque[dict[str, Any]]], Generator[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,20 @@ class ShardJob:
 def spread(engine: Engine, request: Request) -> Elsewhere:
     """A way to finish a request's shards by an engine's actors."""
 
-    def finish(folder: Path, groups: Sequence[Group]) -> Iterator[tuple[int, Finished]]:
+    def finish(folder: Path, groups: Sequence[Group]) -> Generator[tuple[int, Finished]]:
         tasks = deque(
             {"number": number, "recordings": _names(group)} for number, group in enumerate(groups)
         )
-        for answer in engine(ShardJob(request, folder.absolute(), Path.cwd()), tasks):
-            shard = answer["shard"] and shard_from_dict(answer["shard"])
-            yield answer["number"], (shard, answer["skipped"])
+        job = ShardJob(request, folder.absolute(), Path.cwd())
+        with contextlib.closing(engine(job, tasks)) as answers:
+            for answer in answers:
+                shard = answer["shard"] and shard_from_dict(answer["shard"])
+                if shard and not (folder / shard.file).is_file():
+                    raise InputError(
+                        f"{folder}: {shard.file} was written on another machine and is not here: "
+                        "with --address, all machines must see the same folders"
+                    )
+                yield answer["number"], (shard, answer["skipped"])
 
     return finish
 
@@ -59,7 +67,7 @@ class ShardActor:
     """
 
     def __init__(self, job: ShardJob):
-        for folder in (job.here, job.folder.parent):
+        for folder in (job.here, job.folder):
             if not folder.is_dir():
                 raise InputError(
                     f"{platform.node()} does not see {folder}: with --address, all machines must "

@@ -8,9 +8,9 @@ import shutil
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ Progress = Callable[[Iterator, int], Iterator]
 Finished = tuple["Shard | None", dict[str, str]]
 # Other machines' way to finish shards in a folder: their names and groups to numbers and shards, as
 # they come.
-Elsewhere = Callable[[Path, Sequence["Group"]], Iterator[tuple[int, Finished]]]
+Elsewhere = Callable[[Path, Sequence["Group"]], Generator[tuple[int, Finished]]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def write_dataset(
             path.unlink()  # of a preparation that was killed
         try:
             if elsewhere:
-                done = dict(progress(elsewhere(folder, groups), len(groups)))
+                with closing(elsewhere(folder, groups)) as finished:
+                    done = dict(progress(finished, len(groups)))
                 written = [done[number] for number in range(len(groups))]
             else:
                 written = _in_threads(folder, groups, job, jobs, progress, stop)

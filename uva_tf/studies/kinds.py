@@ -71,7 +71,7 @@ class Recipe:
 
 
 def read_recipes(path: Path) -> list[Recipe]:
-    """Read rows from a TOML file: `[[row]]` with `name`, and `data`, `weights`, `set` if wanted.
+    """Read rows from a TOML file: `[[row]]` with `name`, and other keys of `ROW` if wanted.
 
     Raises InputError for anything else.
     """
@@ -80,10 +80,10 @@ def read_recipes(path: Path) -> list[Recipe]:
         recipes = [
             Recipe(
                 row["name"],
-                tuple(row.get("data", ())),
+                _texts(row.get("data", ())),
                 _numbers(row),
-                tuple(row.get("set", ())),
-                row.get("hinted", ""),
+                _texts(row.get("set", ())),
+                *_texts([row.get("hinted", "")]),
             )
             for row in content["row"]
         ]
@@ -96,6 +96,10 @@ def read_recipes(path: Path) -> list[Recipe]:
         raise InputError(f"{path}: no [[row]] in it")
     refuse_repeats([recipe.name for recipe in recipes])
     return recipes
+
+
+def _texts(given: Sequence) -> tuple[str, ...]:
+    return tuple(one.replace("", "") for one in given)  # AttributeError for what is no text
 
 
 def _numbers(row: Mapping) -> dict[str, float]:
@@ -162,9 +166,10 @@ def trainings(
 ) -> list[Training]:
     """The trainings of the study, each without one kind.
 
-    Where no clip has hints, the stage hint learns from the same frames whichever kind is left out.
-    Then runs of their own, which come first and leave nothing out, train it once for each row and
-    seed.
+    Where no clip has hints, and a row's further datasets are the same for all kinds, the stage hint
+    learns from the same frames whichever kind is left out. Then runs of their own, which come first
+    and leave nothing out, train it once for each such row and seed; rows that are `hinted` by one
+    continue from it.
 
     Args:
         kinds: by kind, the datasets without it, as `leave_out` makes them. One with no clip of
@@ -188,7 +193,12 @@ def trainings(
                 f"row {recipe.name!r}: loop.keep=best would choose on the clips that are scored"
             )
     shares = not any(one.hints for datasets in kinds.values() for one in datasets)
-    _check_hinted(recipes if shares else [], recipes, preset, changes)
+    sharing = [
+        recipe.name
+        for recipe in recipes
+        if shares and recipe.data and not any(KIND in name for name in recipe.data)
+    ]
+    _check_hinted(recipes, sharing, preset, changes)
     shared, runs = [], []
     for seed, kind, recipe in itertools.product(seeds, kinds, recipes):
         recipe = recipe.without(kind)
@@ -203,7 +213,7 @@ def trainings(
         rest = tuple(stage for stage in stages if stage != "hint")
         if recipe.hinted:
             run = replace(run, stages=rest, hinted=Training(recipe.hinted, seed, (), ()).name)
-        elif shares and further and "hint" in stages:
+        elif recipe.name in sharing and "hint" in stages:
             hint = replace(
                 run, stages=("hint",), without="", data=further, weights=_weights(recipe, further)
             )
@@ -214,23 +224,23 @@ def trainings(
 
 
 def _check_hinted(
-    sharing: Sequence[Recipe], recipes: Sequence[Recipe], preset: Config, changes: Sequence[str]
+    recipes: Sequence[Recipe], sharing: Sequence[str], preset: Config, changes: Sequence[str]
 ) -> None:
-    """Raise InputError for a row that continues from a stage hint which no earlier row trains.
+    """Raise InputError for a row that can't continue from another's stage hint.
 
     Args:
         sharing: the rows whose stage hint is the same whichever kind is left out.
     """
-    trained = set()
+    trained = {}
     for recipe in recipes:
-        steps = preset.changed(*changes, *recipe.changes).hint.steps
-        if recipe.hinted and not (steps and recipe.hinted in trained):
+        config = preset.changed(*changes, *recipe.changes)
+        if recipe.hinted and (config.hint, config.student) != trained.get(recipe.hinted):
             raise InputError(
                 f"row {recipe.name!r}: hinted = {recipe.hinted!r}: expected an earlier row that "
-                "trains a stage hint on --more alone, and hint.steps as there"
+                "trains a stage hint on --more alone, with the same hint and student settings"
             )
-        if steps and recipe in sharing and recipe.data and not recipe.hinted:
-            trained.add(recipe.name)
+        if config.hint.steps and recipe.name in sharing and not recipe.hinted:
+            trained[recipe.name] = config.hint, config.student
 
 
 def _weights(recipe: Recipe, data: Sequence[Path]) -> tuple[float, ...]:

@@ -64,6 +64,15 @@ def _kinds_used(config: Config, stages: Sequence[str]) -> list[str]:
 def check_order(run: Run, stages: Sequence[str]) -> None:
     """Raise InputError if a stage of the student would not build on a finished one before it."""
     student = STAGES[1:]
+    config = run.config
+    begun = config.student.weights != "none" or any(
+        getattr(config, stage).steps and (stage in stages or _last_step(run, stage))
+        for stage in ("hint", "distill")
+    )
+    if "joint" in stages and config.members > 1 and not begun:
+        raise InputError(
+            f"members={config.members}: train the stage hint or distill first: add it to --stages"
+        )
     for number, stage in enumerate(student):
         trained, later = _last_step(run, stage), student[number + 1 :]
         if trained >= getattr(run.config, stage).steps:
