@@ -41,11 +41,11 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--smooth",
-        metavar="FRAMES",
+        metavar="N",
         type=float,
         default=0.0,
-        help="smooth the maps over time first, not across cuts, with a Gaussian of this standard "
-        "deviation; needs --videos (default: 0, not smoothed)",
+        help="smooth the maps over time first, not across cuts, with a Gaussian of N frames' "
+        "standard deviation; needs --videos (default: 0, not smoothed)",
     )
     parser.add_argument(
         "--videos", metavar="DIR", type=Path, help="the clips that the maps are of: DIR/NAME.mp4"
