@@ -198,8 +198,10 @@ class TestEnsemble:
         expected = (joint - joint.min()) / (joint.max() - joint.min())
         np.testing.assert_allclose(found, expected, atol=1 / 255)
 
-    def test_maps_of_other_sizes_take_the_first_ones_size(self):
-        found = product([spot(3), spot(6, side=32)], [1.0, 1.0])
+    def test_maps_of_other_sizes_take_the_first_ones_size(self, tmp_path):
+        write(tmp_path / "x/a/000001.png", spot(3))
+        write(tmp_path / "y/a/000001.png", spot(6, side=32))
+        [(_, found)] = joined_maps([tmp_path / "x", tmp_path / "y"], [1.0, 1.0])
         assert found.shape == (16, 16)
         assert found.argmax(axis=1).tolist() == [3] * 16
 

@@ -60,6 +60,7 @@ def test_recipes_are_read(recipes):
             "unknown 'sets', expected name, data, weights, set, hinted",
         ),
         ("[[row]]\nname = 'a'\n[[row]]\nname = 'a'\n", "a is named twice"),
+        ("[[row]]\nname = 'a'\ndata = 'b'\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\ndata = [3]\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\nhinted = ['b']\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\nweights = {b = 'c'}\n", "expected \\[\\[row\\]\\] with a name"),

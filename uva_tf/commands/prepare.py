@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
         "--jobs",
         metavar="N",
         type=number(1, 100_000),
-        help="shards to write at a time (default: one for each processor, of the cluster too)",
+        help="shards to write at a time (default: one for each core, here or in the cluster)",
     )
     parser.add_argument(
         "--address",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+COMPARED = 64  # side of the frames among which cuts are found in recordings
 CUT = 32.0  # mean change from frame to frame, in levels of 255, that only a cut brings about
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from uva_tf.config import PRIOR_SIGMA
-from uva_tf.core.cuts import is_cut
+from uva_tf.core.cuts import COMPARED, is_cut
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
 from uva_tf.core.pictures import IMAGE_SUFFIXES
@@ -22,36 +22,31 @@ from uva_tf.data.picture_files import read_map
 # Keeps a pixel at which one model saw nothing from losing what the others saw there.
 FLOOR = 1 / 510  # half a step of an 8-bit map
 REACH = 3  # standard deviations of a Gaussian over time
-COMPARED = 64  # side of the frames among which cuts are found
 
 
 def product(maps: Sequence[np.ndarray], powers: Sequence[float], centre: float = 0.0) -> np.ndarray:
     """The product of maps, each to its power: `prior^centre prod_k (m_k + FLOOR)^p_k`.
 
     Args:
-        maps: `[h, w]` each, of any size, in 0..255.
+        maps: `[h, w]` each, in 0..255.
         centre: power of a centre prior, a Gaussian of `PRIOR_SIGMA` of each side.
 
     Returns:
-        `[h, w]` uint8 of the first map's size, from 0 to 255.
+        `[h, w]` uint8, from 0 to 255.
     """
     height, width = maps[0].shape
     y, x = (((np.arange(n) + 0.5) / n - 0.5) / PRIOR_SIGMA for n in (height, width))
     total = (-0.5 * centre * (y[:, None] ** 2 + x**2)).astype(np.float32)  # (h, w)
     for picture, power in zip(maps, powers, strict=True):
-        total += power * np.log(_resized(picture, width, height) / np.float32(255) + FLOOR)
+        total += power * np.log(picture / np.float32(255) + FLOOR)
     joint = np.exp(total - total.max())
     joint -= joint.min()
     return np.rint(255 * joint / max(joint.max(), 1e-12)).astype(np.uint8)
 
 
 def _read(files: Mapping[int, Path], width: int, height: int, number: int) -> np.ndarray:
-    """The map of a frame, `[height, width]` uint8."""
-    return _resized(read_map(files[number]), width, height)
-
-
-def _resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A map `[h, w]` at another size."""
+    """The map of a frame at another size, `[height, width]` uint8."""
+    picture = read_map(files[number])
     if picture.shape == (height, width):
         return picture
     how = cv2.INTER_LINEAR if picture.shape[1] < width else cv2.INTER_AREA

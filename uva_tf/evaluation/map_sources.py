@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from uva_tf.config import KINDS
+from uva_tf.core.cuts import COMPARED
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, check_folder
 from uva_tf.core.resize import shrink
@@ -26,7 +27,6 @@ from uva_tf.training.weights import load_student, load_teacher
 MapSource = Callable[[Iterable[Record]], Iterator[np.ndarray | None]]
 
 BATCH = 32
-COMPARED = 64  # side of the frames among which cuts are found
 
 
 def open_map_source(path: Path, size: int, persistence: float | None = None) -> MapSource:

@@ -80,9 +80,9 @@ def read_recipes(path: Path) -> list[Recipe]:
         recipes = [
             Recipe(
                 row["name"],
-                _texts(row.get("data", ())),
+                _texts(row.get("data", [])),
                 _numbers(row),
-                _texts(row.get("set", ())),
+                _texts(row.get("set", [])),
                 *_texts([row.get("hinted", "")]),
             )
             for row in content["row"]
@@ -98,8 +98,11 @@ def read_recipes(path: Path) -> list[Recipe]:
     return recipes
 
 
-def _texts(given: Sequence) -> tuple[str, ...]:
-    return tuple(one.replace("", "") for one in given)  # AttributeError for what is no text
+def _texts(given: object) -> tuple[str, ...]:
+    """A list's texts; raises TypeError for anything else."""
+    if not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
+        raise TypeError(f"{given!r} in place of text")
+    return tuple(given)
 
 
 def _numbers(row: Mapping) -> dict[str, float]:
