@@ -7,5 +7,5 @@ COMMANDS = (
     *("reframe", "score-reframing", "encode", "score-regions"),
     *("ensemble", "hints"),
     *("throughput", "qat", "cost", "ablate", "kinds", "robustness", "frontier", "compress", "ship"),
-    *("time-batches", "time-preparing"),
+    *("time-batches", "time-preparing", "time-device"),
 )

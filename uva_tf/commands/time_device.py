@@ -1,0 +1,67 @@
+"""Time students in batches, on a GPU or another device.
+
+uva-tf time-device --variants uva-32 uva-64 --precision bfloat16
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uva_tf.commands.command import Parser, command, number, progress, show
+from uva_tf.core.outputs import new_file, refuse_existing
+
+PRECISIONS = ("float32", "bfloat16")
+ROUNDS = 5
+LARGEST = 2**16
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse, measure in turn, print."""
+    parser = Parser("time-device", __doc__)
+    parser.add_argument(
+        "--variants",
+        metavar="NAME",
+        nargs="+",
+        help="students or plain networks, such as uva-64 plain-32 (default: all students)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="what convolutions compute in (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--largest",
+        metavar="N",
+        type=number(1, LARGEST),
+        default=LARGEST,
+        help="largest batch to try (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=number(1, 1000),
+        default=ROUNDS,
+        help="turns to take medians over (default: %(default)s)",
+    )
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table as CSV too")
+    args = parser.parse_args(argv)
+    if args.csv:
+        refuse_existing(args.csv)
+
+    from uva_tf.bench.device import device, measure, table, to_csv
+    from uva_tf.models.variants import VARIANTS
+
+    rows = measure(
+        args.variants or list(VARIANTS),
+        precision=args.precision,
+        most=args.largest,
+        rounds=args.rounds,
+        progress=progress("measure", "student"),
+    )
+    head = f"{device()}, {args.precision}, medians of {args.rounds} turns"
+    show(f"{head}\n{table(rows)}", kept=bool(args.csv))
+    if args.csv:
+        with new_file(args.csv) as path:
+            path.write_text(to_csv(rows))
