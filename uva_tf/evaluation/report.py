@@ -494,13 +494,15 @@ def strip(
         maps = list(source(records))
         columns[name] = [maps[i] for i in chosen]
     aspect = records[0].aspect
+    titles = [textwrap.fill(name, 18) for name in columns]
+    lines = 1 + max(title.count("\n") for title in titles)
     figure = Figure(
-        figsize=(1.6 * len(columns), (1.6 * aspect + 0.02) * len(chosen) + 0.4),
+        figsize=(1.6 * len(columns), (1.6 * aspect + 0.02) * len(chosen) + 0.2 + 0.2 * lines),
         layout=ConstrainedLayoutEngine(h_pad=0.01, w_pad=0.01, hspace=0.02, wspace=0.02),
     )
     grid = figure.subplots(len(chosen), len(columns), squeeze=False)
-    for column, (name, pictures) in enumerate(columns.items()):
-        grid[0, column].set_title(textwrap.fill(name, 18), fontsize="small")
+    for column, (title, pictures) in enumerate(zip(titles, columns.values(), strict=True)):
+        grid[0, column].set_title(title, fontsize="small")
         for row, picture in enumerate(pictures):
             axes = grid[row, column]
             axes.imshow(

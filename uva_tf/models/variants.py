@@ -1,8 +1,8 @@
 """The table of student variants, and the layers that a row of it stands for.
 
-A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `res16` a CA-Res
-block of 16 filters, `|` a max pooling that halves the size. `deconv8` and `sub8` double the
-size (see `blocks`), `sub1x4` makes it four times as large.
+A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `down16` one of stride
+2, `res16` a CA-Res block of 16 filters, `|` a max pooling that halves the size. `deconv8` and
+`sub8` double the size (see `blocks`), `sub1x4` makes it four times as large.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Variant:
 
     Attributes:
         resolution: side of its frames and maps in pixels.
-        trunk: from a frame to features at a quarter of its size.
+        trunk: from a frame to features at a quarter of its size; a stem, then the other layers.
         path: of each path; in the temporal one it follows the comparison of the two frames.
         head: what follows the head's first layer, a 1x1 convolution of 32 filters.
         decoder: what follows the head, up to the map.
@@ -47,7 +47,8 @@ class Variant:
 # paper:   the paper's architecture: CA-Res blocks with the plain network's widths.
 # uva:     five times as fast as the plain network: plain convolutions where the size is large,
 #          paths at an eighth of the frame's size, one convolution for the deconvolutions.
-# uva-..-m: between the two: keeps more of the frame's detail, which helps at 32 px.
+# uva-..-xs: ten times as fast: nothing is computed at the frame's own size.
+# uva-..-m: between paper and uva: keeps more of the frame's detail, which helps at 32 px.
 # docs/results.md has the speed and the accuracy of each.
 _PAPER = Variant(
     resolution=64,
@@ -74,14 +75,17 @@ _FAST = Variant(
     decoder="sub1x4",
     noise=0.02,
 )
+_FASTEST = replace(_FAST, trunk="down16 | conv48")
 VARIANTS: dict[str, Variant] = {
     "uva-64": _FAST,
+    "uva-64-xs": _FASTEST,
     "uva-32": replace(_FAST, resolution=32),
     "uva-32-m": replace(_DETAILED, resolution=32),
     "paper-64": _PAPER,
     "paper-32": replace(_PAPER, resolution=32),
 }
 ENTRY = 32  # filters of a head's first convolution
+STRIDES = {"conv": 1, "down": 2}  # of convolutions
 
 Stack = Callable[..., list[Block]]  # `_stack` for one Keras, with or without channel attention
 
@@ -105,8 +109,8 @@ def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
     """`[B, R, R, 3]` to features `[B, R/4, R/4, C]`."""
     layers = keras.layers
     stem, _, rest = variant.trunk.partition(" ")
-    width, count = _width(stem), 0
-    blocks = [conv_unit(keras, "stem", width, 3)]
+    [(kind, width, _)], count = _tokens(stem), 0
+    blocks = [conv_unit(keras, "stem", width, 3, strides=STRIDES[kind])]
     levels = rest.split("|")  # by size: the frame's, a half of it, a quarter
     for level, text in enumerate(levels):
         if level:
@@ -213,8 +217,8 @@ def _stack(
     blocks = []
     tokens = _tokens(text)
     for number, (kind, filters, _) in enumerate(tokens, first):
-        if kind == "conv":
-            block = conv_unit(keras, f"{name}{number}", filters, 3)
+        if kind in STRIDES:
+            block = conv_unit(keras, f"{name}{number}", filters, 3, strides=STRIDES[kind])
         else:
             last = number == first + len(tokens) - 1
             block = ca_res(
