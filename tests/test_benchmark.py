@@ -108,9 +108,10 @@ class FakeCall:
 
     clock: FakeTime
 
-    def __init__(self, file, threads, *, delegate, clock):
+    def __init__(self, file, threads, *, delegate, foreign, clock):
         self.file = file
-        self.manifest, _ = read_manifest(file)
+        manifest, _ = read_manifest(file)
+        self.recipe, self.form = manifest.recipe, manifest.form
         self.seconds_to_load = 0.25
         self._run = FakeCall.clock.call(file.stem, 0.1, 0.002 if file.stem == "step" else 0.003)
 
@@ -230,6 +231,8 @@ def test_a_profile_divides_the_whole_time(files):
     assert sum(time.fraction for time in times) == pytest.approx(1)
     assert [t.microseconds for t in times] == sorted((t.microseconds for t in times), reverse=True)
     assert {time.operator for time in times} == set(operators)
+    for time in times:  # convolutions alone multiply
+        assert (time.gmacs > 0) == (time.of_peak > 0) == (time.operator.multiply_adds > 0)
     text = profile_table(times, top=3)
     assert len(text.splitlines()) == 5
     assert f"all {len(operators)} operators" in text
@@ -322,6 +325,25 @@ def test_the_script_writes_table_json_csv_and_bars(files, script, tmp_path, monk
     assert [t["left"] for t in timings[4:]] == [""] * 4
     assert main([str(files[0]), f"--csv={out['csv']}"]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_models_of_other_projects_are_timed_without_a_manifest(
+    files, script, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(bench, "RUNS", 2)
+    other, damaged = tmp_path / "other.tflite", tmp_path / "damaged.tflite"
+    content = files[1].read_bytes()
+    other.write_bytes(content)
+    damaged.write_bytes(content[: len(content) // 2])
+    main, out = script("tflite/benchmark.py").main, tmp_path / "out.json"
+    options = ["--rounds", "1", f"--json={out}", "--beside"]
+    assert main([str(files[0]), *options, str(other)]) == 0
+    step, bare = json.loads(out.read_text())["timings"]
+    assert (bare["file"], bare["recipe"], bare["memory_peak"]) == ("other.tflite", "", None)
+    assert bare["multiply_adds"] > step["multiply_adds"] > 0
+    capsys.readouterr()
+    assert main([str(files[0]), "--rounds", "1", "--beside", str(damaged)]) == 2
+    assert "damaged.tflite" in capsys.readouterr().err
 
 
 def test_maps_are_compared_with_those_of_the_first_file(step_model, call, tmp_path, monkeypatch):

@@ -13,14 +13,15 @@ from typing import Any
 import ai_edge_litert
 
 from uva_tf.bench.memory import Memory, measure_memory
-from uva_tf.bench.profile import operators_of
 from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_turn, times
-from uva_tf.compression.operators import Delegation, delegation
+from uva_tf.compression.operators import Delegation, delegation, read_operators
 from uva_tf.core.errors import InputError
+from uva_tf.core.files import read_input
 from uva_tf.core.names import distinct_names
 from uva_tf.core.text_tables import aligned, csv_text
-from uva_tf.runtime.manifest import read_manifest
+from uva_tf.runtime.manifest import MOST_BYTES, read_manifest
 from uva_tf.runtime.predictor import open_model
+from uva_tf.runtime.trial import failure
 
 ROUNDS = 10
 RUNS = 40
@@ -79,6 +80,7 @@ def benchmark(
     rounds: int | None = None,
     runs: int | None = None,
     memory: bool = False,
+    foreign: Sequence[Path] = (),
     clock: Clock = time.perf_counter,
 ) -> list[Timing]:
     """Time files in turn, in every setting of threads and delegates.
@@ -89,15 +91,22 @@ def benchmark(
     Args:
         rounds, runs: `rounds` turns of `runs` inferences each (default 10 and 40).
         memory: also measure each file's memory, in fresh processes.
+        foreign: files of other projects, which have no manifest, to time with the others; their
+            memory is not measured.
 
     Raises InputError for a file that can't be used.
     """
     timings = []
-    about = {file: _about(file) for file in files}
+    about = {file: _about(file) for file in files} | {
+        file: _about_foreign(file) for file in foreign
+    }
     names = dict(zip(about, distinct_names(list(about)), strict=True))
     for count in threads:
         for delegate in delegates:
-            calls = [Call(file, count, delegate=delegate, clock=clock) for file in files]
+            calls = [
+                Call(file, count, delegate=delegate, foreign=file in foreign, clock=clock)
+                for file in about
+            ]
             product = MatrixProduct()
             *latencies, peak = time_in_turn(
                 [*calls, product], rounds=rounds or ROUNDS, runs=runs or RUNS, clock=clock
@@ -108,8 +117,8 @@ def benchmark(
                 timings.append(
                     Timing(
                         file=names[call.file],
-                        recipe=call.manifest.recipe,
-                        form=call.manifest.form,
+                        recipe=call.recipe,
+                        form=call.form,
                         kilobytes=call.file.stat().st_size / 1000,
                         threads=count,
                         delegate=delegate,
@@ -124,7 +133,9 @@ def benchmark(
                         gmacs=gmacs,
                         of_peak=multiply_adds / product.multiply_adds / times(latency, peak),
                         memory=(
-                            measure_memory(call.file, count, delegate=delegate) if memory else None
+                            measure_memory(call.file, count, delegate=delegate)
+                            if memory and call.file not in foreign
+                            else None
                         ),
                     )
                 )
@@ -134,9 +145,20 @@ def benchmark(
 def _about(file: Path) -> tuple[int, Delegation]:
     """A file's multiply-adds, and what XNNPACK runs of it."""
     open_model(file)  # raises with the cause for a file that can't be run
-    operators = operators_of(file)
-    _, content = read_manifest(file)
+    return _counted(file, read_manifest(file)[1])
+
+
+def _about_foreign(file: Path) -> tuple[int, Delegation]:
+    """The same of a file without a manifest, which LiteRT may crash on."""
+    content = read_input(file, MOST_BYTES, "model file")
+    if reason := failure(content):
+        raise InputError(f"{file}: LiteRT refuses the file: {reason}")
+    return _counted(file, content)
+
+
+def _counted(file: Path, content: bytes) -> tuple[int, Delegation]:
     try:
+        operators = read_operators(content)
         xnnpack = delegation(content, operators)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{file}: {str(error).splitlines()[0]}") from None

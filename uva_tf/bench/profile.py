@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from uva_tf.bench.timing import time_in_turn
+from uva_tf.bench.timing import MatrixProduct, time_in_turn
+from uva_tf.bench.timing import times as times_of
 from uva_tf.compression.operators import Operator, read_operators
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
@@ -27,13 +28,21 @@ class OperatorTime:
     Attributes:
         microseconds: its median time; 0 if it was not timed.
         fraction: its part of the sum of all operators' times, 0 to 1.
+        of_peak: its multiply-adds per second, divided by those of a float32 matrix product on one
+            thread, timed in turn; 0 if it was not timed.
         note: why it was not timed, or that it ran without XNNPACK; otherwise empty.
     """
 
     operator: Operator
     microseconds: float
     fraction: float
+    of_peak: float
     note: str = ""
+
+    @property
+    def gmacs(self) -> float:
+        """10^9 multiply-adds per second; 0 if it was not timed."""
+        return self.operator.multiply_adds / self.microseconds / 1e3 if self.microseconds else 0.0
 
 
 def operators_of(file: Path) -> list[Operator]:
@@ -48,19 +57,26 @@ def operators_of(file: Path) -> list[Operator]:
 def profile(operators: Sequence[Operator], threads: int = 1) -> list[OperatorTime]:
     """Time every operator in its own model, with XNNPACK, in turn; returns the longest first.
 
+    A matrix product is timed with them; it shows the peak of one core as in `benchmark`.
+
     An operator that XNNPACK refuses alone runs without it. One that LiteRT refuses too, or that
     runs only on loading, has the time 0 and a note.
     """
     calls = [_call(operator, threads) for operator in operators]
     timed = [number for number, (call, _) in enumerate(calls) if call]
-    taken = time_in_turn([calls[number][0] for number in timed], rounds=ROUNDS, runs=RUNS)
-    microseconds = dict.fromkeys(range(len(calls)), 0.0)
-    microseconds |= {number: 1000 * one.median for number, one in zip(timed, taken, strict=True)}
-    whole = sum(microseconds.values()) or 1.0
-    times = [
-        OperatorTime(operator, microseconds[n], microseconds[n] / whole, note=calls[n][1])
-        for n, operator in enumerate(operators)
-    ]
+    product = MatrixProduct()
+    *taken, peak = time_in_turn(
+        [*(calls[number][0] for number in timed), product], rounds=ROUNDS, runs=RUNS
+    )
+    latencies = dict(zip(timed, taken, strict=True))
+    whole = sum(latency.median for latency in taken) or 1.0
+    times = []
+    for number, operator in enumerate(operators):
+        note, median, of_peak = calls[number][1], 0.0, 0.0
+        if latency := latencies.get(number):
+            median = latency.median
+            of_peak = operator.multiply_adds / product.multiply_adds / times_of(latency, peak)
+        times.append(OperatorTime(operator, 1000 * median, median / whole, of_peak, note))
     return sorted(times, key=lambda time: -time.microseconds)
 
 
@@ -74,10 +90,12 @@ def profile_table(times: Sequence[OperatorTime], top: int) -> str:
             f"{t.operator.multiply_adds / 1e6:.2f}",
             f"{t.microseconds:.1f}",
             f"{100 * t.fraction:.1f} %",
+            f"{t.gmacs:.1f}",
+            f"{100 * t.of_peak:.0f} %",
         ]
         for t in timed[:top]
     ]
-    lines = [aligned([["operator", "output", "MMAC", "us", "share"], *cells])]
+    lines = [aligned([["operator", "output", "MMAC", "us", "share", "GMAC/s", "peak"], *cells])]
     totals: Counter = Counter()
     for time in timed:
         totals[time.operator.name] += time.fraction

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
-from uva_tf.runtime.predictor import open_model
+from uva_tf.core.files import read_input
+from uva_tf.runtime.manifest import MOST_BYTES
+from uva_tf.runtime.predictor import open_interpreter, open_model
 
 WARM_UP = 10
 PRODUCT_SIDE = 256  # takes about as long as a model
@@ -27,10 +30,12 @@ class Call:
     Args:
         threads: of the interpreter.
         delegate: whether XNNPACK may run it.
+        foreign: whether it is another project's file, without a manifest.
         clock: returns seconds.
 
     Attributes:
         seconds_to_load: from the file to an interpreter that is ready to run.
+        recipe, form: as its manifest says; empty for another project's file.
 
     Raises InputError for a file that can't be used.
     """
@@ -41,15 +46,20 @@ class Call:
         threads: int = 1,
         *,
         delegate: bool = True,
+        foreign: bool = False,
         clock: Clock = time.perf_counter,
     ):
-        self.file = file
+        self.file, self.recipe, self.form = file, "", ""
         start = clock()
-        self.manifest, self._interpreter = open_model(file, threads, delegate=delegate)
+        if foreign:
+            content = read_input(file, MOST_BYTES, "model file")
+            self._interpreter = open_interpreter(content, threads, delegate=delegate)
+        else:
+            manifest, self._interpreter = open_model(file, threads, delegate=delegate)
+            self.recipe, self.form = manifest.recipe, manifest.form
         self.seconds_to_load = clock() - start
-        runner = self._interpreter.get_signature_runner(self.manifest.form)
         rng = np.random.default_rng(0)
-        for _, detail in sorted(runner.get_input_details().items()):
+        for detail in sorted(self._interpreter.get_input_details(), key=itemgetter("name")):
             values = rng.integers(0, 256, detail["shape"]).astype(detail["dtype"])
             self._interpreter.set_tensor(detail["index"], values)
 

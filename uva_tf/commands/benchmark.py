@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
             delegates=[DELEGATES[name] for name in args.delegate],
             rounds=args.rounds,
             memory=True,
+            foreign=args.beside or (),
         )
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     show(table(timings), kept=bool(args.json or args.csv))
@@ -101,6 +102,13 @@ def _parser() -> Parser:
         action="store_true",
         help="also time the plain network of UVA-Net's authors at each resolution (needs "
         "the extra [train])",
+    )
+    parser.add_argument(
+        "--beside",
+        metavar="FILE.tflite",
+        nargs="+",
+        type=Path,
+        help="also time models of other projects, which have no manifest",
     )
     parser.add_argument(
         "--profile",
