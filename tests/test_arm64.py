@@ -1,6 +1,8 @@
 """The comparison with 64-bit ARM; the whole of it where qemu is installed."""
 
 import importlib.util
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,9 @@ from uva_tf.data import synthetic
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import shipped_model
 
-ARM64 = Path(__file__).parent.parent / "tflite" / "arm64"
+ROOT = Path(__file__).parent.parent
+ARM64 = ROOT / "tflite" / "arm64"
+VECTORS = ROOT / "tests" / "vectors"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,19 @@ def test_float_maps_must_be_equal_to_a_ten_thousandth(compare):
     assert not compare(exact, exact + np.float32(2e-4), exact=True)[1]
 
 
+def test_maps_in_float16_may_differ_by_a_few_levels(compare):
+    exact = MAPS.astype(np.float32) / 255
+    near = exact + np.random.default_rng(1).uniform(-3, 3, MAPS.shape) / 255
+    told, met = compare(exact, near, exact=False, half=True)
+    assert met
+    assert told.endswith(", computed in float16")
+    assert not compare(exact, near, exact=False)[1]
+    assert not compare(exact, exact + 9 * (near - exact), exact=False, half=True)[1]
+    told, met = compare(exact, exact + np.float32(5e-5), exact=False, half=True)
+    assert met
+    assert "float16" not in told
+
+
 def test_the_probe_maps_a_stream_as_the_predictor_does(load, step_model, tmp_path):
     small = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "frames.npz", small=small, whole=small)
@@ -87,15 +104,59 @@ def test_a_missing_program_is_named(load, tmp_path, monkeypatch):
         load("root").make_root(tmp_path)
 
 
-@pytest.mark.slow
-def test_maps_on_arm_are_those_of_this_machine(tmp_path):
+@pytest.fixture
+def half_model(tmp_path):
+    """A shipped model that the code in docs/compression.md lets XNNPACK compute in float16."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/compression.md").read_text(), re.S)
+    old, new = shipped_model("uva-64-fp16-step"), tmp_path / "half.tflite"
+    for name, path in (("uva_tf/weights/uva-64-fp16-step.tflite", old), ("half.tflite", new)):
+        assert name in code
+        code = code.replace(name, str(path))
+    exec(code, {})
+    return new
+
+
+@pytest.mark.skipif(platform.machine() in ("aarch64", "arm64"), reason="may compute in float16")
+def test_a_file_that_allows_float16_draws_the_same_maps_on_other_processors(half_model):
+    old = shipped_model("uva-64-fp16-step")
+    changed = [a != b for a, b in zip(half_model.read_bytes(), old.read_bytes(), strict=True)]
+    assert sum(changed) == 2
+    frames = np.fromfile(VECTORS / "frames.rgb", np.uint8).reshape(3, 57, 99, 3)
+    maps = [list(Predictor(model, exact=True).run(frames)) for model in (old, half_model)]
+    np.testing.assert_array_equal(*maps)
+
+
+@pytest.fixture
+def check_on_arm(tmp_path):
+    """A function that runs check.py on a synthetic clip and returns what it prints."""
     if not any(map(shutil.which, ("qemu-aarch64-static", "qemu-aarch64"))):
         pytest.skip("qemu-user-static and qemu-user are not installed")
     clip = tmp_path / "clip.mp4"
     with VideoWriter(clip, synthetic.RATE, synthetic.WIDTH, synthetic.HEIGHT) as writer:
         for frame in synthetic.draw(synthetic.scene(1, length=20)):
             writer.write(frame)
-    command = [sys.executable, ARM64 / "check.py", "--model", shipped_model(), clip]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(": met") == 2
+
+    def check(*arguments):
+        command = [sys.executable, ARM64 / "check.py", *arguments, clip]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return check
+
+
+@pytest.mark.slow
+def test_maps_on_arm_are_those_of_this_machine(check_on_arm):
+    assert check_on_arm("--model", shipped_model()).count(": met") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cpu", "half"), [("cortex-a76", True), ("cortex-a72", False)])
+def test_arm_computes_in_float16_where_file_and_processor_allow_it(
+    check_on_arm, half_model, cpu, half
+):
+    models = ["--model", half_model, "--model", shipped_model("uva-64-fp16-step")]
+    _, *lines = check_on_arm("--frames", "4", "--cpu", cpu, *models).splitlines()
+    found = {tuple(line.split(": ")[0].split(", ")) for line in lines if "in float16" in line}
+    assert found == ({("half", "XNNPACK")} if half else set())
+    assert [line.split(": ")[-1] for line in lines] == 4 * ["met"]

@@ -116,6 +116,12 @@ def test_int8_maps_follow_the_float_ones(runners, noise_pairs):
     assert np.mean(correlations) > 0.9
 
 
+def test_fp16_files_allow_xnnpack_to_compute_in_float16(student):
+    model = read_model(to_tflite(student, "fp16", "step"))
+    (entry,) = (one for one in model.metadata if one.name == b"reduced_precision_support")
+    assert bytes(model.buffers[entry.buffer].data) == b"fp16accfp16"
+
+
 def test_int8_without_calibration_is_refused(student):
     with pytest.raises(ValueError, match="calibrate"):
         to_tflite(student, "int8", "pair")

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from probe import KERNELS
-from root import arm_python, make_root
+from root import MACHINE, arm_python, make_root
 
 from uva_tf.commands.command import Parser, command, number
 from uva_tf.core.errors import ExportError, InputError
@@ -25,7 +25,9 @@ HERE = Path(__file__).parent
 LIBRARY = HERE.parents[1]
 ROOT = Path.home() / ".cache" / "uva_tf" / "arm64"
 WHOLE = 3  # frames that are made small on both
-CLOSE = 2  # steps of 255
+CLOSE, CLOSE_HALF = 2, 4  # steps of 255; of maps that were computed in float16
+EQUAL = 1e-4  # of floats from 0 to 1
+HALF = b"fp16accfp16"  # in a file: XNNPACK may compute in float16
 
 
 @command
@@ -38,6 +40,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--root", metavar="DIR", type=Path, default=ROOT, help=f"kept for the next time ({ROOT})"
     )
+    parser.add_argument(
+        "--cpu",
+        metavar="NAME",
+        default=MACHINE[1],
+        help=f"processor, by qemu's name; cortex-a72 has no float16 ({MACHINE[1]})",
+    )
     args = parser.parse_args(argv)
     manifests = [read_manifest(model)[0] for model in args.model]
     if len({manifest.resolution for manifest in manifests}) > 1:
@@ -47,14 +55,17 @@ def main(argv: list[str] | None = None) -> None:
         frames = Path(folder) / "frames.npz"
         _write_frames(args.video, manifests[0].resolution, args.frames, frames)
         here = _maps([sys.executable], frames, args.model)
-        there = _maps(arm_python(args.root.resolve(), LIBRARY), frames, args.model)
+        python = arm_python(args.root.resolve(), LIBRARY, cpu=args.cpu)
+        there = _maps(python, frames, args.model)
     levels = int(np.abs(here["shrunk"].astype(int) - there["shrunk"]).max())
     print(f"frames made small differ by {levels} of 255 at most; below both get the same ones")
     missed = []
     for place, (model, manifest) in enumerate(zip(args.model, manifests, strict=True)):
         for kernels in KERNELS:
             key = f"{kernels}/{place}"
-            told, met = compare(here[key], there[key], exact=kernels == "reference")
+            exact = kernels == "reference"
+            half = not exact and HALF in model.read_bytes()
+            told, met = compare(here[key], there[key], exact=exact, half=half)
             print(f"{model.stem}, {kernels}: {told}: {'met' if met else 'missed'}")
             if not met:
                 missed.append(f"{manifest.recipe} by {kernels}")
@@ -62,23 +73,30 @@ def main(argv: list[str] | None = None) -> None:
         raise ExportError(f"maps on ARM differ by more than asked: {', '.join(missed)}")
 
 
-def compare(here: np.ndarray, there: np.ndarray, *, exact: bool) -> tuple[str, bool]:
+def compare(
+    here: np.ndarray, there: np.ndarray, *, exact: bool, half: bool = False
+) -> tuple[str, bool]:
     """How two streams of maps `[N, R, R]` agree, and whether that is enough.
 
-    Float maps must be equal to 1e-4. Integer ones must be equal bit for bit if `exact`, else
-    correlate by 0.999 in every frame, with 99 % of the pixels within 2 steps of 255.
+    Float maps must be equal to 1e-4, unless `half`: they may be computed in float16. These must
+    correlate by 0.999 in every frame, with 99 % of the pixels within 4 steps of 255. Integer maps
+    must be equal bit for bit if `exact`, else correlate as much, within 2 steps.
     """
     difference = np.abs(here.astype(float) - there.astype(float))
+    within, how = CLOSE, ""
     if here.dtype != np.uint8:
-        return f"largest difference {difference.max():.1e}", bool(difference.max() <= 1e-4)
+        equal = bool(difference.max() <= EQUAL)
+        if equal or not half:
+            return f"largest difference {difference.max():.1e}", equal
+        difference, within, how = 255 * difference, CLOSE_HALF, ", computed in float16"
     flat = zip(here.reshape(len(here), -1), there.reshape(len(there), -1), strict=True)
     worst = min(np.corrcoef(one, other)[0, 1] for one, other in flat)
-    close = float((difference <= CLOSE).mean())
+    close = float((difference <= within).mean())
     equal = not difference.any()
-    told = f"worst CC {worst:.5f}, {100 * close:.2f} % within {CLOSE} of 255, " + (
-        "equal bit for bit" if equal else f"largest difference {difference.max():.0f}"
+    told = f"worst CC {worst:.5f}, {100 * close:.2f} % within {within} of 255, " + (
+        "equal bit for bit" if equal else f"largest difference {difference.max():.3g}"
     )
-    return told, equal if exact else bool(worst >= 0.999 and close >= 0.99)
+    return told + how, equal if exact else bool(worst >= 0.999 and close >= 0.99)
 
 
 def _write_frames(video: Path, side: int, count: int, path: Path) -> None:

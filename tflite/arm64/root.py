@@ -70,11 +70,15 @@ def make_root(root: Path) -> None:
     (root / "complete").touch()
 
 
-def arm_python(root: Path, library: Path) -> list[str]:
-    """The command that starts the arm64 Python with the wheels and this library."""
+def arm_python(root: Path, library: Path, cpu: str = MACHINE[1]) -> list[str]:
+    """The command that starts the arm64 Python with the wheels and this library.
+
+    Args:
+        cpu: the processor, by qemu's name.
+    """
     paths = f"PYTHONPATH={root / 'site'}:{library}"
     python = root / "usr" / "bin" / "python3.11"
-    return [qemu(), *MACHINE, "-L", str(root), "-E", paths, str(python)]
+    return [qemu(), "-cpu", cpu, "-L", str(root), "-E", paths, str(python)]
 
 
 def qemu() -> str:

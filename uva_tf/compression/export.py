@@ -60,10 +60,10 @@ STRANGERS = 10  # pairs of frames from different recordings
 
 # The least agreement with the float student that a recipe must reach. A well-trained student is
 # far better (int8: 0.999). Early in training, maps have little contrast and lose more to the same
-# rounding. Fine-tuning changes the maps themselves.
+# rounding. Fine-tuning changes the maps themselves. Some ARM processors compute `fp16` in float16.
 LEAST = {
     "fp32": Agreement(mean_cc=0.9999, worst_cc=0.999, close=0.999),
-    "fp16": Agreement(mean_cc=0.999, worst_cc=0.99, close=0.99),
+    "fp16": Agreement(mean_cc=0.999, worst_cc=0.99, close=0.95),
     "dynamic": Agreement(mean_cc=0.9, worst_cc=0.6, close=0.0),
     "int8": Agreement(mean_cc=0.9, worst_cc=0.6, close=0.0),
     "int8-qat": Agreement(mean_cc=0.6, worst_cc=0.2, close=0.0),
