@@ -44,6 +44,7 @@ def rates(of_sizes, seen):
         ({1: 100.0, 2: 80.0, 4: 41.0, 8: 20.0, 16: 100.0}, 4, [1, 2, 4, 8]),  # the largest is 8
         ({1: 100.0, 2: 40.0, 4: 20.0, 8: 100.0}, 1, [1, 2, 4]),  # two without a gain
         ({1: 100.0, 2: 90.0, 4: RuntimeError("RESOURCE_EXHAUSTED: 8 GiB")}, 2, [1, 2, 4]),
+        ({1: 9.0, 2: MemoryError("Unable to allocate 7.11 PiB for an array")}, 1, [1, 2]),
         ({1: 100.0, 2: 0.5}, 1, [1, 2]),  # takes longer than the second that a turn has
     ],
 )
@@ -78,3 +79,13 @@ def test_the_command_prints_and_writes_the_table(tmp_path, capsys):
     assert [row["batch"] for row in csv.DictReader(out.open())] == ["1", "1"]
     assert time_device.main(given) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"), [("torch", "expected tensorflow or jax"), ("jax", "jax is not installed")]
+)
+def test_a_backend_that_is_not_there_is_refused(backend, told, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(time_device.importlib.util, "find_spec", lambda name: None)
+    assert time_device.main(["--variants", "tiny"]) == 2
+    assert told in capsys.readouterr().err

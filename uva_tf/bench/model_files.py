@@ -13,6 +13,7 @@ from typing import Any
 import ai_edge_litert
 
 from uva_tf.bench.memory import Memory, measure_memory
+from uva_tf.bench.profile import operators_of
 from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_turn, times
 from uva_tf.compression.operators import Delegation, delegation, read_operators
 from uva_tf.core.errors import InputError
@@ -21,7 +22,6 @@ from uva_tf.core.names import distinct_names
 from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.runtime.manifest import MOST_BYTES, read_manifest
 from uva_tf.runtime.predictor import open_model
-from uva_tf.runtime.trial import failure
 
 ROUNDS = 10
 RUNS = 40
@@ -34,14 +34,15 @@ class Timing:
     Attributes:
         kilobytes: size of the file in 1000 bytes.
         delegate: whether XNNPACK was allowed.
-        delegated: fraction of the operators that XNNPACK runs, 0 to 1.
+        delegated: fraction of the operators that XNNPACK runs, 0 to 1; None for another project's
+            file, where it is not known.
         parts: number of pieces that it runs, with other operators between them.
         left: the operators that XNNPACK leaves to LiteRT's own kernels.
         load: milliseconds from the file to an interpreter that is ready.
         latency: milliseconds of an inference.
         frames_per_second: 1000 / median.
         ratio: of its time to the first file's in the same setting, see `times`.
-        multiply_adds: of an inference.
+        multiply_adds: of an inference; 0 where they can't be counted.
         gmacs: 10^9 multiply-adds per second.
         of_peak: `gmacs` divided by that of a float32 matrix product on one thread, in the same
             run.
@@ -54,7 +55,7 @@ class Timing:
     kilobytes: float
     threads: int
     delegate: bool
-    delegated: float
+    delegated: float | None
     parts: int
     left: tuple[str, ...]
     load: float
@@ -111,20 +112,20 @@ def benchmark(
             *latencies, peak = time_in_turn(
                 [*calls, product], rounds=rounds or ROUNDS, runs=runs or RUNS, clock=clock
             )
-            for call, latency in zip(calls, latencies, strict=True):
+            for name, call, latency in zip(names, calls, latencies, strict=True):
                 multiply_adds, xnnpack = about[call.file]
                 gmacs = multiply_adds / latency.median / 1e6
                 timings.append(
                     Timing(
-                        file=names[call.file],
+                        file=name,
                         recipe=call.recipe,
                         form=call.form,
                         kilobytes=call.file.stat().st_size / 1000,
                         threads=count,
                         delegate=delegate,
-                        delegated=xnnpack.fraction if delegate else 0.0,
-                        parts=xnnpack.parts if delegate else 0,
-                        left=xnnpack.left if delegate else (),
+                        delegated=xnnpack and (xnnpack.fraction if delegate else 0.0),
+                        parts=xnnpack.parts if xnnpack and delegate else 0,
+                        left=xnnpack.left if xnnpack and delegate else (),
                         load=1000 * call.seconds_to_load,
                         latency=latency,
                         frames_per_second=1000 / latency.median,
@@ -145,24 +146,22 @@ def benchmark(
 def _about(file: Path) -> tuple[int, Delegation]:
     """A file's multiply-adds, and what XNNPACK runs of it."""
     open_model(file)  # raises with the cause for a file that can't be run
-    return _counted(file, read_manifest(file)[1])
-
-
-def _about_foreign(file: Path) -> tuple[int, Delegation]:
-    """The same of a file without a manifest, which LiteRT may crash on."""
-    content = read_input(file, MOST_BYTES, "model file")
-    if reason := failure(content):
-        raise InputError(f"{file}: LiteRT refuses the file: {reason}")
-    return _counted(file, content)
-
-
-def _counted(file: Path, content: bytes) -> tuple[int, Delegation]:
+    operators = operators_of(file)
+    _, content = read_manifest(file)
     try:
-        operators = read_operators(content)
         xnnpack = delegation(content, operators)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{file}: {str(error).splitlines()[0]}") from None
     return sum(operator.multiply_adds for operator in operators), xnnpack
+
+
+def _about_foreign(file: Path) -> tuple[int, None]:
+    """The multiply-adds of a file without a manifest, 0 if they can't be counted."""
+    try:
+        operators = read_operators(read_input(file, MOST_BYTES, "model file"))
+    except ValueError:  # such as a file with control flow
+        return 0, None
+    return sum(operator.multiply_adds for operator in operators), None
 
 
 def machine() -> dict[str, str]:
@@ -188,7 +187,9 @@ def table(timings: Sequence[Timing]) -> str:
     size = ["recipe", "kB", "load", "first", "MMAC", "GMAC/s", "peak"]
     need = [[*setting, *size, "MB", "malloc", "process"]]
     for t in timings:
-        taken = f"{100 * t.delegated:.0f} %/{t.parts}" if t.delegate else "off"
+        taken = "off"
+        if t.delegate:
+            taken = "on" if t.delegated is None else f"{100 * t.delegated:.0f} %/{t.parts}"
         setting = [t.file, str(t.threads), taken]
         latency = [f"{getattr(t.latency, name):.3f}" for name in milliseconds]
         speed.append([*setting, *latency, f"{t.frames_per_second:.0f}", f"{t.ratio:.2f}"])

@@ -9,7 +9,9 @@ from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 
+from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
 from uva_tf.runtime.manifest import MOST_BYTES
 from uva_tf.runtime.predictor import open_interpreter, open_model
@@ -52,8 +54,7 @@ class Call:
         self.file, self.recipe, self.form = file, "", ""
         start = clock()
         if foreign:
-            content = read_input(file, MOST_BYTES, "model file")
-            self._interpreter = open_interpreter(content, threads, delegate=delegate)
+            self._interpreter = _open_foreign(file, threads, delegate=delegate)
         else:
             manifest, self._interpreter = open_model(file, threads, delegate=delegate)
             self.recipe, self.form = manifest.recipe, manifest.form
@@ -66,6 +67,22 @@ class Call:
     def __call__(self) -> None:
         """Run the model once."""
         self._interpreter.invoke()
+
+
+def _open_foreign(file: Path, threads: int, *, delegate: bool) -> Interpreter:
+    """An interpreter for a file without a manifest; raises InputError if it can't be timed."""
+    content = read_input(file, MOST_BYTES, "model file")
+    try:
+        interpreter = open_interpreter(content, threads, delegate=delegate)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{file}: LiteRT refuses the file: {str(error).splitlines()[0]}") from None
+    for detail in interpreter.get_input_details():
+        if -1 in detail["shape_signature"][1:]:
+            raise InputError(
+                f"{file}: input {detail['name']} has no fixed size "
+                f"({list(detail['shape_signature'])}): convert the model with one"
+            )
+    return interpreter
 
 
 class MatrixProduct:

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.bench.model_files import benchmark, machine, plot_timings, table, to_csv, to_json
     from uva_tf.bench.profile import operators_of, profile, profile_table
     from uva_tf.runtime.manifest import read_manifest
-    from uva_tf.runtime.trial import check_model
+    from uva_tf.runtime.trial import check_foreign, check_model
     from uva_tf.weights import located, shipped_model
 
     if args.plot:  # before the work: it may not be installed
@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     models = [located(file) for file in args.files or [shipped_model()]]
     for file in models:
         check_model(file)
+    for file in args.beside or ():
+        check_foreign(file)
     differences = (
         map_differences.map_differences(models, args.maps, args.frames) if args.maps else []
     )
@@ -108,7 +110,8 @@ def _parser() -> Parser:
         metavar="FILE.tflite",
         nargs="+",
         type=Path,
-        help="also time models of other projects, which have no manifest",
+        help="also time models of other projects, up to 64 MiB, which need no manifest; their "
+        "memory, maps and operators are not looked at",
     )
     parser.add_argument(
         "--profile",

@@ -5,11 +5,16 @@ uva-tf time-device --variants uva-32 uva-64 --precision bfloat16
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from pathlib import Path
 
 from uva_tf.commands.command import Parser, command, number, progress, show
+from uva_tf.core.errors import InputError
+from uva_tf.core.names import current
 from uva_tf.core.outputs import new_file, refuse_existing
 
+BACKENDS = ("tensorflow", "jax")
 PRECISIONS = ("float32", "bfloat16")
 ROUNDS = 5
 LARGEST = 2**16
@@ -22,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--variants",
         metavar="NAME",
+        type=current,
         nargs="+",
         help="students or plain networks, such as uva-64 plain-32 (default: all students)",
     )
@@ -50,11 +56,17 @@ def main(argv: list[str] | None = None) -> None:
     if args.csv:
         refuse_existing(args.csv)
 
+    backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
+    if backend not in BACKENDS:
+        raise InputError(f"KERAS_BACKEND is {backend!r}: expected {' or '.join(BACKENDS)}")
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(f"{backend} is not installed: pip install {backend}, or see KERAS_BACKEND")
+
     from uva_tf.bench.device import device, measure, table, to_csv
     from uva_tf.models.variants import VARIANTS
 
     rows = measure(
-        args.variants or list(VARIANTS),
+        list(dict.fromkeys(args.variants or VARIANTS)),
         precision=args.precision,
         most=args.largest,
         rounds=args.rounds,

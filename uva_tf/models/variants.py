@@ -47,7 +47,7 @@ class Variant:
 # paper:   the paper's architecture: CA-Res blocks with the plain network's widths.
 # uva:     five times as fast as the plain network: plain convolutions where the size is large,
 #          paths at an eighth of the frame's size, one convolution for the deconvolutions.
-# uva-..-xs: ten times as fast: nothing is computed at the frame's own size.
+# uva-..-xs: ten times as fast: no convolution works at the frame's own size.
 # uva-..-m: between paper and uva: keeps more of the frame's detail, which helps at 32 px.
 # docs/results.md has the speed and the accuracy of each.
 _PAPER = Variant(

@@ -14,7 +14,8 @@ import numpy as np
 
 from uva_tf.core.children import python
 from uva_tf.core.errors import InputError
-from uva_tf.runtime.manifest import read_manifest
+from uva_tf.core.files import read_input
+from uva_tf.runtime.manifest import MOST_BYTES, read_manifest
 from uva_tf.weights import is_shipped
 
 SECONDS = 60  # that a trial may take
@@ -33,8 +34,16 @@ def check_model(model: Path) -> None:
     vouch for, which is not loaded at all.
     """
     manifest, content = read_manifest(model)
-    if is_shipped(manifest.sha256):
-        return
+    if not is_shipped(manifest.sha256):
+        _try(model, content)
+
+
+def check_foreign(model: Path) -> None:
+    """Refuse another project's model file likewise, which needs no manifest."""
+    _try(model, read_input(model, MOST_BYTES, "model file"))
+
+
+def _try(model: Path, content: bytes) -> None:
     reason = failure(content)
     if reason:
         raise InputError(f"{model}: LiteRT refuses the file: {reason}")
