@@ -111,7 +111,7 @@ def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
     stem, _, rest = variant.trunk.partition(" ")
     [(kind, width, _)], count = _tokens(stem), 0
     blocks = [conv_unit(keras, "stem", width, 3, strides=STRIDES[kind])]
-    levels = rest.split("|")  # by size: the frame's, a half of it, a quarter
+    levels = rest.split("|")  # by size, that of the stem's output first
     for level, text in enumerate(levels):
         if level:
             blocks.append(layers.MaxPooling2D(3, 2, padding="same", name=f"pool{level}"))
