@@ -343,7 +343,10 @@ def test_models_of_other_projects_are_timed_without_a_manifest(
     assert bare["multiply_adds"] > step["multiply_adds"] > 0
     capsys.readouterr()
     assert main([str(files[0]), "--rounds", "1", "--beside", str(damaged)]) == 2
-    assert "damaged.tflite" in capsys.readouterr().err
+    assert "damaged.tflite: LiteRT refuses the file" in capsys.readouterr().err
+    assert main([str(other), "--rounds", "1", "--beside", str(other)]) == 2
+    assert main([str(files[0]), "--rounds", "1", "--beside", str(files[0])]) == 2
+    assert "given twice" in capsys.readouterr().err
 
 
 def test_maps_are_compared_with_those_of_the_first_file(step_model, call, tmp_path, monkeypatch):

@@ -98,10 +98,9 @@ def benchmark(
     Raises InputError for a file that can't be used.
     """
     timings = []
-    about = {file: _about(file) for file in files} | {
-        file: _about_foreign(file) for file in foreign
-    }
-    names = dict(zip(about, distinct_names(list(about)), strict=True))
+    names = distinct_names([*files, *foreign])
+    about = {file: _about(file) for file in files}
+    about |= {file: _about_foreign(file) for file in foreign}
     for count in threads:
         for delegate in delegates:
             calls = [
