@@ -31,7 +31,13 @@ def student():
     return build_student(StudentConfig("paper-32"))
 
 
-WEIGHTS = {"paper": 140_121, "uva-m": 142_628, "uva": 108_968, "uva-xs": 95_048}
+WEIGHTS = {
+    "paper": 140_121,
+    "uva-l": 134_904,
+    "uva-m": 142_628,
+    "uva": 108_968,
+    "uva-xs": 95_048,
+}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
