@@ -8,8 +8,10 @@ import re
 from dataclasses import replace
 
 import flatbuffers
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from conftest import noise
 
@@ -347,6 +349,15 @@ def test_models_of_other_projects_are_timed_without_a_manifest(
     assert main([str(other), "--rounds", "1", "--beside", str(other)]) == 2
     assert main([str(files[0]), "--rounds", "1", "--beside", str(files[0])]) == 2
     assert "given twice" in capsys.readouterr().err
+
+
+def test_a_model_without_a_fixed_size_is_refused(files, script, tmp_path, capsys):
+    layers = [keras.Input((None, None, 3)), keras.layers.Conv2D(1, 3, padding="same")]
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Sequential(layers))
+    model = tmp_path / "any.tflite"
+    model.write_bytes(converter.convert())
+    assert script("tflite/benchmark.py").main([str(files[0]), "--beside", str(model)]) == 2
+    assert "has no fixed size" in capsys.readouterr().err
 
 
 def test_maps_are_compared_with_those_of_the_first_file(step_model, call, tmp_path, monkeypatch):
