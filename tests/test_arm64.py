@@ -1,11 +1,12 @@
 """The comparison with 64-bit ARM; the whole of it where qemu is installed."""
 
+import hashlib
 import importlib.util
 import platform
-import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data import synthetic
+from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import shipped_model
 
@@ -104,25 +106,25 @@ def test_a_missing_program_is_named(load, tmp_path, monkeypatch):
         load("root").make_root(tmp_path)
 
 
+HALF = shipped_model("uva-64-fp16-step")
+
+
 @pytest.fixture
-def half_model(tmp_path):
-    """A shipped model that the code in docs/compression.md lets XNNPACK compute in float16."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/compression.md").read_text(), re.S)
-    old, new = shipped_model("uva-64-fp16-step"), tmp_path / "half.tflite"
-    for name, path in (("uva_tf/weights/uva-64-fp16-step.tflite", old), ("half.tflite", new)):
-        assert name in code
-        code = code.replace(name, str(path))
-    exec(code, {})
-    return new
+def full_model(tmp_path):
+    """A shipped float16 model that asks for sums in float32, and so for float32 altogether."""
+    manifest, content = read_manifest(HALF)
+    assert content.count(b"fp16accfp16") == 1
+    model, content = tmp_path / "full.tflite", content.replace(b"fp16accfp16", b"fp16accfp32")
+    model.write_bytes(content)
+    manifest = replace(manifest, sha256=hashlib.sha256(content).hexdigest())
+    manifest_path(model).write_text(manifest.to_json())
+    return model
 
 
 @pytest.mark.skipif(platform.machine() in ("aarch64", "arm64"), reason="may compute in float16")
-def test_a_file_that_allows_float16_draws_the_same_maps_on_other_processors(half_model):
-    old = shipped_model("uva-64-fp16-step")
-    changed = [a != b for a, b in zip(half_model.read_bytes(), old.read_bytes(), strict=True)]
-    assert sum(changed) == 2
+def test_a_file_that_allows_float16_draws_the_same_maps_on_other_processors(full_model):
     frames = np.fromfile(VECTORS / "frames.rgb", np.uint8).reshape(3, 57, 99, 3)
-    maps = [list(Predictor(model, exact=True).run(frames)) for model in (old, half_model)]
+    maps = [list(Predictor(model, exact=True).run(frames)) for model in (HALF, full_model)]
     np.testing.assert_array_equal(*maps)
 
 
@@ -153,10 +155,10 @@ def test_maps_on_arm_are_those_of_this_machine(check_on_arm):
 @pytest.mark.slow
 @pytest.mark.parametrize(("cpu", "half"), [("cortex-a76", True), ("cortex-a72", False)])
 def test_arm_computes_in_float16_where_file_and_processor_allow_it(
-    check_on_arm, half_model, cpu, half
+    check_on_arm, full_model, cpu, half
 ):
-    models = ["--model", half_model, "--model", shipped_model("uva-64-fp16-step")]
+    models = ["--model", HALF, "--model", full_model]
     _, *lines = check_on_arm("--frames", "4", "--cpu", cpu, *models).splitlines()
     found = {tuple(line.split(": ")[0].split(", ")) for line in lines if "in float16" in line}
-    assert found == ({("half", "XNNPACK")} if half else set())
+    assert found == ({(HALF.stem, "XNNPACK")} if half else set())
     assert [line.split(": ")[-1] for line in lines] == 4 * ["met"]

@@ -41,10 +41,10 @@ def test_an_unknown_system_has_none(tmp_path, monkeypatch):
 )
 def test_int8_is_chosen_where_it_is_fast_and_the_reason_said(monkeypatch, found, recipe, why):
     monkeypatch.setattr(default_model, "fast_instructions", lambda: found)
-    assert choose_model() == (shipped_model(f"uva-64-{recipe}-step"), why)
+    assert choose_model() == (shipped_model(f"uva-64-l-{recipe}-step"), why)
 
 
 def test_a_model_can_be_named(tmp_path):
-    assert choose_model("int8") == (shipped_model("uva-64-int8-step"), "")
-    assert choose_model("fp16") == (shipped_model("uva-64-fp16-step"), "")
+    assert choose_model("int8") == (shipped_model("uva-64-l-int8-step"), "")
+    assert choose_model("fp16") == (shipped_model("uva-64-l-fp16-step"), "")
     assert choose_model(tmp_path / "own.tflite") == (tmp_path / "own.tflite", "")

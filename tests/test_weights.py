@@ -24,13 +24,15 @@ from uva_tf.training.weights import initial_student
 from uva_tf.weights import FOLDER, shipped_model
 
 MODELS = sorted(FOLDER.glob("*.tflite"))
+VARIANTS = ["uva-32", "uva-64", "uva-64-l"]
 SCENES = range(1, 5)
 OTHER_SEED = 2024  # no scene of which was trained on
 
 
 def test_are_small_and_complete():
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 1.5e6
-    assert shipped() == ["uva-32", "uva-64"]
+    assert sum(path.stat().st_size for path in MODELS) <= 1.5e6
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.npy")) <= 0.75e6
+    assert shipped() == VARIANTS
     names = {f"{variant}-{recipe}-step" for variant in shipped() for recipe in ("int8", "fp16")}
     assert {path.stem for path in MODELS} == names
 
@@ -56,7 +58,8 @@ def test_they_keep_to_what_every_target_takes(path):
     # As Keras counts them too: tests/test_cost.py.
     assert manifest.multiply_adds == sum(one.multiply_adds for one in read_operators(content))
     if integer:  # the smallest chips that are named: 128 kB and 64 kB of memory for it
-        assert 0 < manifest.arena_bytes <= {64: 128_000, 32: 64_000}[manifest.resolution]
+        most = {"uva-64": 128_000, "uva-32": 64_000, "uva-64-l": 256_000}
+        assert 0 < manifest.arena_bytes <= most[manifest.variant]
 
 
 def test_a_manifest_without_operators_is_accepted(step_model, tmp_path):
@@ -73,7 +76,7 @@ def test_a_manifest_without_operators_is_accepted(step_model, tmp_path):
         read_manifest(model)
 
 
-@pytest.mark.parametrize("variant", ["uva-32", "uva-64"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_the_keras_model_draws_the_files_maps(variant):
     predictor = Predictor(shipped_model(f"{variant}-fp16-step"), exact=True, persistence=0)
     frames = synthetic.draw(synthetic.scene(1, seed=OTHER_SEED, length=3))
@@ -102,8 +105,8 @@ def test_maps_follow_what_moves_against_the_camera():
 
 
 def test_load_knows_what_the_package_brings_and_refuses_others():
-    assert load("uva-64").output_shape == (None, 64, 64, 1)
-    with pytest.raises(InputError, match="no weights 'paper-64': expected one of uva-32, uva-64"):
+    assert load().output_shape == (None, 64, 64, 1)
+    with pytest.raises(InputError, match="no weights 'paper-64': expected one of uva-32, uva-64, "):
         load("paper-64")
     with pytest.raises(InputError, match="expected one of uva-32-fp16-step"):
         shipped_model("uva-128-int8-step")
@@ -137,8 +140,8 @@ def test_weights_survive_saving_to_half_precision(student, tmp_path, monkeypatch
 
 class TestBeginningWithWeights:
     def test_of_the_package(self):
-        config = StudentConfig("uva-64", weights="shipped")
-        begun, best = initial_student(config).pair, load("uva-64")
+        config = PRESETS["fine-tune"]().student
+        begun, best = initial_student(config).pair, load()
         for one, other in zip(begun.get_weights(), best.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
 

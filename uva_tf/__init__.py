@@ -20,7 +20,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-def load(name: str = "uva-64") -> keras.Model:
+def load(name: str = "uva-64-l") -> keras.Model:
     """A trained student as a Keras model: see `uva_tf.models.shipped.load`."""
     from uva_tf.models.shipped import load as load_shipped
 

@@ -540,7 +540,8 @@ def distill_64() -> Config:
     return replace(
         uva_64(),
         name="distill-64",
-        hint=StageConfig(steps=6000, learning_rate=4e-3),
+        student=StudentConfig("uva-64-l"),
+        hint=StageConfig(steps=4000, learning_rate=4e-3),
         joint=StageConfig(steps=1500),
         soft_targets=SoftTargets(spatial="external", temporal="none", hint_weight=0.3),
         augment=AugmentConfig(
@@ -548,7 +549,7 @@ def distill_64() -> Config:
         ),
         loop=LoopConfig(average=0.995),
         temperature=0.8,
-        members=4,
+        members=3,
     )
 
 
@@ -561,7 +562,7 @@ def fine_tune() -> Config:
     return replace(
         uva_64(),
         name="fine-tune",
-        student=StudentConfig("uva-64", weights="shipped"),
+        student=StudentConfig("uva-64-l", weights="shipped"),
         joint=StageConfig(steps=300, learning_rate=5e-4),
         temperature=0.8,
     )

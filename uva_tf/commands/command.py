@@ -245,7 +245,7 @@ def add_model_argument(parser: Parser) -> None:
         "--model",
         metavar="FILE.tflite",
         type=Path,
-        help="int8 or fp16, the shipped 64 px student, or a model file with its manifest beside it "
+        help="int8 or fp16, the best shipped student, or a model file with its manifest beside it "
         "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
     )
 

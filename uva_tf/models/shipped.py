@@ -12,14 +12,14 @@ from uva_tf.config import StudentConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import current
 from uva_tf.models.student import Student, build_student
-from uva_tf.weights import FOLDER
+from uva_tf.weights import BEST, FOLDER
 
 
-def load(name: str = "uva-64") -> keras.Model:
+def load(name: str = BEST) -> keras.Model:
     """A trained student, to train further or to build on.
 
     Args:
-        name: its variant, `uva-64` or `uva-32`.
+        name: its variant, `uva-64-l`, `uva-64` or `uva-32`.
 
     Returns:
         Model from `{"frame", "other"}` to logits `[B, R, R, 1]`. Both inputs are `[B, R, R, 3]`

@@ -6,7 +6,7 @@ import platform
 import re
 from pathlib import Path
 
-from uva_tf.weights import located, shipped_model
+from uva_tf.weights import BEST, located, shipped_model
 
 # As Linux names them: x86's VNNI, ARM's dot product and matrix instructions. Without them int8
 # takes longer than floats do (docs/results.md).
@@ -18,16 +18,16 @@ def choose_model(model: str | Path | None = None) -> tuple[Path, str]:
     """A model's file, and why it was chosen if nobody named it.
 
     Args:
-        model: `int8` or `fp16`, the shipped 64 px student; or a file; None for what suits this
+        model: `int8` or `fp16`, the best shipped student; or a file; None for what suits this
             processor.
     """
     if model is None:
         found = fast_instructions()
         recipe = "int8" if found else "fp16"
         why = f"this processor has {found}" if found else "no fast 8-bit instructions found"
-        return shipped_model(f"uva-64-{recipe}-step"), f"{recipe}: {why}"
+        return shipped_model(f"{BEST}-{recipe}-step"), f"{recipe}: {why}"
     if str(model) in RECIPES and not Path(model).exists():
-        return shipped_model(f"uva-64-{model}-step"), ""
+        return shipped_model(f"{BEST}-{model}-step"), ""
     return located(Path(model)), ""
 
 

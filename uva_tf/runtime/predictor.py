@@ -92,7 +92,7 @@ class Predictor:
 
     Args:
         model: .tflite file of either form, with its manifest beside it; or `int8` or `fp16`, the
-            64 px student that comes with the package. By default the one that suits this
+            best student that comes with the package. By default the one that suits this
             processor: see `choose_model`.
         threads: number of threads of the interpreter.
         channels: order of the channels of frames that are arrays.

@@ -9,7 +9,8 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.names import current
 
 FOLDER = Path(__file__).parent
-DEFAULT = "uva-64-int8-step"
+BEST = "uva-64-l"  # the variant that is used if none is named
+DEFAULT = f"{BEST}-int8-step"
 
 
 def shipped_model(name: str = DEFAULT) -> Path:
