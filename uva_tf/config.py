@@ -530,12 +530,12 @@ def uva_32() -> Config:
 
 
 def distill_64() -> Config:
-    """The 64 px student as it is shipped: other models teach it on footage that nobody annotated.
+    """The best student as it is shipped: other models teach it on footage that nobody annotated.
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS ...`:
-    about 25 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.21 on
-    clips of several faces and 2.49 on the others, or 54 % and 59 % of the way from centre prior to
-    human ceiling.
+    about 30 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.16 on
+    clips of several faces and 2.41 on the others, or 53 % and 56 % of the way from centre prior to
+    human ceiling; on scenes of kinds that were left out, 45 % (one member).
     """
     return replace(
         uva_64(),
@@ -554,7 +554,7 @@ def distill_64() -> Config:
 
 
 def fine_tune() -> Config:
-    """The shipped 64 px student, trained further on your own recordings.
+    """The best shipped student, trained further on your own recordings.
 
     `uva-tf train --preset fine-tune --data SHARDS --run RUN`: a few minutes on 2 cores. Score after
     training on two clips: NSS 1.09 on two others, as without fine-tuning (docs/model-card.md).

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="FILE.tflite",
         type=Path,
         default=shipped_model(),
-        help="(the shipped 64 px int8 student)",
+        help="(the best shipped student, int8)",
     )
     parser.add_argument("--rounds", metavar="N", type=number(1, 1000), default=9, help="(9)")
     args = parser.parse_args(argv)

@@ -82,7 +82,7 @@ def _parser() -> Parser:
         metavar="FILE.tflite",
         nargs="*",
         type=Path,
-        help="model files, timed in turn (default: the shipped 64 px int8 student)",
+        help="model files, timed in turn (default: the best shipped student, int8)",
     )
     parser.add_argument(
         "--threads",
