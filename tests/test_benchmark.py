@@ -403,7 +403,7 @@ def darkened(content):
 def test_what_is_shipped_is_timed_by_no_name_and_by_its_older_one(call, monkeypatch):
     monkeypatch.setattr(bench, "RUNS", 2)
     older = FOLDER / "uva-32-s-int8-step.tflite"
-    for given, name in (([], "uva-64-int8-step.tflite"), ([older], "uva-32-int8-step.tflite")):
+    for given, name in (([], "uva-64-l-int8-step.tflite"), ([older], "uva-32-int8-step.tflite")):
         code, out, err = call("tflite/benchmark.py", *given, "--rounds", "1")
         assert code == 0, err
         assert name in out
