@@ -68,7 +68,7 @@ def test_maps_are_those_of_training():
 
 def test_an_unknown_student_is_refused_before_anything_is_timed():
     with pytest.raises(InputError, match="uva-65"):
-        device.measure(["uva-65"])
+        device.measure(["uva-65"], precision="float32", most=1, rounds=1)
 
 
 def test_the_command_prints_and_writes_the_table(tmp_path, capsys):

@@ -54,9 +54,9 @@ class Throughput:
 def measure(
     variants: Sequence[str],
     *,
-    precision: str = "float32",
-    most: int = 2**16,
-    rounds: int = 5,
+    precision: str,
+    most: int,
+    rounds: int,
     seconds: float = 0.2,
     progress: Callable[[Iterator, int], Iterator] = lambda items, total: items,
 ) -> list[Throughput]:

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from uva_tf.bench.timing import MatrixProduct, time_in_turn
-from uva_tf.bench.timing import times as times_of
+from uva_tf.bench.timing import MatrixProduct, time_in_turn, times
 from uva_tf.compression.operators import Operator, read_operators
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
@@ -70,14 +69,14 @@ def profile(operators: Sequence[Operator], threads: int = 1) -> list[OperatorTim
     )
     latencies = dict(zip(timed, taken, strict=True))
     whole = sum(latency.median for latency in taken) or 1.0
-    times = []
+    found = []
     for number, operator in enumerate(operators):
         note, median, of_peak = calls[number][1], 0.0, 0.0
         if latency := latencies.get(number):
             median = latency.median
-            of_peak = operator.multiply_adds / product.multiply_adds / times_of(latency, peak)
-        times.append(OperatorTime(operator, 1000 * median, median / whole, of_peak, note))
-    return sorted(times, key=lambda time: -time.microseconds)
+            of_peak = operator.multiply_adds / product.multiply_adds / times(latency, peak)
+        found.append(OperatorTime(operator, 1000 * median, median / whole, of_peak, note))
+    return sorted(found, key=lambda time: -time.microseconds)
 
 
 def profile_table(times: Sequence[OperatorTime], top: int) -> str:

@@ -261,6 +261,17 @@ def add_threads_argument(parser: Parser) -> None:
     )
 
 
+def add_rounds_argument(parser: Parser, default: int) -> None:
+    """Add `--rounds`, the turns of a measurement."""
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=number(1, 1000),
+        default=default,
+        help="turns to take medians over (default: %(default)s)",
+    )
+
+
 def add_persistence_argument(parser: Parser, default: float | None = None) -> None:
     """`--persistence`, which joins maps; None stands for what the model's manifest says."""
     said = "what the model's manifest says, 0 without one" if default is None else default

@@ -9,7 +9,13 @@ import os
 from operator import truediv
 from statistics import median
 
-from uva_tf.commands.command import Parser, add_data_argument, command, number, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_data_argument,
+    add_rounds_argument,
+    command,
+    progress,
+)
 
 ROUNDS = 7
 
@@ -19,13 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, measure in turn, print."""
     parser = Parser("time-batches", __doc__)
     add_data_argument(parser)
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=number(1, 1000),
-        default=ROUNDS,
-        help="turns to take medians over (default: %(default)s)",
-    )
+    add_rounds_argument(parser, ROUNDS)
     args = parser.parse_args(argv)
 
     from uva_tf.bench.batches import BATCH, VARIANT, measure

@@ -9,7 +9,14 @@ import importlib.util
 import os
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number, progress, show
+from uva_tf.commands.command import (
+    Parser,
+    add_rounds_argument,
+    command,
+    number,
+    progress,
+    show,
+)
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import current
 from uva_tf.core.outputs import new_file, refuse_existing
@@ -44,13 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         default=LARGEST,
         help="largest batch to try (default: %(default)s)",
     )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=number(1, 1000),
-        default=ROUNDS,
-        help="turns to take medians over (default: %(default)s)",
-    )
+    add_rounds_argument(parser, ROUNDS)
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table as CSV too")
     args = parser.parse_args(argv)
     if args.csv:
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
         precision=args.precision,
         most=args.largest,
         rounds=args.rounds,
-        progress=progress("measure", "student"),
+        progress=progress("measure", "model"),
     )
     head = f"{device()}, {args.precision}, medians of {args.rounds} turns"
     show(f"{head}\n{table(rows)}", kept=bool(args.csv))

@@ -9,7 +9,13 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import Parser, add_layout_arguments, command, number, progress
+from uva_tf.commands.command import (
+    Parser,
+    add_layout_arguments,
+    add_rounds_argument,
+    command,
+    progress,
+)
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
 
@@ -30,13 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
     parser = Parser("time-preparing", __doc__)
     add_layout_arguments(parser, sorted(LAYOUTS))
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=number(1, 100),
-        default=ROUNDS,
-        help="turns to take medians over (default: %(default)s)",
-    )
+    add_rounds_argument(parser, ROUNDS)
     args = parser.parse_args(argv)
     if not args.root.is_dir():
         raise InputError(f"{args.root}: no such folder of recordings")
