@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 # TensorFlow reads it when it loads.
@@ -19,7 +20,7 @@ from uva_tf.config import DataConfig, StudentConfig
 from uva_tf.core.interruption import SIGNALS
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data import synthetic
-from uva_tf.runtime.manifest import Manifest, manifest_path
+from uva_tf.runtime.manifest import Manifest, manifest_path, read_manifest
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,6 +40,15 @@ def assert_refused(result, words):
 def write_table(path, columns, rows):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([columns.split(","), *rows])
+
+
+def model_of(path, folder, **changes):
+    """A copy of a model whose manifest says something else."""
+    manifest, content = read_manifest(path)
+    out = folder / "changed.tflite"
+    out.write_bytes(content)
+    manifest_path(out).write_text(replace(manifest, **changes).to_json())
+    return out
 
 
 @pytest.fixture(scope="session", autouse=True)

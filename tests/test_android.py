@@ -141,7 +141,7 @@ def check_maps(classes, pictures, size):
     shapes = [(480, 640), (360, 642), (720, 1280), (240, 320), (512, 512), (144, 176)]
     with Kotlin(classes, model) as kotlin:
         for number, (height, width) in enumerate(shapes):
-            predictor = Predictor(model, persistence=0)
+            predictor = Predictor(model, persistence=0, brighten=0)
             degrees = QUARTER_TURNS[number % 4]
             kotlin.reset()
             for count, picture in enumerate(pictures):

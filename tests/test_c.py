@@ -74,7 +74,7 @@ def noise(height, width):
 @pytest.mark.parametrize("name", MODELS)
 def test_maps_of_the_vectors_are_those_of_python(release, name):
     frames = np.fromfile(VECTORS / "frames.rgb", np.uint8).reshape(-1, 57, 99, 3)
-    maps = np.stack(list(Predictor(shipped_model(name), persistence=0).run(frames)))
+    maps = np.stack(list(Predictor(shipped_model(name), persistence=0, brighten=0).run(frames)))
     made = drawn(release, shipped_model(name), frames)
     assert np.abs(made.astype(int) - maps).max() <= (0 if "int8" in name else 1)
 
@@ -96,7 +96,7 @@ def test_maps_of_the_vectors_are_those_of_python(release, name):
 def test_frames_of_any_size_are_made_small_as_in_python(sanitized, height, width):
     frames = noise(height, width)
     for name in ("uva-64-int8-step", "uva-32-int8-step"):
-        maps = np.stack(list(Predictor(shipped_model(name), persistence=0).run(frames)))
+        maps = np.stack(list(Predictor(shipped_model(name), persistence=0, brighten=0).run(frames)))
         made = drawn(sanitized / "attention", shipped_model(name), frames)
         np.testing.assert_array_equal(made, maps)
 
@@ -110,7 +110,7 @@ def test_a_pair_needs_no_state(sanitized, student, tmp_path):
     path.write_bytes(content)
     manifest_path(path).write_text(manifest.to_json())
     frames = noise(40, 50)
-    maps = np.stack(list(Predictor(path, persistence=0).run(frames)))
+    maps = np.stack(list(Predictor(path, persistence=0, brighten=0).run(frames)))
     assert np.abs(drawn(sanitized / "attention", path, frames).astype(int) - maps).max() <= 1
     done = subprocess.run([sanitized / "check", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,12 +1,11 @@
 """Maps that persist: each joined with those before it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from conftest import model_of
 
 from uva_tf.core.errors import InputError
-from uva_tf.runtime.manifest import Manifest, manifest_path, read_manifest
+from uva_tf.runtime.manifest import Manifest
 from uva_tf.runtime.persistence import WINDOW, Persistence
 from uva_tf.runtime.predictor import Predictor
 
@@ -27,15 +26,6 @@ def moving(count, seed=0):
     for number, frame in enumerate(frames):
         frame[10:20, number : number + 12] = 220
     return frames + rng.integers(0, 6, frames.shape, dtype=np.uint8)
-
-
-def model_of(path, folder, **changes):
-    """A copy of a model whose manifest says something else."""
-    manifest, content = read_manifest(path)
-    out = folder / "changed.tflite"
-    out.write_bytes(content)
-    manifest_path(out).write_text(replace(manifest, **changes).to_json())
-    return out
 
 
 class TestPersistence:

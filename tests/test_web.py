@@ -159,7 +159,7 @@ def test_there_is_an_overlay(seen, where):
 @IN_A_BROWSER
 @pytest.mark.parametrize("recipe", MODELS)
 def test_the_page_draws_the_maps_that_python_draws(seen, frames, recipe):
-    predictor = Predictor(MODELS[recipe], persistence=0)
+    predictor = Predictor(MODELS[recipe], persistence=0, brighten=0)
     maps = np.array(seen["maps"][recipe], int).reshape(COUNT, SIDE, SIDE)
     expected = np.stack([predictor.step(frame) for frame in frames]).astype(int)
     assert np.ptp(expected) > 100
@@ -177,7 +177,7 @@ def test_the_page_takes_whole_frames_as_python_does(seen, pictures):
 
 @IN_A_BROWSER
 def test_the_page_draws_python_s_maps_of_whole_frames(seen, pictures):
-    predictor = Predictor(MODELS["int8"], persistence=0)
+    predictor = Predictor(MODELS["int8"], persistence=0, brighten=0)
     maps = np.array(seen["pictured"], int).reshape(len(pictures), SIDE, SIDE)
     expected = np.stack([predictor.step(picture) for picture in pictures]).astype(int)
     assert np.ptp(expected) > 100

@@ -78,7 +78,9 @@ def test_a_manifest_without_operators_is_accepted(step_model, tmp_path):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_keras_model_draws_the_files_maps(variant):
-    predictor = Predictor(shipped_model(f"{variant}-fp16-step"), exact=True, persistence=0)
+    predictor = Predictor(
+        shipped_model(f"{variant}-fp16-step"), exact=True, persistence=0, brighten=0
+    )
     frames = synthetic.draw(synthetic.scene(1, seed=OTHER_SEED, length=3))
     small = np.stack([shrink(frame, predictor.manifest.resolution) for frame in frames])
     maps = [predictor.step(frame) for frame in small]
@@ -102,6 +104,16 @@ def test_maps_follow_what_moves_against_the_camera():
             cc(maps[index - 1], scene.attention(index, side, side)) for index in range(3, 51, 4)
         ]
     assert np.mean(found) > 0.5  # 0.57; 0.46 where maps persist, which lag behind what moves
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_scene_in_an_eighth_of_its_light_gets_nearly_the_same_maps(path):
+    frames = synthetic.draw(synthetic.scene(1, seed=OTHER_SEED, length=6))
+    maps = list(Predictor(path).run(frames))
+    darker = [frame // 8 for frame in frames]
+    dark, left = (list(Predictor(path, brighten=b).run(darker)) for b in (None, 0))
+    assert np.mean([*map(cc, dark, maps)]) > 0.85
+    assert np.mean([*map(cc, left, maps)]) < np.mean([*map(cc, dark, maps)])
 
 
 def test_load_knows_what_the_package_brings_and_refuses_others():

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     maps = {"shrunk": np.stack([shrink(frame, small.shape[1]) for frame in whole])}
     for number, model in enumerate(models):
         for kernels, reference in KERNELS.items():
-            predictor = Predictor(model, reference=reference, exact=True, persistence=0)
+            predictor = Predictor(model, reference=reference, exact=True, persistence=0, brighten=0)
             maps[f"{kernels}/{number}"] = np.stack([predictor.step(frame) for frame in small])
     np.savez(out, **maps)
 

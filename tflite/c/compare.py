@@ -23,7 +23,7 @@ PREDICTOR = (
     "from uva_tf.runtime.predictor import Predictor;"
     "model, width, height, frames, maps = sys.argv[1:];"
     "stream = np.fromfile(frames, np.uint8).reshape(-1, int(height), int(width), 3);"
-    "drawn = Predictor(model, persistence=0).run(stream);"
+    "drawn = Predictor(model, persistence=0, brighten=0).run(stream);"
     "Path(maps).write_bytes(b''.join(m.tobytes() for m in drawn))"
 )
 # Linux counts the memory of the process that starts another as the other's own: a small one starts

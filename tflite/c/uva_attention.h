@@ -1,8 +1,8 @@
 /*
  * Where people look in a stream of frames: a `.tflite` file of uva_tf, run by LiteRT's C API.
  *
- * The maps are those of `Predictor(persistence=0)` in Python. docs/model-file.md says what a file and
- * a map are.
+ * The maps are those of `Predictor(persistence=0, brighten=0)` in Python. docs/model-file.md says
+ * what a file and a map are.
  *
  * Use one model from one thread at a time. Models do not share anything.
  */

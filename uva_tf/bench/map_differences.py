@@ -101,7 +101,7 @@ def _small_frames(videos: Sequence[Path], side: int, count: int) -> np.ndarray:
 
 def _levels(file: Path, small: np.ndarray) -> np.ndarray:
     """A file's maps of frames, `[N, R, R]` float64 in levels of 255."""
-    maps = np.stack(list(Predictor(file, exact=True, persistence=0).run(small)))
+    maps = np.stack(list(Predictor(file, exact=True, persistence=0, brighten=0).run(small)))
     return maps.astype(float) * (1 if maps.dtype == np.uint8 else 255)
 
 

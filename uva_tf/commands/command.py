@@ -20,7 +20,7 @@ from uva_tf.config import OLDER_FIELDS
 from uva_tf.core.errors import USERS_ERRNO, ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
-from uva_tf.runtime.manifest import FORMS, MOST_PERSISTENCE
+from uva_tf.runtime.manifest import FORMS, MOST_LEVEL, MOST_PERSISTENCE
 
 T = TypeVar("T")
 
@@ -282,6 +282,18 @@ def add_persistence_argument(parser: Parser, default: float | None = None) -> No
         default=default,
         help="join each map with those before it, back to the last cut: the map K frames ago "
         f"weighs WEIGHT to the power K (0 to {MOST_PERSISTENCE}) (default: {said})",
+    )
+
+
+def add_brighten_argument(parser: Parser) -> None:
+    """`--brighten`, for the manifest of a model that is converted."""
+    parser.add_argument(
+        "--brighten",
+        metavar="LEVEL",
+        type=number(0, MOST_LEVEL),
+        default=0,
+        help="brighten frames whose mean is below LEVEL of 255 to it, before the model sees them "
+        f"(0, which changes none, to {MOST_LEVEL}) (default: 0)",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.command import (
     Parser,
+    add_brighten_argument,
     add_form_argument,
     add_persistence_argument,
     add_run_argument,
@@ -57,6 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         help="write how much error 8 bits add in each layer, as CSV (int8 only)",
     )
     add_persistence_argument(parser, default=0.0)
+    add_brighten_argument(parser)
     args = parser.parse_args(argv)
     if args.out.suffix != ".tflite":
         raise InputError(f"{args.out}: expected a name that ends in .tflite")
@@ -74,7 +76,14 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.training.run import Run
 
     run = Run.open(args.run)
-    manifest = convert(run, args.recipe, args.form, args.out, persistence=args.persistence)
+    manifest = convert(
+        run,
+        args.recipe,
+        args.form,
+        args.out,
+        persistence=args.persistence,
+        brighten=args.brighten,
+    )
     print(
         f"wrote {args.out} ({args.out.stat().st_size / 1000:.0f} kB, {manifest.recipe}, "
         f"{manifest.form}) and {manifest_path(args.out).name}"

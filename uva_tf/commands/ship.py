@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_persistence_argument, add_run_argument, command
+from uva_tf.commands.command import (
+    Parser,
+    add_brighten_argument,
+    add_persistence_argument,
+    add_run_argument,
+    command,
+)
 from uva_tf.core.outputs import new_file
 from uva_tf.weights import FOLDER
 
@@ -27,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         help="folder to write to (default: the package's uva_tf/weights)",
     )
     add_persistence_argument(parser, default=0.0)
+    add_brighten_argument(parser)
     args = parser.parse_args(argv)
 
     from uva_tf.compression.export import convert
@@ -38,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     variant = run.config.student.variant
     for recipe in SHIPPED:
         file = args.out / f"{variant}-{recipe}-step.tflite"
-        convert(run, recipe, "step", file, persistence=args.persistence)
+        convert(run, recipe, "step", file, persistence=args.persistence, brighten=args.brighten)
         print(f"wrote {file}")
     with new_file(args.out / f"{variant}.npy") as path:
         save_weights(load_student(run), path)

@@ -73,7 +73,15 @@ LEAST = {
 LEAST_OF_KERNELS = Agreement(mean_cc=0.95, worst_cc=0.8, close=0.6)
 
 
-def convert(run: Run, recipe: str, form: str, out: Path, *, persistence: float = 0.0) -> Manifest:
+def convert(
+    run: Run,
+    recipe: str,
+    form: str,
+    out: Path,
+    *,
+    persistence: float = 0.0,
+    brighten: int = 0,
+) -> Manifest:
     """Convert a run's student and write the file and its manifest.
 
     The file's maps are compared with the float student's, and its maps by XNNPACK with those by
@@ -83,7 +91,8 @@ def convert(run: Run, recipe: str, form: str, out: Path, *, persistence: float =
     Args:
         recipe: one of `RECIPES`.
         form: `pair` or `step`.
-        persistence: for the manifest, what a runtime joins maps by.
+        persistence, brighten: for the manifest, what a runtime joins maps by, and the level to
+            which it brightens dark frames.
 
     Raises InputError if an output exists, or the run lacks its student, its data or the
     fine-tuning that the recipe needs. Raises ExportError, and writes nothing, for a file that
@@ -109,6 +118,7 @@ def convert(run: Run, recipe: str, form: str, out: Path, *, persistence: float =
         form,
         out,
         persistence=persistence,
+        brighten=brighten,
         calibration=tuple(names),
         training=origin(run),
         measure=lambda: _proven(student, content, recipe, form, unseen),
@@ -209,6 +219,7 @@ def write_model(
     *,
     left: Collection[str] = (),
     persistence: float = 0.0,
+    brighten: int = 0,
     calibration: tuple[str, ...] = (),
     training: Mapping[str, Any] = MappingProxyType({}),
     measure: Callable[[], dict[str, Any]] = dict,
@@ -218,7 +229,7 @@ def write_model(
     Args:
         content: of the .tflite file.
         left: names of operators that XNNPACK may leave to LiteRT's own kernels.
-        persistence: what a runtime joins maps by, for the manifest.
+        persistence, brighten: as in `convert`.
         calibration: names of the frames that an integer model was calibrated on.
         training: where the weights come from.
         measure: returns the manifest's figures. It is called after the check, since running a
@@ -238,6 +249,7 @@ def write_model(
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),
         persistence=float(persistence),
+        brighten=brighten,
         metrics=measure(),
         operators=tuple(operator_counts(content)),
         multiply_adds=sum(one.multiply_adds for one in read_operators(content)),

@@ -20,6 +20,7 @@ MOST_BYTES = 2**26  # of a model
 MOST_MANIFEST_BYTES = 2**20
 MOST_ARENA_BYTES = 2**24
 MOST_PERSISTENCE = 0.95
+MOST_LEVEL = 128  # of brighten: that of a frame of mid-grey
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Manifest:
             for a `pair`.
         persistence: how much of the maps before a runtime joins with each map of a stream, see
             `runtime.persistence`; 0 in files older than this field.
+        brighten: the mean level to which a runtime brightens darker frames, see
+            `runtime.brighten`; 0 in files older than this field.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
         operators: those of the file, `{"name", "version", "count"}` each, by name as in LiteRT's
@@ -61,6 +64,7 @@ class Manifest:
     output: str = "attention, float32 [1, R, R, 1], 0 to 1 at the most looked-at place"
     state: dict[str, float] = field(default_factory=dict)
     persistence: float = 0.0
+    brighten: int = 0
     calibration: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     operators: tuple[dict[str, Any], ...] = ()
@@ -126,6 +130,7 @@ KINDS = {
     "resolution": int,
     "state": dict,
     "persistence": float,
+    "brighten": int,
     "calibration": list,
     "metrics": dict,
     "operators": list,
@@ -140,6 +145,7 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "resolution": lambda side: 8 <= side <= 1024,
     "state": _are_finite,
     "persistence": lambda share: 0 <= share <= MOST_PERSISTENCE,
+    "brighten": lambda level: 0 <= level <= MOST_LEVEL,
     "multiply_adds": lambda count: count >= 0,
     "arena_bytes": lambda size: 0 <= size <= MOST_ARENA_BYTES,
 }

@@ -14,8 +14,9 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.frames import Frame
 from uva_tf.core.resize import shrink
 from uva_tf.runtime.arrays import check_frame
+from uva_tf.runtime.brighten import brightened
 from uva_tf.runtime.default_model import choose_model
-from uva_tf.runtime.manifest import Manifest, read_manifest
+from uva_tf.runtime.manifest import MOST_LEVEL, Manifest, read_manifest
 from uva_tf.runtime.persistence import Persistence
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
@@ -100,10 +101,12 @@ class Predictor:
         exact: return maps in the model's own dtype; a float model gives float32, 1 at the peak.
         persistence: how much of the stream's maps before is joined with each map, 0 to 0.95; see
             `runtime.persistence`. By default what the manifest says; 0 gives the model's own maps.
+        brighten: the mean level to which darker frames are brightened, 0 to 128; see
+            `runtime.brighten`. By default what the manifest says; 0 leaves frames as they are.
 
     Attributes:
         manifest: of the model.
-        persistence: as it is in use.
+        persistence, brighten: as they are in use.
 
     Raises InputError if the model can't be used, ValueError for invalid arguments.
     """
@@ -117,6 +120,7 @@ class Predictor:
         reference: bool = False,
         exact: bool = False,
         persistence: float | None = None,
+        brighten: int | None = None,
     ):
         if model is not None and not isinstance(model, (str, Path)):
             raise ValueError(f"model: expected the path of a .tflite file, received {model!r:.80}")
@@ -130,6 +134,12 @@ class Predictor:
         self._interpreter = interpreter
         self.persistence = self.manifest.persistence if persistence is None else persistence
         self._joined = Persistence(self.persistence)
+        self.brighten = self.manifest.brighten if brighten is None else brighten
+        whole = isinstance(self.brighten, int) and not isinstance(self.brighten, bool)
+        if not (whole and 0 <= self.brighten <= MOST_LEVEL):
+            raise ValueError(
+                f"brighten {brighten!r}: expected a whole number from 0 to {MOST_LEVEL}"
+            )
         runner = interpreter.get_signature_runner(self.manifest.form)
         self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
         self._memory_name = "other" if self.manifest.form == "pair" else "state"
@@ -194,14 +204,15 @@ class Predictor:
             yield self._advance(small)
 
     def _small(self, frame: np.ndarray | Frame) -> np.ndarray:
-        """The frame at the model's resolution, `[1, R, R, 3]` uint8 RGB."""
+        """The frame at the model's resolution, brightened if dark, `[1, R, R, 3]` uint8 RGB."""
         if isinstance(frame, Frame):
-            return frame.small(self.manifest.resolution)[None]
-        check_frame(frame)
-        small = shrink(frame, self.manifest.resolution)
-        if self._bgr:
-            small = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
-        return small[None]
+            small = frame.small(self.manifest.resolution)
+        else:
+            check_frame(frame)
+            small = shrink(frame, self.manifest.resolution)
+            if self._bgr:
+                small = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+        return brightened(small, self.brighten)[None]
 
     def _remember(self, small: np.ndarray) -> np.ndarray:
         """What is kept of a frame: the small frame itself, or its features from the trunk."""
