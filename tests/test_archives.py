@@ -35,7 +35,7 @@ KEYS = "keyint=20:min-keyint=20"  # a key frame a second
 def job_of(out, model=MODEL, **more):
     manifest, content = read_manifest(model)
     about = manifest_path(model).read_bytes()
-    more = {"persistence": manifest.persistence} | more
+    more = {"persistence": manifest.persistence, "brighten": manifest.brighten} | more
     return Job(str(out), content, about, model.stem, manifest.sha256, **more)
 
 

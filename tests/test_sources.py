@@ -555,10 +555,21 @@ def test_a_pipe_without_a_video(tmp_path, content, words):
 def test_the_record_names_what_the_outputs_depend_on(predict, clips, tmp_path):
     assert predict(clips, "--csv", tmp_path / "out", "--model", "fp16")[0] == 0
     record = json.loads((tmp_path / "out" / "predict.json").read_text())
-    assert set(record["settings"]) == {"model", "stream", "deinterlace", "rate", "persistence"}
+    names = {"model", "brighten", "stream", "deinterlace", "rate", "persistence"}
+    assert set(record["settings"]) == names
     assert set(record["sources"]) == {f"{number}.mp4" for number in range(4)}
     os.utime(clips / "0.mp4", (1, 1))  # another file, for all that is known
     assert_refused(predict(clips, "--csv", tmp_path / "out", "--model", "fp16"), "0.mp4 of another")
+
+
+def test_a_record_from_before_frames_were_brightened_says_so(predict, clips, tmp_path):
+    assert predict(clips, "--csv", tmp_path / "out")[0] == 0
+    path = tmp_path / "out" / "predict.json"
+    record = json.loads(path.read_text())
+    assert record["settings"].pop("brighten") == 80
+    path.write_text(json.dumps(record))
+    result = predict(clips, "--csv", tmp_path / "out")
+    assert_refused(result, "made with brighten 0, this is 80")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Job:
         model_name, sha256: of the model.
         overlay: whether overlays are drawn, in `style`.
         persistence: of the maps, see `runtime.persistence`.
+        brighten: as the manifest says.
         stream, deinterlace, strict: of reading, as `uva-tf predict` has them.
         segment: seconds that a long video is cut into; 0 for none.
         seconds, memory: that a task may take, the memory in bytes; 0 for any.
@@ -40,6 +41,7 @@ class Job:
     model_name: str
     sha256: str
     persistence: float = 0.0
+    brighten: int = 0
     overlay: bool = False
     style: str = "heat"
     stream: int | None = None
@@ -54,7 +56,8 @@ class Job:
         """What outputs depend on besides the video and the model, as JSON."""
         values = {"stream": self.stream, "deinterlace": self.deinterlace, "strict": self.strict}
         values["style"] = self.style if self.overlay else None
-        return json.dumps(values | {"persistence": self.persistence})
+        values |= {"persistence": self.persistence, "brighten": self.brighten}
+        return json.dumps(values)
 
     @property
     def reading(self) -> Options:

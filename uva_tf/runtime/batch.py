@@ -251,7 +251,8 @@ class Batch:
     def _settings(self, kind: str) -> dict[str, Any]:
         """What a kind of output depends on."""
         manifest, _ = read_manifest(self.model)
-        settings, options = {"model": manifest.sha256}, self.options
+        settings = {"model": manifest.sha256, "brighten": manifest.brighten}
+        options = self.options
         if not self.stills:
             rate = options.rate or RATE
             settings |= {"stream": options.stream, "deinterlace": options.deinterlace, "rate": rate}
@@ -325,6 +326,8 @@ def _compare(
 ) -> None:
     """Raise InputError if what is there can't go with what is to be made."""
     before = _read_record(record)
+    if before["settings"]:  # older records do not say that frames are brightened
+        before["settings"].setdefault("brighten", 0)
     if "rate" in before["settings"]:  # of streams; older records do not say that maps persist
         before["settings"].setdefault("persistence", 0.0)
     for name, value in settings.items():
