@@ -57,10 +57,10 @@ def sanitized(tmp_path_factory):
     return built(tmp_path_factory.mktemp("sanitized"), "-DUVA_SANITIZE=ON")
 
 
-def drawn(program, model, frames):
+def drawn(program, model, frames, *more):
     """The program's maps of frames `[N, H, W, 3]`, `[N, R, R]`."""
     height, width = frames.shape[1:3]
-    call = [program, model, str(width), str(height)]
+    call = [program, model, str(width), str(height), *more]
     done = subprocess.run(call, input=frames.tobytes(), capture_output=True)
     assert done.returncode == 0, done.stderr
     side = int(np.sqrt(len(done.stdout) / len(frames)))
@@ -99,6 +99,15 @@ def test_frames_of_any_size_are_made_small_as_in_python(sanitized, height, width
         maps = np.stack(list(Predictor(shipped_model(name), persistence=0, brighten=0).run(frames)))
         made = drawn(sanitized / "attention", shipped_model(name), frames)
         np.testing.assert_array_equal(made, maps)
+
+
+@pytest.mark.parametrize("light", (2, 5, 60))
+def test_dark_frames_are_brightened_as_in_python(sanitized, light):
+    model, frames = shipped_model("uva-64-l-int8-step"), noise(60, 80) // light
+    maps = np.stack(list(Predictor(model, persistence=0, brighten=80).run(frames)))
+    made = drawn(sanitized / "attention", model, frames, "-", "-", "80")
+    np.testing.assert_array_equal(made, maps)
+    assert not np.array_equal(drawn(sanitized / "attention", model, frames), maps)
 
 
 def test_a_pair_needs_no_state(sanitized, student, tmp_path):
@@ -161,7 +170,7 @@ FRAME = bytes(3 * 4 * 5)
 @pytest.mark.parametrize(
     ("words", "given", "told"),
     (
-        ([], b"", "expected 3 to 5 arguments"),
+        ([], b"", "expected 3 to 6 arguments"),
         (["MODEL", "0", "5"], FRAME, "WIDTH HEIGHT: expected whole numbers from 1 to 32767"),
         (["MODEL", "4x", "5"], FRAME, "WIDTH HEIGHT"),
         (["MODEL", "4", "99999999999999999999"], FRAME, "WIDTH HEIGHT"),
@@ -172,6 +181,12 @@ FRAME = bytes(3 * 4 * 5)
         (["MODEL", "4", "5", "."], b"", "frames can't be read: Is a directory"),
         (["empty.tflite", "4", "5"], FRAME, "empty.tflite: empty (0 bytes), expected a .tflite"),
         (["short.tflite", "4", "5"], FRAME, "short.tflite: cut short (7 bytes), expected a"),
+        (
+            ["MODEL", "4", "5", "-", "-", "129"],
+            FRAME,
+            "LEVEL: expected a whole number from 0 to 128",
+        ),
+        (["MODEL", "4", "5", "-", "-", "x"], FRAME, "LEVEL: expected a whole number from 0 to 128"),
         (["MODEL", "4", "5", "-", "there"], FRAME, "there: can't be made: File exists"),
         (["MODEL", "4", "5", "-", "no/folder"], FRAME, "no/folder: can't be made"),
     ),

@@ -566,10 +566,10 @@ def test_a_record_from_before_frames_were_brightened_says_so(predict, clips, tmp
     assert predict(clips, "--csv", tmp_path / "out")[0] == 0
     path = tmp_path / "out" / "predict.json"
     record = json.loads(path.read_text())
-    assert record["settings"].pop("brighten") == 80
+    assert record["settings"].pop("brighten") == 100
     path.write_text(json.dumps(record))
     result = predict(clips, "--csv", tmp_path / "out")
-    assert_refused(result, "made with brighten 0, this is 80")
+    assert_refused(result, "made with brighten 0, this is 100")
 
 
 @pytest.mark.parametrize(

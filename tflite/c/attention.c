@@ -7,7 +7,7 @@
 #include "uva_attention.h"
 
 static const char usage[] =
-    "usage: attention MODEL.tflite WIDTH HEIGHT [FRAMES [MAPS]]\n"
+    "usage: attention MODEL.tflite WIDTH HEIGHT [FRAMES [MAPS [LEVEL]]]\n"
     "\n"
     "Maps where people look in a stream of frames.\n"
     "\n"
@@ -17,14 +17,17 @@ static const char usage[] =
     "  FRAMES        RGB bytes, frame after frame without anything between (-: stdin, the default)\n"
     "  MAPS          R * R bytes for each frame, R: the model's side (-: stdout, the default);\n"
     "                a file must not exist yet\n"
+    "  LEVEL         brighten frames whose mean is lower to it, 0 to 128 (0: none, the default);\n"
+    "                the manifest says what suits a model\n"
     "\n"
     "Exit code: 0, 2 after a mistake in the arguments or inputs, 1 after any other failure.\n";
 
-static int whole(const char *text) {
+/* The number that a text is; -1 for anything but a whole number from `low` to `high`. */
+static int whole(const char *text, int low, int high) {
   char *end;
   errno = 0;
   long value = strtol(text, &end, 10);
-  return *end || end == text || errno || value < 1 || value > 32767 ? 0 : (int)value;
+  return *end || end == text || errno || value < low || value > high ? -1 : (int)value;
 }
 
 static int refuse(const char *what, const char *why, int code) {
@@ -68,11 +71,13 @@ int main(int count, char **arguments) {
     fputs(usage, stdout);
     return 0;
   }
-  if (count < 4 || count > 6) return refuse("expected 3 to 5 arguments: see --help", "", 2);
-  int width = whole(arguments[2]), height = whole(arguments[3]);
-  if (!width || !height) {
+  if (count < 4 || count > 7) return refuse("expected 3 to 6 arguments: see --help", "", 2);
+  int width = whole(arguments[2], 1, 32767), height = whole(arguments[3], 1, 32767);
+  if (width < 0 || height < 0) {
     return refuse("WIDTH HEIGHT: expected whole numbers from 1 to 32767", "", 2);
   }
+  int level = count > 6 ? whole(arguments[6], 0, 128) : 0;
+  if (level < 0) return refuse("LEVEL: expected a whole number from 0 to 128", "", 2);
   const char *from = count > 4 ? arguments[4] : "-", *to = count > 5 ? arguments[5] : "-";
   FILE *in = strcmp(from, "-") == 0 ? stdin : fopen(from, "rb");
   if (!in) {
@@ -89,6 +94,7 @@ int main(int count, char **arguments) {
     fprintf(stderr, "error: %s: can't be made: %s\n", to, strerror(errno));
     code = 2;
   } else {
+    uva_brighten(model, level);
     code = map_stream(model, width, height, in, out);
     if (fflush(out) != 0 && !code) code = refuse("maps can't be written: ", strerror(errno), 1);
   }

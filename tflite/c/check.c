@@ -98,12 +98,16 @@ int main(int count, char **arguments) {
   expect(UVA_BAD_ARGUMENT, uva_open(arguments[1], NULL), "no place for a model");
   expect(UVA_OK, uva_open(arguments[1], &model), arguments[1]);
   if (model) {
+    expect(UVA_BAD_ARGUMENT, uva_brighten(model, -1), "a level below 0");
+    expect(UVA_BAD_ARGUMENT, uva_brighten(model, 129), "a level that is too high");
+    expect(UVA_OK, uva_brighten(model, 0), "level 0");
     check_frames(model);
     check_state(model);
   }
   uva_close(model);
   uva_close(NULL);
   uva_reset(NULL);
+  expect(UVA_BAD_ARGUMENT, uva_brighten(NULL, 0), "no model to brighten for");
   if (uva_side(NULL) != 0 || uva_state_size(NULL) != 0) wrong++;
   for (int i = 2; i < count; i++) {
     expect(UVA_BAD_MODEL, uva_open(arguments[i], &model), arguments[i]);

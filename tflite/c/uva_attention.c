@@ -13,6 +13,8 @@ enum {
   MOST_BYTES = 1 << 26,       /* of a model file */
   MOST_STATE_BYTES = 1 << 26, /* of a state */
   SAMPLED = 256,              /* frames are first sampled at this size */
+  MOST_LEVEL = 128,           /* to which dark frames are brightened */
+  MOST_GAIN = 8,
   MOST_PIXELS = 32767,        /* along a frame's side */
   ONE = 2048,                 /* a weight of 1 */
   FRAME = 0,                  /* the places of tensors in `inputs` and `outputs` */
@@ -37,6 +39,7 @@ struct uva_attention {
   LiteRtTensorBuffer input_buffers[2], output_buffers[2]; /* in the signature's order */
   uva_tensor inputs[2], outputs[2];
   int side;
+  int level; /* the mean to which dark frames are brightened; 0 for none */
   bool steps; /* its signature is `step` */
   bool begun;
   uint8_t *small;  /* side * side * 3: the frame as the model sees it */
@@ -157,6 +160,21 @@ static void shrink(uva_attention *model, const uva_frame *frame) {
              3);
     }
   }
+}
+
+/* A dark frame brightened: docs/model-file.md, "Dark frames". */
+static void brighten(uva_attention *model) {
+  size_t bytes = 3 * (size_t)model->side * (size_t)model->side;
+  uint64_t wanted = (uint64_t)model->level * bytes, total = 0;
+  for (size_t i = 0; i < bytes; i++) total += model->small[i];
+  if (total >= wanted) return;
+  if (total < wanted / MOST_GAIN) total = wanted / MOST_GAIN;
+  uint8_t brighter[256];
+  for (unsigned value = 0; value < 256; value++) {
+    uint64_t exact = (2 * value * wanted + total) / (2 * total);
+    brighter[value] = exact < 255 ? (uint8_t)exact : 255;
+  }
+  for (size_t i = 0; i < bytes; i++) model->small[i] = brighter[model->small[i]];
 }
 
 /* ---- Opening a file. ---- */
@@ -435,6 +453,7 @@ uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, 
   uva_status status = check_frame(frame);
   if (status) return status;
   shrink(model, frame);
+  brighten(model);
   if (!model->begun && !model->steps) {
     memcpy(model->memory, model->small, model->inputs[FRAME].bytes);
   } else if (!model->begun) { /* the first frame runs twice; its features do not depend on a state */
@@ -453,6 +472,15 @@ uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, 
     return fail(UVA_FAILED, "LiteRT does not hand the state back");
   }
   model->begun = true;
+  return UVA_OK;
+}
+
+uva_status uva_brighten(uva_attention *model, int level) {
+  if (!model) return fail(UVA_BAD_ARGUMENT, "uva_brighten: a NULL in place of an argument");
+  if (level < 0 || level > MOST_LEVEL) {
+    return fail(UVA_BAD_ARGUMENT, "level %d: expected 0 to %d", level, MOST_LEVEL);
+  }
+  model->level = level;
   return UVA_OK;
 }
 

@@ -1,8 +1,8 @@
 /*
  * Where people look in a stream of frames: a `.tflite` file of uva_tf, run by LiteRT's C API.
  *
- * The maps are those of `Predictor(persistence=0, brighten=0)` in Python. docs/model-file.md says
- * what a file and a map are.
+ * The maps are those of `Predictor(persistence=0, brighten=0)` in Python, or of the `brighten` that
+ * uva_brighten gets. docs/model-file.md says what a file and a map are.
  *
  * Use one model from one thread at a time. Models do not share anything.
  */
@@ -70,6 +70,14 @@ int uva_side(const uva_attention *model);
  * After a failure nothing is written to `map`, and the stream can go on.
  */
 uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, size_t size);
+
+/*
+ * Brighten the stream's dark frames, as `Predictor` does by the `brighten` of a manifest.
+ *
+ * level: the mean of 255 to which darker frames are brightened, 0 to 128; 0, as after uva_open,
+ * leaves frames as they are.
+ */
+uva_status uva_brighten(uva_attention *model, int level);
 
 /* Forget the frames seen so far: the next one begins a stream. NULL is allowed. */
 void uva_reset(uva_attention *model);
