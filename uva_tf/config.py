@@ -533,7 +533,7 @@ def distill_64() -> Config:
     """The best student as it is shipped: other models teach it on footage that nobody annotated.
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS ...`:
-    about 30 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.16 on
+    about an hour on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.16 on
     clips of several faces and 2.41 on the others, or 53 % and 56 % of the way from centre prior to
     human ceiling; on scenes of kinds that were left out, 45 % (one member).
     """
@@ -541,7 +541,7 @@ def distill_64() -> Config:
         uva_64(),
         name="distill-64",
         student=StudentConfig("uva-64-l"),
-        hint=StageConfig(steps=4000, learning_rate=4e-3),
+        hint=StageConfig(steps=10000, learning_rate=4e-3),
         joint=StageConfig(steps=1500),
         soft_targets=SoftTargets(spatial="external", temporal="none", hint_weight=0.3),
         augment=AugmentConfig(
@@ -550,6 +550,19 @@ def distill_64() -> Config:
         loop=LoopConfig(average=0.995),
         temperature=0.8,
         members=3,
+    )
+
+
+def distill_32() -> Config:
+    """The 32 px student, trained like that of `distill-64`.
+
+    `uva-tf train --preset distill-32 --data FOOTAGE --data PHOTOS --data CLIPS ...`.
+    """
+    return replace(
+        distill_64(),
+        name="distill-32",
+        student=StudentConfig("uva-32"),
+        hint=StageConfig(steps=6000, learning_rate=4e-3),
     )
 
 
@@ -575,6 +588,7 @@ PRESETS = {
     "uva-64": uva_64,
     "uva-32": uva_32,
     "distill-64": distill_64,
+    "distill-32": distill_32,
     "quick": quick,
     "paper-64": paper_64,
     "paper-32": paper_32,
