@@ -263,6 +263,7 @@ def prepared(root, out, *arguments):
     return subprocess.Popen(list(map(str, command)), stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
 
 
+@pytest.mark.slow  # in one process: TestShardActors
 def test_a_cluster_prepares_the_same_bytes(gaze_root, tmp_path):
     """Also where paths are relative."""
     from ray.cluster_utils import Cluster
@@ -304,3 +305,13 @@ class TestShardActors:
         with pytest.raises(InputError, match="sees other recordings than this machine"):
             actor({"number": 0, "recordings": ["clip02"]})
         assert not list(tmp_path.iterdir())
+
+    def test_a_shard_is_that_of_one_machine(self, gaze_root, script, tmp_path):
+        words = ["--layout", "gaze", "--root", gaze_root, "--size", 64, "--out", tmp_path / "alone"]
+        assert script("pipelines/prepare.py").main([*map(str, words)]) == 0
+        (tmp_path / "out").mkdir()
+        actor = ShardActor(ShardJob(self.request(gaze_root), tmp_path / "out", Path.cwd()))
+        answer = actor({"number": 0, "recordings": ["clip01"]})
+        assert not answer["skipped"]
+        [made] = (tmp_path / "out").glob("*.tfrecord")
+        assert made.read_bytes() == (tmp_path / "alone" / made.name).read_bytes()

@@ -1,12 +1,16 @@
 """Dark frames that are brightened before a model sees them."""
 
+import itertools
+
 import numpy as np
 import pytest
 from conftest import model_of
 
+from uva_tf.core.cuts import CUT
 from uva_tf.core.errors import InputError
 from uva_tf.runtime.brighten import MOST_GAIN, brightened
 from uva_tf.runtime.manifest import Manifest
+from uva_tf.runtime.persistence import Persistence
 from uva_tf.runtime.predictor import Predictor
 
 
@@ -65,6 +69,18 @@ class TestPredictor:
         swapped = Predictor(step_model, brighten=80, channels="bgr")
         np.testing.assert_array_equal(list(swapped.run([f[..., ::-1] for f in frames])), maps)
 
+    def test_brightened_noise_is_no_cut(self, step_model, tmp_path):
+        side = Predictor(step_model).manifest.resolution
+        noise = np.random.default_rng(0)
+        frames = noise.integers(0, 17, (6, side, side, 3), dtype=np.uint8)
+        bright = [brightened(frame, 100).astype(int) for frame in frames]
+        assert min(np.abs(a - b).mean() for a, b in itertools.pairwise(bright)) > CUT
+        model = model_of(step_model, tmp_path, persistence=0.8, brighten=100)
+        own = list(Predictor(model, persistence=0).run(frames))
+        joined = Persistence(0.8)
+        expected = [joined.add(one, frames[0]) for one in own]
+        np.testing.assert_array_equal(list(Predictor(model).run(frames)), expected)
+
     @pytest.mark.parametrize("level", [-1, 129, 80.0, "80", True, None])
     def test_a_manifest_that_says_anything_else_is_refused(self, step_model, tmp_path, level):
         model = model_of(step_model, tmp_path, brighten=level)
@@ -73,7 +89,7 @@ class TestPredictor:
 
     @pytest.mark.parametrize("level", [-1, 129, 80.0, "80", True])
     def test_an_argument_that_is_anything_else_is_refused(self, step_model, level):
-        with pytest.raises(ValueError, match=r"brighten .*: expected a whole number from 0 to 128"):
+        with pytest.raises(ValueError, match=r"brighten .*: expected an int from 0 to 128"):
             Predictor(step_model, brighten=level)
 
     def test_older_manifests_brighten_nothing(self):

@@ -377,10 +377,12 @@ def test_a_stream_draws_what_the_run_draws(
     config = replace(SMOKE.changed(f"student.pairing={pairing}"), data=(str(shards.folder),))
     run = Run.create(tmp_path / "run", config)
     build_student(config.student).pair.save(run.student)
-    convert(run, "fp32", form, tmp_path / "model.tflite")
+    model = tmp_path / "model.tflite"
+    manifest = convert(run, "fp32", form, model, persistence=0.5, brighten=90)
+    assert (manifest.persistence, manifest.brighten) == (0.5, 90)
     frames = [np.stack(pair)[0] for pair in noise_pairs(5)]
     expected = list(student_source(run)(records(frames)))
-    drawn = list(Predictor(tmp_path / "model.tflite").run(iter(frames)))
+    drawn = list(Predictor(model, persistence=0, brighten=0).run(iter(frames)))
     assert len(drawn) == 5
     # 1 of 255: rounding of values that differ by 1e-6.
     np.testing.assert_allclose(np.int32(drawn), np.int32(expected), atol=1)

@@ -535,7 +535,7 @@ def distill_64() -> Config:
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS ...`:
     about 30 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.16 on
-    clips of several faces and 2.41 on the others, or 53 % and 56 % of the way from centre prior to
+    clips of several faces and 2.43 on the others, or 53 % and 56 % of the way from centre prior to
     human ceiling; on scenes of kinds that were left out, 45 % (one member).
     """
     return replace(

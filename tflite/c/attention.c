@@ -17,8 +17,8 @@ static const char usage[] =
     "  FRAMES        RGB bytes, frame after frame without anything between (-: stdin, the default)\n"
     "  MAPS          R * R bytes for each frame, R: the model's side (-: stdout, the default);\n"
     "                a file must not exist yet\n"
-    "  LEVEL         brighten frames whose mean is lower to it, 0 to 128 (0: none, the default);\n"
-    "                the manifest says what suits a model\n"
+    "  LEVEL         brighten darker frames to this mean, 0 to 128 (0: none, the default); the\n"
+    "                manifest says what suits a model\n"
     "\n"
     "Exit code: 0, 2 after a mistake in the arguments or inputs, 1 after any other failure.\n";
 

@@ -1,8 +1,8 @@
 /*
  * Where people look in a stream of frames: a `.tflite` file of uva_tf, run by LiteRT's C API.
  *
- * The maps are those of `Predictor(persistence=0, brighten=0)` in Python, or of the `brighten` that
- * uva_brighten gets. docs/model-file.md says what a file and a map are.
+ * The maps are those of `Predictor(persistence=0, brighten=0)` in Python or, after uva_brighten, of
+ * that `brighten`. docs/model-file.md says what a file and a map are.
  *
  * Use one model from one thread at a time. Models do not share anything.
  */
@@ -72,10 +72,11 @@ int uva_side(const uva_attention *model);
 uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, size_t size);
 
 /*
- * Brighten the stream's dark frames, as `Predictor` does by the `brighten` of a manifest.
+ * Brighten dark frames, as `Predictor` does by the `brighten` of a manifest: from the next frame on,
+ * in all streams of the model.
  *
- * level: the mean of 255 to which darker frames are brightened, 0 to 128; 0, as after uva_open,
- * leaves frames as they are.
+ * level: the mean, of 255, to which darker frames are brightened, 0 to 128; 0, as after uva_open,
+ * leaves frames as they are. UVA_BAD_ARGUMENT for any other.
  */
 uva_status uva_brighten(uva_attention *model, int level);
 

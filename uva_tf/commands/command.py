@@ -292,8 +292,8 @@ def add_brighten_argument(parser: Parser) -> None:
         metavar="LEVEL",
         type=number(0, MOST_LEVEL),
         default=0,
-        help="brighten frames whose mean is below LEVEL of 255 to it, before the model sees them "
-        f"(0, which changes none, to {MOST_LEVEL}) (default: 0)",
+        help="brighten frames with a mean below LEVEL (of 255) up to LEVEL before the model sees "
+        f"them: 0, which changes none, to {MOST_LEVEL} (default: 0)",
     )
 
 

@@ -19,7 +19,7 @@ def brightened(small: np.ndarray, level: int) -> np.ndarray:
 
     Args:
         small: `[S, S, 3]` uint8, made small.
-        level: 0 to 255; 0 changes nothing. The gain is at most `MOST_GAIN`.
+        level: 0 to `manifest.MOST_LEVEL`; 0 changes nothing. The gain is at most `MOST_GAIN`.
 
     Returns:
         `[S, S, 3]` uint8.

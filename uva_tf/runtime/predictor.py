@@ -137,9 +137,7 @@ class Predictor:
         self.brighten = self.manifest.brighten if brighten is None else brighten
         whole = isinstance(self.brighten, int) and not isinstance(self.brighten, bool)
         if not (whole and 0 <= self.brighten <= MOST_LEVEL):
-            raise ValueError(
-                f"brighten {brighten!r}: expected a whole number from 0 to {MOST_LEVEL}"
-            )
+            raise ValueError(f"brighten {brighten!r}: expected an int from 0 to {MOST_LEVEL}")
         runner = interpreter.get_signature_runner(self.manifest.form)
         self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
         self._memory_name = "other" if self.manifest.form == "pair" else "state"
@@ -204,15 +202,14 @@ class Predictor:
             yield self._advance(small)
 
     def _small(self, frame: np.ndarray | Frame) -> np.ndarray:
-        """The frame at the model's resolution, brightened if dark, `[1, R, R, 3]` uint8 RGB."""
+        """The frame at the model's resolution, `[1, R, R, 3]` uint8 RGB."""
         if isinstance(frame, Frame):
-            small = frame.small(self.manifest.resolution)
-        else:
-            check_frame(frame)
-            small = shrink(frame, self.manifest.resolution)
-            if self._bgr:
-                small = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
-        return brightened(small, self.brighten)[None]
+            return frame.small(self.manifest.resolution)[None]
+        check_frame(frame)
+        small = shrink(frame, self.manifest.resolution)
+        if self._bgr:
+            small = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+        return small[None]
 
     def _remember(self, small: np.ndarray) -> np.ndarray:
         """What is kept of a frame: the small frame itself, or its features from the trunk."""
@@ -238,8 +235,13 @@ class Predictor:
         return self._joined.add(attention, current[0])
 
     def _call(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Run the model, without LiteRT's signature runner, which allocates at every call."""
+        """Run the model, without LiteRT's signature runner, which allocates at every call.
+
+        Dark frames are brightened here, for the model alone: brightened noise looks like cuts.
+        """
         for name, value in inputs.items():
+            if name != "state":
+                value = brightened(value[0], self.brighten)[None]
             self._interpreter.set_tensor(self._inputs[name]["index"], value)
         self._interpreter.invoke()
         return {
