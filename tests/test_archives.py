@@ -35,7 +35,7 @@ KEYS = "keyint=20:min-keyint=20"  # a key frame a second
 def job_of(out, model=MODEL, **more):
     manifest, content = read_manifest(model)
     about = manifest_path(model).read_bytes()
-    more = {"persistence": manifest.persistence, "brighten": manifest.brighten} | more
+    more = {"persistence": manifest.persistence} | more
     return Job(str(out), content, about, model.stem, manifest.sha256, **more)
 
 
@@ -165,6 +165,9 @@ def test_started_again_only_what_is_missing_or_made_otherwise_is_done(clips, tmp
     about = json.loads(manifest_path(plain).read_text()) | {"persistence": 0.0}
     manifest_path(plain).write_text(json.dumps(about))
     assert run(out, copies, model=plain)[0].before == 0
+    manifest_path(plain).write_text(json.dumps(about | {"brighten": 0}))
+    assert run(out, copies, model=plain)[0].before == 0
+    assert run(out, copies, model=plain)[0].before == 3
 
 
 def test_what_a_killed_run_had_finished_is_taken_up(clips, tmp_path):

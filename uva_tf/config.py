@@ -558,7 +558,7 @@ def distill_32() -> Config:
     """The 32 px student as it is shipped, trained like that of `distill-64`.
 
     `uva-tf train --preset distill-32 --data FOOTAGE --data PHOTOS --data CLIPS ...`:
-    about 15 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 3.26 on
+    some 20 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 3.26 on
     clips of several faces and 1.74 on the others, or 36 % and 31 % of the way; on scenes of kinds
     that were left out, 29 % (one member).
     """

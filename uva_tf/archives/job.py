@@ -29,7 +29,6 @@ class Job:
         model_name, sha256: of the model.
         overlay: whether overlays are drawn, in `style`.
         persistence: of the maps, see `runtime.persistence`.
-        brighten: as the manifest says.
         stream, deinterlace, strict: of reading, as `uva-tf predict` has them.
         segment: seconds that a long video is cut into; 0 for none.
         seconds, memory: that a task may take, the memory in bytes; 0 for any.
@@ -41,7 +40,6 @@ class Job:
     model_name: str
     sha256: str
     persistence: float = 0.0
-    brighten: int = 0
     overlay: bool = False
     style: str = "heat"
     stream: int | None = None
@@ -56,8 +54,8 @@ class Job:
         """What outputs depend on besides the video and the model, as JSON."""
         values = {"stream": self.stream, "deinterlace": self.deinterlace, "strict": self.strict}
         values["style"] = self.style if self.overlay else None
-        values |= {"persistence": self.persistence, "brighten": self.brighten}
-        return json.dumps(values)
+        brighten = json.loads(self.manifest).get("brighten", 0)
+        return json.dumps(values | {"persistence": self.persistence, "brighten": brighten})
 
     @property
     def reading(self) -> Options:

@@ -181,7 +181,6 @@ def _job(args: argparse.Namespace, model: Path) -> Job:
         model_name=model.stem,
         sha256=manifest.sha256,
         persistence=manifest.persistence if args.persistence is None else args.persistence,
-        brighten=manifest.brighten,
         overlay=args.overlay,
         style=args.style,
         stream=args.stream,
