@@ -378,10 +378,10 @@ def test_a_stream_draws_what_the_run_draws(
     run = Run.create(tmp_path / "run", config)
     build_student(config.student).pair.save(run.student)
     model = tmp_path / "model.tflite"
-    manifest = convert(run, "fp32", form, model, persistence=0.5, brighten=90)
-    assert (manifest.persistence, manifest.brighten) == (0.5, 90)
+    manifest = convert(run, "fp32", form, model, persistence=0.5, brighten=90, centre=0.5)
+    assert (manifest.persistence, manifest.brighten, manifest.centre) == (0.5, 90, 0.5)
     frames = [np.stack(pair)[0] for pair in noise_pairs(5)]
-    expected = list(student_source(run)(records(frames)))
+    expected = list(student_source(run, 0.5)(records(frames)))
     drawn = list(Predictor(model, persistence=0, brighten=0).run(iter(frames)))
     assert len(drawn) == 5
     # 1 of 255: rounding of values that differ by 1e-6.

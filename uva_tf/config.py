@@ -24,10 +24,6 @@ DISTANCES = ("kl", "cc", "mse")
 TEACH_LOSS = "kl+cc"
 # Width of the Gaussian in DHF1K's published density maps: 12.74 px (FWHM 30 px) at 640 px.
 DHF1K_SIGMA = 12.74 / 640
-# Width of the Gaussian that stands for a centre prior where no recordings give one, in image
-# widths: a rough average of published centre biases.
-PRIOR_SIGMA = 0.2
-
 
 # The fields that had another name up to version 0.1.0: from the old name to today's.
 OLDER_FIELDS = {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
 from uva_tf.config import OLDER_FIELDS
+from uva_tf.core.centre_prior import MOST_POWER
 from uva_tf.core.errors import USERS_ERRNO, ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
@@ -278,7 +279,7 @@ def add_persistence_argument(parser: Parser, default: float | None = None) -> No
     parser.add_argument(
         "--persistence",
         metavar="WEIGHT",
-        type=_persistence,
+        type=_up_to(MOST_PERSISTENCE),
         default=default,
         help="join each map with those before it, back to the last cut: the map K frames ago "
         f"weighs WEIGHT to the power K (0 to {MOST_PERSISTENCE}) (default: {said})",
@@ -297,14 +298,31 @@ def add_brighten_argument(parser: Parser) -> None:
     )
 
 
-def _persistence(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= MOST_PERSISTENCE:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to {MOST_PERSISTENCE}")
-    return value
+def add_centre_argument(parser: Parser) -> None:
+    """`--centre`, of maps that are multiplied by a centre prior."""
+    parser.add_argument(
+        "--centre",
+        metavar="WEIGHT",
+        type=_up_to(MOST_POWER),
+        default=0.0,
+        help="multiply the student's maps by a centre prior to the power WEIGHT (0, which changes "
+        f"none, to {MOST_POWER:g}) (default: 0)",
+    )
+
+
+def _up_to(most: float) -> Callable[[str], float]:
+    """Parses a number from 0 to a limit, for `type=`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to {most:g}")
+        return value
+
+    return parse
 
 
 def add_encoding_arguments(parser: Parser, what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.command import (
     Parser,
+    add_centre_argument,
     add_persistence_argument,
     add_study_arguments,
     as_typed,
@@ -61,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,
                 persistence=args.persistence,
+                centre=args.centre,
             )
             for kind in names
         }
@@ -97,6 +99,7 @@ def _parser() -> Parser:
         help="TOML with a [[row]] for each recipe: name, data, weights, set, hinted",
     )
     add_persistence_argument(parser, default=0.0)
+    add_centre_argument(parser)
     parser.add_argument(
         "--external-maps",
         metavar="DIR",

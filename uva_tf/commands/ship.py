@@ -10,6 +10,7 @@ from pathlib import Path
 from uva_tf.commands.command import (
     Parser,
     add_brighten_argument,
+    add_centre_argument,
     add_persistence_argument,
     add_run_argument,
     command,
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     add_persistence_argument(parser, default=0.0)
     add_brighten_argument(parser)
+    add_centre_argument(parser)
     args = parser.parse_args(argv)
 
     from uva_tf.compression.export import convert
@@ -45,7 +47,15 @@ def main(argv: list[str] | None = None) -> None:
     variant = run.config.student.variant
     for recipe in SHIPPED:
         file = args.out / f"{variant}-{recipe}-step.tflite"
-        convert(run, recipe, "step", file, persistence=args.persistence, brighten=args.brighten)
+        convert(
+            run,
+            recipe,
+            "step",
+            file,
+            persistence=args.persistence,
+            brighten=args.brighten,
+            centre=args.centre,
+        )
         print(f"wrote {file}")
     with new_file(args.out / f"{variant}.npy") as path:
         save_weights(load_student(run), path)

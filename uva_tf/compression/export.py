@@ -44,7 +44,7 @@ from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file, refuse_existing
 from uva_tf.models.maps import attention, normalise
-from uva_tf.models.student import Student, resolution
+from uva_tf.models.student import Student, resolution, with_centre_prior
 from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.predictor import open_interpreter
 from uva_tf.training.examples import open_data
@@ -81,6 +81,7 @@ def convert(
     *,
     persistence: float = 0.0,
     brighten: int = 0,
+    centre: float = 0.0,
 ) -> Manifest:
     """Convert a run's student and write the file and its manifest.
 
@@ -93,6 +94,7 @@ def convert(
         form: `pair` or `step`.
         persistence, brighten: for the manifest, what a runtime joins maps by, and the level to
             which it brightens dark frames.
+        centre: power of the centre prior that the file's maps are multiplied by.
 
     Raises InputError if an output exists, or the run lacks its student, its data or the
     fine-tuning that the recipe needs. Raises ExportError, and writes nothing, for a file that
@@ -100,7 +102,11 @@ def convert(
     """
     refuse_existing(out)
     refuse_existing(manifest_path(out))
-    student = load_student(run)
+    if centre and recipe in TRAINED:
+        raise InputError(
+            f"--centre {centre:g}: expected 0 with {recipe}, its maps are drawn by qat"
+        )
+    student = with_centre_prior(load_student(run), centre)
     datasets, seed = open_data(run.config), run.config.seed
     names, pairs = calibration_pairs(datasets, seed) if recipe in INTEGER else ([], [])
     if recipe in TRAINED:
@@ -119,6 +125,7 @@ def convert(
         out,
         persistence=persistence,
         brighten=brighten,
+        centre=centre,
         calibration=tuple(names),
         training=origin(run),
         measure=lambda: _proven(student, content, recipe, form, unseen),
@@ -132,7 +139,8 @@ def layers_of(run: Run, manifest: Manifest, content: bytes) -> list[LayerNoise]:
     """
     datasets, seed = open_data(run.config), run.config.seed
     _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
-    exact = to_tflite(load_student(run), "fp32", manifest.form)
+    student = with_centre_prior(load_student(run), manifest.centre)
+    exact = to_tflite(student, "fp32", manifest.form)
     try:
         return layer_noise(exact, content, manifest.form, unseen)
     except ValueError as error:
@@ -220,6 +228,7 @@ def write_model(
     left: Collection[str] = (),
     persistence: float = 0.0,
     brighten: int = 0,
+    centre: float = 0.0,
     calibration: tuple[str, ...] = (),
     training: Mapping[str, Any] = MappingProxyType({}),
     measure: Callable[[], dict[str, Any]] = dict,
@@ -229,7 +238,7 @@ def write_model(
     Args:
         content: of the .tflite file.
         left: names of operators that XNNPACK may leave to LiteRT's own kernels.
-        persistence, brighten: as in `convert`.
+        persistence, brighten, centre: as in `convert`.
         calibration: names of the frames that an integer model was calibrated on.
         training: where the weights come from.
         measure: returns the manifest's figures. It is called after the check, since running a
@@ -250,6 +259,7 @@ def write_model(
         state=_state_quantisation(content, form),
         persistence=float(persistence),
         brighten=brighten,
+        centre=float(centre),
         metrics=measure(),
         operators=tuple(operator_counts(content)),
         multiply_adds=sum(one.multiply_adds for one in read_operators(content)),

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from uva_tf.config import PRIOR_SIGMA
+from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.cuts import COMPARED, is_cut
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_folder
@@ -29,14 +29,12 @@ def product(maps: Sequence[np.ndarray], powers: Sequence[float], centre: float =
 
     Args:
         maps: `[h, w]` each, in 0..255.
-        centre: power of a centre prior, a Gaussian of `PRIOR_SIGMA` of each side.
+        centre: power of the centre prior.
 
     Returns:
         `[h, w]` uint8, from 0 to 255.
     """
-    height, width = maps[0].shape
-    y, x = (((np.arange(n) + 0.5) / n - 0.5) / PRIOR_SIGMA for n in (height, width))
-    total = (-0.5 * centre * (y[:, None] ** 2 + x**2)).astype(np.float32)  # (h, w)
+    total = (centre * log_centre_prior(*maps[0].shape)).astype(np.float32)  # (h, w)
     for picture, power in zip(maps, powers, strict=True):
         total += power * np.log(picture / np.float32(255) + FLOOR)
     joint = np.exp(total - total.max())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 
-from uva_tf.config import PRIOR_SIGMA
+from uva_tf.core.centre_prior import PRIOR_SIGMA
 from uva_tf.core.resize import shrink
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.fixations import density_map

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from uva_tf.config import DHF1K_SIGMA, PRIOR_SIGMA
+from uva_tf.config import DHF1K_SIGMA
+from uva_tf.core.centre_prior import PRIOR_SIGMA
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.frames import Frame
 from uva_tf.core.outputs import as_text, new_folder

@@ -18,6 +18,7 @@ from uva_tf.core.resize import shrink
 from uva_tf.data.picture_files import read_map
 from uva_tf.data.records import Record
 from uva_tf.models.maps import attention, normalise
+from uva_tf.models.student import with_centre_prior
 from uva_tf.runtime.persistence import Persistence
 from uva_tf.runtime.predictor import Predictor, to_bytes
 from uva_tf.training.run import Run
@@ -118,9 +119,10 @@ def persistent(source: MapSource, persistence: float) -> MapSource:
     return maps
 
 
-def student_source(run: Run) -> MapSource:
-    """The maps of a run's float student."""
-    return keras_source(load_student(run).pair, run.config.student.pairing)
+def student_source(run: Run, centre: float = 0.0) -> MapSource:
+    """The maps of a run's float student, multiplied by the centre prior to the power `centre`."""
+    student = with_centre_prior(load_student(run), centre)
+    return keras_source(student.pair, run.config.student.pairing)
 
 
 def teacher_source(run: Run, kind: str, size: int) -> MapSource:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 from uva_tf.config import StudentConfig
+from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.models.plain import PLAIN, plain_parts
 from uva_tf.models.variants import VARIANTS, variant_parts
@@ -52,6 +53,26 @@ def resolution(config: StudentConfig) -> int:
         return PLAIN[config.variant][0]
     names = ", ".join([*VARIANTS, *PLAIN])
     raise InputError(f"unknown student variant {config.variant!r}: expected one of {names}")
+
+
+def with_centre_prior(student: Student, power: float) -> Student:
+    """The student whose maps are multiplied by the centre prior to a power, beside its own maps.
+
+    `power` times the prior's logarithm is added to the logits of `pair` and `step`, which keep
+    their weights. With 0 it is the student itself.
+    """
+    if not power:
+        return student
+    side = student.trunk.input_shape[1]
+    prior = (power * log_centre_prior(side, side)).astype("float32")[..., None]  # (R, R, 1)
+    pair, step = student.pair, student.step
+    outputs = step.output | {"attention": step.output["attention"] + prior}
+    model = type(pair)  # of the student's Keras
+    return replace(
+        student,
+        pair=model(pair.input, pair.output + prior, name="pair"),
+        step=model(step.input, outputs, name="step"),
+    )
 
 
 def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Student:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from uva_tf.core.centre_prior import MOST_POWER
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
 from uva_tf.weights import located
@@ -42,6 +43,8 @@ class Manifest:
             `runtime.persistence`; 0 in files older than this field.
         brighten: the mean level to which a runtime brightens darker frames, see
             `runtime.brighten`; 0 in files older than this field.
+        centre: power of the centre prior that the file multiplies its maps by; 0 in files older
+            than this field.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
         operators: those of the file, `{"name", "version", "count"}` each, by name as in LiteRT's
@@ -65,6 +68,7 @@ class Manifest:
     state: dict[str, float] = field(default_factory=dict)
     persistence: float = 0.0
     brighten: int = 0
+    centre: float = 0.0
     calibration: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     operators: tuple[dict[str, Any], ...] = ()
@@ -131,6 +135,7 @@ KINDS = {
     "state": dict,
     "persistence": float,
     "brighten": int,
+    "centre": float,
     "calibration": list,
     "metrics": dict,
     "operators": list,
@@ -146,6 +151,7 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "state": _are_finite,
     "persistence": lambda share: 0 <= share <= MOST_PERSISTENCE,
     "brighten": lambda level: 0 <= level <= MOST_LEVEL,
+    "centre": lambda power: 0 <= power <= MOST_POWER,
     "multiply_adds": lambda count: count >= 0,
     "arena_bytes": lambda size: 0 <= size <= MOST_ARENA_BYTES,
 }

@@ -259,6 +259,7 @@ def score_kind(
     progress,
     external: Path | None,
     persistence: float = 0.0,
+    centre: float = 0.0,
 ) -> Scores:
     """Score the runs that left a kind out on its clips.
 
@@ -266,11 +267,12 @@ def score_kind(
         folders: of the datasets without that kind.
         external: folder of another model's maps, `external/DATASET/CLIP/000001.png`, or None.
         persistence: what the students' maps are joined by, see `runtime.persistence`.
+        centre: power of the centre prior that the students' maps are multiplied by first.
     """
 
     def sources(dataset: Dataset) -> dict[str, MapSource]:
         found = {
-            run.name: persistent(student_source(Run.open(out / run.name)), persistence)
+            run.name: persistent(student_source(Run.open(out / run.name), centre), persistence)
             for run in runs
         }
         if external is not None:
