@@ -3,16 +3,19 @@
 import keras
 import numpy as np
 import pytest
+from conftest import model_of
 
 from uva_tf.commands.convert import main as convert_main
 from uva_tf.compression.agreement import agreement, file_maps
-from uva_tf.compression.export import convert, to_tflite
+from uva_tf.compression.export import convert, layers_of, to_tflite
 from uva_tf.compression.gate import check_file
 from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.core.centre_prior import PRIOR_SIGMA, log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.models.student import build_student, with_centre_prior
-from uva_tf.runtime.predictor import open_interpreter
+from uva_tf.runtime.manifest import Manifest
+from uva_tf.runtime.predictor import Predictor, open_interpreter
+from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
 
 
@@ -37,7 +40,10 @@ def gaussian(side, power):
 def test_the_prior_is_a_gaussian_about_the_middle():
     np.testing.assert_allclose(np.exp(log_centre_prior(32, 32)), gaussian(32, 1))
     wide = log_centre_prior(20, 32)
-    np.testing.assert_allclose(wide, wide[::-1, ::-1])
+    np.testing.assert_allclose(wide[:, 0], wide[:, 31])
+    # Of the pixel right of the middle, in the uppermost row.
+    distance = (9.5 / 20) ** 2 + (0.5 / 32) ** 2
+    assert wide[0, 16] == pytest.approx(-distance / (2 * PRIOR_SIGMA**2))
 
 
 @pytest.mark.parametrize("pairing", ["previous", "next"])
@@ -79,6 +85,26 @@ def test_a_file_that_was_fine_tuned_has_no_place_for_it(tmp_path):
     run = Run.create(tmp_path / "run", PRESETS["smoke"]())
     with pytest.raises(InputError, match=r"--centre 0\.3: expected 0 with int8-qat"):
         convert(run, "int8-qat", "step", tmp_path / "model.tflite", centre=0.3)
+
+
+@pytest.mark.parametrize("power", [-0.1, 10.1, float("nan"), "0.3", None])
+def test_a_manifest_with_another_power_is_refused(step_model, tmp_path, power):
+    with pytest.raises(InputError, match=r"centre .* is not valid"):
+        Predictor(model_of(step_model, tmp_path, centre=power))
+
+
+def test_older_files_have_none():
+    assert Manifest("step", "fp32", "tiny", 32, "previous", "0").centre == 0
+
+
+def test_the_layers_of_a_file_with_a_prior_can_be_compared(student, shards, noise_pairs, tmp_path):
+    config = PRESETS["smoke"]().changed("student.variant=tiny")
+    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
+    student.pair.save(run.student)
+    centred = with_centre_prior(student, 0.5)
+    content = to_tflite(centred, "int8", "step", noise_pairs(8))
+    manifest = Manifest("step", "int8", "tiny", 32, "previous", "0", centre=0.5)
+    assert "ADD" in {layer.operator for layer in layers_of(run, manifest, content)}
 
 
 @pytest.mark.parametrize("power", ["-1", "11", "nan", "much"])

@@ -149,3 +149,11 @@ def test_datasets_of_one_name_are_all_told(run):
 
 def test_the_package_lies_where_it_is_looked_for():
     assert Path(provenance.__file__).is_relative_to(provenance.ROOT / "uva_tf")
+
+
+def test_a_run_that_began_with_another_says_where_that_came_from(run, tmp_path):
+    config = run.config.changed(f"student.weights={run.student}", "seed=2")
+    second = provenance.origin(Run.create(tmp_path / "second", config))
+    assert second["seed"] == 2
+    assert second["begun_from"] == provenance.origin(run)
+    assert "begun_from" not in second["begun_from"]

@@ -25,6 +25,7 @@ from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
 from uva_tf.training import losses
+from uva_tf.training.checks import check_new
 from uva_tf.training.examples import open_data, validation_examples, with_data
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
@@ -218,7 +219,7 @@ def test_members_from_random_weights_are_refused(tmp_path, shards):
     with pytest.raises(InputError, match="members=2: train the stage hint or distill first"):
         train(run, ["joint"])
     with pytest.raises(InputError, match="mean of trainings from random weights is no network"):
-        SMOKE.changed("members=2", "distill.steps=0")
+        check_new(with_data(SMOKE.changed("members=2", "distill.steps=0"), [shards.folder]))
 
 
 def test_frozen_paths_stay_as_distill_left_them(distilled, tmp_path):

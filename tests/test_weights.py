@@ -10,6 +10,7 @@ import uva_tf
 from uva_tf.compression.gate import check_file
 from uva_tf.compression.operators import operator_counts, read_operators
 from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.core.resize import shrink
 from uva_tf.data import synthetic
@@ -88,7 +89,9 @@ def test_the_keras_model_draws_the_files_maps(variant):
     model = uva_tf.load(variant)
     assert isinstance(model, keras.Model)
     inputs = {"frame": normalise(small[1:]), "other": normalise(small[:-1])}
-    drawn = attention(model(inputs, training=False)).numpy()[..., 0]
+    side, centre = predictor.manifest.resolution, predictor.manifest.centre
+    prior = (centre * log_centre_prior(side, side))[..., None]
+    drawn = attention(model(inputs, training=False) + prior).numpy()[..., 0]
     # Weights are rounded to float16 before and after batch normalisation is folded into them.
     np.testing.assert_allclose(drawn, maps[1:], atol=0.02)
 

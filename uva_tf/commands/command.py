@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
 from uva_tf.config import OLDER_FIELDS
-from uva_tf.core.centre_prior import MOST_POWER
 from uva_tf.core.errors import USERS_ERRNO, ExportError, InputError
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 from uva_tf.core.names import current
-from uva_tf.runtime.manifest import FORMS, MOST_LEVEL, MOST_PERSISTENCE
+from uva_tf.runtime.manifest import FORMS, MOST_CENTRE, MOST_LEVEL, MOST_PERSISTENCE
 
 T = TypeVar("T")
 
@@ -299,14 +298,14 @@ def add_brighten_argument(parser: Parser) -> None:
 
 
 def add_centre_argument(parser: Parser) -> None:
-    """`--centre`, of maps that are multiplied by a centre prior."""
+    """`--centre`, of students whose maps lean to the middle."""
     parser.add_argument(
         "--centre",
         metavar="WEIGHT",
-        type=_up_to(MOST_POWER),
+        type=_up_to(MOST_CENTRE),
         default=0.0,
-        help="multiply the student's maps by a centre prior to the power WEIGHT (0, which changes "
-        f"none, to {MOST_POWER:g}) (default: 0)",
+        help="multiply what a student draws by a centre prior to the power WEIGHT: 0, which "
+        f"changes nothing, to {MOST_CENTRE} (default: 0)",
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from uva_tf.commands.command import Parser, command, progress
-from uva_tf.core.centre_prior import MOST_POWER
 
+MOST_POWER = 10
 MOST_SMOOTH = 100  # frames
 
 
@@ -58,10 +58,10 @@ def main(argv: list[str] | None = None) -> None:
     if len(powers) != len(args.maps):
         parser.error(f"{len(powers)} --power for {len(args.maps)} --maps, expected one for each")
     if not all(0 < power <= MOST_POWER for power in powers):
-        parser.error(f"--power {powers}: expected numbers above 0, up to {MOST_POWER:g}")
+        parser.error(f"--power {powers}: expected numbers above 0, up to {MOST_POWER}")
 
     if not 0 <= args.centre <= MOST_POWER:
-        parser.error(f"--centre {args.centre}: expected 0 to {MOST_POWER:g}")
+        parser.error(f"--centre {args.centre}: expected 0 to {MOST_POWER}")
     if not 0 <= args.smooth <= MOST_SMOOTH:
         parser.error(f"--smooth {args.smooth}: expected 0 to {MOST_SMOOTH} frames")
     if bool(args.smooth) != bool(args.videos):

@@ -94,7 +94,7 @@ def convert(
         form: `pair` or `step`.
         persistence, brighten: for the manifest, what a runtime joins maps by, and the level to
             which it brightens dark frames.
-        centre: power of the centre prior that the file's maps are multiplied by.
+        centre: power of the centre prior that the file's densities are multiplied by.
 
     Raises InputError if an output exists, or the run lacks its student, its data or the
     fine-tuning that the recipe needs. Raises ExportError, and writes nothing, for a file that
@@ -104,7 +104,8 @@ def convert(
     refuse_existing(manifest_path(out))
     if centre and recipe in TRAINED:
         raise InputError(
-            f"--centre {centre:g}: expected 0 with {recipe}, its maps are drawn by qat"
+            f"--centre {centre:g}: expected 0 with {recipe}: uva-tf qat writes its file without a "
+            "centre prior"
         )
     student = with_centre_prior(load_student(run), centre)
     datasets, seed = open_data(run.config), run.config.seed

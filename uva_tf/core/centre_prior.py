@@ -7,7 +7,6 @@ import numpy as np
 # Width of the Gaussian that stands for a centre prior where no recordings give one, in image
 # widths: a rough average of published centre biases.
 PRIOR_SIGMA = 0.2
-MOST_POWER = 10.0  # that a prior, or a map, is raised to
 
 
 def log_centre_prior(height: int, width: int) -> np.ndarray:

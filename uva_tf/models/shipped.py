@@ -16,7 +16,7 @@ from uva_tf.weights import BEST, FOLDER
 
 
 def load(name: str = BEST) -> keras.Model:
-    """A trained student, to train further or to build on.
+    """A trained student, to train further or to build on, without the files' centre prior.
 
     Args:
         name: its variant, `uva-64-l`, `uva-64` or `uva-32`.

@@ -56,10 +56,10 @@ def resolution(config: StudentConfig) -> int:
 
 
 def with_centre_prior(student: Student, power: float) -> Student:
-    """The student whose maps are multiplied by the centre prior to a power, beside its own maps.
+    """The student, with the densities of its `pair` and `step` times the centre prior to a power.
 
-    `power` times the prior's logarithm is added to the logits of `pair` and `step`, which keep
-    their weights. With 0 it is the student itself.
+    `power` times the prior's logarithm is added to their logits. Their weights stay; `head` and
+    `paths` have no prior. With 0 it is the student itself.
     """
     if not power:
         return student

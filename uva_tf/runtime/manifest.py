@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from uva_tf.core.centre_prior import MOST_POWER
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
 from uva_tf.weights import located
@@ -21,6 +20,7 @@ MOST_BYTES = 2**26  # of a model
 MOST_MANIFEST_BYTES = 2**20
 MOST_ARENA_BYTES = 2**24
 MOST_PERSISTENCE = 0.95
+MOST_CENTRE = 10
 MOST_LEVEL = 128  # of brighten: that of a frame of mid-grey
 
 
@@ -43,8 +43,8 @@ class Manifest:
             `runtime.persistence`; 0 in files older than this field.
         brighten: the mean level to which a runtime brightens darker frames, see
             `runtime.brighten`; 0 in files older than this field.
-        centre: power of the centre prior that the file multiplies its maps by; 0 in files older
-            than this field.
+        centre: power of the centre prior that the file's densities are multiplied by, see
+            `models.student.with_centre_prior`; 0 in files older than this field.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
         operators: those of the file, `{"name", "version", "count"}` each, by name as in LiteRT's
@@ -151,7 +151,7 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "state": _are_finite,
     "persistence": lambda share: 0 <= share <= MOST_PERSISTENCE,
     "brighten": lambda level: 0 <= level <= MOST_LEVEL,
-    "centre": lambda power: 0 <= power <= MOST_POWER,
+    "centre": lambda power: 0 <= power <= MOST_CENTRE,
     "multiply_adds": lambda count: count >= 0,
     "arena_bytes": lambda size: 0 <= size <= MOST_ARENA_BYTES,
 }

@@ -30,6 +30,12 @@ def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
     datasets = [open_dataset(Path(folder), verify=False) for folder in config.data]
     if "joint" in stages and not config.joint.steps:
         raise InputError("joint.steps 0: expected 1 or more, as the stage joint makes the student")
+    begun = config.hint.steps or config.distill.steps or config.student.weights != "none"
+    if config.members > 1 and not begun:
+        raise InputError(
+            f"members={config.members}: expected 1, or hint.steps, distill.steps or "
+            "student.weights to begin with: the mean of trainings from random weights is no network"
+        )
     if config.loop.keep == "best" and not any(map(has_validation, datasets)):
         raise InputError(
             "loop.keep=best: no --data has a val split with fixations: prepare one, or set "
