@@ -524,9 +524,9 @@ def distill_64() -> Config:
     """The best student as it is shipped: other models teach it on footage that nobody annotated.
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS ...`:
-    about 30 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.16 on
-    clips of several faces and 2.43 on the others, or 53 % and 56 % of the way from centre prior to
-    human ceiling; on scenes of kinds that were left out, 45 % (one member).
+    about 30 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.15 on
+    clips of several faces and 2.42 on the others, or 53 % and 56 % of the way from centre prior to
+    human ceiling; on scenes of kinds that were left out, 46 % (one member).
     """
     return replace(
         uva_64(),
