@@ -67,7 +67,7 @@ def test_a_power_of_0_leaves_the_student_alone(student):
     assert with_centre_prior(student, 0.0) is student
 
 
-@pytest.mark.parametrize("form", ["step", "pair"])
+@pytest.mark.parametrize("form", ["step", pytest.param("pair", marks=pytest.mark.slow)])
 def test_an_integer_file_draws_it_too(student, noise_pairs, form):
     pairs = noise_pairs(8)
     content = to_tflite(with_centre_prior(student, 1.0), "int8", form, pairs)
