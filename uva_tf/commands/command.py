@@ -310,7 +310,7 @@ def add_centre_argument(parser: Parser) -> None:
 
 
 def _up_to(most: float) -> Callable[[str], float]:
-    """Parses a number from 0 to a limit, for `type=`."""
+    """A parser of numbers from 0 to a limit, for `type=`."""
 
     def parse(text: str) -> float:
         try:
