@@ -515,7 +515,7 @@ def uva_32() -> Config:
 
     `uva-tf train --preset uva-32 --data SHARDS --run RUN`: about 10 minutes on 2 cores. Score on
     the same clips, in int8: NSS 3.58 and 1.89, or 42 % and 37 % of the way. On scenes of kinds
-    that it never saw, `distill-32` is better.
+    that it never saw, `refine-32` is better.
     """
     return replace(uva_64(), name="uva-32", student=StudentConfig("uva-32"))
 

@@ -120,7 +120,7 @@ def persistent(source: MapSource, persistence: float) -> MapSource:
 
 
 def student_source(run: Run, centre: float = 0.0) -> MapSource:
-    """The maps of a run's float student, multiplied by the centre prior to the power `centre`."""
+    """The maps of a run's float student, with the centre prior to the power `centre`."""
     student = with_centre_prior(load_student(run), centre)
     return keras_source(student.pair, run.config.student.pairing)
 
