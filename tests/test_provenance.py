@@ -157,3 +157,17 @@ def test_a_run_that_began_with_another_says_where_that_came_from(run, tmp_path):
     assert second["seed"] == 2
     assert second["begun_from"] == provenance.origin(run)
     assert "begun_from" not in second["begun_from"]
+
+
+def test_a_run_whose_first_run_is_gone_says_so(run, tmp_path):
+    config = run.config.changed(f"student.weights={tmp_path / 'gone' / 'student.keras'}")
+    assert provenance.origin(Run.create(tmp_path / "second", config))["begun_from"] is None
+
+
+@pytest.mark.parametrize("weights", ["none", "shipped"])
+def test_a_run_in_the_current_folder_is_not_taken_for_the_first_one(
+    run, tmp_path, monkeypatch, weights
+):
+    monkeypatch.chdir(run.folder)
+    config = run.config.changed(f"student.weights={weights}")
+    assert "begun_from" not in provenance.origin(Run.create(tmp_path / "second", config))

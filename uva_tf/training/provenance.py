@@ -58,18 +58,22 @@ def _here_and_now() -> dict[str, Any]:
 def origin(run: Run) -> dict[str, Any]:
     """Where a run's weights come from: its provenance, its seed, and the checksums of its data.
 
-    If it began with another run's weights, that run's origin is in `begun_from`.
+    If it began with another run's weights, that run's origin is in `begun_from`: null if no run is
+    there any more.
     """
     config = run.config
-    first = Path(config.student.weights).parent
-    known = (first / "config.json").is_file() and not first.samefile(run.folder)
+    begun = {}
+    if config.student.weights not in ("none", "shipped"):
+        first = Path(config.student.weights).parent
+        known = (first / "config.json").is_file() and not first.samefile(run.folder)
+        begun["begun_from"] = origin(Run.open(first)) if known else None
     names = distinct_names([Path(folder) for folder in config.data])
     checksums = config.data_sha256 or [None] * len(names)
     return {
         **(json.loads(run.provenance.read_text()) if run.provenance.is_file() else {}),
         "seed": config.seed,
         "data": dict(zip(names, checksums, strict=True)),
-        **({"begun_from": origin(Run.open(first))} if known else {}),
+        **begun,
     }
 
 
