@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from uva_tf.commands import kinds as command
 from uva_tf.config import PRESETS
+from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.data.dataset import open_dataset
 from uva_tf.studies import kinds
+from uva_tf.studies.scoring import score
 from uva_tf.studies.trainings import Training, train_all
 from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
+from uva_tf.training.weights import initial_student, save_model
 
 ROWS = """
 [[row]]
@@ -211,6 +215,23 @@ def test_a_stage_hint_of_its_own_is_not_replaced_by_a_shared_one(tmp_path, shard
     own.mkdir(parents=True)
     with pytest.raises(InputError, match="was begun with other hint"):
         train_all([run], preset, [shards.folder], tmp_path)
+
+
+def test_the_centre_prior_of_the_study_is_in_the_scored_maps(tmp_path, shards, without):
+    config = with_data(PRESETS["smoke"]().changed("seed=1"), [shards.folder])
+    training = Training("row", 1, ("joint",), (), without="a")
+    run = Run.create(tmp_path / training.name, config)
+    save_model(run, initial_student(config.student).pair, run.student)
+    folders = [one.folder for one in without["a"]]
+    # To a high power, nothing but the prior is left of a map.
+    settings = {"every": 1, "progress": lambda clips, total: clips}
+    scored = kinds.score_kind([training], folders, tmp_path, external=None, centre=40, **settings)
+    prior = np.exp(40 * log_centre_prior(32, 32))
+    drawn = np.rint(255 * 2 * prior / (prior + prior.max())).astype(np.uint8)
+    expected = score(folders, lambda _: {"prior": lambda all_: (drawn for _ in all_)}, **settings)
+    np.testing.assert_allclose(
+        scored.rows["row"].scores[..., 0], expected.rows["prior"].scores[..., 0], atol=0.02
+    )
 
 
 @pytest.mark.slow
