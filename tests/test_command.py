@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from uva_tf.commands.command import Parser, add_training_arguments, goes_on, losses_printed
+from uva_tf.commands.arguments import add_training_arguments
+from uva_tf.commands.command import Parser, goes_on, losses_printed
 from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
 

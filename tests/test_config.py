@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from uva_tf.commands.command import Parser, add_training_arguments
+from uva_tf.commands.arguments import add_training_arguments
+from uva_tf.commands.command import Parser
 from uva_tf.config import PRESETS, Config, DataConfig, SoftTargets, StageConfig, TeacherConfig
 from uva_tf.core.errors import InputError
 from uva_tf.training.checks import check_new

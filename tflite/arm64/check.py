@@ -15,7 +15,8 @@ import numpy as np
 from probe import KERNELS
 from root import MACHINE, arm_python, make_root
 
-from uva_tf.commands.command import Parser, command, number
+from uva_tf.commands.arguments import number
+from uva_tf.commands.command import Parser, command
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.resize import shrink
 from uva_tf.core.video import VideoReader

@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number
+from uva_tf.commands.arguments import number
+from uva_tf.commands.command import Parser, command
 from uva_tf.core.errors import InputError
 from uva_tf.weights import shipped_model
 

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uva_tf.commands.command import Parser, command, number, show, start
+from uva_tf.commands.arguments import number
+from uva_tf.commands.command import Parser, command, show, start
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.outputs import new_file, refuse_existing
 from uva_tf.core.text_tables import aligned

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from uva_tf.commands.command import Parser, command, number
+from uva_tf.commands.arguments import number
+from uva_tf.commands.command import Parser, command
 from uva_tf.core.errors import InputError
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import shipped_model

@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from pyarrow.fs import FileInfo
 
 from uva_tf.archives.child import NPZ
 from uva_tf.archives.job import PLACES, Job, edges
-from uva_tf.archives.picture import PICTURE, draw_throughput, is_drawn
+from uva_tf.archives.progress import PICTURE, Progress, draw_throughput, is_drawn
 from uva_tf.archives.sources import Source
 from uva_tf.archives.storage import UNFINISHED, WORK, Store, states
 from uva_tf.archives.table import VideoTable
@@ -29,47 +28,6 @@ from uva_tf.core.urls import is_url, masked
 FLUSH = 30.0  # seconds between two parts of the table
 MANY = 1000  # sources whose states are asked for at a time
 Answers = Callable[[Job, deque[dict[str, Any]]], Generator[dict[str, Any]]]
-
-
-@dataclass
-class Progress:
-    """How far an archive is.
-
-    Attributes:
-        total: videos.
-        before: videos that an earlier run had done, also if it did not say so.
-        done: videos that this run has done.
-        failed: the rows of those that have no outputs.
-        frames: of those done; of segments too.
-        moments: seconds since the beginning, videos and frames done until then, for a picture.
-    """
-
-    total: int
-    before: int = 0
-    done: int = 0
-    failed: list[dict[str, Any]] = field(default_factory=list)
-    frames: int = 0
-    duration: float = 0.0
-    moments: list[tuple[float, int, int]] = field(default_factory=list)
-    begun: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Since the beginning of this run."""
-        return time.monotonic() - self.begun
-
-    def note(self) -> None:
-        """Note how far it is now; once a second is enough."""
-        now = self.seconds
-        if self.moments and now - self.moments[-1][0] < 1:
-            now = self.moments.pop()[0]
-        self.moments.append((now, self.done, self.frames))
-
-    def left(self) -> float:
-        """Seconds that the rest takes at this pace; 0 where nothing is known."""
-        finished = self.done + len(self.failed)
-        rest = self.total - self.before - finished
-        return rest * self.seconds / finished if finished else 0.0
 
 
 class Archive:

@@ -10,7 +10,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number, show, use_one_blas_thread
+from uva_tf.commands.arguments import number
+from uva_tf.commands.command import Parser, command, show, use_one_blas_thread
 from uva_tf.core.outputs import UTF8, new_file, refuse_existing
 
 DELEGATES = {"on": True, "off": False}

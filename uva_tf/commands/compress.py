@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_every_argument,
     add_form_argument,
     add_jobs_argument,
     add_study_folder_argument,
+)
+from uva_tf.commands.command import (
+    Parser,
     as_typed,
     command,
     goes_on,

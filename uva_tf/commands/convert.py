@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_brighten_argument,
     add_centre_argument,
     add_form_argument,
     add_persistence_argument,
     add_run_argument,
-    command,
 )
+from uva_tf.commands.command import Parser, command
 from uva_tf.compression.recipes import RECIPES
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import new_file, refuse_existing

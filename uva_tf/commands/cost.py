@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, add_form_argument, command, show
+from uva_tf.commands.arguments import add_form_argument
+from uva_tf.commands.command import Parser, command, show
 from uva_tf.core.outputs import new_file, refuse_existing
 
 

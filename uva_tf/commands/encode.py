@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
-    add_reading_arguments,
-    command,
-    file_of_video,
-    number,
-    progress,
-)
+from uva_tf.commands.arguments import add_reading_arguments, file_of_video, number
+from uva_tf.commands.command import Parser, command, progress
 from uva_tf.core.outputs import new_file
 
 # Those whose encoders read regions. x264's preset ultrafast does not, it turns off what they need.

@@ -10,17 +10,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_data_argument,
     add_every_argument,
     add_persistence_argument,
-    command,
     number,
-    progress,
-    show,
-    use_one_blas_thread,
 )
+from uva_tf.commands.command import Parser, command, progress, show, use_one_blas_thread
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import distinct_names
 from uva_tf.core.outputs import new_file, new_folder, refuse_existing

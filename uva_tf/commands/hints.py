@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
-    add_threads_argument,
-    command,
-    number,
-    progress,
-    use_one_blas_thread,
-)
+from uva_tf.commands.arguments import add_threads_argument, number
+from uva_tf.commands.command import Parser, command, progress, use_one_blas_thread
 
 
 @command

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_centre_argument,
     add_persistence_argument,
     add_study_arguments,
-    as_typed,
-    command,
-    goes_on,
-    progress,
 )
+from uva_tf.commands.command import Parser, as_typed, command, goes_on, progress
 from uva_tf.config import PRESETS
 
 

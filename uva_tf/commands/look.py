@@ -10,13 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import (
-    Parser,
-    add_layout_arguments,
-    command,
-    progress,
-    show,
-)
+from uva_tf.commands.arguments import add_layout_arguments
+from uva_tf.commands.command import Parser, command, progress, show
 from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.outputs import refuse_existing

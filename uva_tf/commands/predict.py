@@ -11,19 +11,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_encoding_arguments,
     add_jobs_argument,
     add_model_argument,
     add_persistence_argument,
     add_reading_arguments,
     add_threads_argument,
-    command,
-    goes_on,
     number,
-    progress,
 )
+from uva_tf.commands.command import Parser, command, goes_on, progress
 from uva_tf.core.errors import InputError
 
 if TYPE_CHECKING:

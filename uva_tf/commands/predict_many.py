@@ -14,19 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_model_argument,
     add_persistence_argument,
     add_reading_arguments,
-    command,
-    goes_on,
     number,
 )
+from uva_tf.commands.command import Parser, command, goes_on
 
 if TYPE_CHECKING:
-    from uva_tf.archives.archive import Answers, Archive, Progress
+    from uva_tf.archives.archive import Answers, Archive
     from uva_tf.archives.job import Job
+    from uva_tf.archives.progress import Progress
 
 EVERY = 30.0  # seconds between two lines of progress, where no terminal shows a bar
 NAMED = 10  # failures that are printed; the table has all

@@ -10,13 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import (
-    Parser,
-    add_layout_arguments,
-    command,
-    number,
-    progress,
-)
+from uva_tf.commands.arguments import add_layout_arguments, number
+from uva_tf.commands.command import Parser, command, progress
 from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
 from uva_tf.config import DataConfig
 

@@ -5,14 +5,8 @@ uva-tf qat --run RUN [--recipe int8-pruned]
 
 from __future__ import annotations
 
-from uva_tf.commands.command import (
-    Parser,
-    add_run_argument,
-    as_typed,
-    command,
-    goes_on,
-    losses_printed,
-)
+from uva_tf.commands.arguments import add_run_argument
+from uva_tf.commands.command import Parser, as_typed, command, goes_on, losses_printed
 from uva_tf.compression.recipes import TRAINED
 
 

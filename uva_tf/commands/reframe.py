@@ -10,16 +10,14 @@ import contextlib
 import time
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_encoding_arguments,
     add_model_argument,
     add_reading_arguments,
     add_threads_argument,
-    command,
     file_of_video,
-    progress,
 )
+from uva_tf.commands.command import Parser, command, progress
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file

@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
-    add_data_argument,
-    add_every_argument,
-    as_typed,
-    command,
-    progress,
-)
+from uva_tf.commands.arguments import add_data_argument, add_every_argument
+from uva_tf.commands.command import Parser, as_typed, command, progress
 
 
 @command

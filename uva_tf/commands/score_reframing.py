@@ -7,15 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
-    add_model_argument,
-    add_recordings_arguments,
-    command,
-    progress,
-    show,
-    use_one_blas_thread,
-)
+from uva_tf.commands.arguments import add_model_argument, add_recordings_arguments
+from uva_tf.commands.command import Parser, command, progress, show, use_one_blas_thread
 from uva_tf.core.outputs import new_file, refuse_existing
 
 LAYOUTS_OF_VIDEOS = ("dhf1k", "gaze")

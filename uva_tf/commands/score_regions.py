@@ -5,14 +5,8 @@ uva-tf score-regions --layout gaze --root RECORDINGS
 
 from __future__ import annotations
 
-from uva_tf.commands.command import (
-    Parser,
-    add_model_argument,
-    add_recordings_arguments,
-    command,
-    number,
-    progress,
-)
+from uva_tf.commands.arguments import add_model_argument, add_recordings_arguments, number
+from uva_tf.commands.command import Parser, command, progress
 from uva_tf.commands.encode import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned

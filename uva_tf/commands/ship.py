@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
+from uva_tf.commands.arguments import (
     add_brighten_argument,
     add_centre_argument,
     add_persistence_argument,
     add_run_argument,
-    command,
 )
+from uva_tf.commands.command import Parser, command
 from uva_tf.core.outputs import new_file
 from uva_tf.weights import FOLDER
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uva_tf.commands.command import Parser, command, number, show
+from uva_tf.commands.arguments import number
+from uva_tf.commands.command import Parser, command, show
 
 
 @command

@@ -9,13 +9,8 @@ import os
 from operator import truediv
 from statistics import median
 
-from uva_tf.commands.command import (
-    Parser,
-    add_data_argument,
-    add_rounds_argument,
-    command,
-    progress,
-)
+from uva_tf.commands.arguments import add_data_argument, add_rounds_argument
+from uva_tf.commands.command import Parser, command, progress
 
 ROUNDS = 7
 

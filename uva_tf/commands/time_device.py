@@ -9,14 +9,8 @@ import importlib.util
 import os
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
-    add_rounds_argument,
-    command,
-    number,
-    progress,
-    show,
-)
+from uva_tf.commands.arguments import add_rounds_argument, number
+from uva_tf.commands.command import Parser, command, progress, show
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import current
 from uva_tf.core.outputs import new_file, refuse_existing

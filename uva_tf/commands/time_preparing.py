@@ -9,13 +9,8 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from uva_tf.commands.command import (
-    Parser,
-    add_layout_arguments,
-    add_rounds_argument,
-    command,
-    progress,
-)
+from uva_tf.commands.arguments import add_layout_arguments, add_rounds_argument
+from uva_tf.commands.command import Parser, command, progress
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
 

@@ -9,15 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from uva_tf.commands.command import (
-    Parser,
-    add_training_arguments,
-    as_typed,
-    command,
-    goes_on,
-    losses_printed,
-    number,
-)
+from uva_tf.commands.arguments import add_training_arguments, number
+from uva_tf.commands.command import Parser, as_typed, command, goes_on, losses_printed
 from uva_tf.config import PRESETS, STAGES
 from uva_tf.core.errors import InputError
 
