@@ -111,3 +111,16 @@ def test_the_cost_of_preparing_is_measured_in_such_a_folder(trap, gaze_root, mon
 
     monkeypatch.chdir(trap)
     assert time_preparing.main(["--layout", "gaze", "--root", str(gaze_root), "--rounds=1"]) == 0
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="processors can be kept on Linux alone"
+)
+def test_processors_that_a_process_may_not_use_do_not_count():
+    program = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from uva_tf.core.processors import processors\n"
+        "print(processors())"
+    )
+    done = subprocess.run(python(program), capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

@@ -5,12 +5,12 @@ uva-tf time-batches --data SHARDS
 
 from __future__ import annotations
 
-import os
 from operator import truediv
 from statistics import median
 
 from uva_tf.commands.arguments import add_data_argument, add_rounds_argument
 from uva_tf.commands.command import Parser, command, progress
+from uva_tf.core.processors import processors
 
 ROUNDS = 7
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     rates = measure(datasets, rounds=args.rounds, progress=progress("measure", "round"))
     print(
         f"examples/s, medians of {args.rounds} turns: batch {BATCH}, {VARIANT}, frames stored at "
-        f"{datasets[0].size} px, {os.cpu_count()} processors"
+        f"{datasets[0].size} px, {processors()} processors"
     )
     for name, turns in rates.items():
         print(f"{name:44}{median(turns):8.0f}")

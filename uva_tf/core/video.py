@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame, colours_of
 from uva_tf.core.kinds import HEAD, kind_of, why_no_frame, why_no_frame_of_pipe
 from uva_tf.core.pictures import MOST_PIXELS
+from uva_tf.core.processors import processors
 from uva_tf.core.urls import is_url, masked, url_options, why_unreachable
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
@@ -125,7 +125,7 @@ class VideoReader:
             raise self._refusal()
         self._check(context.width, context.height)
         # One more than FFmpeg itself takes, so that a thread that waits leaves no core idle.
-        threads = threads or min(16, (os.cpu_count() or 1) + 2)
+        threads = threads or min(16, processors() + 2)
         context.thread_count, context.thread_type = threads, self.thread_type
         self.number = stream.index
         if self._from is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.outputs import refuse_existing, refuse_undecodable
+from uva_tf.core.processors import processors
 from uva_tf.core.resize import EXACT_SIZES
 from uva_tf.data import synthetic
 from uva_tf.data.dataset import Dataset
@@ -106,7 +106,7 @@ def prepare(
         out,
         job_of(request, listing),
         map_sigma=map_sigma,
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=jobs or processors(),
         skipped=listing.skipped,
         withheld=listing.withheld,
         progress=progress,

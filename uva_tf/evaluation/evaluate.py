@@ -7,7 +7,6 @@ are decoded, mapped and scored in chunks, so that memory does not grow with thei
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.processors import processors
 from uva_tf.core.resize import resize
 from uva_tf.data.dataset import Dataset, Shard
 from uva_tf.data.records import Record, read_gaze, read_records
@@ -92,7 +92,7 @@ def evaluate(
     clips: dict[str, Clip] = {}
     left_out: Counter = Counter({WITHOUT_GAZE: 0, WITHOUT_A_MAP: 0})
     constant: Counter = Counter()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         total = sum(len(shard.recordings) for shard in shards)
         for name, records in progress(_clips(dataset, shards), total):
             clip = scorer.score_clip(name, records, pool, left_out, constant)

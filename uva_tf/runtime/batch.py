@@ -22,6 +22,7 @@ from uva_tf.core.interruption import POLL, hold
 from uva_tf.core.names import distinct_ends, distinct_names
 from uva_tf.core.outputs import locked, remove_leftovers, replace_file
 from uva_tf.core.pictures import IMAGE_SUFFIXES
+from uva_tf.core.processors import processors
 from uva_tf.core.text_tables import csv_text
 from uva_tf.core.video import RATE
 from uva_tf.core.video_writer import CODECS, CONTAINERS, check_codec
@@ -121,7 +122,7 @@ class Batch:
             yield from self._predict(left)
 
     def _predict(self, works: Sequence[Work]) -> Iterator[Answer]:
-        cores = max(1, (os.cpu_count() or 1) // self.jobs) if self.jobs > 1 else 0
+        cores = max(1, processors() // self.jobs) if self.jobs > 1 else 0
         setup = {
             "model": str(self.model),
             "threads": self.threads,

@@ -17,6 +17,7 @@ from uva_tf.config import Config
 from uva_tf.core.children import uva_tf
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import hold, result
+from uva_tf.core.processors import processors
 from uva_tf.training.checks import check_new
 from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
@@ -225,7 +226,7 @@ class Children:
         Args:
             name: of the work, for the message.
         """
-        threads = str(max(1, (os.cpu_count() or 1) // self._jobs))
+        threads = str(max(1, processors() // self._jobs))
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
         child = subprocess.Popen(
             command,
