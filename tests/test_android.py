@@ -14,10 +14,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-
-import uva_tf
 from conftest import day_and_night
 
+import uva_tf
 from uva_tf.core.frames import Frame
 from uva_tf.core.video import VideoReader
 from uva_tf.runtime.brighten import brightened
@@ -164,7 +163,7 @@ def check_maps(classes, pictures, size):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64])
 def test_kotlin_draws_the_maps_that_python_draws(classes, size):
-    """Bit for bit, of every turn, several sizes, both layouts of chroma, with dark frames and a cut."""
+    """Bit for bit, of every turn, several sizes, both layouts of chroma; a cut, dark frames."""
     check_maps(classes, day_and_night(), size)
 
 

@@ -58,12 +58,12 @@ def main(argv: list[str] | None = None) -> None:
     manifest, _ = read_manifest(args.model)
     asked = [str(manifest.brighten), str(manifest.persistence)]  # what Predictor reads there itself
     ways = {
-        "C": [args.program.resolve()],
-        "LiteRT and NumPy": [sys.executable, HERE.parent / "plain" / "example.py"],
-        "Predictor": [sys.executable, "-c", PREDICTOR],
+        "C": ([args.program.resolve()], asked),
+        "LiteRT and NumPy": ([sys.executable, HERE.parent / "plain" / "example.py"], []),
+        "Predictor": ([sys.executable, "-c", PREDICTOR], []),
     }
     rounds = [
-        {name: _measured(way, args.model, asked if name == "C" else []) for name, way in ways.items()}
+        {name: _measured(way, args.model, more) for name, (way, more) in ways.items()}
         for _ in range(args.rounds + 1)
     ][1:]
     print(f"{args.model.stem}, 3 frames, medians of {args.rounds} rounds in turn")

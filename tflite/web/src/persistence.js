@@ -34,9 +34,14 @@ export class Persistence {
       const weight = this.#weights[age];
       for (let i = 0; i < one.length; i += 1) sums[i] += weight * one[i];
     }
-    const most = sums.reduce((one, other) => Math.max(one, other)) || 1; // a map may be black
+    let most = 1; // a map may be black
+    for (const sum of sums) most = Math.max(most, sum);
+    const joined = new Uint8Array(map.length);
     // Quotient and product are rounded to float32, as in Python: halves depend on it.
-    return Uint8Array.from(sums, (sum) => toEven(Math.fround(255 * Math.fround(sum / most))));
+    for (let i = 0; i < joined.length; i += 1) {
+      joined[i] = toEven(Math.fround(255 * Math.fround(sums[i] / most)));
+    }
+    return joined;
   }
 }
 
