@@ -92,6 +92,13 @@ def clips_root(tmp_path):
     return write
 
 
+def day_and_night():
+    """22 frames `[144, 256, 3]` uint8: a bright scene, and after a cut another one in the dark."""
+    day = synthetic.draw(synthetic.scene(3, length=18))
+    night = synthetic.draw(synthetic.scene(4, length=4))
+    return [*day, *(frame // 5 for frame in night)]
+
+
 def noise(height, width, seed):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 

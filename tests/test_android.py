@@ -14,11 +14,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from conftest import day_and_night
 
 import uva_tf
 from uva_tf.core.frames import Frame
 from uva_tf.core.video import VideoReader
-from uva_tf.data import synthetic
+from uva_tf.runtime.brighten import brightened
 from uva_tf.runtime.predictor import Predictor, open_model
 from uva_tf.weights import FOLDER, shipped_model
 
@@ -91,7 +92,8 @@ class Kotlin:
         self._side = manifest.resolution
         self._runner = interpreter.get_signature_runner("step")
         self._state = self._runner.get_input_details()["state"]["shape"]
-        self.send(struct.pack(">2i", self._side, np.prod(self._state)))
+        sizes = self._side, np.prod(self._state)
+        self.send(struct.pack(">3id", *sizes, manifest.brighten, manifest.persistence))
         self.calls = []  # the small frames that the model was called with
 
     def send(self, content):
@@ -141,7 +143,7 @@ def check_maps(classes, pictures, size):
     shapes = [(480, 640), (360, 642), (720, 1280), (240, 320), (512, 512), (144, 176)]
     with Kotlin(classes, model) as kotlin:
         for number, (height, width) in enumerate(shapes):
-            predictor = Predictor(model, persistence=0, brighten=0)
+            predictor = Predictor(model)
             degrees = QUARTER_TURNS[number % 4]
             kotlin.reset()
             for count, picture in enumerate(pictures):
@@ -152,7 +154,8 @@ def check_maps(classes, pictures, size):
                 found = kotlin.step(planes, degrees, 1 + count % 2)
                 assert len(kotlin.calls) == (2 if count == 0 else 1)  # the first frame runs twice
                 small = expected.small(size)
-                np.testing.assert_array_equal(kotlin.calls[-1], small)
+                seen = brightened(small, predictor.brighten)
+                np.testing.assert_array_equal(kotlin.calls[-1], seen)
                 np.testing.assert_array_equal(found, predictor.step(expected))
                 assert np.ptp(found) > 50
 
@@ -160,8 +163,8 @@ def check_maps(classes, pictures, size):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64])
 def test_kotlin_draws_the_maps_that_python_draws(classes, size):
-    """Bit for bit, of every turn, several sizes, and both layouts of chroma."""
-    check_maps(classes, synthetic.draw(synthetic.scene(1, length=3)), size)
+    """Bit for bit, of every turn, several sizes, both layouts of chroma; a cut, dark frames."""
+    check_maps(classes, day_and_night(), size)
 
 
 @pytest.mark.slow
@@ -183,6 +186,9 @@ the form is pair, expected step: uva-tf convert --form step
 the pairing is next, expected previous
 the resolution is 48, expected one of [32, 64, 128]
 the model is not quantised, expected int8: uva-tf convert --recipe int8
+brighten is 129, expected 0 to 128
+the persistence is 0.96, expected 0 to 0.95
+the persistence is NaN, expected 0 to 0.95
 sha256 differs from the manifest's: take the two files anew
 NAME: expected at most 4 bytes
 """

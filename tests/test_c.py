@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import day_and_night
 
 from uva_tf.runtime.manifest import Manifest, manifest_path
 from uva_tf.runtime.predictor import Predictor
@@ -110,6 +111,29 @@ def test_dark_frames_are_brightened_as_in_python(sanitized, light):
     assert not np.array_equal(drawn(sanitized / "attention", model, frames), maps)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_maps_are_those_of_python_s_defaults(sanitized, name):
+    """With dark frames, a cut, and more maps than are joined."""
+    model, frames = shipped_model(name), np.stack(day_and_night())
+    predictor = Predictor(model)
+    asked = [str(predictor.brighten), str(predictor.persistence)]
+    maps = np.stack(list(predictor.run(frames)))
+    made = drawn(sanitized / "attention", model, frames, "-", "-", *asked)
+    assert np.abs(made.astype(int) - maps).max() <= (0 if "int8" in name else 1)
+    for alone in ([asked[0]], ["0", asked[1]]):  # each of both changes maps
+        assert not np.array_equal(
+            drawn(sanitized / "attention", model, frames, "-", "-", *alone), maps
+        )
+
+
+@pytest.mark.parametrize("share", (0.001, 0.002, 0.3, 0.95))
+def test_maps_persist_as_in_python(sanitized, share):
+    model, frames = shipped_model("uva-32-int8-step"), np.stack(day_and_night())
+    maps = np.stack(list(Predictor(model, persistence=share, brighten=0).run(frames)))
+    made = drawn(sanitized / "attention", model, frames, "-", "-", "0", str(share))
+    np.testing.assert_array_equal(made, maps)
+
+
 def test_a_pair_needs_no_state(sanitized, student, tmp_path):
     from uva_tf.compression.export import to_tflite
 
@@ -121,6 +145,10 @@ def test_a_pair_needs_no_state(sanitized, student, tmp_path):
     frames = noise(40, 50)
     maps = np.stack(list(Predictor(path, persistence=0, brighten=0).run(frames)))
     assert np.abs(drawn(sanitized / "attention", path, frames).astype(int) - maps).max() <= 1
+    frames = np.stack(day_and_night())
+    maps = np.stack(list(Predictor(path, persistence=0.7, brighten=100).run(frames)))
+    made = drawn(sanitized / "attention", path, frames, "-", "-", "100", "0.7")
+    assert np.abs(made.astype(int) - maps).max() <= 1
     done = subprocess.run([sanitized / "check", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -134,7 +162,8 @@ def check(program, *models):
 )
 def test_wrong_frames_and_states_are_refused(sanitized, name, told):
     done = check(sanitized / "check", shipped_model(name))
-    assert (done.returncode, done.stdout) == (0, f"a state with a NaN: {told}\n"), done.stderr
+    lines = 3 * f"a state with a NaN: {told}\n"  # of each persistence that is tried
+    assert (done.returncode, done.stdout) == (0, lines), done.stderr
 
 
 def test_models_cut_short_are_refused(sanitized, tmp_path):
@@ -170,7 +199,7 @@ FRAME = bytes(3 * 4 * 5)
 @pytest.mark.parametrize(
     ("words", "given", "told"),
     (
-        ([], b"", "expected 3 to 6 arguments"),
+        ([], b"", "expected 3 to 7 arguments"),
         (["MODEL", "0", "5"], FRAME, "WIDTH HEIGHT: expected whole numbers from 1 to 32767"),
         (["MODEL", "4x", "5"], FRAME, "WIDTH HEIGHT"),
         (["MODEL", "4", "99999999999999999999"], FRAME, "WIDTH HEIGHT"),
@@ -187,6 +216,13 @@ FRAME = bytes(3 * 4 * 5)
             "LEVEL: expected a whole number from 0 to 128",
         ),
         (["MODEL", "4", "5", "-", "-", "x"], FRAME, "LEVEL: expected a whole number from 0 to 128"),
+        (
+            ["MODEL", "4", "5", "-", "-", "0", "0.96"],
+            FRAME,
+            "PERSISTENCE: expected a number from 0 to 0.95",
+        ),
+        (["MODEL", "4", "5", "-", "-", "0", "nan"], FRAME, "PERSISTENCE: expected a number"),
+        (["MODEL", "4", "5", "-", "-", "0", "0.7x"], FRAME, "PERSISTENCE: expected a number"),
         (["MODEL", "4", "5", "-", "there"], FRAME, "there: can't be made: File exists"),
         (["MODEL", "4", "5", "-", "no/folder"], FRAME, "no/folder: can't be made"),
     ),

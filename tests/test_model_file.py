@@ -84,7 +84,41 @@ def test_vectors_are_small_and_hold_a_frame_made_small():
     for side in (64, 32):
         stored = np.fromfile(VECTORS / f"small-{side}.rgb", np.uint8).reshape(side, side, 3)
         np.testing.assert_array_equal(shrink(frames()[0], side), stored)
-    assert sum(path.stat().st_size for path in VECTORS.glob("*.*")) < 130_000
+    assert sum(path.stat().st_size for path in VECTORS.glob("*.*")) < 140_000
+
+
+def stream(name, *shape):
+    """A vector of the 20 small frames or maps, whole numbers."""
+    side = INDEX["stream"]["side"]
+    return np.fromfile(VECTORS / name, np.uint8).reshape(-1, side, side, *shape).astype(int)
+
+
+def test_dark_frames_are_brightened_as_written():
+    level, made = INDEX["stream"]["brighten"], []
+    for frame in stream("stream.rgb", 3):
+        n, s = frame.size, int(frame.sum())
+        if s < level * n:
+            s = max(s, level * n // 8)
+            frame = np.minimum(255, (2 * frame * level * n + s) // (2 * s))
+        made.append(frame)
+    np.testing.assert_array_equal(stream("bright.rgb", 3), made)
+    assert not np.array_equal(made[-1], stream("stream.rgb", 3)[-1])
+
+
+def test_maps_persist_as_written():
+    frames, maps = stream("stream.rgb", 3), stream("stream.maps")
+    first, cuts, drawn = 0, [], stream("joined.maps")
+    for number, one in enumerate(drawn):
+        if number and np.abs(frames[number] - frames[number - 1]).mean() > 32:
+            first = number
+            cuts.append(number)
+        kept = maps[max(first, number - 15) : number + 1][::-1]
+        share = INDEX["stream"]["persistence"]
+        weights = [round(256 * share**k) for k in range(len(kept))]
+        total = sum(weight * map_ for weight, map_ in zip(weights, kept, strict=True))
+        quotients = total.astype(np.float32) / np.float32(total.max() or 1)
+        np.testing.assert_array_equal(one, np.rint(np.float32(255) * quotients))
+    assert cuts == [15]
 
 
 def test_the_document_shows_the_example():

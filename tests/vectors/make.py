@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.resize import shrink
+from uva_tf.runtime.brighten import brightened
+from uva_tf.runtime.persistence import Persistence
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import FOLDER as WEIGHTS
 
 FOLDER = Path(__file__).parent
 WIDTH, HEIGHT, LENGTH = 99, 57, 3
+SIDE, PERSISTENCE, BRIGHTEN = 8, 0.7, 100
 
 
 def draw() -> np.ndarray:
@@ -28,8 +31,26 @@ def draw() -> np.ndarray:
     return frames.astype(np.uint8)
 
 
+def draw_stream() -> tuple[np.ndarray, np.ndarray]:
+    """Small frames `[20, 8, 8, 3]`, the last 5 dark and after a cut, and maps of a peak."""
+    t, y, x = np.mgrid[:20, :SIDE, :SIDE]
+    frames = np.stack([20 * x + 2 * t, 25 * y + t, 60 + 9 * x + 7 * y], axis=-1)
+    frames[15:] //= 6
+    maps = 255 - np.minimum(16 * (x - t % SIDE) ** 2 + 9 * (y - 3) ** 2 + 5 * ((x + y) % 3), 255)
+    return frames.astype(np.uint8), maps.astype(np.uint8)
+
+
 def main() -> None:
-    """Write frames, the first of them made small, the maps of every model, and an index."""
+    """Write frames, the first one made small, the maps of every model, a stream, and an index."""
+    small, maps = draw_stream()
+    joined = Persistence(PERSISTENCE)
+    for name, content in {
+        "stream.rgb": small,
+        "stream.maps": maps,
+        "bright.rgb": np.stack([brightened(frame, BRIGHTEN) for frame in small]),
+        "joined.maps": np.stack(list(map(joined.add, maps, small))),
+    }.items():
+        (FOLDER / name).write_bytes(content.tobytes())
     frames, models = draw(), {}
     (FOLDER / "frames.rgb").write_bytes(frames.tobytes())
     for path in sorted(WEIGHTS.glob("*.tflite")):
@@ -39,7 +60,8 @@ def main() -> None:
         side, checksum = predictor.manifest.resolution, predictor.manifest.sha256
         (FOLDER / f"small-{side}.rgb").write_bytes(shrink(frames[0], side).tobytes())
         models[path.stem] = {"resolution": side, "sha256": checksum}
-    index = {"width": WIDTH, "height": HEIGHT, "frames": LENGTH, "models": models}
+    stream = {"side": SIDE, "persistence": PERSISTENCE, "brighten": BRIGHTEN}
+    index = {"width": WIDTH, "height": HEIGHT, "frames": LENGTH, "stream": stream, "models": models}
     (FOLDER / "index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 

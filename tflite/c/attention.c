@@ -7,7 +7,7 @@
 #include "uva_attention.h"
 
 static const char usage[] =
-    "usage: attention MODEL.tflite WIDTH HEIGHT [FRAMES [MAPS [LEVEL]]]\n"
+    "usage: attention MODEL.tflite WIDTH HEIGHT [FRAMES [MAPS [LEVEL [PERSISTENCE]]]]\n"
     "\n"
     "Maps where people look in a stream of frames.\n"
     "\n"
@@ -18,7 +18,9 @@ static const char usage[] =
     "  MAPS          R * R bytes for each frame, R: the model's side (-: stdout, the default);\n"
     "                a file must not exist yet\n"
     "  LEVEL         brighten darker frames to this mean, 0 to 128 (0: none, the default); the\n"
-    "                manifest says what suits a model\n"
+    "                manifest (brighten) says what suits a model\n"
+    "  PERSISTENCE   join each map with those before it, 0 to 0.95 (0: do not, the default); the\n"
+    "                manifest (persistence) says what suits a model\n"
     "\n"
     "Exit code: 0, 2 after a mistake in the arguments or inputs, 1 after any other failure.\n";
 
@@ -28,6 +30,13 @@ static int whole(const char *text, int low, int high) {
   errno = 0;
   long value = strtol(text, &end, 10);
   return *end || end == text || errno || value < low || value > high ? -1 : (int)value;
+}
+
+/* The persistence that a text is; -1 for anything but a number from 0 to 0.95. */
+static double share(const char *text) {
+  char *end;
+  double value = strtod(text, &end);
+  return *end || end == text || !(value >= 0 && value <= 0.95) ? -1 : value;
 }
 
 static int refuse(const char *what, const char *why, int code) {
@@ -71,13 +80,15 @@ int main(int count, char **arguments) {
     fputs(usage, stdout);
     return 0;
   }
-  if (count < 4 || count > 7) return refuse("expected 3 to 6 arguments: see --help", "", 2);
+  if (count < 4 || count > 8) return refuse("expected 3 to 7 arguments: see --help", "", 2);
   int width = whole(arguments[2], 1, 32767), height = whole(arguments[3], 1, 32767);
   if (width < 0 || height < 0) {
     return refuse("WIDTH HEIGHT: expected whole numbers from 1 to 32767", "", 2);
   }
   int level = count > 6 ? whole(arguments[6], 0, 128) : 0;
   if (level < 0) return refuse("LEVEL: expected a whole number from 0 to 128", "", 2);
+  double persistence = count > 7 ? share(arguments[7]) : 0;
+  if (persistence < 0) return refuse("PERSISTENCE: expected a number from 0 to 0.95", "", 2);
   const char *from = count > 4 ? arguments[4] : "-", *to = count > 5 ? arguments[5] : "-";
   FILE *in = strcmp(from, "-") == 0 ? stdin : fopen(from, "rb");
   if (!in) {
@@ -93,8 +104,9 @@ int main(int count, char **arguments) {
   } else if (!(out = strcmp(to, "-") == 0 ? stdout : fopen(to, "wbx"))) {
     fprintf(stderr, "error: %s: can't be made: %s\n", to, strerror(errno));
     code = 2;
+  } else if (uva_brighten(model, level) || (persistence > 0 && uva_persist(model, persistence))) {
+    code = refuse(uva_message(), "", 1);
   } else {
-    uva_brighten(model, level);
     code = map_stream(model, width, height, in, out);
     if (fflush(out) != 0 && !code) code = refuse("maps can't be written: ", strerror(errno), 1);
   }

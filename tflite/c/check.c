@@ -58,7 +58,7 @@ static void check_state(uva_attention *model) {
   if (!state || !map) exit(1);
   for (size_t i = 0; i < sizeof rgb[0]; i++) {
     rgb[0][i] = (uint8_t)(i * 7 % 256);
-    rgb[1][i] = (uint8_t)(255 - i * i % 251);
+    rgb[1][i] = rgb[0][i] ^ 24; /* another frame, but no cut */
   }
   const uva_frame frames[2] = {{rgb[0], sizeof rgb[0], 9, 7, 27}, {rgb[1], sizeof rgb[1], 9, 7, 27}};
   uva_reset(model);
@@ -101,13 +101,21 @@ int main(int count, char **arguments) {
     expect(UVA_BAD_ARGUMENT, uva_brighten(model, -1), "a level below 0");
     expect(UVA_BAD_ARGUMENT, uva_brighten(model, 129), "a level that is too high");
     expect(UVA_OK, uva_brighten(model, 0), "level 0");
+    expect(UVA_BAD_ARGUMENT, uva_persist(model, -0.1), "a persistence below 0");
+    expect(UVA_BAD_ARGUMENT, uva_persist(model, 0.96), "a persistence that is too high");
+    expect(UVA_BAD_ARGUMENT, uva_persist(model, NAN), "a persistence that is not a number");
     check_frames(model);
+    check_state(model);
+    expect(UVA_OK, uva_persist(model, 0.7), "a persistence");
+    check_state(model);
+    expect(UVA_OK, uva_persist(model, 0), "no persistence");
     check_state(model);
   }
   uva_close(model);
   uva_close(NULL);
   uva_reset(NULL);
   expect(UVA_BAD_ARGUMENT, uva_brighten(NULL, 0), "no model to brighten for");
+  expect(UVA_BAD_ARGUMENT, uva_persist(NULL, 0), "no model whose maps persist");
   if (uva_side(NULL) != 0 || uva_state_size(NULL) != 0) wrong++;
   for (int i = 2; i < count; i++) {
     expect(UVA_BAD_MODEL, uva_open(arguments[i], &model), arguments[i]);

@@ -14,6 +14,7 @@ from pathlib import Path
 from uva_tf.commands.arguments import number
 from uva_tf.commands.command import Parser, command
 from uva_tf.core.errors import InputError
+from uva_tf.runtime.manifest import read_manifest
 from uva_tf.weights import shipped_model
 
 HERE = Path(__file__).parent
@@ -24,7 +25,7 @@ PREDICTOR = (
     "from uva_tf.runtime.predictor import Predictor;"
     "model, width, height, frames, maps = sys.argv[1:];"
     "stream = np.fromfile(frames, np.uint8).reshape(-1, int(height), int(width), 3);"
-    "drawn = Predictor(model, persistence=0, brighten=0).run(stream);"
+    "drawn = Predictor(model).run(stream);"
     "Path(maps).write_bytes(b''.join(m.tobytes() for m in drawn))"
 )
 # Linux counts the memory of the process that starts another as the other's own: a small one starts
@@ -54,13 +55,15 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not args.program.is_file():
         raise InputError(f"{args.program}: no such program: build it as in tflite/c/README.md")
+    manifest, _ = read_manifest(args.model)
+    asked = [str(manifest.brighten), str(manifest.persistence)]  # what Predictor reads there itself
     ways = {
-        "C": [args.program.resolve()],
-        "LiteRT and NumPy": [sys.executable, HERE.parent / "plain" / "example.py"],
-        "Predictor": [sys.executable, "-c", PREDICTOR],
+        "C": ([args.program.resolve()], asked),
+        "LiteRT and NumPy": ([sys.executable, HERE.parent / "plain" / "example.py"], []),
+        "Predictor": ([sys.executable, "-c", PREDICTOR], []),
     }
     rounds = [
-        {name: _measured(way, args.model) for name, way in ways.items()}
+        {name: _measured(way, args.model, more) for name, (way, more) in ways.items()}
         for _ in range(args.rounds + 1)
     ][1:]
     print(f"{args.model.stem}, 3 frames, medians of {args.rounds} rounds in turn")
@@ -73,11 +76,11 @@ def main(argv: list[str] | None = None) -> None:
     print(f"C: peak memory {peak / 1024:.1f} MiB")
 
 
-def _measured(way: list, model: Path) -> tuple[float, int]:
+def _measured(way: list, model: Path, more: list[str]) -> tuple[float, int]:
     """Seconds from start to end of a process, and its peak memory in KiB."""
     with tempfile.TemporaryDirectory() as folder:
         maps = Path(folder) / "maps"
-        call = [*way, model.resolve(), *SIZE, VECTORS / "frames.rgb", maps]
+        call = [*way, model.resolve(), *SIZE, VECTORS / "frames.rgb", maps, *more]
         watched = [sys.executable, "-I", "-S", "-c", WATCH, *call]
         done = subprocess.run(watched, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -15,6 +15,9 @@ enum {
   SAMPLED = 256,              /* frames are first sampled at this size */
   MOST_LEVEL = 128,           /* to which dark frames are brightened */
   MOST_GAIN = 8,
+  WINDOW = 16,                /* maps that are joined */
+  NEWEST = 256,               /* the weight of the newest of them */
+  CUT = 32,                   /* mean change between frames that only a cut brings about */
   MOST_PIXELS = 32767,        /* along a frame's side */
   ONE = 2048,                 /* a weight of 1 */
   FRAME = 0,                  /* the places of tensors in `inputs` and `outputs` */
@@ -22,6 +25,8 @@ enum {
   ATTENTION = 0,
   STATE = 1
 };
+
+static const double most_persistence = 0.95;
 
 typedef struct {
   size_t index; /* in the signature */
@@ -40,10 +45,13 @@ struct uva_attention {
   uva_tensor inputs[2], outputs[2];
   int side;
   int level; /* the mean to which dark frames are brightened; 0 for none */
+  long weights[WINDOW]; /* of a map by its age in frames; if the second is 0, maps don't persist */
   bool steps; /* its signature is `step` */
   bool begun;
-  uint8_t *small;  /* side * side * 3: the frame as the model sees it */
-  uint8_t *memory; /* the state, or in a pair the frame before */
+  uint8_t *small;  /* side * side * 3: the frame */
+  uint8_t *seen;   /* the same, brightened: as the model sees it */
+  uint8_t *memory; /* the state, or in a pair the frame before; then what persists of the stream */
+  uint32_t *sums;  /* side * side: the weighted maps, if they persist */
   uint8_t sampled[SAMPLED * SAMPLED * 3];
 };
 
@@ -162,19 +170,22 @@ static void shrink(uva_attention *model, const uva_frame *frame) {
   }
 }
 
-/* A dark frame brightened: docs/model-file.md, "Dark frames". */
+/* The frame into `model->seen`, brightened if it is dark: docs/model-file.md, "Dark frames". */
 static void brighten(uva_attention *model) {
-  size_t bytes = 3 * (size_t)model->side * (size_t)model->side;
+  size_t bytes = model->inputs[FRAME].bytes;
   uint64_t wanted = (uint64_t)model->level * bytes, total = 0;
   for (size_t i = 0; i < bytes; i++) total += model->small[i];
-  if (total >= wanted) return;
+  if (total >= wanted) {
+    memcpy(model->seen, model->small, bytes);
+    return;
+  }
   if (total < wanted / MOST_GAIN) total = wanted / MOST_GAIN;
   uint8_t brighter[256];
   for (unsigned value = 0; value < 256; value++) {
     uint64_t exact = (2 * value * wanted + total) / (2 * total);
     brighter[value] = exact < 255 ? (uint8_t)exact : 255;
   }
-  for (size_t i = 0; i < bytes; i++) model->small[i] = brighter[model->small[i]];
+  for (size_t i = 0; i < bytes; i++) model->seen[i] = brighter[model->small[i]];
 }
 
 /* ---- Opening a file. ---- */
@@ -362,8 +373,9 @@ uva_status uva_open(const char *path, uva_attention **result) {
   if (!status) status = compile(model, path);
   if (!status) {
     model->small = malloc(model->inputs[FRAME].bytes);
+    model->seen = malloc(model->inputs[FRAME].bytes);
     model->memory = malloc(model->inputs[MEMORY].bytes);
-    if (!model->small || !model->memory) status = fail(UVA_NO_MEMORY, "no memory for a frame");
+    if (!model->small || !model->seen || !model->memory) status = fail(UVA_NO_MEMORY, "no memory for a frame");
   }
   if (status) {
     uva_close(model);
@@ -383,7 +395,9 @@ void uva_close(uva_attention *model) {
   if (model->model) LiteRtDestroyModel(model->model);
   if (model->environment) LiteRtDestroyEnvironment(model->environment);
   free(model->small);
+  free(model->seen);
   free(model->memory);
+  free(model->sums);
   free(model->file);
   free(model);
 }
@@ -407,7 +421,7 @@ static bool take(uva_tensor *tensor, void *to) {
 }
 
 static bool run(uva_attention *model) {
-  return put(&model->inputs[FRAME], model->small) && put(&model->inputs[MEMORY], model->memory) &&
+  return put(&model->inputs[FRAME], model->seen) && put(&model->inputs[MEMORY], model->memory) &&
          !LiteRtRunCompiledModel(model->compiled, 0, 2, model->input_buffers,
                                  model->steps ? 2 : 1, model->output_buffers);
 }
@@ -425,6 +439,45 @@ static bool take_map(uva_attention *model, uint8_t *map) {
   }
   return !LiteRtUnlockTensorBuffer(attention->buffer);
 }
+
+/* ---- Joining maps: docs/model-file.md, "Maps that persist". ---- */
+
+static size_t pixels_of(const uva_attention *model) {
+  return (size_t)model->side * (size_t)model->side;
+}
+
+/* Bytes behind the model's own state: the latest frame, and WINDOW maps, the newest first. */
+static size_t persistent_bytes(const uva_attention *model) {
+  return model->weights[1] ? model->inputs[FRAME].bytes + WINDOW * pixels_of(model) : 0;
+}
+
+static bool is_cut(const uint8_t *one, const uint8_t *other, size_t bytes) {
+  uint64_t change = 0;
+  for (size_t i = 0; i < bytes; i++) change += (uint64_t)abs(one[i] - other[i]);
+  return change > (uint64_t)CUT * bytes;
+}
+
+/* Join the map of `model->small` with those before it. A map that is forgotten is black. */
+static void join(uva_attention *model, uint8_t *map) {
+  size_t bytes = model->inputs[FRAME].bytes, pixels = pixels_of(model);
+  uint8_t *last = model->memory + model->inputs[MEMORY].bytes, *maps = last + bytes;
+  if (!model->begun || is_cut(last, model->small, bytes)) memset(maps, 0, WINDOW * pixels);
+  memcpy(last, model->small, bytes);
+  memmove(maps + pixels, maps, (WINDOW - 1) * pixels);
+  memcpy(maps, map, pixels);
+  memset(model->sums, 0, pixels * sizeof *model->sums);
+  for (size_t age = 0; age < WINDOW; age++) {
+    uint32_t weight = (uint32_t)model->weights[age];
+    for (size_t i = 0; i < pixels; i++) model->sums[i] += weight * maps[age * pixels + i];
+  }
+  uint32_t most = 1; /* a map may be black */
+  for (size_t i = 0; i < pixels; i++) most = model->sums[i] > most ? model->sums[i] : most;
+  for (size_t i = 0; i < pixels; i++) { /* in floats, as in Python: halves depend on it */
+    map[i] = (uint8_t)lrintf(255 * ((float)model->sums[i] / (float)most));
+  }
+}
+
+/* ---- A step. ---- */
 
 static uva_status check_frame(const uva_frame *frame) {
   if (!frame || !frame->rgb) return fail(UVA_BAD_FRAME, "expected a frame, received NULL");
@@ -446,16 +499,15 @@ static uva_status check_frame(const uva_frame *frame) {
 
 uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, size_t size) {
   if (!model || !map) return fail(UVA_BAD_ARGUMENT, "uva_step: a NULL in place of an argument");
-  size_t pixels = (size_t)model->side * (size_t)model->side;
-  if (size < pixels) {
-    return fail(UVA_BAD_ARGUMENT, "%zu bytes for a map: expected %zu", size, pixels);
+  if (size < pixels_of(model)) {
+    return fail(UVA_BAD_ARGUMENT, "%zu bytes for a map: expected %zu", size, pixels_of(model));
   }
   uva_status status = check_frame(frame);
   if (status) return status;
   shrink(model, frame);
   brighten(model);
   if (!model->begun && !model->steps) {
-    memcpy(model->memory, model->small, model->inputs[FRAME].bytes);
+    memcpy(model->memory, model->seen, model->inputs[FRAME].bytes);
   } else if (!model->begun) { /* the first frame runs twice; its features do not depend on a state */
     uint8_t zero = (uint8_t)model->inputs[MEMORY].quantization.zero_point;
     memset(model->memory, zero, model->inputs[MEMORY].bytes); /* in floats, this is 0.0 */
@@ -467,10 +519,11 @@ uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, 
     return fail(UVA_FAILED, "LiteRT could not run the model");
   }
   if (!model->steps) {
-    memcpy(model->memory, model->small, model->inputs[FRAME].bytes);
+    memcpy(model->memory, model->seen, model->inputs[FRAME].bytes);
   } else if (!take(&model->outputs[STATE], model->memory)) {
     return fail(UVA_FAILED, "LiteRT does not hand the state back");
   }
+  if (model->weights[1]) join(model, map);
   model->begun = true;
   return UVA_OK;
 }
@@ -484,13 +537,35 @@ uva_status uva_brighten(uva_attention *model, int level) {
   return UVA_OK;
 }
 
+uva_status uva_persist(uva_attention *model, double persistence) {
+  if (!model) return fail(UVA_BAD_ARGUMENT, "uva_persist: a NULL in place of an argument");
+  if (!(persistence >= 0 && persistence <= most_persistence)) {
+    return fail(UVA_BAD_ARGUMENT, "persistence %g: expected 0 to %g", persistence,
+                most_persistence);
+  }
+  size_t pixels = pixels_of(model);
+  size_t bytes = model->inputs[MEMORY].bytes + model->inputs[FRAME].bytes + WINDOW * pixels;
+  uint8_t *memory = realloc(model->memory, bytes);
+  if (memory) model->memory = memory;
+  uint32_t *sums = realloc(model->sums, pixels * sizeof *sums);
+  if (sums) model->sums = sums;
+  if (!memory || !sums) return fail(UVA_NO_MEMORY, "no memory for %d maps", WINDOW);
+  for (int age = 0; age < WINDOW; age++) {
+    model->weights[age] = lrint(NEWEST * pow(persistence, age));
+  }
+  uva_reset(model);
+  return UVA_OK;
+}
+
 void uva_reset(uva_attention *model) {
   if (model) model->begun = false;
 }
 
 /* ---- The state. ---- */
 
-size_t uva_state_size(const uva_attention *model) { return model ? model->inputs[MEMORY].bytes : 0; }
+size_t uva_state_size(const uva_attention *model) {
+  return model ? model->inputs[MEMORY].bytes + persistent_bytes(model) : 0;
+}
 
 uva_status uva_save(const uva_attention *model, void *state, size_t size) {
   if (!model || !state) return fail(UVA_BAD_ARGUMENT, "uva_save: a NULL in place of an argument");
@@ -506,11 +581,11 @@ uva_status uva_save(const uva_attention *model, void *state, size_t size) {
 uva_status uva_restore(uva_attention *model, const void *state, size_t size) {
   if (!model || !state) return fail(UVA_BAD_ARGUMENT, "uva_restore: a NULL in place of an argument");
   if (size != uva_state_size(model)) {
-    return fail(UVA_BAD_STATE, "a state of %zu bytes: expected %zu, of the same model", size,
-                uva_state_size(model));
+    return fail(UVA_BAD_STATE, "a state of %zu bytes: expected %zu, of the same model and persistence",
+                size, uva_state_size(model));
   }
   if (model->inputs[MEMORY].type.element == LITERT_FLOAT32) {
-    for (size_t i = 0; i < size; i += sizeof(float)) {
+    for (size_t i = 0; i < model->inputs[MEMORY].bytes; i += sizeof(float)) {
       float value;
       memcpy(&value, (const uint8_t *)state + i, sizeof value);
       if (!isfinite(value)) return fail(UVA_BAD_STATE, "a state with values that are not finite");

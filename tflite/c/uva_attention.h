@@ -1,8 +1,9 @@
 /*
  * Where people look in a stream of frames: a `.tflite` file of uva_tf, run by LiteRT's C API.
  *
- * The maps are those of `Predictor(persistence=0, brighten=0)` in Python or, after uva_brighten, of
- * that `brighten`. docs/model-file.md says what a file and a map are.
+ * The maps are those of `Predictor(persistence=0, brighten=0)` in Python or, after uva_persist and
+ * uva_brighten, of that `persistence` and that `brighten`. docs/model-file.md says what a file and a
+ * map are.
  *
  * Use one model from one thread at a time. Models do not share anything.
  */
@@ -80,10 +81,21 @@ uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, 
  */
 uva_status uva_brighten(uva_attention *model, int level);
 
-/* Forget the frames seen so far: the next one begins a stream. NULL is allowed. */
+/*
+ * Join each map of a stream with those before it, as `Predictor` does by the `persistence` of a
+ * manifest. The next frame begins a stream, and states saved before can't be restored: their size is
+ * another one.
+ *
+ * persistence: the map k frames ago weighs persistence to the power k, 0 to 0.95; 0, as after
+ * uva_open, leaves maps as they are. UVA_BAD_ARGUMENT for any other. UVA_NO_MEMORY if there is none
+ * for the maps; the model stays as it was.
+ */
+uva_status uva_persist(uva_attention *model, double persistence);
+
+/* Forget the frames and maps seen so far: the next frame begins a stream. NULL is allowed. */
 void uva_reset(uva_attention *model);
 
-/* The number of bytes of a stream's state; 0 for NULL. */
+/* The number of bytes of a stream's state, which uva_persist changes; 0 for NULL. */
 size_t uva_state_size(const uva_attention *model);
 
 /*
@@ -95,7 +107,7 @@ size_t uva_state_size(const uva_attention *model);
 uva_status uva_save(const uva_attention *model, void *state, size_t size);
 
 /*
- * Go on with a stream whose state was saved from this model file.
+ * Go on with a stream whose state was saved from this model file, with the same persistence.
  *
  * UVA_BAD_STATE for another number of bytes, or for floats that are not finite; the model's state
  * stays as it was.

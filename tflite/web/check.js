@@ -154,7 +154,7 @@ function held() {
   };
 }
 
-// In the page: the maps of fixed frames, as one list of bytes.
+// In the page: the maps of fixed frames, as one list of bytes, in two streams.
 async function mapFrames(name) {
   const {AttentionModel} = await import('./attention.js');
   const files = ['frames.rgb', `${name}.tflite`, `${name}.json`].map((file) => fetch(file));
@@ -164,8 +164,11 @@ async function mapFrames(name) {
   const rgb = new Uint8Array(await frames.arrayBuffer());
   const size = 3 * loaded.side ** 2;
   const maps = [];
-  for (let from = 0; from < rgb.length; from += size) {
-    maps.push(...(await loaded.next(rgb.slice(from, from + size))));
+  for (let stream = 0; stream < 2; stream += 1) {
+    for (let from = 0; from < rgb.length; from += size) {
+      maps.push(...(await loaded.next(rgb.slice(from, from + size))));
+    }
+    loaded.reset();
   }
   loaded.delete();
   return maps;

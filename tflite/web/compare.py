@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     if not chromium or not (HERE / "node_modules").is_dir():
         raise InputError("expected chromium on the PATH, and npm ci run in tflite/web")
     models = args.model or list(map(shipped_model, SHIPPED))
-    predictors = [Predictor(model, threads=1, persistence=0, brighten=0) for model in models]
+    predictors = [Predictor(model, threads=1) for model in models]
     ms: dict[str, list[tuple[float, float]]] = {model.stem: [] for model in models}
     command = ["node", "time.js", chromium, *(str(model.resolve()) for model in models)]
     pipe = subprocess.PIPE

@@ -7,6 +7,10 @@ export interface Manifest {
   resolution: number;
   pairing: string;
   sha256: string;
+  /** How much of the maps before is joined with each map, 0 to 0.95; by default 0. */
+  persistence?: number;
+  /** The mean level to which darker frames are brightened, 0 to 128; by default 0. */
+  brighten?: number;
   [name: string]: unknown;
 }
 
@@ -47,9 +51,12 @@ export class AttentionModel {
   static load(model: ArrayBuffer | ArrayBufferView, manifest: Manifest, wasm?: string): Promise<AttentionModel>;
   readonly manifest: Manifest;
   readonly side: number;
-  /** The map of the stream's next frame; `rgb` has `side` * `side` * 3 bytes. */
+  /**
+   * The map of the stream's next frame, joined with those before it as the manifest says; `rgb` has
+   * `side` * `side` * 3 bytes.
+   */
   next(rgb: Uint8Array): Promise<Uint8Array>;
-  /** Begins another stream. */
+  /** Begins another stream: forgets the frames and the maps seen so far. */
   reset(): void;
   /** Frees the model. */
   delete(): void;

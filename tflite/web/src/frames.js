@@ -1,6 +1,8 @@
 // From a picture to the model's frame, to the pixel: docs/model-file.md, "How a frame is made small".
 // The browser only copies the picture; it would scale otherwise than Python does.
 
+import {toEven} from './rounding.js';
+
 const SAMPLED = 256; // pictures are first sampled at this side, from where on it is halved
 const SIDES = [8, 16, 32, 64, 128, 256];
 const MOST_PIXELS = 8192; // along a picture's side
@@ -113,13 +115,6 @@ function places(length, ends) {
     b[i] = toEven(ONE * part);
   }
   return {first, second, a, b};
-}
-
-// The nearest whole number, of two the even one.
-function toEven(value) {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2) ? floor + 1 : floor;
 }
 
 function withoutAlpha(rgba, rgb) {

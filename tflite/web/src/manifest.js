@@ -2,6 +2,8 @@
 
 export const MOST_BYTES = 2 ** 26; // of a model
 export const MOST_MANIFEST_BYTES = 2 ** 20;
+const MOST_PERSISTENCE = 0.95;
+const MOST_LEVEL = 128; // of brighten
 
 // The manifest that a .json file holds. name: of the file, for messages.
 // Throws an Error whose message is for the user: not a manifest, or a model of another kind.
@@ -20,7 +22,7 @@ export function checkManifest(manifest, name) {
   if (typeof manifest?.form !== 'string' || typeof manifest.sha256 !== 'string') {
     throw new Error(`${name} is not a manifest: expected what uva-tf convert writes`);
   }
-  const {form, pairing, resolution} = manifest;
+  const {form, pairing, resolution, persistence = 0, brighten = 0} = manifest;
   if (form !== 'step') {
     throw new Error(`${name}: the form is ${form}, expected step: uva-tf convert --form step`);
   }
@@ -29,6 +31,12 @@ export function checkManifest(manifest, name) {
   }
   if (![32, 64, 128, 256].includes(resolution)) {
     throw new Error(`${name}: the resolution is ${resolution}, expected 32, 64, 128 or 256`);
+  }
+  if (typeof persistence !== 'number' || !(persistence >= 0 && persistence <= MOST_PERSISTENCE)) {
+    throw new Error(`${name}: the persistence is ${persistence}, expected 0 to ${MOST_PERSISTENCE}`);
+  }
+  if (!Number.isInteger(brighten) || brighten < 0 || brighten > MOST_LEVEL) {
+    throw new Error(`${name}: brighten is ${brighten}, expected a whole number from 0 to ${MOST_LEVEL}`);
   }
   return manifest;
 }

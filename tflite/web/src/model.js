@@ -1,7 +1,10 @@
 // A .tflite file of the form `step` and the stream that it maps.
 
 import {Tensor, loadAndCompile, loadLiteRt} from '@litertjs/core';
+import {brightened} from './brighten.js';
 import {checkBytes, checkManifest} from './manifest.js';
+import {Persistence} from './persistence.js';
+import {toEven} from './rounding.js';
 
 let runtime; // one for all models of a page
 
@@ -56,19 +59,23 @@ export class AttentionModel {
     const size = this.stateShape.reduce((product, length) => product * length, 1);
     this.empty = state.dtype === 'float32' ? new Float32Array(size) : new Uint8Array(size);
     this.state = null;
+    const {persistence = 0, brighten = 0} = manifest; // older ones have neither
+    this.joined = new Persistence(persistence);
+    this.brighten = brighten;
   }
 
   // The map of the stream's next frame: side * side bytes, 255 at the peak.
   // rgb: Uint8Array of side * side * 3. The first frame pairs with itself.
   // One call at a time: wait for it before the next.
   async next(rgb) {
-    const before = this.state ?? (await this.begin(rgb));
-    const {attention, state} = await this.run(rgb, before);
+    const seen = brightened(rgb, this.brighten);
+    const before = this.state ?? (await this.begin(seen));
+    const {attention, state} = await this.run(seen, before);
     this.state = state;
     before.delete();
     const map = toBytes(attention.toTypedArray());
     attention.delete();
-    return map;
+    return this.joined.add(map, rgb); // not `seen`: brightened noise looks like cuts
   }
 
   // The state after a first frame.
@@ -88,6 +95,7 @@ export class AttentionModel {
   reset() {
     this.state?.delete();
     this.state = null;
+    this.joined.reset();
   }
 
   delete() {
@@ -114,5 +122,6 @@ export function bytesOf(value) {
 
 // A finished map as bytes: float 0..1 becomes 0..255, bytes are copied.
 function toBytes(map) {
-  return map instanceof Uint8Array ? map.slice() : Uint8Array.from(map, (v) => Math.round(255 * v));
+  if (map instanceof Uint8Array) return map.slice();
+  return Uint8Array.from(map, (value) => toEven(Math.fround(255 * value)));
 }

@@ -50,7 +50,8 @@ private constructor(
     inputs = litert(name) { INPUTS.associateWith { compiled.createInputBuffer(it, STEP) } }
     outputs = litert(name) { OUTPUTS.associateWith { compiled.createOutputBuffer(it, STEP) } }
     val sizes = litert(name) { outputs.mapValues { it.value.readInt8().size } }
-    stream = Stream(sizes.getValue("state"), ::call)
+    val stateSize = sizes.getValue("state")
+    stream = Stream(stateSize, manifest.brighten, manifest.persistence, ::call)
     if (sizes.getValue("attention") != side * side) {
       close()
       throw IllegalArgumentException("$name: its map is not $side by $side, as $json states")
@@ -59,7 +60,8 @@ private constructor(
 
   /**
    * The map of the stream's next frame: side * side bytes, row by row, 0 to 255 (unsigned) at the
-   * most looked-at place, over the whole upright frame. The first frame pairs with itself.
+   * most looked-at place, over the whole upright frame. The first frame pairs with itself. Dark
+   * frames are brightened, and maps persist, as the manifest says.
    *
    * @param image of ImageAnalysis in its default format, YUV_420_888; the caller closes it.
    */
@@ -68,7 +70,7 @@ private constructor(
   /** The same for a frame from elsewhere. */
   fun step(frame: YuvFrame): ByteArray = stream.next(frame.shrink(side))
 
-  /** Forget the frames seen so far: the next one begins a stream. */
+  /** Forget the frames and maps seen so far: the next frame begins a stream. */
   fun reset() = stream.reset()
 
   override fun close() {
@@ -117,7 +119,9 @@ private constructor(
           json.getString("pairing"),
           json.getInt("resolution"),
           json.getString("sha256"),
-          json.getJSONObject("state").has("scale")
+          json.getJSONObject("state").has("scale"),
+          if (json.has("brighten")) json.getInt("brighten") else 0, // older ones have neither
+          if (json.has("persistence")) json.getDouble("persistence") else 0.0
         )
       } catch (error: JSONException) {
         throw IllegalArgumentException("$name is not a manifest: ${error.message}")

@@ -3,7 +3,12 @@ package uva.attention
 import java.io.InputStream
 import java.nio.ByteBuffer
 import java.security.MessageDigest
+import java.util.ArrayDeque
+import kotlin.math.abs
 import kotlin.math.floor
+import kotlin.math.max
+import kotlin.math.min
+import kotlin.math.pow
 
 // What docs/model-file.md says of frames, streams and manifests, without a class of Android's.
 
@@ -14,6 +19,11 @@ const val MOST_MANIFEST_BYTES = 1 shl 20
 private const val SAMPLED = 256
 private const val CONVERTED = 128
 private val SIDES = listOf(32, 64, 128)
+private const val MOST_LEVEL = 128 // to which dark frames are brightened
+private const val MOST_GAIN = 8
+private const val MOST_PERSISTENCE = 0.95
+private const val WINDOW = 16 // maps that are joined
+private const val CUT = 32 // mean change between frames that only a cut brings about
 
 /**
  * One plane of a YUV_420_888 image, `width` by `height` values from 0 to 255, seen upright. Nothing
@@ -157,30 +167,103 @@ private fun halved(pixels: IntArray, length: Int, channels: Int): IntArray {
   }
 }
 
+private fun unsigned(byte: Byte): Int = byte.toInt() and 255
+
+/**
+ * A frame whose mean is below `level`, multiplied to it; any other frame as it is.
+ *
+ * @param small a frame made small.
+ * @param level 0 to 128; 0 changes nothing.
+ */
+fun brightened(small: ByteArray, level: Int): ByteArray {
+  val wanted = level.toLong() * small.size
+  val sum = small.fold(0L) { sum, byte -> sum + unsigned(byte) }
+  if (sum >= wanted) return small
+  val total = max(sum, wanted / MOST_GAIN)
+  val brighter = ByteArray(256) { min((2 * it * wanted + total) / (2 * total), 255L).toByte() }
+  return ByteArray(small.size) { brighter[unsigned(small[it])] }
+}
+
+/**
+ * Joins each map of a stream with the 15 before it, back to the last cut. The map `k` frames ago has
+ * the weight `persistence` to the power `k`, in steps of 1/256.
+ *
+ * @param persistence 0 to 0.95; 0 leaves maps as they are.
+ */
+class Persistence(persistence: Double) {
+  private val weights = IntArray(WINDOW) { Math.rint(256 * persistence.pow(it)).toInt() }
+  private val maps = ArrayDeque<ByteArray>() // the newest first
+  private var last: ByteArray? = null
+
+  /**
+   * The next map, joined with those before it.
+   *
+   * @param map is kept.
+   * @param small the frame that it is of, not brightened.
+   */
+  fun add(map: ByteArray, small: ByteArray): ByteArray {
+    if (weights[1] == 0) return map
+    if (last?.let { isCut(it, small) } == true) maps.clear()
+    last = small.copyOf()
+    maps.addFirst(map)
+    if (maps.size > WINDOW) maps.removeLast()
+    val sums = IntArray(map.size)
+    for ((age, one) in maps.withIndex()) {
+      for (i in one.indices) sums[i] += weights[age] * unsigned(one[i])
+    }
+    val most = sums.fold(1) { most, sum -> max(most, sum) }.toFloat() // a map may be black
+    // In floats, as in Python: halves depend on it.
+    return ByteArray(map.size) { Math.rint((255 * (sums[it] / most)).toDouble()).toInt().toByte() }
+  }
+
+  /** Forget all maps: the next one begins a stream. */
+  fun reset() {
+    maps.clear()
+    last = null
+  }
+}
+
+/** Whether a video is cut between two small frames in a row. */
+private fun isCut(one: ByteArray, other: ByteArray): Boolean {
+  var change = 0
+  for (i in one.indices) change += abs(unsigned(one[i]) - unsigned(other[i]))
+  return change > CUT * one.size
+}
+
 /** What a call of a model gives. */
 class Result(val map: ByteArray, val state: ByteArray)
 
 /**
- * A model of the form `step` on a stream: hands the state back, and pairs the first frame with
- * itself. If a call throws, the stream can continue.
+ * A model of the form `step` on a stream: brightens dark frames, hands the state back, pairs the
+ * first frame with itself, and joins maps. If a call throws, the stream can continue.
  *
  * @param stateSize bytes of the state, which begins as zeros.
+ * @param brighten the mean level to which darker frames are brightened, as in the manifest.
+ * @param persistence how much of the maps before is joined with each map, as in the manifest.
  * @param call runs the model on a small frame and the state.
  */
-class Stream(private val stateSize: Int, private val call: (ByteArray, ByteArray) -> Result) {
+class Stream(
+  private val stateSize: Int,
+  private val brighten: Int,
+  persistence: Double,
+  private val call: (ByteArray, ByteArray) -> Result
+) {
+  private val joined = Persistence(persistence)
   private var state: ByteArray? = null
 
   /** The map of the stream's next frame, which is `side * side * 3` bytes of RGB. */
   fun next(frame: ByteArray): ByteArray {
-    val before = state ?: call(frame, ByteArray(stateSize)).state
-    val result = call(frame, before)
+    val seen = brightened(frame, brighten)
+    val before = state ?: call(seen, ByteArray(stateSize)).state
+    val result = call(seen, before)
     state = result.state
-    return result.map
+    return joined.add(result.map, frame) // not `seen`: brightened noise looks like cuts
   }
 
-  /** Forget the frames seen so far: the next one begins a stream. */
+  /** Forget the frames and maps seen so far: the next frame begins a stream. */
   fun reset() {
     state = null
+    joined.reset()
   }
 }
 
@@ -190,7 +273,9 @@ class Manifest(
   val pairing: String,
   val resolution: Int,
   val sha256: String,
-  val quantised: Boolean
+  val quantised: Boolean,
+  val brighten: Int,
+  val persistence: Double
 ) {
   /** @throws IllegalArgumentException if a stream can't run the model, or its bytes differ. */
   fun check(content: ByteArray) {
@@ -198,6 +283,10 @@ class Manifest(
     require(pairing == "previous") { "the pairing is $pairing, expected previous" }
     require(quantised) { "the model is not quantised, expected int8: uva-tf convert --recipe int8" }
     require(resolution in SIDES) { "the resolution is $resolution, expected one of $SIDES" }
+    require(brighten in 0..MOST_LEVEL) { "brighten is $brighten, expected 0 to $MOST_LEVEL" }
+    require(persistence in 0.0..MOST_PERSISTENCE) {
+      "the persistence is $persistence, expected 0 to $MOST_PERSISTENCE"
+    }
     val digest = MessageDigest.getInstance("SHA-256").digest(content)
     val found = digest.joinToString("") { "%02x".format(it) }
     require(found == sha256) { "sha256 differs from the manifest's: take the two files anew" }
