@@ -93,10 +93,13 @@ def clips_root(tmp_path):
 
 
 def day_and_night():
-    """22 frames `[144, 256, 3]` uint8: a bright scene, and after a cut another one in the dark."""
+    """22 frames `[144, 256, 3]` uint8: a bright scene, and after a cut another one in the dark.
+
+    The last two are darker than what can be made bright.
+    """
     day = synthetic.draw(synthetic.scene(3, length=18))
     night = synthetic.draw(synthetic.scene(4, length=4))
-    return [*day, *(frame // 5 for frame in night)]
+    return [*day, *(frame // 5 for frame in night[:2]), *(frame // 40 for frame in night[2:])]
 
 
 def noise(height, width, seed):

@@ -11,6 +11,7 @@ from conftest import ROOT
 
 from uva_tf.bench.memory import measure_memory
 from uva_tf.core.children import python, uva_tf
+from uva_tf.core.processors import processors
 from uva_tf.runtime.trial import check_model
 from uva_tf.weights import shipped_model
 
@@ -124,3 +125,14 @@ def test_processors_that_a_process_may_not_use_do_not_count():
     )
     done = subprocess.run(python(program), capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"),
+    [("50000 100000", 1), ("150000 100000", 2), ("max 100000", 999), ("", 999), (None, 999)],
+)
+def test_a_container_s_quota_counts(tmp_path, quota, most):
+    file = tmp_path / "cpu.max"
+    if quota is not None:
+        file.write_text(quota + "\n")
+    assert processors(file) == min(most, processors(tmp_path / "none"))

@@ -82,6 +82,11 @@ def test_nobody_writes_tf_dot_keras_or_asserts(path):
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.Assert)]
 
 
+def test_one_module_counts_processors():
+    """It knows which of them the process may use; Python's `os.cpu_count` does not."""
+    assert {p.name for p in LIBRARY + SCRIPTS if "cpu_count" in p.read_text()} == {"processors.py"}
+
+
 def test_one_module_knows_tf_keras_and_tfmot():
     packages = {"tf_keras", "tensorflow_model_optimization"}
     knows = {p.name for p in LIBRARY + SCRIPTS if packages & {m.split(".")[0] for m in imports(p)}}

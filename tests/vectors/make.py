@@ -18,7 +18,8 @@ from uva_tf.weights import FOLDER as WEIGHTS
 
 FOLDER = Path(__file__).parent
 WIDTH, HEIGHT, LENGTH = 99, 57, 3
-SIDE, PERSISTENCE, BRIGHTEN = 8, 0.7, 100
+SIDE, PERSISTENCE, BRIGHTEN = 8, 0.9, 100
+SEED = 116  # of maps one pixel of which exact fractions would round otherwise
 
 
 def draw() -> np.ndarray:
@@ -32,11 +33,18 @@ def draw() -> np.ndarray:
 
 
 def draw_stream() -> tuple[np.ndarray, np.ndarray]:
-    """Small frames `[20, 8, 8, 3]`, the last 5 dark and after a cut, and maps of a peak."""
-    t, y, x = np.mgrid[:20, :SIDE, :SIDE]
-    frames = np.stack([20 * x + 2 * t, 25 * y + t, 60 + 9 * x + 7 * y], axis=-1)
-    frames[15:] //= 6
-    maps = 255 - np.minimum(16 * (x - t % SIDE) ** 2 + 9 * (y - 3) ** 2 + 5 * ((x + y) % 3), 255)
+    """Small frames `[28, 8, 8, 3]` and a map of each: all cases of model-file.md, and their edges.
+
+    Frame 10 differs from frame 9 by 32 levels, which is no cut yet. Frame 22 is after a cut; it and
+    those after it are dark, and the last is too dark to become as bright. Map 22 is black.
+    """
+    y, x = np.mgrid[:SIDE, :SIDE]
+    frames = np.stack(28 * [np.stack([20 * x, 25 * y, 60 + 9 * x + 7 * y], axis=-1)])
+    frames[10:22] += 32
+    frames[22:] //= 6
+    frames[27] //= 5
+    maps = np.random.default_rng(SEED).integers(0, 256, (28, SIDE, SIDE))
+    maps[22] = 0
     return frames.astype(np.uint8), maps.astype(np.uint8)
 
 

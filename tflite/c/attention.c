@@ -104,7 +104,7 @@ int main(int count, char **arguments) {
   } else if (!(out = strcmp(to, "-") == 0 ? stdout : fopen(to, "wbx"))) {
     fprintf(stderr, "error: %s: can't be made: %s\n", to, strerror(errno));
     code = 2;
-  } else if (uva_brighten(model, level) || (persistence > 0 && uva_persist(model, persistence))) {
+  } else if (uva_brighten(model, level) || uva_persist(model, persistence)) {
     code = refuse(uva_message(), "", 1);
   } else {
     code = map_stream(model, width, height, in, out);

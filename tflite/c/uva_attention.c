@@ -375,7 +375,9 @@ uva_status uva_open(const char *path, uva_attention **result) {
     model->small = malloc(model->inputs[FRAME].bytes);
     model->seen = malloc(model->inputs[FRAME].bytes);
     model->memory = malloc(model->inputs[MEMORY].bytes);
-    if (!model->small || !model->seen || !model->memory) status = fail(UVA_NO_MEMORY, "no memory for a frame");
+    if (!model->small || !model->seen || !model->memory) {
+      status = fail(UVA_NO_MEMORY, "no memory for a frame");
+    }
   }
   if (status) {
     uva_close(model);
@@ -543,16 +545,18 @@ uva_status uva_persist(uva_attention *model, double persistence) {
     return fail(UVA_BAD_ARGUMENT, "persistence %g: expected 0 to %g", persistence,
                 most_persistence);
   }
-  size_t pixels = pixels_of(model);
-  size_t bytes = model->inputs[MEMORY].bytes + model->inputs[FRAME].bytes + WINDOW * pixels;
-  uint8_t *memory = realloc(model->memory, bytes);
-  if (memory) model->memory = memory;
-  uint32_t *sums = realloc(model->sums, pixels * sizeof *sums);
-  if (sums) model->sums = sums;
-  if (!memory || !sums) return fail(UVA_NO_MEMORY, "no memory for %d maps", WINDOW);
-  for (int age = 0; age < WINDOW; age++) {
-    model->weights[age] = lrint(NEWEST * pow(persistence, age));
+  long weights[WINDOW];
+  for (int age = 0; age < WINDOW; age++) weights[age] = lrint(NEWEST * pow(persistence, age));
+  if (weights[1]) {
+    size_t pixels = pixels_of(model);
+    size_t bytes = model->inputs[MEMORY].bytes + model->inputs[FRAME].bytes + WINDOW * pixels;
+    uint8_t *memory = realloc(model->memory, bytes);
+    if (memory) model->memory = memory;
+    uint32_t *sums = realloc(model->sums, pixels * sizeof *sums);
+    if (sums) model->sums = sums;
+    if (!memory || !sums) return fail(UVA_NO_MEMORY, "no memory for %d maps", WINDOW);
   }
+  memcpy(model->weights, weights, sizeof weights);
   uva_reset(model);
   return UVA_OK;
 }
@@ -581,8 +585,9 @@ uva_status uva_save(const uva_attention *model, void *state, size_t size) {
 uva_status uva_restore(uva_attention *model, const void *state, size_t size) {
   if (!model || !state) return fail(UVA_BAD_ARGUMENT, "uva_restore: a NULL in place of an argument");
   if (size != uva_state_size(model)) {
-    return fail(UVA_BAD_STATE, "a state of %zu bytes: expected %zu, of the same model and persistence",
-                size, uva_state_size(model));
+    return fail(UVA_BAD_STATE,
+                "a state of %zu bytes: expected %zu, of the same model and persistence", size,
+                uva_state_size(model));
   }
   if (model->inputs[MEMORY].type.element == LITERT_FLOAT32) {
     for (size_t i = 0; i < model->inputs[MEMORY].bytes; i += sizeof(float)) {

@@ -68,7 +68,7 @@ int uva_side(const uva_attention *model);
  * map: R * R bytes, row by row, 0 to 255 at the place that is looked at most; over the whole frame.
  * size: bytes at `map`, at least R * R.
  *
- * After a failure nothing is written to `map`, and the stream can go on.
+ * After a failure what is in `map` is of no use, and the stream can go on.
  */
 uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, size_t size);
 
@@ -83,8 +83,8 @@ uva_status uva_brighten(uva_attention *model, int level);
 
 /*
  * Join each map of a stream with those before it, as `Predictor` does by the `persistence` of a
- * manifest. The next frame begins a stream, and states saved before can't be restored: their size is
- * another one.
+ * manifest. The next frame begins a stream. Don't restore states saved before: they are refused only
+ * where their size is another one.
  *
  * persistence: the map k frames ago weighs persistence to the power k, 0 to 0.95; 0, as after
  * uva_open, leaves maps as they are. UVA_BAD_ARGUMENT for any other. UVA_NO_MEMORY if there is none

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from uva_tf import __version__
 from uva_tf.core.errors import InputError
 from uva_tf.core.interruption import SIGNALS
+from uva_tf.core.processors import processors
 
 # Ray reports to its makers unless told otherwise.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -85,8 +86,8 @@ def done_by_ray(
 
     Args:
         job: what all tasks share.
-        address: of a cluster, `HOST:PORT`; by default, one of this machine's cores is started, and
-            ends with the iterator.
+        address: of a cluster, `HOST:PORT`; by default, one of this machine's cores is started,
+            and ends with the iterator.
         jobs: tasks to do at a time; by default, one for each core.
         actor: makes an actor for the job; called in a process of Ray's, with its first task.
 
@@ -156,7 +157,7 @@ def _connected(address: str | None, jobs: int | None) -> Iterator[None]:
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {
-            "num_cpus": jobs,  # None for all
+            "num_cpus": jobs or processors(),
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE,
             "_node_ip_address": "127.0.0.1",  # out of reach from other machines

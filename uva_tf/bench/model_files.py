@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from uva_tf.compression.operators import Delegation, delegation, read_operators
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
 from uva_tf.core.names import distinct_names
+from uva_tf.core.processors import processors
 from uva_tf.core.text_tables import aligned, csv_text
 from uva_tf.runtime.manifest import MOST_BYTES, read_manifest
 from uva_tf.runtime.predictor import open_model
@@ -172,7 +172,7 @@ def machine() -> dict[str, str]:
     ]
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": str(os.cpu_count()),
+        "cores": str(processors()),
         "system": f"{platform.system()} {platform.machine()}",
         "ai-edge-litert": getattr(ai_edge_litert, "__version__", "unknown"),
     }

@@ -58,8 +58,8 @@ def _here_and_now() -> dict[str, Any]:
 def origin(run: Run) -> dict[str, Any]:
     """Where a run's weights come from: its provenance, its seed, and the checksums of its data.
 
-    If it began with another run's weights, that run's origin is in `begun_from`: null if no run is
-    there any more.
+    If it began with weights of a file, the origin of their run is in `begun_from`: None if there is
+    no such run, or no longer.
     """
     config = run.config
     begun = {}

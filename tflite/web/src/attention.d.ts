@@ -53,7 +53,7 @@ export class AttentionModel {
   readonly side: number;
   /**
    * The map of the stream's next frame, joined with those before it as the manifest says; `rgb` has
-   * `side` * `side` * 3 bytes.
+   * `side` * `side` * 3 bytes, which must stay as they are until the map is there.
    */
   next(rgb: Uint8Array): Promise<Uint8Array>;
   /** Begins another stream: forgets the frames and the maps seen so far. */

@@ -7,7 +7,7 @@ const MOST_GAIN = 8; // beyond, frames hold little but noise
 export function brightened(small, level) {
   const wanted = level * small.length;
   let total = 0;
-  for (const value of small) total += value;
+  for (let i = 0; i < small.length; i += 1) total += small[i];
   if (total >= wanted) return small;
   total = Math.max(total, Math.floor(wanted / MOST_GAIN));
   // Halves are rounded up, in whole numbers. The array cuts off what is above 255.

@@ -33,10 +33,12 @@ export function checkManifest(manifest, name) {
     throw new Error(`${name}: the resolution is ${resolution}, expected 32, 64, 128 or 256`);
   }
   if (typeof persistence !== 'number' || !(persistence >= 0 && persistence <= MOST_PERSISTENCE)) {
-    throw new Error(`${name}: the persistence is ${persistence}, expected 0 to ${MOST_PERSISTENCE}`);
+    const wanted = `expected 0 to ${MOST_PERSISTENCE}`;
+    throw new Error(`${name}: the persistence is ${persistence}, ${wanted}`);
   }
   if (!Number.isInteger(brighten) || brighten < 0 || brighten > MOST_LEVEL) {
-    throw new Error(`${name}: brighten is ${brighten}, expected a whole number from 0 to ${MOST_LEVEL}`);
+    const wanted = `expected a whole number from 0 to ${MOST_LEVEL}`;
+    throw new Error(`${name}: brighten is ${brighten}, ${wanted}`);
   }
   return manifest;
 }

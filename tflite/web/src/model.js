@@ -123,5 +123,7 @@ export function bytesOf(value) {
 // A finished map as bytes: float 0..1 becomes 0..255, bytes are copied.
 function toBytes(map) {
   if (map instanceof Uint8Array) return map.slice();
-  return Uint8Array.from(map, (value) => toEven(Math.fround(255 * value)));
+  const bytes = new Uint8ClampedArray(map.length);
+  for (let i = 0; i < map.length; i += 1) bytes[i] = toEven(Math.fround(255 * map[i]));
+  return new Uint8Array(bytes.buffer);
 }

@@ -21,8 +21,8 @@ export class Persistence {
     this.#last = null;
   }
 
-  // The next map, joined with those before it. map: Uint8Array, which is kept; small: the frame that it
-  // is of, not brightened.
+  // The next map, joined with those before it.
+  // map: Uint8Array, which is kept; small: the frame that it is of, not brightened.
   add(map, small) {
     if (!this.#weights[1]) return map;
     if (this.#last && isCut(this.#last, small)) this.#maps = [];
@@ -35,7 +35,7 @@ export class Persistence {
       for (let i = 0; i < one.length; i += 1) sums[i] += weight * one[i];
     }
     let most = 1; // a map may be black
-    for (const sum of sums) most = Math.max(most, sum);
+    for (let i = 0; i < sums.length; i += 1) most = Math.max(most, sums[i]);
     const joined = new Uint8Array(map.length);
     // Quotient and product are rounded to float32, as in Python: halves depend on it.
     for (let i = 0; i < joined.length; i += 1) {

@@ -114,14 +114,19 @@ private constructor(
     private fun parse(text: String, name: String): Manifest =
       try {
         val json = JSONObject(text)
+        // Older ones have neither. `getInt` would take 80.5 and "80".
+        val brighten = json.opt("brighten") ?: 0
+        val persistence = json.opt("persistence") ?: 0
+        require(brighten is Int) { "$name: brighten is $brighten, expected a whole number" }
+        require(persistence is Number) { "$name: the persistence is $persistence, expected a number" }
         Manifest(
           json.getString("form"),
           json.getString("pairing"),
           json.getInt("resolution"),
           json.getString("sha256"),
           json.getJSONObject("state").has("scale"),
-          if (json.has("brighten")) json.getInt("brighten") else 0, // older ones have neither
-          if (json.has("persistence")) json.getDouble("persistence") else 0.0
+          brighten,
+          persistence.toDouble()
         )
       } catch (error: JSONException) {
         throw IllegalArgumentException("$name is not a manifest: ${error.message}")

@@ -177,7 +177,7 @@ private fun unsigned(byte: Byte): Int = byte.toInt() and 255
  */
 fun brightened(small: ByteArray, level: Int): ByteArray {
   val wanted = level.toLong() * small.size
-  val sum = small.fold(0L) { sum, byte -> sum + unsigned(byte) }
+  val sum = small.fold(0L) { before, byte -> before + unsigned(byte) }
   if (sum >= wanted) return small
   val total = max(sum, wanted / MOST_GAIN)
   val brighter = ByteArray(256) { min((2 * it * wanted + total) / (2 * total), 255L).toByte() }
@@ -211,7 +211,7 @@ class Persistence(persistence: Double) {
     for ((age, one) in maps.withIndex()) {
       for (i in one.indices) sums[i] += weights[age] * unsigned(one[i])
     }
-    val most = sums.fold(1) { most, sum -> max(most, sum) }.toFloat() // a map may be black
+    val most = sums.fold(1) { before, sum -> max(before, sum) }.toFloat() // a map may be black
     // In floats, as in Python: halves depend on it.
     return ByteArray(map.size) { Math.rint((255 * (sums[it] / most)).toDouble()).toInt().toByte() }
   }
