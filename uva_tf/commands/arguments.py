@@ -88,7 +88,7 @@ def add_threads_argument(parser: Parser) -> None:
 
 
 def add_rounds_argument(parser: Parser, default: int) -> None:
-    """Add `--rounds`, the turns of a measurement."""
+    """`--rounds`, the turns of a measurement."""
     parser.add_argument(
         "--rounds",
         metavar="N",
