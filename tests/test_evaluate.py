@@ -14,7 +14,7 @@ import pytest
 
 from uva_tf.config import DataConfig
 from uva_tf.core.errors import InputError
-from uva_tf.core.resize import resize
+from uva_tf.core.resize import resize, shrink
 from uva_tf.data import synthetic
 from uva_tf.data.fixations import density_map
 from uva_tf.data.pipeline import View, ordered_batches
@@ -28,9 +28,10 @@ from uva_tf.evaluation.baselines import (
     spectral_residual,
 )
 from uva_tf.evaluation.evaluate import WITHOUT_A_MAP, WITHOUT_GAZE, Settings, evaluate
-from uva_tf.evaluation.map_sources import maps_source, paired
+from uva_tf.evaluation.map_sources import maps_source, paired, persistent
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Clip, table
 from uva_tf.evaluation.truth import Truth
+from uva_tf.runtime.persistence import Persistence
 
 pytestmark = pytest.mark.usefixtures("small_grid")
 
@@ -57,6 +58,21 @@ def evaluation(shards, small_grid):
 
 def frame(picture):
     return SimpleNamespace(frame=picture)
+
+
+def test_joined_maps_are_those_of_their_frames(shards):
+    """With frames after them as without, there is one for each."""
+    (shard,) = shards.split("val")
+    records = list(read_records(shards, shard))
+    own = list(truth_source(shards)(records))
+    for ahead in (0, 2, 15):
+        joined, drawn = Persistence(0.9, ahead), []
+        for one, record in zip(own, records, strict=True):
+            drawn.append(joined.add(one, shrink(record.frame, 64)))
+        expected = [*(one for one in drawn if one is not None), *joined.rest()]
+        maps = list(persistent(truth_source(shards), 0.9, ahead)(iter(records)))
+        np.testing.assert_array_equal(maps, expected)
+        assert len(maps) == len(records)
 
 
 def test_the_truth_wins_over_people_and_the_prior_in_every_metric(evaluation):

@@ -72,6 +72,41 @@ class TestPersistence:
         again = [later.add(one, STILL) for one in maps[21:]]
         np.testing.assert_array_equal(again[WINDOW - 1 :], drawn[21 + WINDOW - 1 :])
 
+    @pytest.mark.parametrize("ahead", [1, 8, 15])
+    def test_maps_ahead_are_joined_too(self, ahead):
+        maps, joined = bumps(40), Persistence(0.8, ahead)
+        drawn = [joined.add(one, STILL) for one in maps]
+        assert drawn[:ahead] == [None] * ahead
+        drawn = [*drawn[ahead:], *joined.rest()]
+        assert len(drawn) == len(maps)
+        for number, one in enumerate(drawn):
+            near = np.arange(max(0, number + 1 - WINDOW), min(len(maps), number + ahead + 1))
+            weights = np.rint(256 * 0.8 ** np.abs(near - number))
+            mean = np.tensordot(weights, maps[near].astype(float), 1)
+            np.testing.assert_allclose(one, 255 * mean / mean.max(), atol=0.5001)
+
+    def test_maps_beyond_a_cut_are_not_joined(self):
+        maps, joined = bumps(9), Persistence(0.8, 2)
+        frames = [*[STILL] * 3, STILL + 70, *[STILL + 140] * 5]  # shots of 3, 1 and 5 frames
+        drawn = [joined.add(one, frame) for one, frame in zip(maps, frames, strict=True)]
+        drawn = [*drawn[2:], *joined.rest()]
+        np.testing.assert_array_equal(drawn[3], maps[3])
+        for first, last in ((0, 3), (4, 9)):
+            alone = Persistence(0.8, 2)
+            shot = [alone.add(one, STILL) for one in maps[first:last]]
+            expected = [*filter(lambda one: one is not None, shot), *alone.rest()]
+            np.testing.assert_array_equal(drawn[first:last], expected)
+
+    def test_a_stream_shorter_than_what_is_ahead_is_whole(self):
+        maps, joined = bumps(3), Persistence(0.8, 8)
+        assert [joined.add(one, STILL) for one in maps] == [None] * 3
+        assert len(list(joined.rest())) == 3
+
+    @pytest.mark.parametrize("ahead", [-1, 16, True, 2.0, None])
+    def test_another_number_ahead_is_refused(self, ahead):
+        with pytest.raises(ValueError, match="expected an int from 0 to 15"):
+            Persistence(0.8, ahead)
+
     def test_black_maps_stay_black(self):
         joined = Persistence(0.8)
         assert not joined.add(np.zeros((4, 4), np.uint8), STILL).any()
@@ -104,6 +139,19 @@ class TestPredictor:
         own = list(Predictor(lasting, persistence=0).run(frames))
         same = [np.array_equal(a, b) for a, b in zip(drawn, own, strict=True)]
         assert [number for number, one in enumerate(same) if one] == [0, 6]
+
+    @pytest.mark.parametrize("pairing", ["previous", "next"])
+    def test_a_recorded_video_is_looked_ahead_in(self, step_model, tmp_path, pairing):
+        model = model_of(step_model, tmp_path, pairing=pairing, persistence=0.7)
+        frames = moving(20)
+        own = list(Predictor(model, persistence=0).run(frames))
+        joined = Persistence(0.7, 4)
+        expected = [joined.add(one, STILL) for one in own][4:] + list(joined.rest())
+        predictor = Predictor(model, ahead=4)
+        np.testing.assert_array_equal(list(predictor.run(frames)), expected)
+        np.testing.assert_array_equal(list(predictor.run(frames)), expected)
+        with pytest.raises(ValueError, match="use run"):
+            predictor.step(frames[0])
 
     def test_a_new_stream_begins_without_maps(self, step_model, tmp_path):
         predictor = Predictor(model_of(step_model, tmp_path, persistence=0.8))

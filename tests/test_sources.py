@@ -352,6 +352,7 @@ def test_outputs_of_another_make_are_not_mixed(predict, clips, tmp_path):
         (("--quality", "30"), "made with quality 24, this is 30"),
         (("--deinterlace",), "made with deinterlace False, this is True"),
         (("--persistence", "0.5"), "made with persistence 0.7, this is 0.5"),
+        (("--ahead", "4"), "made with ahead 0, this is 4"),
     ]:
         result = predict(clips, "--overlay", out, *more)
         assert_refused(result, words)
@@ -371,6 +372,28 @@ def album(tmp_path):
     for number, name in enumerate(("sea.jpg", "hill.png", "dog.webp", "cat.avif", "bee.bmp")):
         picture(tmp_path / "album" / name, side=20 + 2 * number, seed=number)
     return tmp_path / "album"
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_video_is_looked_ahead_in_alone_or_with_others(predict, clips, tmp_path, jobs):
+    ahead = ("--ahead", "3", "--maps")
+    assert predict(clips, *ahead, tmp_path / "all", "--jobs", jobs)[0] == 0
+    assert predict(clips / "1.mp4", *ahead, tmp_path / "1")[0] == 0
+    assert predict(clips / "1.mp4", "--maps", tmp_path / "behind")[0] == 0
+    maps = [
+        [path.read_bytes() for path in sorted((tmp_path / folder).iterdir())]
+        for folder in ("all/1", "1", "behind")
+    ]
+    assert maps[0] == maps[1] != maps[2]
+    assert len(maps[1]) == len(maps[2])
+    assert maps[1][-1] == maps[2][-1]  # nothing is after the last
+
+
+@pytest.mark.parametrize("source", [["album", "--stills"], ["rtsp://127.0.0.1/x"], ["--camera=0"]])
+def test_nothing_can_be_looked_ahead_in_but_a_recorded_video(predict, album, tmp_path, source):
+    source = [album if word == "album" else word for word in source]
+    refused = predict(*source, "--ahead", "3", "--csv", tmp_path / "out")
+    assert_refused(refused, "--ahead is for recorded videos")
 
 
 def test_stills_are_named_after_the_pictures(predict, album, tmp_path):

@@ -9,7 +9,13 @@ from pathlib import Path
 from uva_tf.commands.command import Parser
 from uva_tf.config import OLDER_FIELDS
 from uva_tf.core.names import current
-from uva_tf.runtime.manifest import FORMS, MOST_CENTRE, MOST_LEVEL, MOST_PERSISTENCE
+from uva_tf.runtime.manifest import (
+    FORMS,
+    MOST_AHEAD,
+    MOST_CENTRE,
+    MOST_LEVEL,
+    MOST_PERSISTENCE,
+)
 
 
 def add_data_argument(parser: Parser, more: str = "") -> None:
@@ -108,6 +114,18 @@ def add_persistence_argument(parser: Parser, default: float | None = None) -> No
         default=default,
         help="join each map with those before it, back to the last cut: the map K frames ago "
         f"weighs WEIGHT to the power K (0 to {MOST_PERSISTENCE}) (default: {said})",
+    )
+
+
+def add_ahead_argument(parser: Parser) -> None:
+    """`--ahead`, which joins maps with those after them too."""
+    parser.add_argument(
+        "--ahead",
+        metavar="N",
+        type=number(0, MOST_AHEAD),
+        default=0,
+        help="where maps are joined, join each with the N after it too, as a recorded video allows "
+        f"(0 to {MOST_AHEAD}) (default: 0)",
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uva_tf.commands.arguments import (
+    add_ahead_argument,
     add_data_argument,
     add_every_argument,
     add_persistence_argument,
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, dataset in datasets.items():
         bar = progress("evaluate" if len(datasets) == 1 else f"evaluate {name}", "clip")
         scored = evaluate(sources[name], dataset, args.split, settings, progress=bar)
-        recorded = scored.settings | {"persistence": args.persistence}
+        recorded = scored.settings | {"persistence": args.persistence, "ahead": args.ahead}
         evaluations[name] = replace(scored, dataset=name, settings=recorded)
         text = "\n" * (len(evaluations) > 1) + table(evaluations[name])
         show(text, kept=bool(args.json or args.report))
@@ -135,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         help="random seed of intervals, negatives and halves of observers (default: %(default)s)",
     )
     add_persistence_argument(parser)
+    add_ahead_argument(parser)
     add_every_argument(parser, default=1)
     parser.add_argument(
         "--skip-bad",
@@ -172,9 +174,9 @@ def _sources(args: argparse.Namespace, size: int) -> dict:
         if model.suffix == ".tflite":
             check_model(model)
         for row, teacher in teachers_of(model, size).items():
-            lasting = persistent(teacher, args.persistence or 0)
+            lasting = persistent(teacher, args.persistence or 0, args.ahead)
             sources[row if len(models) == 1 else f"{name}, {row}"] = lasting
-        sources[name] = open_map_source(model, size, args.persistence)
+        sources[name] = open_map_source(model, size, args.persistence, args.ahead)
     for name, folder in zip(
         distinct_names([m.resolve() for m in args.maps]), args.maps, strict=True
     ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from uva_tf.commands.arguments import (
+    add_ahead_argument,
     add_centre_argument,
     add_persistence_argument,
     add_study_arguments,
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> None:
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,
                 persistence=args.persistence,
+                ahead=args.ahead,
                 centre=args.centre,
             )
             for kind in names
@@ -95,6 +97,7 @@ def _parser() -> Parser:
         help="TOML with a [[row]] for each recipe: name, data, weights, set, hinted",
     )
     add_persistence_argument(parser, default=0.0)
+    add_ahead_argument(parser)
     add_centre_argument(parser)
     parser.add_argument(
         "--external-maps",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uva_tf.commands.arguments import (
+    add_ahead_argument,
     add_encoding_arguments,
     add_jobs_argument,
     add_model_argument,
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
             jobs=args.jobs,
             threads=args.threads,
             persistence=args.persistence,
+            ahead=args.ahead,
             strict=args.strict,
         )
         check_model(model)
@@ -78,7 +80,7 @@ def _predict_stream(place, model, outputs, options, args) -> list[str]:
         remote = {"reconnect": args.reconnect, "transport": args.rtsp_transport or "tcp"}
     result = predict_stream(
         place,
-        Predictor(model, threads=args.threads, persistence=args.persistence),
+        Predictor(model, threads=args.threads, persistence=args.persistence, ahead=args.ahead),
         outputs,
         options,
         strict=args.strict,
@@ -238,6 +240,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         "videos, DIR/NAME.regions.csv",
     )
     add_persistence_argument(parser)
+    add_ahead_argument(parser)
     add_threads_argument(parser)
     args = parser.parse_args(argv)
     if bool(args.sources) == (args.camera is not None):
@@ -257,6 +260,8 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         raise InputError("--stream and --deinterlace are for videos: pictures have none")
     if args.persistence is not None and sources.stills:
         raise InputError("--persistence is for videos: pictures have none before them")
+    if args.ahead and (sources.stills or args.camera is not None or any(map(is_url, args.sources))):
+        raise InputError("--ahead is for recorded videos: there are no frames after to wait for")
     if args.regions and sources.stills:
         raise InputError("--regions is for videos: pictures have none")
     encodes = args.overlay and not sources.stills

@@ -30,32 +30,34 @@ MapSource = Callable[[Iterable[Record]], Iterator[np.ndarray | None]]
 BATCH = 32
 
 
-def open_map_source(path: Path, size: int, persistence: float | None = None) -> MapSource:
+def open_map_source(
+    path: Path, size: int, persistence: float | None = None, ahead: int = 0
+) -> MapSource:
     """Open a run or a model as a map source.
 
     Args:
         path: a run folder, its `student.keras`, one of its `teachers/*.keras`, or a .tflite file.
         size: side of the dataset's frames in pixels, for which a teacher is built.
-        persistence: of the maps, see `runtime.persistence`; by default what a .tflite file's
-            manifest says, and 0 for a run.
+        persistence, ahead: how maps are joined, see `runtime.persistence`; by default what a
+            .tflite file's manifest says, and not at all for a run.
 
     Raises InputError for anything else.
     """
     path = path.resolve()
     if path.is_dir():
-        return persistent(student_source(Run.open(path)), persistence or 0)
+        return persistent(student_source(Run.open(path)), persistence or 0, ahead)
     if path.suffix == ".tflite":
-        predictor = Predictor(path, persistence=persistence)
+        predictor = Predictor(path, persistence=persistence, ahead=ahead)
         return lambda records: predictor.run(record.frame for record in records)
     check_file(path, "model, expected a run folder, a .keras or a .tflite file")
     for folder in (path.parent, path.parent.parent):
         if path.suffix == ".keras" and (folder / "config.json").is_file():
             run = Run.open(folder)
             if path == run.student:
-                return persistent(student_source(run), persistence or 0)
+                return persistent(student_source(run), persistence or 0, ahead)
             for kind in KINDS:
                 if path == run.teacher(kind):
-                    return persistent(teacher_source(run, kind, size), persistence or 0)
+                    return persistent(teacher_source(run, kind, size), persistence or 0, ahead)
     raise InputError(f"{path}: expected a .tflite file, or a .keras file inside its run folder")
 
 
@@ -105,16 +107,19 @@ def maps_source(folder: Path, *, skip_bad: bool = False) -> MapSource:
     return source
 
 
-def persistent(source: MapSource, persistence: float) -> MapSource:
-    """A source whose maps are joined with those before them, see `runtime.persistence`."""
+def persistent(source: MapSource, persistence: float, ahead: int = 0) -> MapSource:
+    """A source whose maps are joined with those around them, see `runtime.persistence`."""
     if not persistence:
         return source
 
     def maps(records: Iterable[Record]) -> Iterator[np.ndarray | None]:
         seen, shown = tee(records)
-        joined = Persistence(persistence)
+        joined = Persistence(persistence, ahead)
         for record, picture in zip(shown, source(seen), strict=True):
-            yield joined.add(picture, shrink(record.frame, COMPARED))
+            known = joined.add(picture, shrink(record.frame, COMPARED))
+            if known is not None:
+                yield known
+        yield from joined.rest()
 
     return maps
 

@@ -67,7 +67,8 @@ class Batch:
         outputs: folders, or for stills' `csv` one table; a folder may be used for several kinds.
         jobs: sources that are predicted at a time, each in a process of its own.
         threads: that each runs the model on.
-        persistence: of the maps, if not what the manifest says; see `runtime.persistence`.
+        persistence, ahead: how maps are joined, see `runtime.persistence`; None for what the
+            manifest says.
         strict: fail damaged videos.
 
     Raises InputError if an output is a file or would lie among the sources.
@@ -81,6 +82,7 @@ class Batch:
     jobs: int = 1
     threads: int = 1
     persistence: float | None = None
+    ahead: int = 0
     strict: bool = False
 
     def __post_init__(self) -> None:
@@ -127,6 +129,7 @@ class Batch:
             "model": str(self.model),
             "threads": self.threads,
             "persistence": self.persistence,
+            "ahead": self.ahead,
             "cores": cores,
             "options": self.options._asdict(),
             "strict": self.strict,
@@ -258,7 +261,7 @@ class Batch:
             rate = options.rate or RATE
             settings |= {"stream": options.stream, "deinterlace": options.deinterlace, "rate": rate}
             persists = manifest.persistence if self.persistence is None else self.persistence
-            settings["persistence"] = persists
+            settings |= {"persistence": persists, "ahead": self.ahead}
         if kind == "overlay":
             settings["style"] = options.style
         if kind == "overlay" and not self.stills:
@@ -330,7 +333,7 @@ def _compare(
     if before["settings"]:  # older records do not say that frames are brightened
         before["settings"].setdefault("brighten", 0)
     if "rate" in before["settings"]:  # of streams; older records do not say that maps persist
-        before["settings"].setdefault("persistence", 0.0)
+        before["settings"] = {"persistence": 0.0, "ahead": 0} | before["settings"]
     for name, value in settings.items():
         if name in before["settings"] and before["settings"][name] != value:
             old = before["settings"][name]

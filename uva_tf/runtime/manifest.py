@@ -20,6 +20,7 @@ MOST_BYTES = 2**26  # of a model
 MOST_MANIFEST_BYTES = 2**20
 MOST_ARENA_BYTES = 2**24
 MOST_PERSISTENCE = 0.95
+MOST_AHEAD = 15  # frames; in no manifest, as only a recorded video has them
 MOST_CENTRE = 10
 MOST_LEVEL = 128  # of brighten: that of a frame of mid-grey
 

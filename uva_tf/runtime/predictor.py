@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -101,6 +102,8 @@ class Predictor:
         exact: return maps in the model's own dtype; a float model gives float32, 1 at the peak.
         persistence: how much of the stream's maps before is joined with each map, 0 to 0.95; see
             `runtime.persistence`. By default what the manifest says; 0 gives the model's own maps.
+        ahead: how many of the maps after each are joined with it too, 0 to 15; `run` then yields
+            maps so many frames late, and `step` can't be used.
         brighten: the mean level to which darker frames are brightened, 0 to 128; see
             `runtime.brighten`. By default what the manifest says; 0 leaves frames as they are.
 
@@ -120,6 +123,7 @@ class Predictor:
         reference: bool = False,
         exact: bool = False,
         persistence: float | None = None,
+        ahead: int = 0,
         brighten: int | None = None,
     ):
         if model is not None and not isinstance(model, (str, Path)):
@@ -133,7 +137,7 @@ class Predictor:
         self._bgr, self._exact = channels == "bgr", exact
         self._interpreter = interpreter
         self.persistence = self.manifest.persistence if persistence is None else persistence
-        self._joined = Persistence(self.persistence)
+        self._joined, self._ahead = Persistence(self.persistence, ahead), ahead
         self.brighten = self.manifest.brighten if brighten is None else brighten
         whole = isinstance(self.brighten, int) and not isinstance(self.brighten, bool)
         if not (whole and 0 <= self.brighten <= MOST_LEVEL):
@@ -156,14 +160,13 @@ class Predictor:
 
         The first frame of a stream is paired with itself. Raises ValueError for anything but a
         frame, after which the stream can continue, and for a model with `next` pairing, which
-        needs the following frame: use `run` for that.
+        needs the following frame, or `ahead`: use `run` for these.
         """
         if self.manifest.pairing == "next":
             raise ValueError("this model pairs frames with the next one: use run, not step")
-        small = self._small(frame)
-        if self._memory is None:
-            self._memory = self._remember(small)
-        return self._advance(small)
+        if self._ahead:
+            raise ValueError(f"ahead {self._ahead}: expected 0 for step; use run")
+        return self._next(frame)
 
     def run(self, frames: Iterable[np.ndarray | Frame]) -> Iterator[np.ndarray]:
         """The maps of a new stream's frames, one for each frame, in order.
@@ -187,19 +190,24 @@ class Predictor:
 
     def _run(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         self.reset()
-        if self.manifest.pairing == "previous":
-            for frame in frames:
-                yield self.step(frame)
-            return
-        small = None
-        for frame in frames:
-            small = self._small(frame)
-            if self._memory is None:
-                self._memory = self._remember(small)
-            else:
-                yield self._advance(small)
-        if small is not None:  # the last frame is paired with itself
-            yield self._advance(small)
+        for attention in chain(map(self._next, frames), self._end()):
+            if attention is not None:
+                yield attention
+
+    def _end(self) -> Iterator[np.ndarray | None]:
+        """The maps that the stream's end completes."""
+        if self.manifest.pairing == "next" and self._last is not None:
+            yield self._advance(self._last)  # the last frame is paired with itself
+        yield from self._joined.rest()
+
+    def _next(self, frame: np.ndarray | Frame) -> np.ndarray | None:
+        """Take the stream's next frame; the map that it completes, if any."""
+        small = self._small(frame)
+        if self._memory is None:
+            self._memory = self._remember(small)
+            if self.manifest.pairing == "next":
+                return None
+        return self._advance(small)
 
     def _small(self, frame: np.ndarray | Frame) -> np.ndarray:
         """The frame at the model's resolution, `[1, R, R, 3]` uint8 RGB."""
@@ -218,8 +226,8 @@ class Predictor:
             return small
         return self._call(frame=small, state=self._empty)["state"]
 
-    def _advance(self, small: np.ndarray) -> np.ndarray:
-        """The map of the current frame; `small`, the latest frame, is remembered.
+    def _advance(self, small: np.ndarray) -> np.ndarray | None:
+        """Draw the map of the current frame and join it; `small`, the latest frame, is remembered.
 
         The current frame is the latest, or with `next` pairing the one before it.
         """

@@ -189,7 +189,10 @@ def _listen(asked: BinaryIO, tasks: SimpleQueue, busy: threading.Event) -> None:
 def _predicting(setup: dict[str, Any]) -> Answers:
     """A function that predicts a source."""
     predictor = Predictor(
-        Path(setup["model"]), threads=setup["threads"], persistence=setup["persistence"]
+        Path(setup["model"]),
+        threads=setup["threads"],
+        persistence=setup["persistence"],
+        ahead=setup["ahead"],
     )
     options, cores = Options(**setup["options"]), setup["cores"]
     if cores:

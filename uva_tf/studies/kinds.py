@@ -259,6 +259,7 @@ def score_kind(
     progress,
     external: Path | None,
     persistence: float = 0.0,
+    ahead: int = 0,
     centre: float = 0.0,
 ) -> Scores:
     """Score the runs that left a kind out on its clips.
@@ -266,13 +267,15 @@ def score_kind(
     Args:
         folders: of the datasets without that kind.
         external: folder of another model's maps, `external/DATASET/CLIP/000001.png`, or None.
-        persistence: what the students' maps are joined by, see `runtime.persistence`.
+        persistence, ahead: how the students' maps are joined, see `runtime.persistence`.
         centre: power of the centre prior that the students' maps are multiplied by first.
     """
 
     def sources(dataset: Dataset) -> dict[str, MapSource]:
         found = {
-            run.name: persistent(student_source(Run.open(out / run.name), centre), persistence)
+            run.name: persistent(
+                student_source(Run.open(out / run.name), centre), persistence, ahead
+            )
             for run in runs
         }
         if external is not None:
