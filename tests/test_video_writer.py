@@ -182,6 +182,7 @@ def test_less_quality_makes_a_smaller_file(tmp_path):
     [
         ("a.gif", {}, "a.gif: expected a name that ends in .mp4, .m4v, .mov, .mkv, .webm"),
         ("a.webm", {"codec": "h264"}, ".webm does not take h264, expected vp9 or av1"),
+        ("a.mov", {"codec": "av1"}, ".mov does not take av1, expected h264 or h265"),
         ("a.mp4", {"quality": 52}, "quality 52: expected 0 to 51 for h264, less is better"),
         ("none/a.mp4", {}, "can't be written as 64x48"),
     ],
@@ -198,6 +199,45 @@ def test_every_container_takes_the_sound_that_replaces_others():
         assert set(codecs) <= set(CODECS), suffix
         assert sounds[0] in ("aac", "opus")
         assert check_codec(Path(f"a{suffix}")) == codecs[0]
+
+
+ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "dts": None, "vorbis": None}
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_every_container_takes_the_sound_that_it_lists(tmp_path, suffix):
+    for sound in CONTAINERS[suffix][1]:
+        if encoder := ENCODERS.get(sound, sound):
+            made = with_sound(tmp_path / f"{sound}.mkv", encoder, seconds=1)
+            writer = copy(made, tmp_path / f"{sound}{suffix}", sound_of=made)
+            assert (writer.copied, writer.notes) == (True, []), sound
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_every_container_takes_the_codecs_that_it_lists(tmp_path, suffix):
+    for codec in CONTAINERS[suffix][0]:
+        with VideoWriter(tmp_path / f"{codec}{suffix}", 25, 64, 48, codec=codec) as writer:
+            for number in range(5):
+                writer.write(grey(50, number / 25))
+        assert len(times(tmp_path / f"{codec}{suffix}")) == 5
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate", "suffix", "name"),
+    [
+        ("libopus", 48_000, ".mov", "opus"),
+        ("flac", 48_000, ".mov", "flac"),
+        ("libmp3lame", 8_000, ".mp4", "mp3 of 8000 Hz"),
+        ("libmp3lame", 8_000, ".m4v", "mp3 of 8000 Hz"),
+    ],
+)
+def test_sound_that_ffmpeg_does_not_write_there_is_encoded_again(
+    tmp_path, sound, rate, suffix, name
+):
+    made = with_sound(tmp_path / "in.mkv", sound, rate=rate, seconds=1)
+    writer = copy(made, tmp_path / f"out{suffix}", sound_of=made)
+    assert writer.notes == [f"sound encoded again, as aac: {suffix} takes no {name}"]
+    assert sound_packets(tmp_path / f"out{suffix}")
 
 
 LIVE = """

@@ -56,14 +56,17 @@ MP4 = ("h264", "h265", "av1"), ("aac", "mp3", "ac3", "eac3", "opus", "flac", "al
 CONTAINERS = {
     ".mp4": MP4,
     ".m4v": MP4,
-    ".mov": MP4,
+    # FFmpeg writes no AV1, Opus or FLAC into QuickTime.
+    ".mov": (("h264", "h265"), ("aac", "mp3", "ac3", "eac3", "alac")),
     ".mkv": (
         ("h264", "h265", "vp9", "av1"),
         ("aac", "mp3", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "dts", "pcm_s16le"),
     ),
     ".webm": (("vp9", "av1"), ("opus", "vorbis")),
 }
+BOXES = (".mp4", ".m4v", ".mov")  # the containers with an index and edit lists, as an MP4 has
 ENCODERS = {"aac": "aac", "opus": "libopus"}
+LEAST_MP3 = 16_000  # samples per second: FFmpeg writes no slower MP3 into an MP4
 SOUND_RATE = 48_000  # samples per second of what is encoded again: every encoder takes it
 WHOLE_MP4 = {"movflags": "faststart"}
 # A live video is on the disk after a second at most, whatever becomes of the process.
@@ -153,11 +156,14 @@ class VideoWriter:
                 f"{width}x{height} padded to {self._coded[0]}x{self._coded[1]}: "
                 f"{self._codec.encoder} needs even sides"
             )
-        mp4 = CONTAINERS[path.suffix.lower()] is MP4
-        options = (LIVE_MP4 if live else WHOLE_MP4) if mp4 else LIVE_MKV if live else {}
+        suffix = path.suffix.lower()
+        boxes = suffix in BOXES
+        options = (LIVE_MP4 if live else WHOLE_MP4) if boxes else LIVE_MKV if live else {}
+        # By its name, FFmpeg takes an .m4v for a file for an iPod, with few codecs.
+        kind = "mp4" if suffix == ".m4v" else None
         self._file = self._sound = self._broken = None
         try:
-            self._file = av.open(str(self._path), "w", options=options)
+            self._file = av.open(str(self._path), "w", kind, options=options)
             self._stream = self._open(
                 Fraction(rate).limit_denominator(1001), pixel_aspect, colours, quality, live
             )
@@ -350,9 +356,11 @@ class _Sound:
         chosen = self._input.streams.best("audio")
         if chosen is None:
             return
-        self._lists_edits = CONTAINERS[path.suffix.lower()] is MP4
-        takes = CONTAINERS[path.suffix.lower()][1]
+        suffix = path.suffix.lower()
+        self._lists_edits, takes = suffix in BOXES, CONTAINERS[suffix][1]
         name = chosen.codec_context.codec.canonical_name if chosen.codec_context else "unknown"
+        if name == "mp3" and takes is MP4[1] and chosen.rate < LEAST_MP3:
+            name = f"mp3 of {chosen.rate} Hz"
         if name in takes:
             self.copied = True
             self._packets = self._as_they_are(chosen, file.add_stream_from_template(chosen))
@@ -398,6 +406,8 @@ class _Sound:
             if last is not None and packet.dts <= last:
                 self._skipped += 1
                 continue
+            if last is not None and not packet.duration:
+                packet.duration = packet.dts - last  # an MP4 hides a last packet that has none
             last = packet.dts
             yield packet
 
