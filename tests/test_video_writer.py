@@ -15,6 +15,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.frames import Colours, Frame
 from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import CODECS, CONTAINERS, VideoWriter, check_codec
+from uva_tf.runtime.overlay import heat
 
 TICK = Fraction(1, 12_800)
 
@@ -94,6 +95,66 @@ def test_of_every_codec_comes_back(tmp_path, name, codec):
     means = [frame.pixels.mean() for frame in frames]
     assert means == pytest.approx([40, 80, 160, 220], abs=5)
     assert [frame.seconds for frame in frames] == pytest.approx(shown, abs=0.001)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_film_of_a_frame_or_two_is_written(tmp_path, count):
+    for turn in range(6):  # by chance it was not
+        path = tmp_path / f"{turn}.mp4"
+        with VideoWriter(path, 25, 64, 48, codec="h265", preset="superfast") as writer:
+            for number in range(count):
+                writer.write(grey(50, number / 25))
+        assert times(path) == pytest.approx([0, 0.04][:count])
+
+
+def test_frames_within_a_tick_delay_no_others(tmp_path):
+    shown = [0.0, 0.02, 0.03, 0.04, 0.08, 0.12]
+    with VideoWriter(tmp_path / "a.mp4", 25, 64, 48, tick=Fraction(1, 25)) as writer:
+        for seconds in shown:
+            writer.write(grey(50, seconds))
+    assert times(tmp_path / "a.mp4") == pytest.approx(shown)
+
+
+def test_a_pause_of_minutes_is_kept_whatever_the_input_counts_in(tmp_path):
+    shown = [0.0, 0.04, 300.0, 300.04]
+    with VideoWriter(tmp_path / "a.mp4", 25, 64, 48, tick=Fraction(1, 10**7)) as writer:
+        for seconds in shown:
+            writer.write(grey(50, seconds))
+    assert times(tmp_path / "a.mp4") == pytest.approx(shown)
+
+
+def lasts(path):
+    """Until when a file's frames are shown, in seconds."""
+    with av.open(str(path)) as file:
+        return max((p.pts + p.duration) * p.time_base for p in file.demux(video=0) if p.size)
+
+
+def shown_for(lengths, stated):
+    """Frames of uneven lengths, in seconds, as a decoder states them."""
+    begin, tick = 0.0, Fraction(1, 1000)
+    for length, said in zip(lengths, stated, strict=True):
+        video = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="bgr24")
+        video.duration, video.time_base = round(said / tick), tick
+        yield Frame(decoded=video, seconds=begin)
+        begin += length
+
+
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+@pytest.mark.parametrize(
+    ("lengths", "stated", "whole"),
+    [
+        ([0.1, 0.1, 3.0, 0.04], None, 3.24),
+        ([0.1, 0.1, 0.1, 3.0], None, 3.3),
+        ([9.0, 0.1, 0.1], [0, 0, 0], 9.2),  # the mean is 3.1 s, but the one before lasted 0.1
+        ([0.1, 9.0, 0.1], [0.1, 0.1, 8.0], 9.2),  # as an MP4 with B-frames states them
+    ],
+)
+def test_the_last_frame_is_shown_as_long_as_in_the_input(tmp_path, codec, lengths, stated, whole):
+    rate = len(lengths) / sum(lengths)
+    with VideoWriter(tmp_path / "a.mp4", rate, 64, 48, codec=codec) as writer:
+        for frame in shown_for(lengths, stated or lengths):
+            writer.write(heat(frame, np.zeros((8, 8), np.uint8)))
+    assert lasts(tmp_path / "a.mp4") == pytest.approx(whole)
 
 
 def test_the_index_of_an_mp4_comes_first(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 
 from uva_tf.core.errors import InputError
@@ -21,7 +23,8 @@ from uva_tf.core.frames import BT601_LIMITED, Colours, Frame
 from uva_tf.core.video import open_container, start_of
 
 WARM_UP = 0.1  # seconds of sound that a decoder may need before the first that is heard
-TICK = Fraction(1, 90_000)  # seconds, where the input has no unit of time
+TICK = Fraction(1, 90_000)  # seconds: the unit of time that is written, or somewhat less
+MOST_TICKS = 2**31 - 1  # for which FFmpeg lets a frame of an MP4 stand
 
 
 class Codec(NamedTuple):
@@ -110,7 +113,7 @@ class VideoWriter:
         path: its suffix, one of CONTAINERS, chooses the container.
         rate: frames per second.
         width, height: of a frame in pixels.
-        tick: the input's unit of time in seconds; times are rounded to it.
+        tick: the input's unit of time in seconds; times are rounded to a part of it, about TICK.
         sound_of: a video whose sound goes along, up to the last frame: copied if the container
             takes it, else encoded again.
         pixel_aspect: a pixel's width divided by its height.
@@ -147,7 +150,10 @@ class VideoWriter:
             self._codec = self._codec._replace(options=others | {"preset": preset})
         self._path, self._size = path.absolute(), (width, height)
         self._count, self._first, self._last, self._step = 0, None, None, 1 / rate
-        self._tick = tick or TICK
+        # A part of a long one, since frames within a tick of the input have times of their own. No
+        # far shorter one, of which an MP4 does not count enough for a pause of minutes.
+        self._tick = tick / math.ceil(tick / TICK) if tick and tick > TICK / 10 else TICK
+        self._shown, self._stated, self._doubted = 0.0, 0.0, False
         self.notes: list[str] = []
         even = self._codec.even
         self._coded = (width + width % 2, height + height % 2) if even else (width, height)
@@ -218,6 +224,7 @@ class VideoWriter:
         stream = self._file.add_stream(codec.encoder, rate=rate, options=options)
         stream.width, stream.height = self._coded
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.flags |= Flags.frame_duration
         stream.time_base = stream.codec_context.time_base = self._tick
         context = stream.codec_context
         context.sample_aspect_ratio = aspect
@@ -264,14 +271,35 @@ class VideoWriter:
         self._first = ticks if self._last is None else self._first
         # Two frames within a tick are still two.
         self._last = ticks if self._last is None else max(ticks, self._last + 1)
-        video.pts, video.time_base = self._last, self._tick
+        length = round(self._length_of(frame, seconds) / self._tick)
+        self._length = min(max(1, length), MOST_TICKS)
+        video.pts, video.time_base, video.duration = self._last, self._tick, self._length
         video.pict_type = 0  # the encoder's own choice, not the input's
-        video.duration = max(1, round(self._step / self._tick))
         with self._told():
             if self._sound:
                 self._sound.until(seconds)
-            self._file.mux(self._stream.encode(mark(video) if mark else video))
+            self._mux(mark(video) if mark else video)
         self._count += 1
+
+    def _mux(self, video: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(video):
+            packet.duration = packet.duration or self._length  # SVT-AV1 forgets it
+            if video is None and self._count <= 2:
+                packet.dts = packet.pts  # x265 makes one up
+            self._file.mux(packet)
+
+    def _length_of(self, frame: Frame, seconds: float) -> float:
+        """For how many seconds a frame is shown if none follows."""
+        length, before = frame.length, self._stated
+        if self._count:
+            gap = seconds - self._shown
+            # Some containers state how long frames wait in the order of decoding.
+            self._doubted = self._doubted or (before > 0 and abs(gap - before) > self._step / 2)
+            if length and before and self._doubted:
+                length = min(length, before)
+            length = length or min(self._step, max(gap, 0.0))
+        self._shown, self._stated = seconds, frame.length
+        return length or self._step
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -296,8 +324,8 @@ class VideoWriter:
         try:
             with self._told():
                 if self._sound and self._count:
-                    self._sound.until(self._last * self._tick + self._step)
-                self._file.mux(self._stream.encode(None))
+                    self._sound.until((self._last + self._length) * self._tick)
+                self._mux(None)
             if self._sound:
                 self._sounds = self._sound.count if self._sound.copied else 0
                 self.notes += self._sound.told()
