@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import av
@@ -492,14 +493,30 @@ def test_a_picture_that_announces_too_much_is_not_decoded(tmp_path, suffix, opti
             decode(path, cv2.IMREAD_COLOR)
 
 
-def test_an_animated_picture_is_no_still(tmp_path):
-    path = tmp_path / "x.webp"
+@pytest.mark.parametrize("kind", ["WebP", "PNG", "GIF"])
+def test_an_animated_picture_is_no_still(tmp_path, kind):
+    made, path = tmp_path / f"x.{kind.lower()}", tmp_path / "named.png"
     frames = cv2.Animation()
     frames.frames = [noise(20, 30, seed) for seed in range(3)]
     frames.durations = [100, 100, 100]
-    assert cv2.imwriteanimation(str(path), frames)
-    with pytest.raises(InputError, match="an animated WebP picture, expected a still one"):
+    assert cv2.imwriteanimation(str(made), frames)
+    made.rename(path)
+    with pytest.raises(InputError, match=f"an animated {kind} picture, expected a still one"):
         decode(path, cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_a_still_of_a_format_that_can_be_animated_is_read(tmp_path, suffix):
+    picture = np.kron(noise(4, 6, seed=0), np.ones((8, 8, 1), np.uint8))
+    content = cv2.imencode(suffix, picture)[1].tobytes()
+    if suffix == ".png":  # as an animated one, of one picture
+        begin = content.index(b"IDAT") - 4
+        chunk = b"acTL" + struct.pack(">II", 1, 0)
+        chunk = struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        content = content[:begin] + chunk + content[begin:]
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    assert decode(path, cv2.IMREAD_COLOR).shape == picture.shape
 
 
 def piped(content, *arguments):
