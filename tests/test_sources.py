@@ -436,6 +436,13 @@ def test_one_picture_is_a_still(predict, album, tmp_path):
     assert_refused(result, "o.mp4: expected a name that ends in .avif, .bmp")
 
 
+def test_what_is_wrong_with_a_picture_is_said_before_its_outputs_name(predict, tmp_path):
+    clip(tmp_path / "clip.mp4").rename(tmp_path / "film.png")
+    result = predict(tmp_path / "film.png", "--overlay", tmp_path / "o.mp4")
+    assert_refused(result, "film.png: OpenCV can't read it as a picture: it is an MP4")
+    assert not (tmp_path / "o.mp4").exists()
+
+
 def test_a_film_of_pictures_at_another_rate(predict, tmp_path):
     for number in range(1, 4):
         picture(tmp_path / "film" / f"{number}.webp", seed=number)
