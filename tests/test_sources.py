@@ -416,6 +416,10 @@ def test_a_table_of_something_else_is_not_extended(predict, album, tmp_path):
     result = predict(album, "--stills", "--csv", tmp_path / "table.csv")
     assert_refused(result, "table.csv exists already and is no table of stills")
     assert (tmp_path / "table.csv").read_text() == "mine\n"
+    (tmp_path / "link.csv").symlink_to("gone.csv")
+    result = predict(album, "--stills", "--csv", tmp_path / "link.csv")
+    assert_refused(result, "link.csv exists already")
+    assert (tmp_path / "link.csv").is_symlink()
 
 
 def test_one_picture_is_a_still(predict, album, tmp_path):
