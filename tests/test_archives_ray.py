@@ -1,6 +1,7 @@
 """An archive through Ray: on this machine, on a cluster, and when something is killed meanwhile."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -21,6 +22,7 @@ from conftest import ROOT, contents
 from made_archive import make
 from test_archives import MODEL, run
 
+from uva_tf import __version__
 from uva_tf.archives import engine
 from uva_tf.archives.actor import Actor
 from uva_tf.archives.engine import check_listens, done_by_ray
@@ -231,6 +233,16 @@ def test_a_machine_with_another_version_is_refused(monkeypatch):
     monkeypatch.setattr("uva_tf.__version__", "9.9")
     answer = cloudpickle.loads(sent)(None, None, "0.1").do("{}")
     assert json.loads(answer)["failure"] == "a machine of the cluster has uva_tf 9.9, not 0.1"
+
+
+@pytest.mark.parametrize(("number", "mistake"), [(errno.EACCES, True), (errno.EIO, False)])
+def test_a_path_that_an_actor_may_not_read_is_a_users_mistake(number, mistake):
+    def refused(job):
+        raise OSError(number, os.strerror(number), "x")
+
+    actor = engine._Actor.__ray_metadata__.modified_class(refused, None, __version__)
+    answer = json.loads(actor.do("{}"))
+    assert answer == {"failure": f"[Errno {number}] {os.strerror(number)}: 'x'", "mistake": mistake}
 
 
 class Unreadable:

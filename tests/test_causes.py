@@ -1,9 +1,11 @@
 """A file that can't be used is refused with the cause that is, not with one sentence for all."""
 
 import ctypes
+import errno
 import os
 import struct
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -12,10 +14,10 @@ import numpy as np
 import pytest
 from conftest import assert_refused, noise
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import USERS_ERRNO, InputError
 from uva_tf.core.files import listed
 from uva_tf.core.kinds import kind_of
-from uva_tf.core.outputs import new_file
+from uva_tf.core.outputs import new_file, new_folder, resumable_folder
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import VideoWriter
@@ -23,6 +25,7 @@ from uva_tf.data.dataset import open_dataset
 from uva_tf.data.picture_files import read_fixation_map
 from uva_tf.evaluation.map_sources import maps_source
 from uva_tf.gaze.fixation_table import read_fixations
+from uva_tf.runtime import worker
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.streams import open_stream
 from uva_tf.training.run import Run
@@ -264,3 +267,53 @@ def test_a_place_that_cant_be_written_is_named_itself():
         new_file(Path("/proc/maps")),
     ):
         pass
+
+
+def enter(block, *args):
+    with block(*args):
+        pass
+
+
+@pytest.mark.parametrize("number", sorted(USERS_ERRNO))
+@pytest.mark.parametrize("new", [new_file, new_folder, resumable_folder])
+def test_an_output_that_cant_be_made_is_named_itself(tmp_path, monkeypatch, new, number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), ".x.csv.0123abcd")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    line = said(enter, new, tmp_path / "x.csv")
+    expected = f"x.csv: can't be written in {tmp_path} ({os.strerror(number)}), choose another path"
+    assert line.endswith(expected)
+
+
+def test_a_disk_without_room_for_an_output_is_no_mistake(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), ".x.csv.0123abcd")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(OSError, match=r"/x\.csv'$") as caught, new_file(tmp_path / "x.csv"):
+        pass
+    assert caught.value.errno == errno.EDQUOT
+
+
+def test_a_name_that_is_too_long_is_refused_before_any_work(tmp_path):
+    assert "File name too long" in said(enter, new_file, tmp_path / (300 * "x"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_is_no_link_to_nothing(tmp_path):
+    link = tmp_path / "x.csv"
+    link.symlink_to("gone.csv")
+    for new in (new_file, new_folder, resumable_folder):
+        assert said(enter, new, link).startswith(f"{link} exists already")
+        assert said(enter, new, link / "y").startswith(f"{link} is not a folder")
+    assert [path.is_symlink() for path in tmp_path.iterdir()] == [True]
+
+
+def test_where_a_task_was_done_does_not_tell_a_mistake_from_a_failure():
+    def answer(task):
+        raise OSError(task["errno"], os.strerror(task["errno"]), "x")
+
+    for number, mistake in ((errno.EACCES, True), (errno.EROFS, True), (errno.EIO, False)):
+        assert worker._guarded(answer)({"errno": number})["mistake"] == mistake

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from conftest import model_of
 
+from uva_tf.commands import ship
 from uva_tf.commands.convert import main as convert_main
+from uva_tf.compression import export
 from uva_tf.compression.agreement import agreement, file_maps
 from uva_tf.compression.export import convert, layers_of, to_tflite
 from uva_tf.compression.gate import check_file
@@ -106,6 +108,22 @@ def test_the_layers_of_a_file_with_a_prior_can_be_compared(student, shards, nois
     manifest = Manifest("step", "int8", "tiny", 32, "previous", "0", centre=0.5)
     layers = [(one.operator, tuple(one.shape)) for one in layers_of(run, manifest, content)]
     assert layers.count(("ADD", (1, 32, 32, 1))) == 1
+
+
+def test_what_is_shipped_has_the_prior_that_was_asked_for(student, tmp_path, monkeypatch):
+    run = Run.create(tmp_path / "run", PRESETS["smoke"]().changed("student.variant=tiny"))
+    student.pair.save(run.student)
+    asked = {}
+
+    def convert(run, recipe, form, file, **options):  # what it makes of them, test_export shows
+        asked[recipe] = options
+
+    monkeypatch.setattr(export, "convert", convert)
+    out = str(tmp_path / "weights")
+    assert ship.main(["--run", str(run.folder), "--out", out, "--centre", "0.5"]) == 0
+    assert asked.keys() == set(ship.SHIPPED)
+    for options in asked.values():
+        assert options == {"persistence": 0, "brighten": 0, "centre": 0.5}
 
 
 @pytest.mark.parametrize("power", ["-1", "11", "nan", "much"])

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import av
@@ -438,6 +439,10 @@ def test_a_table_of_something_else_is_not_extended(predict, album, tmp_path):
     result = predict(album, "--stills", "--csv", tmp_path / "table.csv")
     assert_refused(result, "table.csv exists already and is no table of stills")
     assert (tmp_path / "table.csv").read_text() == "mine\n"
+    (tmp_path / "link.csv").symlink_to("gone.csv")
+    result = predict(album, "--stills", "--csv", tmp_path / "link.csv")
+    assert_refused(result, "link.csv exists already")
+    assert (tmp_path / "link.csv").is_symlink()
 
 
 def test_one_picture_is_a_still(predict, album, tmp_path):
@@ -456,6 +461,13 @@ def test_one_picture_is_a_still(predict, album, tmp_path):
     assert_refused(predict(album / "sea.jpg", *outputs), "o.png exists already")
     result = predict(album / "sea.jpg", "--overlay", tmp_path / "o.mp4")
     assert_refused(result, "o.mp4: expected a name that ends in .avif, .bmp")
+
+
+def test_what_is_wrong_with_a_picture_is_said_before_its_outputs_name(predict, tmp_path):
+    clip(tmp_path / "clip.mp4").rename(tmp_path / "film.png")
+    result = predict(tmp_path / "film.png", "--overlay", tmp_path / "o.mp4")
+    assert_refused(result, "film.png: OpenCV can't read it as a picture: it is an MP4")
+    assert not (tmp_path / "o.mp4").exists()
 
 
 def test_a_film_of_pictures_at_another_rate(predict, tmp_path):
@@ -515,14 +527,30 @@ def test_a_picture_that_announces_too_much_is_not_decoded(tmp_path, suffix, opti
             decode(path, cv2.IMREAD_COLOR)
 
 
-def test_an_animated_picture_is_no_still(tmp_path):
-    path = tmp_path / "x.webp"
+@pytest.mark.parametrize("kind", ["WebP", "PNG", "GIF"])
+def test_an_animated_picture_is_no_still(tmp_path, kind):
+    made, path = tmp_path / f"x.{kind.lower()}", tmp_path / "named.png"
     frames = cv2.Animation()
     frames.frames = [noise(20, 30, seed) for seed in range(3)]
     frames.durations = [100, 100, 100]
-    assert cv2.imwriteanimation(str(path), frames)
-    with pytest.raises(InputError, match="an animated WebP picture, expected a still one"):
+    assert cv2.imwriteanimation(str(made), frames)
+    made.rename(path)
+    with pytest.raises(InputError, match=f"an animated {kind} picture, expected a still one"):
         decode(path, cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_a_still_of_a_format_that_can_be_animated_is_read(tmp_path, suffix):
+    picture = np.kron(noise(4, 6, seed=0), np.ones((8, 8, 1), np.uint8))
+    content = cv2.imencode(suffix, picture)[1].tobytes()
+    if suffix == ".png":  # as an animated one, of one picture
+        begin = content.index(b"IDAT") - 4
+        chunk = b"acTL" + struct.pack(">II", 1, 0)
+        chunk = struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        content = content[:begin] + chunk + content[begin:]
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    assert decode(path, cv2.IMREAD_COLOR).shape == picture.shape
 
 
 def piped(content, *arguments):

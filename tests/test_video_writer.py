@@ -15,6 +15,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.frames import Colours, Frame
 from uva_tf.core.video import VideoReader
 from uva_tf.core.video_writer import CODECS, CONTAINERS, VideoWriter, check_codec
+from uva_tf.runtime.overlay import heat
 
 TICK = Fraction(1, 12_800)
 
@@ -94,6 +95,66 @@ def test_of_every_codec_comes_back(tmp_path, name, codec):
     means = [frame.pixels.mean() for frame in frames]
     assert means == pytest.approx([40, 80, 160, 220], abs=5)
     assert [frame.seconds for frame in frames] == pytest.approx(shown, abs=0.001)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_film_of_a_frame_or_two_is_written(tmp_path, count):
+    for turn in range(6):  # by chance it was not
+        path = tmp_path / f"{turn}.mp4"
+        with VideoWriter(path, 25, 64, 48, codec="h265", preset="superfast") as writer:
+            for number in range(count):
+                writer.write(grey(50, number / 25))
+        assert times(path) == pytest.approx([0, 0.04][:count])
+
+
+def test_frames_within_a_tick_delay_no_others(tmp_path):
+    shown = [0.0, 0.02, 0.03, 0.04, 0.08, 0.12]
+    with VideoWriter(tmp_path / "a.mp4", 25, 64, 48, tick=Fraction(1, 25)) as writer:
+        for seconds in shown:
+            writer.write(grey(50, seconds))
+    assert times(tmp_path / "a.mp4") == pytest.approx(shown)
+
+
+def test_a_pause_of_minutes_is_kept_whatever_the_input_counts_in(tmp_path):
+    shown = [0.0, 0.04, 300.0, 300.04]
+    with VideoWriter(tmp_path / "a.mp4", 25, 64, 48, tick=Fraction(1, 10**7)) as writer:
+        for seconds in shown:
+            writer.write(grey(50, seconds))
+    assert times(tmp_path / "a.mp4") == pytest.approx(shown)
+
+
+def lasts(path):
+    """Until when a file's frames are shown, in seconds."""
+    with av.open(str(path)) as file:
+        return max((p.pts + p.duration) * p.time_base for p in file.demux(video=0) if p.size)
+
+
+def shown_for(lengths, stated):
+    """Frames of uneven lengths, in seconds, as a decoder states them."""
+    begin, tick = 0.0, Fraction(1, 1000)
+    for length, said in zip(lengths, stated, strict=True):
+        video = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="bgr24")
+        video.duration, video.time_base = round(said / tick), tick
+        yield Frame(decoded=video, seconds=begin)
+        begin += length
+
+
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+@pytest.mark.parametrize(
+    ("lengths", "stated", "whole"),
+    [
+        ([0.1, 0.1, 3.0, 0.04], None, 3.24),
+        ([0.1, 0.1, 0.1, 3.0], None, 3.3),
+        ([9.0, 0.1, 0.1], [0, 0, 0], 9.2),  # the mean is 3.1 s, but the one before lasted 0.1
+        ([0.1, 9.0, 0.1], [0.1, 0.1, 8.0], 9.2),  # as an MP4 with B-frames states them
+    ],
+)
+def test_the_last_frame_is_shown_as_long_as_in_the_input(tmp_path, codec, lengths, stated, whole):
+    rate = len(lengths) / sum(lengths)
+    with VideoWriter(tmp_path / "a.mp4", rate, 64, 48, codec=codec) as writer:
+        for frame in shown_for(lengths, stated or lengths):
+            writer.write(heat(frame, np.zeros((8, 8), np.uint8)))
+    assert lasts(tmp_path / "a.mp4") == pytest.approx(whole)
 
 
 def test_the_index_of_an_mp4_comes_first(tmp_path):
@@ -182,6 +243,7 @@ def test_less_quality_makes_a_smaller_file(tmp_path):
     [
         ("a.gif", {}, "a.gif: expected a name that ends in .mp4, .m4v, .mov, .mkv, .webm"),
         ("a.webm", {"codec": "h264"}, ".webm does not take h264, expected vp9 or av1"),
+        ("a.mov", {"codec": "av1"}, ".mov does not take av1, expected h264 or h265"),
         ("a.mp4", {"quality": 52}, "quality 52: expected 0 to 51 for h264, less is better"),
         ("none/a.mp4", {}, "can't be written as 64x48"),
     ],
@@ -198,6 +260,45 @@ def test_every_container_takes_the_sound_that_replaces_others():
         assert set(codecs) <= set(CODECS), suffix
         assert sounds[0] in ("aac", "opus")
         assert check_codec(Path(f"a{suffix}")) == codecs[0]
+
+
+ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "dts": None, "vorbis": None}
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_every_container_takes_the_sound_that_it_lists(tmp_path, suffix):
+    for sound in CONTAINERS[suffix][1]:
+        if encoder := ENCODERS.get(sound, sound):
+            made = with_sound(tmp_path / f"{sound}.mkv", encoder, seconds=1)
+            writer = copy(made, tmp_path / f"{sound}{suffix}", sound_of=made)
+            assert (writer.copied, writer.notes) == (True, []), sound
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_every_container_takes_the_codecs_that_it_lists(tmp_path, suffix):
+    for codec in CONTAINERS[suffix][0]:
+        with VideoWriter(tmp_path / f"{codec}{suffix}", 25, 64, 48, codec=codec) as writer:
+            for number in range(5):
+                writer.write(grey(50, number / 25))
+        assert len(times(tmp_path / f"{codec}{suffix}")) == 5
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate", "suffix", "name"),
+    [
+        ("libopus", 48_000, ".mov", "opus"),
+        ("flac", 48_000, ".mov", "flac"),
+        ("libmp3lame", 8_000, ".mp4", "mp3 of 8000 Hz"),
+        ("libmp3lame", 8_000, ".m4v", "mp3 of 8000 Hz"),
+    ],
+)
+def test_sound_that_ffmpeg_does_not_write_there_is_encoded_again(
+    tmp_path, sound, rate, suffix, name
+):
+    made = with_sound(tmp_path / "in.mkv", sound, rate=rate, seconds=1)
+    writer = copy(made, tmp_path / f"out{suffix}", sound_of=made)
+    assert writer.notes == [f"sound encoded again, as aac: {suffix} takes no {name}"]
+    assert sound_packets(tmp_path / f"out{suffix}")
 
 
 LIVE = """

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from uva_tf import __version__
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, is_users
 from uva_tf.core.interruption import SIGNALS
 from uva_tf.core.processors import processors
 
@@ -144,7 +144,7 @@ class _Actor:
             self._actor = self._actor or self._make(self._job)
             return json.dumps(self._actor(json.loads(task)))
         except (InputError, OSError) as error:
-            return json.dumps({FAILURE: str(error), "mistake": isinstance(error, InputError)})
+            return json.dumps({FAILURE: str(error), "mistake": is_users(error)})
 
     def close(self) -> None:
         if self._actor:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
-from uva_tf.core.errors import USERS_ERRNO, ExportError, InputError
+from uva_tf.core.errors import ExportError, InputError, is_users
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 
 T = TypeVar("T")
@@ -118,12 +118,10 @@ def _outcome(error: BaseException) -> tuple[str, int]:
         # Libraries turn an interruption into their own errors.
         reached = [str(error)] if isinstance(error, KeyboardInterrupt) and str(error) else []
         return "; ".join(["interrupted", *reached, *getattr(error, "__notes__", ())]), 1
-    if isinstance(error, InputError):
+    if is_users(error):
         return f"error: {_line(error)}", 2
     if isinstance(error, ImportError) and (line := _missing(error)):
         return f"error: {line}", 2
-    if isinstance(error, OSError) and error.errno in USERS_ERRNO:
-        return f"error: {_line(error)}", 2
     # TensorFlow's errors are not OSErrors, even for a full disk.
     from_tensorflow = any(kind.__name__ == "OpError" for kind in type(error).__mro__)
     if isinstance(error, OSError | ExportError | FloatingPointError) or from_tensorflow:

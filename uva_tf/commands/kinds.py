@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, train, score, write."""
     args = _parser().parse_args(argv)
 
-    from uva_tf.core.outputs import locked, refuse_existing, refuse_undecodable
+    from uva_tf.core.outputs import locked, make_folder, refuse_existing, refuse_undecodable
     from uva_tf.studies import kinds as study
     from uva_tf.studies.trainings import check_trainings, train_all
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     more = {name: one.folder for name, one in study.datasets_by_name(args.more or []).items()}
     of_clips = study.read_kinds(args.kinds, datasets)
     names = sorted({kind for of_set in of_clips.values() for kind in of_set.values()})
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
     with goes_on("kinds", argv), locked(args.out, args.out, "written"):
         left_out = {
             kind: [

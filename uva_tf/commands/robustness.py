@@ -16,14 +16,14 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, score, write."""
     args = _parser().parse_args(argv)
 
-    from uva_tf.core.outputs import refuse_existing, refuse_undecodable
+    from uva_tf.core.outputs import make_folder, refuse_existing, refuse_undecodable
     from uva_tf.studies import robustness as study
 
     refuse_existing(args.out / study.FILE)
     refuse_undecodable(args.out)
     bar = progress("score", "clip")
     scores = study.score_conditions(args.model, args.data, every=args.every, progress=bar)
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
     study.write_study(args.out, scores, as_typed("robustness", argv))
     print((args.out / study.FILE).read_text("utf-8"))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uva_tf.commands.command import goes_on, progress
-from uva_tf.core.outputs import locked, refuse_existing, refuse_undecodable
+from uva_tf.core.outputs import locked, make_folder, refuse_existing, refuse_undecodable
 
 if TYPE_CHECKING:
     from uva_tf.config import Config
@@ -52,7 +52,7 @@ def trained_and_scored(
     datasets_to_score(args.data)
     folder = args.out / "runs"
     check_trainings(runs, preset, args.data, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with goes_on(name, argv), locked(folder, args.out, "written"):
         bar = progress("train", "run")
         seconds = train_all(runs, preset, args.data, folder, jobs=args.jobs, progress=bar)

@@ -33,6 +33,13 @@ class ExportError(RuntimeError):
     """
 
 
+def is_users(error: BaseException) -> bool:
+    """Whether an error is the user's mistake: an InputError, or the system's for a wrong path."""
+    return isinstance(error, InputError) or (
+        isinstance(error, OSError) and error.errno in USERS_ERRNO
+    )
+
+
 def some(names: Sequence[object]) -> str:
     """The first three names of a list, and how many more there are."""
     shown = ", ".join(str(name) for name in names[:3])

@@ -91,6 +91,12 @@ class Frame:
         return self._size()[1 - self._turns % 2]
 
     @property
+    def length(self) -> float:
+        """For how many seconds the decoder says that it is shown; 0 if it does not say."""
+        video = self._decoded
+        return float(video.duration * video.time_base) if video and video.time_base else 0.0
+
+    @property
     def pixels(self) -> np.ndarray:
         """The whole frame, `[H, W, 3]` uint8 BGR, as FFmpeg converts it; made once."""
         if self._pixels is None:
@@ -123,7 +129,7 @@ class Frame:
         if fits and video.format.name == "yuv420p":
             return video
         planes = self.planes()
-        made, targets = new_frame(*size, planes, self.seconds)
+        made, targets = new_frame(*size, planes, self)
         for plane, target in zip(planes[:3], targets, strict=True):
             down, right = np.subtract(target.shape, plane.shape)
             cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE, dst=target)
@@ -163,13 +169,21 @@ class Frame:
 
 
 def new_frame(
-    width: int, height: int, like: Planes, seconds: float
+    width: int, height: int, planes: Planes, frame: Frame
 ) -> tuple[Frame, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """An upright frame in 4:2:0 with the colours of others, and its planes to draw on."""
-    made = av.VideoFrame(width, height, "yuv420p")
-    made.colorspace, made.color_range = like.colours.space, like.colours.range
-    made.color_primaries, made.color_trc = like.colours.primaries, like.colours.transfer
-    return Frame(seconds=seconds, decoded=made), tuple(_view(plane) for plane in made.planes)
+    """An upright frame in 4:2:0, to draw on its planes: in other planes' colours, shown as another.
+
+    Args:
+        planes: whose colours it has.
+        frame: which it is shown in place of.
+    """
+    made, colours = av.VideoFrame(width, height, "yuv420p"), planes.colours
+    made.colorspace, made.color_range = colours.space, colours.range
+    made.color_primaries, made.color_trc = colours.primaries, colours.transfer
+    if frame.length:
+        made.duration, made.time_base = frame._decoded.duration, frame._decoded.time_base
+    views = tuple(_view(plane) for plane in made.planes)
+    return Frame(seconds=frame.seconds, decoded=made), views
 
 
 def colours_of(video: av.VideoFrame) -> Colours:

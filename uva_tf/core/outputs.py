@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, is_users
 from uva_tf.core.interruption import hold
 
 RANDOM = re.compile("[a-z0-9_]{8}")  # what `mkdtemp` appends
@@ -26,10 +26,16 @@ def as_text(name: str) -> str:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise InputError if an output path exists or lies below something that is not a folder."""
-    if path.exists():
+    """Raise InputError if an output path exists, can't be, or lies below what is not a folder."""
+    try:
+        path.lstat()  # a link to nothing exists too
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    else:
         raise InputError(f"{path} exists already: choose another path or remove it first")
-    above = next(parent for parent in path.absolute().parents if parent.exists())
+    above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not above.is_dir():
         raise InputError(f"{above} is not a folder, so {path.name} can't be written below it")
 
@@ -53,13 +59,13 @@ def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path, which is renamed to `path` if the block succeeds, else removed.
 
     It has the same name, in a new folder beside `path`. Raises InputError if `path` exists or
-    its folder can't be written to.
+    its folder can't be written to, and OSError if the system can't, as on a full disk.
     """
     refuse_existing(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
-    except (PermissionError, FileNotFoundError) as error:
+    except OSError as error:
         raise _unwritable(path, error) from None
     partial = beside / path.name
     try:
@@ -88,11 +94,26 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
                 shutil.rmtree(beside, ignore_errors=True)
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def _unwritable(path: Path, error: OSError) -> InputError | OSError:
+    """The error for an output path, whatever temporary one the system refused."""
+    if not is_users(error):
+        return OSError(error.errno, error.strerror, str(path))
     place = path.absolute().parent
     return InputError(
         f"{path}: can't be written in {place} ({error.strerror}), choose another path"
     )
+
+
+def make_folder(folder: Path, path: Path | None = None) -> None:
+    """Make a folder, and those above it, unless it is there; raises as `new_file` does.
+
+    Args:
+        path: for the message, if the folder is temporary.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path or folder, error) from None
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -123,10 +144,7 @@ def resumable_folder(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     partial = path.with_name(f".{path.name[:99]}.partial")
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-    except (PermissionError, FileNotFoundError) as error:
-        raise _unwritable(path, error) from None
+    make_folder(partial, path)
     with locked(partial, path, "written"):
         try:
             yield partial

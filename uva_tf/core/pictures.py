@@ -51,9 +51,14 @@ def decode(path: Path, flags: int) -> np.ndarray:
 
 
 def _is_animated(content: bytes) -> bool:
-    """Whether a WebP or an AVIF holds several pictures, of which OpenCV would take the first."""
+    """Whether a file holds several pictures, of which OpenCV would take the first."""
     if _is_webp(content):
         return content[12:16] == b"VP8X" and bool(content[20] & 2)
+    if content.startswith(b"\x89PNG"):  # the number of pictures stands before their pixels
+        found = re.search(rb"\0\0\0\x08acTL(.{4})", content.partition(b"IDAT")[0], re.DOTALL)
+        return found is not None and int.from_bytes(found[1]) > 1
+    if content.startswith(b"GIF8"):  # whatever its name; each picture begins with its delay
+        return len(re.findall(rb"\x21\xf9\x04.{4}\0[\x21\x2c]", content, re.DOTALL)) > 1
     return content[4:12] == b"ftypavis"
 
 

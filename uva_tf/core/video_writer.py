@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 
 from uva_tf.core.errors import InputError
@@ -21,7 +23,8 @@ from uva_tf.core.frames import BT601_LIMITED, Colours, Frame
 from uva_tf.core.video import open_container, start_of
 
 WARM_UP = 0.1  # seconds of sound that a decoder may need before the first that is heard
-TICK = Fraction(1, 90_000)  # seconds, where the input has no unit of time
+TICK = Fraction(1, 90_000)  # seconds: the unit of time that is written, or somewhat less
+MOST_TICKS = 2**31 - 1  # for which FFmpeg lets a frame of an MP4 stand
 
 
 class Codec(NamedTuple):
@@ -56,14 +59,17 @@ MP4 = ("h264", "h265", "av1"), ("aac", "mp3", "ac3", "eac3", "opus", "flac", "al
 CONTAINERS = {
     ".mp4": MP4,
     ".m4v": MP4,
-    ".mov": MP4,
+    # FFmpeg writes no AV1, Opus or FLAC into QuickTime.
+    ".mov": (("h264", "h265"), ("aac", "mp3", "ac3", "eac3", "alac")),
     ".mkv": (
         ("h264", "h265", "vp9", "av1"),
         ("aac", "mp3", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "dts", "pcm_s16le"),
     ),
     ".webm": (("vp9", "av1"), ("opus", "vorbis")),
 }
+BOXES = (".mp4", ".m4v", ".mov")  # the containers with an index and edit lists, as an MP4 has
 ENCODERS = {"aac": "aac", "opus": "libopus"}
+LEAST_MP3 = 16_000  # samples per second: FFmpeg writes no slower MP3 into an MP4
 SOUND_RATE = 48_000  # samples per second of what is encoded again: every encoder takes it
 WHOLE_MP4 = {"movflags": "faststart"}
 # A live video is on the disk after a second at most, whatever becomes of the process.
@@ -107,7 +113,7 @@ class VideoWriter:
         path: its suffix, one of CONTAINERS, chooses the container.
         rate: frames per second.
         width, height: of a frame in pixels.
-        tick: the input's unit of time in seconds; times are rounded to it.
+        tick: the input's unit of time in seconds; times are rounded to a part of it, about TICK.
         sound_of: a video whose sound goes along, up to the last frame: copied if the container
             takes it, else encoded again.
         pixel_aspect: a pixel's width divided by its height.
@@ -144,7 +150,10 @@ class VideoWriter:
             self._codec = self._codec._replace(options=others | {"preset": preset})
         self._path, self._size = path.absolute(), (width, height)
         self._count, self._first, self._last, self._step = 0, None, None, 1 / rate
-        self._tick = tick or TICK
+        # A part of a long one, since frames within a tick of the input have times of their own. No
+        # far shorter one, of which an MP4 does not count enough for a pause of minutes.
+        self._tick = tick / math.ceil(tick / TICK) if tick and tick > TICK / 10 else TICK
+        self._shown, self._stated, self._doubted = 0.0, 0.0, False
         self.notes: list[str] = []
         even = self._codec.even
         self._coded = (width + width % 2, height + height % 2) if even else (width, height)
@@ -153,11 +162,14 @@ class VideoWriter:
                 f"{width}x{height} padded to {self._coded[0]}x{self._coded[1]}: "
                 f"{self._codec.encoder} needs even sides"
             )
-        mp4 = CONTAINERS[path.suffix.lower()] is MP4
-        options = (LIVE_MP4 if live else WHOLE_MP4) if mp4 else LIVE_MKV if live else {}
+        suffix = path.suffix.lower()
+        boxes = suffix in BOXES
+        options = (LIVE_MP4 if live else WHOLE_MP4) if boxes else LIVE_MKV if live else {}
+        # By its name, FFmpeg takes an .m4v for a file for an iPod, with few codecs.
+        kind = "mp4" if suffix == ".m4v" else None
         self._file = self._sound = self._broken = None
         try:
-            self._file = av.open(str(self._path), "w", options=options)
+            self._file = av.open(str(self._path), "w", kind, options=options)
             self._stream = self._open(
                 Fraction(rate).limit_denominator(1001), pixel_aspect, colours, quality, live
             )
@@ -212,6 +224,7 @@ class VideoWriter:
         stream = self._file.add_stream(codec.encoder, rate=rate, options=options)
         stream.width, stream.height = self._coded
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.flags |= Flags.frame_duration
         stream.time_base = stream.codec_context.time_base = self._tick
         context = stream.codec_context
         context.sample_aspect_ratio = aspect
@@ -258,14 +271,35 @@ class VideoWriter:
         self._first = ticks if self._last is None else self._first
         # Two frames within a tick are still two.
         self._last = ticks if self._last is None else max(ticks, self._last + 1)
-        video.pts, video.time_base = self._last, self._tick
+        length = round(self._length_of(frame, seconds) / self._tick)
+        self._length = min(max(1, length), MOST_TICKS)
+        video.pts, video.time_base, video.duration = self._last, self._tick, self._length
         video.pict_type = 0  # the encoder's own choice, not the input's
-        video.duration = max(1, round(self._step / self._tick))
         with self._told():
             if self._sound:
                 self._sound.until(seconds)
-            self._file.mux(self._stream.encode(mark(video) if mark else video))
+            self._mux(mark(video) if mark else video)
         self._count += 1
+
+    def _mux(self, video: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(video):
+            packet.duration = packet.duration or self._length  # SVT-AV1 forgets it
+            if video is None and self._count <= 2:
+                packet.dts = packet.pts  # x265 makes one up
+            self._file.mux(packet)
+
+    def _length_of(self, frame: Frame, seconds: float) -> float:
+        """For how many seconds a frame is shown if none follows."""
+        length, before = frame.length, self._stated
+        if self._count:
+            gap = seconds - self._shown
+            # Some containers state how long frames wait in the order of decoding.
+            self._doubted = self._doubted or (before > 0 and abs(gap - before) > self._step / 2)
+            if length and before and self._doubted:
+                length = min(length, before)
+            length = length or min(self._step, max(gap, 0.0))
+        self._shown, self._stated = seconds, frame.length
+        return length or self._step
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -290,8 +324,8 @@ class VideoWriter:
         try:
             with self._told():
                 if self._sound and self._count:
-                    self._sound.until(self._last * self._tick + self._step)
-                self._file.mux(self._stream.encode(None))
+                    self._sound.until((self._last + self._length) * self._tick)
+                self._mux(None)
             if self._sound:
                 self._sounds = self._sound.count if self._sound.copied else 0
                 self.notes += self._sound.told()
@@ -350,9 +384,11 @@ class _Sound:
         chosen = self._input.streams.best("audio")
         if chosen is None:
             return
-        self._lists_edits = CONTAINERS[path.suffix.lower()] is MP4
-        takes = CONTAINERS[path.suffix.lower()][1]
+        suffix = path.suffix.lower()
+        self._lists_edits, takes = suffix in BOXES, CONTAINERS[suffix][1]
         name = chosen.codec_context.codec.canonical_name if chosen.codec_context else "unknown"
+        if name == "mp3" and takes is MP4[1] and chosen.rate < LEAST_MP3:
+            name = f"mp3 of {chosen.rate} Hz"
         if name in takes:
             self.copied = True
             self._packets = self._as_they_are(chosen, file.add_stream_from_template(chosen))
@@ -398,6 +434,8 @@ class _Sound:
             if last is not None and packet.dts <= last:
                 self._skipped += 1
                 continue
+            if last is not None and not packet.duration:
+                packet.duration = packet.dts - last  # an MP4 hides a last packet that has none
             last = packet.dts
             yield packet
 

@@ -20,7 +20,13 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.files import listed
 from uva_tf.core.interruption import POLL, hold
 from uva_tf.core.names import distinct_ends, distinct_names
-from uva_tf.core.outputs import locked, remove_leftovers, replace_file
+from uva_tf.core.outputs import (
+    locked,
+    make_folder,
+    refuse_existing,
+    remove_leftovers,
+    replace_file,
+)
 from uva_tf.core.pictures import IMAGE_SUFFIXES
 from uva_tf.core.processors import processors
 from uva_tf.core.text_tables import csv_text
@@ -109,7 +115,7 @@ class Batch:
         """
         folders = {folder.resolve(): folder for folder in self._folders if folder}
         for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         with contextlib.ExitStack() as stack:
             for folder in folders.values():
                 stack.enter_context(locked(folder, folder, "written"))
@@ -249,7 +255,7 @@ class Batch:
         for record, values in settings.items():
             before = _read_record(record)
             values, sources = before["settings"] | values, before["sources"] | stamps
-            record.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(record.parent)
             replace_file(record, json.dumps({"settings": values, "sources": sources}, indent=1))
 
     def _settings(self, kind: str) -> dict[str, Any]:
@@ -357,6 +363,7 @@ def _compare(
 def _read_table(path: Path) -> dict[str, list[str]]:
     """The rows of a table of stills by the picture's name; none if there is no table yet."""
     if not path.exists():
+        refuse_existing(path)  # a link to nothing
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         head, *rows = [*csv.reader(file)] or [[]]

@@ -100,7 +100,7 @@ def _drawn(
     if isinstance(frame, Frame):
         planes = frame.planes()
         channels, palettes = planes[:3], _palettes(planes.colours.space, planes.colours.full)
-        drawn, targets = new_frame(wider * frame.width, frame.height, planes, frame.seconds)
+        drawn, targets = new_frame(wider * frame.width, frame.height, planes, frame)
     else:
         check_frame(frame)
         height, width = frame.shape[:2]

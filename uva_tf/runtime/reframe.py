@@ -153,7 +153,7 @@ def cropped(frame: Frame, x: int, y: int, width: int, height: int) -> Frame:
         width, height: in pixels, both even.
     """
     planes = frame.planes()
-    part, (luma, *chroma) = new_frame(width, height, planes, frame.seconds)
+    part, (luma, *chroma) = new_frame(width, height, planes, frame)
     luma[:] = planes.y[y : y + height, x : x + width]
     for plane, target in zip((planes.u, planes.v), chroma, strict=True):
         rows, columns = target.shape

@@ -110,13 +110,14 @@ def predict_still(
 
     Raises InputError for a picture that can't be read, or an overlay that is no picture.
     """
+    # Before its outputs' names: with a video or an animated picture, those may be a video's.
+    frame = Frame(decode(picture, cv2.IMREAD_COLOR))
     for path in filter(None, (outputs.overlay, outputs.maps)):
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise InputError(
                 f"{path}: expected a name that ends in {', '.join(IMAGE_SUFFIXES)} to write a "
                 "picture"
             )
-    frame = Frame(decode(picture, cv2.IMREAD_COLOR))
     (attention,) = predictor.run([frame])
     if outputs.overlay:
         _write(outputs.overlay, STYLES[style](frame.pixels, attention))
