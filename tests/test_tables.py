@@ -95,6 +95,34 @@ def test_a_comma_that_may_stand_after_thousands_is_refused(read, x, read_as):
         assert "x is '1,020': thousands or a decimal comma? write numbers without" in problems["a"]
 
 
+@pytest.mark.parametrize(
+    ("onsets", "x", "refused"),
+    [
+        ("800 1.200 2.400", "10,5", "onset_ms is '1.200', but commas in the table's numbers are"),
+        ("1.000 1.200 1.400", "10,5", "onset_ms is '1.000', but commas in the table's numbers are"),
+        ("800 1.200 2.400", "10", "onset_ms is '1.200': thousands or a decimal point? write"),
+        ("8.123 1.200 2.400", "10", ""),  # three decimals each
+        ("0 1.234 2.345", "10", ""),  # a plain zero among them
+        ("800 1.200 2.400", "10.5", ""),  # a point that can't separate thousands
+        ("800 1.200 2.45", "10", ""),
+        ("800 1.200 0.400", "10", ""),
+        ("800 1.200 2400", "10", ""),
+        ("800 1.25 2.500", "10,5", ""),
+    ],
+)
+def test_a_point_that_may_stand_after_thousands_is_refused(read, onsets, x, refused):
+    rows = "".join(f"a;p1;{onset};250;{x};41\n" for onset in onsets.split())
+    content = f"{HEAD}\n".replace(",", ";") + rows
+    if refused:
+        with pytest.raises(InputError, match=r"fixations.csv line [23]: onset_ms") as caught:
+            read(content)
+        assert refused in str(caught.value)
+    else:
+        table, problems = read(content)
+        assert problems == {}
+        assert table.columns["onset_ms"].tolist() == [float(onset) for onset in onsets.split()]
+
+
 REFUSED = {
     "a column twice": (PLAIN.replace("x,y", "x,y,x"), "2 columns 'x', expected one"),
     "another case": (PLAIN.replace("x,y", "X,Y"), r"no column 'x'.* found 'video', .* 'X', 'Y'"),
