@@ -209,7 +209,7 @@ def pictures(tmp_path):
     """A function that writes pictures by name and a table of rows, and lists the recordings."""
 
     def write(names, rows, *, side=32):
-        (tmp_path / "images").mkdir()
+        (tmp_path / "images").mkdir(exist_ok=True)
         for name in names:
             blank = cv2.imencode(".png", np.zeros((side, side, 3), np.uint8))[1]
             (tmp_path / "images" / f"{name}.png").write_bytes(blank.tobytes())
@@ -372,8 +372,42 @@ def test_percent_of_a_large_frame_is_no_pixels():
     x, y = rng.uniform(5, 95, (2, 60))
     with pytest.raises(InputError, match=r"percent\? multiply x by 12\.8 and y by 7\.2"):
         check_pixels(x, y, 1280, 720, "a")
+    with pytest.raises(InputError, match=r"percent\? multiply x by 3\.2 and y by 2\.4"):
+        check_pixels(x, y, 320, 240, "a")
     check_pixels(x, y, 160, 120, "a")  # it may be all of a small one
-    check_pixels(x[:20], y[:20], 1280, 720, "a")  # too few to say
+    check_pixels(x[:9], y[:9], 1280, 720, "a")  # too few to say
+
+
+def test_few_places_are_percent_if_they_spread_so():
+    x, y = np.linspace(5, 95, 12), np.linspace(70, 4, 12)
+    with pytest.raises(InputError, match=r"percent\?"):
+        check_pixels(x, y, 640, 360, "a")
+    check_pixels(x / 2 + 10, y, 640, 360, "a")  # something in the corner
+
+
+def test_few_places_of_each_recording_are_judged_by_the_whole_table(pictures):
+    """Percent, and x in fractions; a table whose other pictures show that it has pixels is read."""
+
+    def rows(x):
+        return [f"p{n % 20},o{n % 3},{x(n)},{1.5 * (n % 60) + 2}" for n in range(60)]
+
+    names = [f"p{n}" for n in range(20)]
+    for recording in pictures(names, rows(lambda n: 0.5 + 1.6 * n), side=400):
+        with pytest.raises(InputError, match=r"percent\? multiply x by 4 and y by 4, or state"):
+            next(recording.read())
+    for recording in pictures(names, rows(lambda n: 0.01 + n / 61), side=400):
+        with pytest.raises(InputError, match=r"x of its fixations lies between 0\.01 and"):
+            next(recording.read())
+    for recording in pictures(names, rows(lambda n: 0.5 + 6 * n), side=400):
+        assert len(next(recording.read()).fixations.points) == 3
+
+
+def test_one_axis_in_fractions_takes_some_rows_to_say():
+    x, y = np.array([0.8, 0.2, 0.2, 0.8, 0.1]), np.array([14.0, 31, 93, 69, 15])
+    with pytest.raises(InputError, match=r"x of its fixations lies between 0\.1 and 0\.8"):
+        check_pixels(x, y, 160, 120, "a")
+    check_pixels(x[:4], y[:4], 160, 120, "a")  # at the edge
+    check_pixels(np.rint(x), y, 160, 120, "a")
 
 
 def test_a_clip_says_that_its_gaze_covers_a_small_part_of_it():

@@ -247,7 +247,7 @@ def _placed(
     """A table's rows in milliseconds and pixels of the clip; checks those that are not stated."""
     columns = dict(table.columns)
     if checked and not options.units:
-        check_pixels(columns["x"], columns["y"], *(options.screen or size), path)
+        check_pixels(columns["x"], columns["y"], *(options.screen or size), path, table.together)
     if checked:
         check_units(columns["x"], columns["y"], options.units, path)
     trial = Trial(clip="", observer="", file=file, on_clip=True)

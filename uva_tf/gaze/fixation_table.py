@@ -45,6 +45,7 @@ class FixationTable:
         taken: how many samples there were, with gaze and without, by observer.
         samples: `[m]` columns `time` (or `frame`), `x`, `y`, `observer`: the samples with gaze
             themselves, by time, placed as the fixations are; empty if there were none.
+        together: `[2, m]` x and y of all recordings of the file, which may be few in each.
     """
 
     observers: np.ndarray
@@ -55,6 +56,7 @@ class FixationTable:
     tracked: dict[int, float] = field(default_factory=dict)
     taken: dict[int, int] = field(default_factory=dict)
     samples: dict[str, np.ndarray] = field(default_factory=dict)
+    together: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
 
 
 def read_fixations(
@@ -87,9 +89,11 @@ def read_fixations(
     bad = rows.bad | _wrong_rows(rows, counted, numbers, path)
     wrong[list(bad)] = True
     used = counted & ~wrong
-    lost = used & ~values[:, [numbers.index("x"), numbers.index("y")]].any(axis=1)
+    places = values[:, [numbers.index("x"), numbers.index("y")]]
+    lost = used & ~places.any(axis=1)
     if lost.sum() < LEAST_LOST:
         lost[:] = False
+    together = places[used & ~lost].T
     names = list(dict.fromkeys(observed[used]))
     numbering = {name: number for number, name in enumerate(names)}
     people = np.array([numbering.get(name, -1) for name in observed], np.int32)
@@ -111,7 +115,9 @@ def read_fixations(
             problems[name] = f"{path}: no row of {name!r} has gaze ({counts})"
         columns = {column: values[kept, n] for n, column in enumerate(numbers)}
         notes = tuple(table.notes)
-        tables[name] = FixationTable(people[kept], columns, left_out, notes, tuple(names))
+        tables[name] = FixationTable(
+            people[kept], columns, left_out, notes, tuple(names), together=together
+        )
     return tables, problems
 
 
