@@ -313,6 +313,14 @@ LENGTHS = [200.0 + 10 * n for n in range(20)]
         (FINE * 1000, 8e4, "microseconds? divide onset and duration by 1000"),
         (FINE * 1e6, 8e7, "nanoseconds? divide onset and duration by 1000000"),
         (FINE, [1000 * length for length in LENGTHS], "microseconds? divide them by 1000"),
+        (FINE[:6], [0.25 + 0.01 * n for n in range(6)], "durations have a median of 0.275 in"),
+        (FINE[:2], 0.25, "seconds? multiply them by 1000 (--units ms if they are right)"),
+        (FINE[:3], [4e5, 3e5, 3e5], "durations have a median of 300000 in a clip of 2000 ms"),
+        (FINE, 25e4, "microseconds? divide them by 1000"),
+        ([1700000000.0, 1700000000.3], 0.25, "subtract when the clip began"),
+        ([1700000000.3], 0.25, "subtract when the clip began"),
+        ([12e5], 2e5, "microseconds? divide onset and duration by 1000"),
+        ([15e5, 16e5], 2e5, "microseconds? divide onset and duration by 1000"),
         (FINE + EPOCH, 80, "onsets are 1700000000000 to 1700000001805, expected"),
         (FINE + EPOCH, 80, "subtract when the clip began"),
         ((FINE + EPOCH) * 1000, 8e4, "subtract when the clip began"),
@@ -325,6 +333,7 @@ LENGTHS = [200.0 + 10 * n for n in range(20)]
         (FINE, 1.0, ""),
         (FINE, [0.999 + 0.0001 * n for n in range(20)], ""),
         (FINE, 99999, ""),  # to the end
+        (FINE[:3], 1.0, ""),
         (np.append(FINE, FINE[:5] + 2000), 80, ""),  # a fifth after the end
         ([39.0], 1, ""),
         ([], 0, ""),

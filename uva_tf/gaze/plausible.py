@@ -31,6 +31,8 @@ SHORTEST = 20.0
 # a median below SAMPLE ms are in another unit if their lengths differ by more than ALIKE.
 SAMPLE, ALIKE = 2.0, 1.5
 FASTEST = 0.5
+# Few rows, or rows that are all alike, may be to last to the end, but not for so many clips.
+FAR = 100
 # Samples follow each other without a pause; rows that begin further apart are none.
 SPARSE = 50.0
 
@@ -141,7 +143,10 @@ def check_times(
     if outside == count > 0 or (count > 2 and outside > MOST_OUTSIDE_CLIP * count):
         remedy = "subtract when the clip began" if onset.min() >= length else "shift them"
         for factor, unit, short in ((1e3, "microseconds", "us"), (1e6, "nanoseconds", "ns")):
-            if first >= 0 and length / 10 < last / factor <= 1.5 * length:
+            # Clocks give numbers as large, but hardly differ, or are of durations in another unit.
+            spread = count == 1 or last - first >= last / 100
+            long = not 0 < np.median(duration) < FASTEST * factor
+            if first >= 0 and length / 10 < last / factor <= 1.5 * length and spread and long:
                 remedy = f"{unit}? divide onset and duration by {factor:.0f}, or state --units "
                 remedy += short
         if exported:
@@ -163,18 +168,19 @@ def check_times(
             "expected milliseconds from the first frame: seconds? multiply onset and duration "
             "by 1000, or state --units s (--units ms if they are right)"
         )
-    if count < ENOUGH:
+    if count < (ENOUGH if exported else 1):
         return
     low, median, high = np.percentile(duration, [10, 50, 90])
-    if 0 < median < SAMPLE and high > ALIKE * low:
+    longest = ENOUGH if count >= ENOUGH and len(np.unique(duration)) >= SEVERAL else FAR
+    if 0 < median < SAMPLE and (high > ALIKE * low or (median < FASTEST and not exported)):
         found, remedy = f"{median:.3g}", "seconds? multiply them by 1000"
-    elif median > ENOUGH * length and len(np.unique(duration)) >= SEVERAL:
+    elif median > longest * length:
         found, remedy = f"{median:.15g}", "microseconds? divide them by 1000"
     else:
         return
     raise InputError(
         f"{name}: its durations have a median of {found} in a clip of {length:.0f} ms, expected "
-        f"milliseconds: {remedy}"
+        f"milliseconds: {remedy} (--units ms if they are right)"
     )
 
 
