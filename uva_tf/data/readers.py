@@ -469,6 +469,9 @@ def _numbered(video: VideoReader, path: Path, notes: list[str]) -> Iterator[tupl
             f"{path}: stops {video.missing} frames before the {video.length} that it announces, "
             "expected a complete video"
         )
+    if video.incomplete and not video.length:  # Matroska and WebM say only when they end
+        cut = next(note for note in video.notes if note.startswith("cut short: "))
+        raise InputError(f"{path}: {cut}, expected a complete video")
     notes += video.notes
 
 
