@@ -2,6 +2,7 @@
 
 import codecs
 import unicodedata
+import warnings
 
 import cv2
 import numpy as np
@@ -447,6 +448,14 @@ def test_places_outside_are_described(pictures):
     assert "10 of them lie at exactly -1,-1, as if tracking was lost" in str(caught.value)
     (recording,) = images_of(recording, pictures)
     next(recording.read())
+    assert recording.left_out[OUTSIDE] == 1
+
+
+def test_a_place_that_no_float32_holds_is_outside(pictures):
+    rows = [f"a,p{n},{'1e300' if n == 3 else n},5" for n in range(20)]
+    (recording,) = pictures(["a"], rows)
+    with warnings.catch_warnings(action="error"):
+        assert len(next(recording.read()).fixations.points) == 19
     assert recording.left_out[OUTSIDE] == 1
 
 
