@@ -1,6 +1,7 @@
 """Tables as trackers and spreadsheets write them: read and said, or refused with the cause."""
 
 import codecs
+import gzip
 import unicodedata
 import warnings
 
@@ -50,6 +51,7 @@ READ = {
     "UTF-8 with a mark": (codecs.BOM_UTF8 + PLAIN.encode(), ""),
     "UTF-16": (PLAIN.encode("utf-16"), "as utf-16"),
     "UTF-16, big end first": (codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"), "as utf-16"),
+    "UTF-32": (PLAIN.encode("utf-32"), "as utf-32"),
     "UTF-16 without a mark": (PLAIN.encode("utf-16-le"), "as utf-16-le"),
     "semicolons": (PLAIN.replace(",", ";"), "with ';' between cells"),
     "tabs": (PLAIN.replace(",", "\t"), "with '\\t' between cells"),
@@ -130,7 +132,10 @@ REFUSED = {
     "blanks between": (PLAIN.replace(",", " "), "found 'video observer onset_ms"),
     "more cells": (PLAIN.replace("60", "60,1"), "line 2: more cells"),
     "no name": (PLAIN + ",p1,0,1,2,3\n", "line 4: video is empty, expected a name"),
-    "pictures": (b"\x89PNG\r\n\x1a\n\x81\x8d\x90", "neither UTF-8 nor cp1252"),
+    "pictures": (b"\x89PNG\r\n\x1a\n\x81\x8d\x90", "a PNG picture, expected text: unpack"),
+    "an archive": (gzip.compress(PLAIN.encode()), "a gzip archive, expected text: unpack it"),
+    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "old Office document, such"),
+    "other bytes": (b"\x01\x81\x8d\x90", "neither UTF-8 nor cp1252"),
     "nothing": (b"", "fixations.csv: empty, expected a table with video, observer"),
     "head only": (HEAD + "\n,,,,,\n", "no fixations in it"),
 }
@@ -158,6 +163,16 @@ def test_a_row_that_makes_no_sense_costs_its_recording_only(read, row, words):
     _, problems = read(f"{PLAIN}{row}\nb,p1,0,9,8,60\n")
     assert list(problems) == ["a"]
     assert words in problems["a"]
+
+
+def test_names_of_columns_within_a_table_are_left_out_and_said(read):
+    """Where tables were joined to one; before, they were rows of a clip `video`."""
+    table, problems = read(f"{PLAIN}{HEAD}\na,p1,900,50,5,5\n")
+    assert problems == {}
+    assert len(places(table)) == 3
+    assert table.notes == ("fixations.csv has the names of its columns 1 times more: left out",)
+    with pytest.raises(InputError, match="no fixations in it"):
+        read(f"{HEAD}\n{HEAD}\n")
 
 
 @pytest.mark.parametrize("cell", ["", " ", "NaN", "nan", "-nan", "NA", "N/A", ".", "-", "null"])
@@ -252,6 +267,32 @@ def test_a_file_of_another_format_is_hinted_at(pictures, tmp_path):
     assert b.problem.endswith(
         "for 'b' of fixations.csv, but b.tiff: expected .avif, .bmp, .jpeg, .jpg, .png, .webp"
     )
+
+
+@pytest.mark.parametrize(("file", "name"), [("001", "1"), ("1", "1.0"), ("07", "7,0")])
+def test_a_number_that_a_spreadsheet_changed_is_hinted_at(pictures, file, name):
+    both = pictures([file], [f'"{name}",p1,9,9'])
+    assert len(both) == 2
+    for one, other in ((file, name), (name, file)):
+        problem = next(recording.problem for recording in both if recording.name == one)
+        assert f"but {other!r}: did a spreadsheet change the number?" in problem
+
+
+def test_a_name_in_a_guessed_encoding_is_hinted_at(pictures, tmp_path):
+    pictures(["Caf\xe9"], ["a,p1,9,9"])
+    (tmp_path / "fixations.csv").write_bytes(
+        "image,observer,x,y\nCaf\xe9,p1,9,9".encode("mac-roman")
+    )
+    for recording in images(tmp_path):
+        assert recording.problem.endswith("; it was read as cp1252: save it as UTF-8 if it is not")
+
+
+@pytest.mark.parametrize("name", ["fixations.xlsx", "fixations.tsv", "Fixations.csv"])
+def test_a_table_under_another_name_is_named(pictures, tmp_path, name):
+    pictures(["a"], ["a,p1,9,9"])
+    (tmp_path / "fixations.csv").rename(tmp_path / name)
+    with pytest.raises(InputError, match=rf"fixations.csv: no such file, but {name}: name it fix"):
+        images(tmp_path)
 
 
 def test_a_name_in_another_case_is_read_if_it_can_only_mean_one_file(pictures):

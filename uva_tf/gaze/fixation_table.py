@@ -75,9 +75,13 @@ def read_fixations(
     """
     table = TextTable(path, (key, "observer", *numbers))
     rows = table.read((key, "observer"), numbers, repeats=True)
-    if not len(rows.line):
-        raise InputError(f"{path}: no fixations in it")
     named, observed = rows.text[key], rows.text["observer"]
+    heads = (named == key) & (observed == "observer")  # where tables were joined to one
+    if heads.all():
+        raise InputError(f"{path}: no fixations in it")
+    notes = tuple(table.notes)
+    if heads.any():
+        notes += (f"{path.name} has the names of its columns {heads.sum()} times more: left out",)
     if (named == "").any():
         line = rows.line[(named == "").argmax()]
         raise InputError(f"{path} line {line}: {key} is empty, expected a name")
@@ -99,6 +103,9 @@ def read_fixations(
     people = np.array([numbering.get(name, -1) for name in observed], np.int32)
     tables, problems = {}, {}
     for name, mine in _groups(named).items():
+        mine = mine[~heads[mine]]
+        if not len(mine):
+            continue
         left_out = Counter(
             {
                 REPEATED: int(rows.repeated[mine].sum()),
@@ -114,7 +121,6 @@ def read_fixations(
             counts = ", ".join(f"{n} {why}" for why, n in left_out.items() if n)
             problems[name] = f"{path}: no row of {name!r} has gaze ({counts})"
         columns = {column: values[kept, n] for n, column in enumerate(numbers)}
-        notes = tuple(table.notes)
         tables[name] = FixationTable(
             people[kept], columns, left_out, notes, tuple(names), together=together
         )

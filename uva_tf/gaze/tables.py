@@ -21,6 +21,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
+from uva_tf.core.kinds import kind_of
 from uva_tf.gaze.names import composed
 
 MOST_BYTES = 2**31  # of a table
@@ -41,6 +42,7 @@ GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
 HUNDREDS = re.compile(r"^[-+]?[1-9]\d\d$", re.MULTILINE)  # one in a cell of its own
 LONGER = re.compile(r"^[-+]?\d{4}", re.MULTILINE)  # where points separate, a number has one by then
 PLAIN_NUMBER = str.maketrans("", "", "0123456789.-+eE")
+CONTROL = set(range(9)) | set(range(14, 32))
 # Rows that were left out.
 SHORT_ROWS = "rows with too few cells"
 MOST_SHORT, FEW_SHORT = 0.05, 1  # of all rows; as many may be left out of any table
@@ -381,7 +383,9 @@ def first_lines(path: Path) -> list[str]:
 
 
 def _unicode(content: bytes) -> str:
-    """UTF-16 if bytes look like it, else UTF-8."""
+    """UTF-16 or UTF-32 if bytes look like it, else UTF-8."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # begins as UTF-16 does
+        return "utf-32"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in content[:2]:  # UTF-16 without a byte order mark: a Latin letter has one byte 0
@@ -390,9 +394,12 @@ def _unicode(content: bytes) -> str:
 
 
 def _encoding(path: Path, content: bytes) -> str:
-    """A table's encoding: UTF-16 if it looks like it, else UTF-8, else cp1252."""
+    """A table's encoding: UTF-16 or UTF-32 if it looks like it, else UTF-8, else cp1252."""
     if content.startswith(b"PK\3\4"):
         raise InputError(f"{path}: an Excel workbook, expected text: save its sheet as CSV UTF-8")
+    # No text has control characters; words may begin as a picture does (BM).
+    if (kind := kind_of(content)) and CONTROL & set(content[:16]):
+        raise InputError(f"{path}: {kind}, expected text: unpack it, or save it as CSV UTF-8")
     # What Windows writes is cp1252. Letters of another code page are read wrong, but different
     # letters stay different.
     for one in (_unicode(content), "cp1252"):
