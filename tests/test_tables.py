@@ -12,7 +12,7 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import gaze, images
 from uva_tf.data.splits import read_split
-from uva_tf.gaze.fixation_table import LOST, MISSING, OUTSIDE, read_fixations
+from uva_tf.gaze.fixation_table import LOST, MISSING, OUTSIDE, REPEATED, read_fixations
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.plausible import check_pixels, check_times, covered
 from uva_tf.gaze.tables import TextTable
@@ -187,6 +187,21 @@ def test_a_recording_of_which_no_row_has_gaze_is_named(read):
     _, problems = read(f"{PLAIN}b,p1,0,9,NaN,NaN\nb,p2,0,9,.,.\n")
     assert list(problems) == ["b"]
     assert "no row of 'b' has gaze (2 rows without gaze" in problems["b"]
+
+
+def test_a_row_whose_numbers_are_written_in_another_way_is_the_same(read):
+    table, _ = read(f"{PLAIN}a,p1,0.0,400.0,80.0,6e1\na,p1,0,400,80,61\n")
+    assert +table.left_out == {REPEATED: 1}
+    assert len(places(table)) == 3
+    again = "a,p1,0,400,80,60,1\na,p1,0.0,400,80,60,2\n"  # as other columns say
+    table, _ = read(f"{HEAD},order\n{again}")
+    assert len(places(table)) == 2
+
+
+def test_observers_whose_names_are_the_same_number_are_said(read):
+    table, _ = read(f"{HEAD}\na,1.0,0,400,80,60\na,1,400,400,20,30\na,2,400,400,20,30\n")
+    assert table.observers.tolist() == [0, 1, 2]
+    assert table.notes == ("observers '1.0' and '1' count as 2 people",)
 
 
 def test_rows_at_exactly_0_0_are_lost_tracking_if_there_are_several(read):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.gaze.names import same_number
 from uva_tf.gaze.tables import TextTable
 
 OUTSIDE = "fixations outside the frame"
@@ -85,11 +86,15 @@ def read_fixations(
     if (named == "").any():
         line = rows.line[(named == "").argmax()]
         raise InputError(f"{path} line {line}: {key} is empty, expected a name")
+    notes += _alike(observed)
     values = np.stack([rows.numbers[name] for name in numbers], axis=1)  # (n, k)
+    repeated = rows.repeated
+    if len(table.names) == 2 + len(numbers):  # else other columns may differ
+        repeated = repeated | _repeated(named, observed, values)
     wrong = np.zeros(len(named), bool)
     wrong[list(rows.bad)] = True
     missing = np.isnan(values).any(axis=1) & ~wrong
-    counted = ~rows.repeated & ~missing
+    counted = ~repeated & ~missing
     bad = rows.bad | _wrong_rows(rows, counted, numbers, path)
     wrong[list(bad)] = True
     used = counted & ~wrong
@@ -108,13 +113,13 @@ def read_fixations(
             continue
         left_out = Counter(
             {
-                REPEATED: int(rows.repeated[mine].sum()),
-                MISSING: int((missing & ~rows.repeated)[mine].sum()),
+                REPEATED: int(repeated[mine].sum()),
+                MISSING: int((missing & ~repeated)[mine].sum()),
                 LOST: int(lost[mine].sum()),
             }
         )
         kept = mine[used[mine] & ~lost[mine]]
-        wrong_here = [row for row in mine if wrong[row] and not rows.repeated[row]]
+        wrong_here = [row for row in mine if wrong[row] and not repeated[row]]
         if wrong_here:
             problems[name] = bad[wrong_here[0]]
         elif not len(kept):
@@ -125,6 +130,29 @@ def read_fixations(
             people[kept], columns, left_out, notes, tuple(names), together=together
         )
     return tables, problems
+
+
+def _repeated(named: np.ndarray, observed: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which rows repeat an earlier one, `[n]` bool, even if numbers are written in another way.
+
+    Args:
+        values: `[n, k]`; NaN equals nothing.
+    """
+    rows = zip(named, observed, *values.T.tolist(), strict=True)
+    first: dict[tuple, int] = {}
+    return np.array([first.setdefault(row, n) != n for n, row in enumerate(rows)], bool)
+
+
+def _alike(observed: np.ndarray) -> tuple[str, ...]:
+    """A note if names of observers are the same number; else none."""
+    by_number: dict[str, list[str]] = {}
+    for name in dict.fromkeys(observed):
+        if number := same_number(name):
+            by_number.setdefault(number, []).append(name)
+    for names in by_number.values():
+        if len(names) > 1:
+            return (f"observers {' and '.join(map(repr, names))} count as {len(names)} people",)
+    return ()
 
 
 def _wrong_rows(rows, counted: np.ndarray, numbers: tuple[str, ...], path: Path) -> dict[int, str]:
