@@ -238,6 +238,7 @@ BAD = {
         ),
         "one number twice": (VIDEO_MAP, double, "0002.png and 00002.png: two files have the same"),
         "empty file": (VIDEO_MAP, empty, f"{VIDEO_MAP}: the file is empty, expected a picture"),
+        "inverted": (VIDEO_MAP, put(255 - MARKED), f"{VIDEO_MAP}: 100% of its pixels are not 0"),
         "16 bits": (VIDEO_MAP, put(GREY16), f"{VIDEO_MAP}: a map of 16 bits, expected 8-bit grey"),
         "transparency": (VIDEO_MAP, put(RGBA), f"{VIDEO_MAP}: a map with transparency (RGBA)"),
         "colour": (VIDEO_MAP, put(noise(HEIGHT, WIDTH, 9)), f"{VIDEO_MAP}: a map in colour"),

@@ -2,6 +2,7 @@
 
 import contextlib
 
+import av
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.data import synthetic
 from uva_tf.data.layouts import LAYOUTS, gaze, images, recordings_of
 from uva_tf.data.prepare import prepare
+from uva_tf.data.records import read_records
 from uva_tf.data.splits import read_split
 from uva_tf.gaze.exports.listing import COPIES
 from uva_tf.gaze.fixation_table import NOWHERE, OUTSIDE
@@ -106,6 +108,52 @@ def test_frames_of_a_clip_are_rgb_and_complete(clips_root):
     assert red[..., 0].min() > 220
     assert red[..., 1:].max() < 10
     assert not recording.still
+
+
+def film(path, *, lasts=40, pixel_aspect=1):
+    """Write a Matroska or WebM film of 30 frames of 40 ms, the last of which is shown longer."""
+    rng = np.random.default_rng(0)
+    with av.open(path, "w") as file:
+        stream = file.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = pixel_aspect
+        pictures = [
+            av.VideoFrame.from_ndarray(p) for p in rng.integers(0, 256, (30, 36, 64, 3), "u1")
+        ]
+        packets = [packet for picture in [*pictures, None] for packet in stream.encode(picture)]
+        packets[-1].duration = round(lasts / 1000 / packets[-1].time_base)
+        file.mux(packets)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_a_clip_that_was_cut_short_is_refused_with_that_cause(clips_root, suffix):
+    """Not as one whose times are wrong, as most of the gaze is on what is missing."""
+    root = clips_root([("clip", n, 100 * n, 90, 10, 10) for n in range(12)])
+    path = (root / "videos" / "clip.mp4").rename(root / "videos" / f"clip{suffix}")
+    film(path)
+    assert frames_with_fixations(gaze(root)[0]) == list(range(1, 31))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    with pytest.raises(InputError, match=r"cut short: the last frame is at 0\.\d+ s, of 1\.20 s"):
+        list(gaze(root)[0].read())
+
+
+def test_a_clip_whose_last_frame_stands_is_whole(clips_root):
+    root = clips_root([("clip", 1, 0, 90, 10, 10)])
+    film((root / "videos" / "clip.mp4").rename(root / "videos" / "clip.mkv"), lasts=3000)
+    (recording,) = gaze(root)
+    assert frames_with_fixations(recording) == [1, 2, 3]
+    assert recording.notes == []
+
+
+def test_pixels_that_are_not_square_make_a_picture_of_another_shape(clips_root, tmp_path):
+    root = clips_root([("clip", 1, 0, 90, 16, 9)])
+    film((root / "videos" / "clip.mp4").rename(root / "videos" / "clip.mkv"), pixel_aspect=2)
+    dataset = prepare("gaze", root, tmp_path / "out", DataConfig(32))
+    (note,) = dataset.shards[0].notes["clip"]
+    assert "its pixels are not square (2): maps are of the shape as displayed" in note
+    first = next(read_records(dataset, dataset.shards[0]))
+    assert first.aspect == pytest.approx(36 / 128)
+    assert first.fixations.points.tolist() == [[0.25, 0.25]]
 
 
 def test_a_photograph_keeps_its_pixels_and_its_points(images_root):

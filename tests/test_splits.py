@@ -4,6 +4,7 @@ import pytest
 from trees import SIZE, check_records, picture, salicon_picture, ucf_tree, write
 
 from uva_tf.config import DataConfig
+from uva_tf.core.errors import InputError
 from uva_tf.data.prepare import prepare
 
 TRAIN, TEST = (f"COCO_{split}2014_{9:012d}" for split in ("train", "test"))
@@ -33,6 +34,15 @@ class TestSplits:
         check_records(
             prepared("ucf-sports", root, out), [f._replace(split=splits[f.video]) for f in frames]
         )
+
+    def test_of_a_table_in_another_case_are_not_left_out(self, root, out):
+        frames = ucf_tree(root)
+        splits = "name,split\nDiving-Side-001,val\nKicking-Front-001,train\n"
+        (root / "Split.csv").write_text(splits)
+        with pytest.raises(InputError, match=r"Split\.csv: name it split\.csv, or give it"):
+            prepared("ucf-sports", root, out)
+        dataset = prepared("ucf-sports", root, out, split=root / "Split.csv")
+        assert len(frames) == sum(shard.frames for shard in dataset.shards)
 
     def test_of_a_file_that_is_asked_for_override_both(self, root, out, tmp_path):
         frames = ucf_tree(root)

@@ -1,7 +1,9 @@
 """Tables as trackers and spreadsheets write them: read and said, or refused with the cause."""
 
 import codecs
+import gzip
 import unicodedata
+import warnings
 
 import cv2
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.data.layouts import gaze, images
 from uva_tf.data.splits import read_split
-from uva_tf.gaze.fixation_table import LOST, MISSING, OUTSIDE, read_fixations
+from uva_tf.gaze.fixation_table import LOST, MISSING, OUTSIDE, REPEATED, read_fixations
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.plausible import check_pixels, check_times, covered
 from uva_tf.gaze.tables import TextTable
@@ -49,6 +51,7 @@ READ = {
     "UTF-8 with a mark": (codecs.BOM_UTF8 + PLAIN.encode(), ""),
     "UTF-16": (PLAIN.encode("utf-16"), "as utf-16"),
     "UTF-16, big end first": (codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"), "as utf-16"),
+    "UTF-32": (PLAIN.encode("utf-32"), "as utf-32"),
     "UTF-16 without a mark": (PLAIN.encode("utf-16-le"), "as utf-16-le"),
     "semicolons": (PLAIN.replace(",", ";"), "with ';' between cells"),
     "tabs": (PLAIN.replace(",", "\t"), "with '\\t' between cells"),
@@ -95,13 +98,44 @@ def test_a_comma_that_may_stand_after_thousands_is_refused(read, x, read_as):
         assert "x is '1,020': thousands or a decimal comma? write numbers without" in problems["a"]
 
 
+@pytest.mark.parametrize(
+    ("onsets", "x", "refused"),
+    [
+        ("800 1.200 2.400", "10,5", "onset_ms is '1.200', but commas in the table's numbers are"),
+        ("1.000 1.200 1.400", "10,5", "onset_ms is '1.000', but commas in the table's numbers are"),
+        ("800 1.200 2.400", "10", "onset_ms is '1.200': thousands or a decimal point? write"),
+        ("8.123 1.200 2.400", "10", ""),  # three decimals each
+        ("0 1.234 2.345", "10", ""),  # a plain zero among them
+        ("800 1.200 2.400", "10.5", ""),  # a point that can't separate thousands
+        ("800 1.200 2.45", "10", ""),
+        ("800 1.200 0.400", "10", ""),
+        ("800 1.200 2400", "10", ""),
+        ("800 1.25 2.500", "10,5", ""),
+    ],
+)
+def test_a_point_that_may_stand_after_thousands_is_refused(read, onsets, x, refused):
+    rows = "".join(f"a;p1;{onset};250;{x};41\n" for onset in onsets.split())
+    content = f"{HEAD}\n".replace(",", ";") + rows
+    if refused:
+        with pytest.raises(InputError, match=r"fixations.csv line [23]: onset_ms") as caught:
+            read(content)
+        assert refused in str(caught.value)
+    else:
+        table, problems = read(content)
+        assert problems == {}
+        assert table.columns["onset_ms"].tolist() == [float(onset) for onset in onsets.split()]
+
+
 REFUSED = {
     "a column twice": (PLAIN.replace("x,y", "x,y,x"), "2 columns 'x', expected one"),
     "another case": (PLAIN.replace("x,y", "X,Y"), r"no column 'x'.* found 'video', .* 'X', 'Y'"),
     "blanks between": (PLAIN.replace(",", " "), "found 'video observer onset_ms"),
     "more cells": (PLAIN.replace("60", "60,1"), "line 2: more cells"),
     "no name": (PLAIN + ",p1,0,1,2,3\n", "line 4: video is empty, expected a name"),
-    "pictures": (b"\x89PNG\r\n\x1a\n\x81\x8d\x90", "neither UTF-8 nor cp1252"),
+    "pictures": (b"\x89PNG\r\n\x1a\n\x81\x8d\x90", "a PNG picture, expected text: unpack"),
+    "an archive": (gzip.compress(PLAIN.encode()), "a gzip archive, expected text: unpack it"),
+    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "old Office document, such"),
+    "other bytes": (b"\x01\x81\x8d\x90", "neither UTF-8 nor cp1252"),
     "nothing": (b"", "fixations.csv: empty, expected a table with video, observer"),
     "head only": (HEAD + "\n,,,,,\n", "no fixations in it"),
 }
@@ -131,6 +165,16 @@ def test_a_row_that_makes_no_sense_costs_its_recording_only(read, row, words):
     assert words in problems["a"]
 
 
+def test_names_of_columns_within_a_table_are_left_out_and_said(read):
+    """Where tables were joined to one; before, they were rows of a clip `video`."""
+    table, problems = read(f"{PLAIN}{HEAD}\na,p1,900,50,5,5\n")
+    assert problems == {}
+    assert len(places(table)) == 3
+    assert table.notes == ("fixations.csv has the names of its columns 1 times more: left out",)
+    with pytest.raises(InputError, match="no fixations in it"):
+        read(f"{HEAD}\n{HEAD}\n")
+
+
 @pytest.mark.parametrize("cell", ["", " ", "NaN", "nan", "-nan", "NA", "N/A", ".", "-", "null"])
 def test_rows_without_gaze_are_left_out_and_counted(read, cell):
     table, problems = read(f"{PLAIN}a,p1,800,100,{cell},{cell}\na,p3,900,100,{cell},7\n")
@@ -143,6 +187,21 @@ def test_a_recording_of_which_no_row_has_gaze_is_named(read):
     _, problems = read(f"{PLAIN}b,p1,0,9,NaN,NaN\nb,p2,0,9,.,.\n")
     assert list(problems) == ["b"]
     assert "no row of 'b' has gaze (2 rows without gaze" in problems["b"]
+
+
+def test_a_row_whose_numbers_are_written_in_another_way_is_the_same(read):
+    table, _ = read(f"{PLAIN}a,p1,0.0,400.0,80.0,6e1\na,p1,0,400,80,61\n")
+    assert +table.left_out == {REPEATED: 1}
+    assert len(places(table)) == 3
+    again = "a,p1,0,400,80,60,1\na,p1,0.0,400,80,60,2\n"  # as other columns say
+    table, _ = read(f"{HEAD},order\n{again}")
+    assert len(places(table)) == 2
+
+
+def test_observers_whose_names_are_the_same_number_are_said(read):
+    table, _ = read(f"{HEAD}\na,1.0,0,400,80,60\na,1,400,400,20,30\na,2,400,400,20,30\n")
+    assert table.observers.tolist() == [0, 1, 2]
+    assert table.notes == ("observers '1.0' and '1' count as 2 people",)
 
 
 def test_rows_at_exactly_0_0_are_lost_tracking_if_there_are_several(read):
@@ -181,7 +240,7 @@ def pictures(tmp_path):
     """A function that writes pictures by name and a table of rows, and lists the recordings."""
 
     def write(names, rows, *, side=32):
-        (tmp_path / "images").mkdir()
+        (tmp_path / "images").mkdir(exist_ok=True)
         for name in names:
             blank = cv2.imencode(".png", np.zeros((side, side, 3), np.uint8))[1]
             (tmp_path / "images" / f"{name}.png").write_bytes(blank.tobytes())
@@ -223,6 +282,32 @@ def test_a_file_of_another_format_is_hinted_at(pictures, tmp_path):
     assert b.problem.endswith(
         "for 'b' of fixations.csv, but b.tiff: expected .avif, .bmp, .jpeg, .jpg, .png, .webp"
     )
+
+
+@pytest.mark.parametrize(("file", "name"), [("001", "1"), ("1", "1.0"), ("07", "7,0")])
+def test_a_number_that_a_spreadsheet_changed_is_hinted_at(pictures, file, name):
+    both = pictures([file], [f'"{name}",p1,9,9'])
+    assert len(both) == 2
+    for one, other in ((file, name), (name, file)):
+        problem = next(recording.problem for recording in both if recording.name == one)
+        assert f"but {other!r}: did a spreadsheet change the number?" in problem
+
+
+def test_a_name_in_a_guessed_encoding_is_hinted_at(pictures, tmp_path):
+    pictures(["Caf\xe9"], ["a,p1,9,9"])
+    (tmp_path / "fixations.csv").write_bytes(
+        "image,observer,x,y\nCaf\xe9,p1,9,9".encode("mac-roman")
+    )
+    for recording in images(tmp_path):
+        assert recording.problem.endswith("; it was read as cp1252: save it as UTF-8 if it is not")
+
+
+@pytest.mark.parametrize("name", ["fixations.xlsx", "fixations.tsv", "Fixations.csv"])
+def test_a_table_under_another_name_is_named(pictures, tmp_path, name):
+    pictures(["a"], ["a,p1,9,9"])
+    (tmp_path / "fixations.csv").rename(tmp_path / name)
+    with pytest.raises(InputError, match=rf"fixations.csv: no such file, but {name}: name it fix"):
+        images(tmp_path)
 
 
 def test_a_name_in_another_case_is_read_if_it_can_only_mean_one_file(pictures):
@@ -285,6 +370,14 @@ LENGTHS = [200.0 + 10 * n for n in range(20)]
         (FINE * 1000, 8e4, "microseconds? divide onset and duration by 1000"),
         (FINE * 1e6, 8e7, "nanoseconds? divide onset and duration by 1000000"),
         (FINE, [1000 * length for length in LENGTHS], "microseconds? divide them by 1000"),
+        (FINE[:6], [0.25 + 0.01 * n for n in range(6)], "durations have a median of 0.275 in"),
+        (FINE[:2], 0.25, "seconds? multiply them by 1000 (--units ms if they are right)"),
+        (FINE[:3], [4e5, 3e5, 3e5], "durations have a median of 300000 in a clip of 2000 ms"),
+        (FINE, 25e4, "microseconds? divide them by 1000"),
+        ([1700000000.0, 1700000000.3], 0.25, "subtract when the clip began"),
+        ([1700000000.3], 0.25, "subtract when the clip began"),
+        ([12e5], 2e5, "microseconds? divide onset and duration by 1000"),
+        ([15e5, 16e5], 2e5, "microseconds? divide onset and duration by 1000"),
         (FINE + EPOCH, 80, "onsets are 1700000000000 to 1700000001805, expected"),
         (FINE + EPOCH, 80, "subtract when the clip began"),
         ((FINE + EPOCH) * 1000, 8e4, "subtract when the clip began"),
@@ -297,6 +390,7 @@ LENGTHS = [200.0 + 10 * n for n in range(20)]
         (FINE, 1.0, ""),
         (FINE, [0.999 + 0.0001 * n for n in range(20)], ""),
         (FINE, 99999, ""),  # to the end
+        (FINE[:3], 1.0, ""),
         (np.append(FINE, FINE[:5] + 2000), 80, ""),  # a fifth after the end
         ([39.0], 1, ""),
         ([], 0, ""),
@@ -344,8 +438,42 @@ def test_percent_of_a_large_frame_is_no_pixels():
     x, y = rng.uniform(5, 95, (2, 60))
     with pytest.raises(InputError, match=r"percent\? multiply x by 12\.8 and y by 7\.2"):
         check_pixels(x, y, 1280, 720, "a")
+    with pytest.raises(InputError, match=r"percent\? multiply x by 3\.2 and y by 2\.4"):
+        check_pixels(x, y, 320, 240, "a")
     check_pixels(x, y, 160, 120, "a")  # it may be all of a small one
-    check_pixels(x[:20], y[:20], 1280, 720, "a")  # too few to say
+    check_pixels(x[:9], y[:9], 1280, 720, "a")  # too few to say
+
+
+def test_few_places_are_percent_if_they_spread_so():
+    x, y = np.linspace(5, 95, 12), np.linspace(70, 4, 12)
+    with pytest.raises(InputError, match=r"percent\?"):
+        check_pixels(x, y, 640, 360, "a")
+    check_pixels(x / 2 + 10, y, 640, 360, "a")  # something in the corner
+
+
+def test_few_places_of_each_recording_are_judged_by_the_whole_table(pictures):
+    """Percent, and x in fractions; a table whose other pictures show that it has pixels is read."""
+
+    def rows(x):
+        return [f"p{n % 20},o{n % 3},{x(n)},{1.5 * (n % 60) + 2}" for n in range(60)]
+
+    names = [f"p{n}" for n in range(20)]
+    for recording in pictures(names, rows(lambda n: 0.5 + 1.6 * n), side=400):
+        with pytest.raises(InputError, match=r"percent\? multiply x by 4 and y by 4, or state"):
+            next(recording.read())
+    for recording in pictures(names, rows(lambda n: 0.01 + n / 61), side=400):
+        with pytest.raises(InputError, match=r"x of its fixations lies between 0\.01 and"):
+            next(recording.read())
+    for recording in pictures(names, rows(lambda n: 0.5 + 6 * n), side=400):
+        assert len(next(recording.read()).fixations.points) == 3
+
+
+def test_one_axis_in_fractions_takes_some_rows_to_say():
+    x, y = np.array([0.8, 0.2, 0.2, 0.8, 0.1]), np.array([14.0, 31, 93, 69, 15])
+    with pytest.raises(InputError, match=r"x of its fixations lies between 0\.1 and 0\.8"):
+        check_pixels(x, y, 160, 120, "a")
+    check_pixels(x[:4], y[:4], 160, 120, "a")  # at the edge
+    check_pixels(np.rint(x), y, 160, 120, "a")
 
 
 def test_a_clip_says_that_its_gaze_covers_a_small_part_of_it():
@@ -376,6 +504,14 @@ def test_places_outside_are_described(pictures):
     assert "10 of them lie at exactly -1,-1, as if tracking was lost" in str(caught.value)
     (recording,) = images_of(recording, pictures)
     next(recording.read())
+    assert recording.left_out[OUTSIDE] == 1
+
+
+def test_a_place_that_no_float32_holds_is_outside(pictures):
+    rows = [f"a,p{n},{'1e300' if n == 3 else n},5" for n in range(20)]
+    (recording,) = pictures(["a"], rows)
+    with warnings.catch_warnings(action="error"):
+        assert len(next(recording.read()).fixations.points) == 19
     assert recording.left_out[OUTSIDE] == 1
 
 

@@ -136,7 +136,7 @@ def read_clip(recording: Recording, count: int, model: Path, prior: np.ndarray) 
         frame = one.frame.video((width, height)).reformat(format="yuv420p")  # even sides
         frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, RATE), 0
         frames.append(frame)
-    aspect = height / width
+    aspect = height / width / shown[0].pixel_aspect
     maps = {
         MODEL: list(Predictor(model).run(one.frame for one in shown)),
         PRIOR: [prior] * len(frames),
@@ -150,8 +150,8 @@ def mean_density(recordings: Iterable[Recording], count: int) -> np.ndarray:
     total = np.zeros((GRID, GRID), np.float32)
     for recording in recordings:
         for gaze, _ in zip(recording.read(), range(count), strict=False):
-            aspect = gaze.frame.height / gaze.frame.width
-            total += density_map(gaze.fixations.points, GRID, GRID, DHF1K_SIGMA, aspect)
+            points = gaze.fixations.points
+            total += density_map(points, GRID, GRID, DHF1K_SIGMA, gaze.aspect)
     return total
 
 

@@ -33,6 +33,7 @@ MAGIC = (
     (0, b"%PDF", "a PDF"),
     (0, b"PK\3\4", "a ZIP archive"),
     (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\xd0\xcf\x11\xe0", "an old Office document, such as .xls"),
     (0, b"\x89HDF", "an HDF5 file"),
     (0, b"MATLAB 5.0", "a MATLAB file"),
     (4, b"TFL3", "a TFLite model"),

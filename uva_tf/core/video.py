@@ -135,6 +135,7 @@ class VideoReader:
         self.tick = stream.time_base
         self.has_sound = bool(self._container.streams.audio)
         self.length, self._last = (stream.frames if self._from is None else 0), 0.0
+        self._stands = 1 / self.rate  # for how long the last frame is shown, at least
         self._ends = _end_of(stream, self._container)
         self._clock = Clock(1 / (self.rate * self.tick))
         self._start = start_of(self._container)
@@ -199,7 +200,7 @@ class VideoReader:
     def incomplete(self) -> bool:
         """Whether it ends before its container says; complete at the end."""
         # Matroska, WebM and FLV state only how long they last. The last frame may stand a while.
-        early = self._ends - self._last - 1 / self.rate
+        early = self._ends - self._last - self._stands
         return bool(self.missing) or (not self._frames and early > max(0.5, 0.02 * self._ends))
 
     def timed(self) -> Iterator[Frame]:
@@ -209,6 +210,7 @@ class VideoReader:
             ticks = self._clock.frame(video.pts, [later.pts for later in self._pending])
             self._shown += 1
             self._last = float(ticks * self.tick)
+            self._stands = max(1 / self.rate, float((video.duration or 0) * self.tick))
             if (video.width, video.height) != self._size:
                 self._changes += 1
                 video = video.reformat(*self._size)

@@ -25,7 +25,7 @@ from uva_tf.data.splits import SPLITS
 from uva_tf.gaze.exports import listing
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations
-from uva_tf.gaze.names import composed, matched, without_suffix
+from uva_tf.gaze.names import composed, matched, same_number, without_suffix
 from uva_tf.gaze.options import NOTHING_STATED, GazeOptions
 from uva_tf.gaze.plausible import ONE_OBSERVER, check_table
 from uva_tf.gaze.trials import Trial
@@ -92,8 +92,10 @@ def exported(
             )
         )
     for name in set(by_clip) - set(files):
-        problem = f"{root / 'videos'}: no file for {name!r} of {by_clip[name][0].file.name}"
-        recordings.append(unreadable(name, problem + _but(name, files)))
+        trial = by_clip[name][0]
+        problem = f"{root / 'videos'}: no file for {name!r} of {trial.file.name}"
+        hint = _but(name, files) or _misread(name, trial.notes)
+        recordings.append(unreadable(name, problem + hint))
     for name in set(files) - set(by_clip):
         problem = f"{files[name]}: no gaze on it in {root / 'gaze'}{_but(name, by_clip)}"
         if not set(files) & set(by_clip):
@@ -276,6 +278,7 @@ def _with_table(
     A file without rows, and rows without a file, become recordings with a problem.
     """
     path = root / "fixations.csv"
+    _check_there(path)
     tables, problems = read_fixations(path, columns[0], columns[1:])
     odd = check_table(tables, path, times_stated=bool(options.times))
     tables = {name: replace(one, notes=(*one.notes, *odd)) for name, one in tables.items()}
@@ -297,10 +300,12 @@ def _with_table(
             recordings.append(make(name, files[name], tables[name], path, options))
     for name in set(tables) - set(files):
         hint = _but(name, files) or _other_format(root / folder, name, suffixes)
+        hint = hint or _misread(name, tables[name].notes)
         problem = f"{root / folder}: no file for {name!r} of {path.name}{hint}"
         recordings.append(unreadable(name, problem))
     for name in set(files) - set(tables):
-        problem = f"{files[name]}: no rows in {path.name}{_but(name, tables)}"
+        hint = _but(name, tables) or _misread(name, next(iter(tables.values())).notes)
+        problem = f"{files[name]}: no rows in {path.name}{hint}"
         recordings.append(unreadable(name, problem))
     return _sorted(recordings, root, folder)
 
@@ -319,11 +324,35 @@ def _with_attention_maps(root: Path) -> list[Recording]:
     return _sorted(recordings, root, "images")
 
 
+def _check_there(path: Path) -> None:
+    """Raise InputError, which names the file that is there, for a table under another name."""
+    if path.exists() or not path.parent.is_dir():
+        return
+    start = f"{path.stem}."
+    near = [one.name for one in path.parent.iterdir() if one.name.casefold().startswith(start)]
+    if near:
+        raise InputError(
+            f"{path}: no such file, but {some(sorted(near))}: name it {path.name}, as text with "
+            "commas, semicolons or tabs between cells"
+        )
+
+
+def _misread(name: str, notes: Iterable[str]) -> str:
+    """A hint if a name has letters of an encoding that was guessed."""
+    guessed = not name.isascii() and any("as cp1252" in note for note in notes)
+    return "; it was read as cp1252: save it as UTF-8 if it is not" * guessed
+
+
 def _but(name: str, others: Iterable[str]) -> str:
-    """A hint if one of the others is the name in another case, or with an extension."""
+    """A hint if one of the others is the name in another case, or with an extension or zeros."""
     plain = without_suffix(name).casefold()
-    near = sorted(other for other in others if without_suffix(other).casefold() == plain)
+    others = sorted(others)
+    near = [other for other in others if without_suffix(other).casefold() == plain]
     if not near:
+        number = same_number(name)
+        alike = [other for other in others if number and same_number(other) == number]
+        if alike:
+            return f", but {alike[0]!r}: did a spreadsheet change the number? names must be alike"
         return ""
     case = near[0].casefold() == name.casefold()
     rule = "names must agree in case" if case else "give names without extension"

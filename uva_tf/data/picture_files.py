@@ -18,6 +18,7 @@ from uva_tf.gaze.placing import to_unit
 
 # Of fixation maps; JPEG is not among them, since its artefacts would be taken for fixations.
 FIXATION_SUFFIXES = (".bmp", ".mat", ".png")
+MOST_MARKED = 0.5  # of a fixation map's pixels; people look at far fewer
 
 
 def read_picture(path: Path) -> Frame:
@@ -49,7 +50,7 @@ def read_fixation_map(path: Path) -> tuple[Fixations, tuple[int, int]]:
         The fixations, at the pixels' centres and all by one observer, and the map's
         height and width.
 
-    Raises InputError for anything else, such as a density map.
+    Raises InputError for anything else, such as a density map, or an inverted one.
     """
     marked = _read_mat(path, "I") if path.suffix.lower() == ".mat" else read_map(path)
     if marked.ndim != 2 or not marked.size or marked.dtype.kind not in "buif":
@@ -60,6 +61,11 @@ def read_fixation_map(path: Path) -> tuple[Fixations, tuple[int, int]]:
         raise InputError(
             f"{path}: {shades} shades of grey, expected a map of fixations with two, "
             "is it a density map?"
+        )
+    if (share := np.count_nonzero(marked) / marked.size) > MOST_MARKED:
+        raise InputError(
+            f"{path}: {share:.0%} of its pixels are not 0, expected a few, the fixations: is it "
+            "inverted, or a density map?"
         )
     row, column = np.nonzero(marked)
     height, width = marked.shape

@@ -212,8 +212,14 @@ def summary(dataset: Dataset) -> str:
 def splits_of(
     recordings: Sequence[Recording], found: Sequence[Recording], root: Path, path: Path | None
 ) -> dict[str, str]:
-    """Each recording's split: from a file, else from the layout, else `train`."""
+    """Each recording's split: from a file, else from the layout, else `train`.
+
+    Raises InputError, like `read_split`, also for a file that is named like `split.csv`.
+    """
     if path is None and not (root / "split.csv").exists():
+        for one in root.iterdir():
+            if one.name.casefold() == "split.csv":
+                raise InputError(f"{one}: name it split.csv, or give it as --split")
         return {recording.name: recording.split or "train" for recording in recordings}
     names, others = ([recording.name for recording in part] for part in (recordings, found))
     return read_split(path or root / "split.csv", names, optional=others)

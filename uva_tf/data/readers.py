@@ -130,6 +130,7 @@ def _seen(
                     frame,
                     _counted_once(points, table, active),
                     samples=_samples(table, index, starts, ends, video),
+                    pixel_aspect=float(video.pixel_aspect),
                 )
             durations.update(_durations(table, seen))
             if checked and "onset_ms" in table.columns:
@@ -247,7 +248,7 @@ def _placed(
     """A table's rows in milliseconds and pixels of the clip; checks those that are not stated."""
     columns = dict(table.columns)
     if checked and not options.units:
-        check_pixels(columns["x"], columns["y"], *(options.screen or size), path)
+        check_pixels(columns["x"], columns["y"], *(options.screen or size), path, table.together)
     if checked:
         check_units(columns["x"], columns["y"], options.units, path)
     trial = Trial(clip="", observer="", file=file, on_clip=True)
@@ -310,7 +311,7 @@ def footage(name: str, path: Path) -> Recording:
     def read() -> Iterator[GazeFrame]:
         with VideoReader(path, threads=1) as video:
             for index, frame in _numbered(video, path, notes):
-                yield GazeFrame(index, frame, NO_FIXATIONS)
+                yield GazeFrame(index, frame, NO_FIXATIONS, pixel_aspect=float(video.pixel_aspect))
 
     return Recording(name, False, read, (path,), notes=notes)
 
@@ -327,7 +328,8 @@ def mapped_video(name: str, video: Path, folder: Path, split: str) -> Recording:
             for index, frame in _numbered(frames, video, notes):
                 if index not in maps:
                     raise InputError(f"{folder}: no fixation map for frame {index} of {video.name}")
-                yield GazeFrame(index, frame, _fixations_on(frame, maps[index]))
+                fixations, aspect = _fixations_on(frame, maps[index]), float(frames.pixel_aspect)
+                yield GazeFrame(index, frame, fixations, pixel_aspect=aspect)
                 count = index
         if surplus := sorted(set(maps) - set(range(1, count + 1))):
             raise InputError(f"{maps[surplus[0]]}: {video.name} has only {count} frames")
@@ -469,7 +471,14 @@ def _numbered(video: VideoReader, path: Path, notes: list[str]) -> Iterator[tupl
             f"{path}: stops {video.missing} frames before the {video.length} that it announces, "
             "expected a complete video"
         )
+    if video.incomplete and not video.length:  # Matroska and WebM say only when they end
+        cut = next(note for note in video.notes if note.startswith("cut short: "))
+        raise InputError(f"{path}: {cut}, expected a complete video")
     notes += video.notes
+    if abs(video.pixel_aspect - 1) > 0.01:
+        notes.append(
+            f"its pixels are not square ({video.pixel_aspect}): maps are of the shape as displayed"
+        )
 
 
 def _shown(

@@ -26,6 +26,7 @@ class GazeFrame:
         teachers: maps `[h, w]` uint8 that other models made, by kind (`spatial`, `temporal`).
         hint: `[GRID, GRID, K]` uint8, features of another network, see `data.hints`.
         samples: the tracker's samples during the frame, as points, if they were recorded.
+        pixel_aspect: a pixel's width divided by its height, as displayed.
     """
 
     index: int
@@ -35,6 +36,12 @@ class GazeFrame:
     teachers: dict[str, np.ndarray] = field(default_factory=dict)
     hint: np.ndarray | None = None
     samples: Fixations | None = None
+    pixel_aspect: float = 1.0
+
+    @property
+    def aspect(self) -> float:
+        """Height / width of the picture, as displayed."""
+        return self.frame.height / self.frame.width / self.pixel_aspect
 
 
 @dataclass(frozen=True)

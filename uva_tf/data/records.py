@@ -55,7 +55,7 @@ class Record:
         video: name of the recording.
         index: number of the frame in its recording, from 1.
         frame: `[size, size, 3]` uint8 RGB.
-        aspect: height / width of the original picture.
+        aspect: height / width of the original picture, as displayed.
         density: `[h, w]` uint8, if the dataset publishes density maps instead of fixations.
     """
 
@@ -112,7 +112,7 @@ def frame_record(video: str, gaze_frame: GazeFrame, config: DataConfig, *, lossl
     """
     height, width = gaze_frame.frame.height, gaze_frame.frame.width
     try:
-        check(height / width, gaze_frame.fixations, gaze_frame.density)
+        check(gaze_frame.aspect, gaze_frame.fixations, gaze_frame.density)
     except InputError as error:
         raise InputError(
             f"{video}, frame {gaze_frame.index} of {width}x{height}: {error}"
@@ -128,7 +128,7 @@ def frame_record(video: str, gaze_frame: GazeFrame, config: DataConfig, *, lossl
         video=[video.encode()],
         index=[gaze_frame.index],
         frame=[frame[1].tobytes()],
-        aspect=[height / width],
+        aspect=[gaze_frame.aspect],
         points=gaze_frame.fixations.points.ravel().tolist(),
         observers=gaze_frame.fixations.observers.tolist(),
         hint=hint,

@@ -434,8 +434,8 @@ def _look_at(recording: Recording, folder: Path | None) -> tuple[Look, list[Pane
 def _density(gaze: GazeFrame) -> np.ndarray:
     """A frame's density map `[GRID, GRID]`, which sums to 1, or all zero."""
     if gaze.density is None:
-        points, aspect = np.clip(gaze.fixations.points, 0, 1), gaze.frame.height / gaze.frame.width
-        return density_map(points, GRID, GRID, DHF1K_SIGMA, aspect)
+        points = np.clip(gaze.fixations.points, 0, 1)
+        return density_map(points, GRID, GRID, DHF1K_SIGMA, gaze.aspect)
     small = cv2.resize(gaze.density.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
     return small / small.sum()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.gaze.names import same_number
 from uva_tf.gaze.tables import TextTable
 
 OUTSIDE = "fixations outside the frame"
@@ -45,6 +46,7 @@ class FixationTable:
         taken: how many samples there were, with gaze and without, by observer.
         samples: `[m]` columns `time` (or `frame`), `x`, `y`, `observer`: the samples with gaze
             themselves, by time, placed as the fixations are; empty if there were none.
+        together: `[2, m]` x and y of all recordings of the file, which may be few in each.
     """
 
     observers: np.ndarray
@@ -55,6 +57,7 @@ class FixationTable:
     tracked: dict[int, float] = field(default_factory=dict)
     taken: dict[int, int] = field(default_factory=dict)
     samples: dict[str, np.ndarray] = field(default_factory=dict)
+    together: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
 
 
 def read_fixations(
@@ -73,46 +76,83 @@ def read_fixations(
     """
     table = TextTable(path, (key, "observer", *numbers))
     rows = table.read((key, "observer"), numbers, repeats=True)
-    if not len(rows.line):
-        raise InputError(f"{path}: no fixations in it")
     named, observed = rows.text[key], rows.text["observer"]
+    heads = (named == key) & (observed == "observer")  # where tables were joined to one
+    if heads.all():
+        raise InputError(f"{path}: no fixations in it")
+    notes = tuple(table.notes)
+    if heads.any():
+        notes += (f"{path.name} has the names of its columns {heads.sum()} times more: left out",)
     if (named == "").any():
         line = rows.line[(named == "").argmax()]
         raise InputError(f"{path} line {line}: {key} is empty, expected a name")
+    notes += _alike(observed)
     values = np.stack([rows.numbers[name] for name in numbers], axis=1)  # (n, k)
+    repeated = rows.repeated
+    if len(table.names) == 2 + len(numbers):  # else other columns may differ
+        repeated = repeated | _repeated(named, observed, values)
     wrong = np.zeros(len(named), bool)
     wrong[list(rows.bad)] = True
     missing = np.isnan(values).any(axis=1) & ~wrong
-    counted = ~rows.repeated & ~missing
+    counted = ~repeated & ~missing
     bad = rows.bad | _wrong_rows(rows, counted, numbers, path)
     wrong[list(bad)] = True
     used = counted & ~wrong
-    lost = used & ~values[:, [numbers.index("x"), numbers.index("y")]].any(axis=1)
+    places = values[:, [numbers.index("x"), numbers.index("y")]]
+    lost = used & ~places.any(axis=1)
     if lost.sum() < LEAST_LOST:
         lost[:] = False
+    together = places[used & ~lost].T
     names = list(dict.fromkeys(observed[used]))
     numbering = {name: number for number, name in enumerate(names)}
     people = np.array([numbering.get(name, -1) for name in observed], np.int32)
     tables, problems = {}, {}
     for name, mine in _groups(named).items():
+        mine = mine[~heads[mine]]
+        if not len(mine):
+            continue
         left_out = Counter(
             {
-                REPEATED: int(rows.repeated[mine].sum()),
-                MISSING: int((missing & ~rows.repeated)[mine].sum()),
+                REPEATED: int(repeated[mine].sum()),
+                MISSING: int((missing & ~repeated)[mine].sum()),
                 LOST: int(lost[mine].sum()),
             }
         )
         kept = mine[used[mine] & ~lost[mine]]
-        wrong_here = [row for row in mine if wrong[row] and not rows.repeated[row]]
+        wrong_here = [row for row in mine if wrong[row] and not repeated[row]]
         if wrong_here:
             problems[name] = bad[wrong_here[0]]
         elif not len(kept):
             counts = ", ".join(f"{n} {why}" for why, n in left_out.items() if n)
             problems[name] = f"{path}: no row of {name!r} has gaze ({counts})"
         columns = {column: values[kept, n] for n, column in enumerate(numbers)}
-        notes = tuple(table.notes)
-        tables[name] = FixationTable(people[kept], columns, left_out, notes, tuple(names))
+        tables[name] = FixationTable(
+            people[kept], columns, left_out, notes, tuple(names), together=together
+        )
     return tables, problems
+
+
+def _repeated(named: np.ndarray, observed: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which rows repeat an earlier one, `[n]` bool, even if numbers are written in another way.
+
+    Args:
+        values: `[n, k]`; NaN equals nothing.
+    """
+    rows = zip(named, observed, *values.T.tolist(), strict=True)
+    first: dict[tuple, int] = {}
+    return np.array([first.setdefault(row, n) != n for n, row in enumerate(rows)], bool)
+
+
+def _alike(observed: np.ndarray) -> tuple[str, ...]:
+    """A note if names of observers are the same number; else none."""
+    by_number: dict[str, list[str]] = {}
+    for name in dict.fromkeys(observed):
+        if number := same_number(name):
+            by_number.setdefault(number, []).append(name)
+    for names in by_number.values():
+        if len(names) > 1:
+            return (f"observers {' and '.join(map(repr, names))} count as {len(names)} people",)
+    return ()
 
 
 def _wrong_rows(rows, counted: np.ndarray, numbers: tuple[str, ...], path: Path) -> dict[int, str]:

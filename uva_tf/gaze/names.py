@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
@@ -97,3 +98,9 @@ def without_suffix(name: str) -> str:
 def composed(text: str) -> str:
     """Text with its accented letters as single characters (Unicode NFC)."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def same_number(name: str) -> str:
+    """A name that is a whole number as spreadsheets may change it, 7 of 007 and 7.0; else ""."""
+    number = re.fullmatch(r"0*(\d+)(?:[.,]0+)?", without_suffix(name), re.ASCII)
+    return number[1] if number else ""

@@ -12,6 +12,7 @@ from uva_tf.gaze.trials import Screen, Trial
 # recording's lies there, its coordinates are not pixels of this frame.
 MOST_OUTSIDE = 0.1
 MOST_OUTSIDE_RIGHT = 0.5  # if a user stated that they are right
+FAR = 1e9  # frames outside; no place is
 # Where a user and an export say that a clip was may differ by this fraction of its size.
 SAME_PLACE = 0.02
 
@@ -208,7 +209,8 @@ def to_unit(
             f"is {x.min():g} to {x.max():g} and y {y.min():g} to {y.max():g}, expected pixels of "
             f"this file{_lost(x[~inside], y[~inside])}{hint}"
         )
-    return np.stack([x / width, y / height], axis=1).astype(np.float32), inside
+    points = np.stack([x / width, y / height], axis=1)
+    return points.clip(-FAR, FAR).astype(np.float32), inside  # float32 does not hold 1e300
 
 
 def _lost(x: np.ndarray, y: np.ndarray) -> str:

@@ -20,14 +20,19 @@ from uva_tf.gaze.placing import MOST_OUTSIDE
 # If more than this fraction of the rows is outside the time of the clip, the times are of another
 # clock.
 MOST_OUTSIDE_CLIP = 0.5
-# Rows that it takes to judge an order of magnitude.
-ENOUGH = 10
+# Rows that it takes to judge an order of magnitude; and one that is wrong beyond doubt.
+ENOUGH, SEVERAL = 10, 5
+# Rows that say percent if none is beyond 100 in a frame with sides of so many pixels; fewer say so
+# if they spread over more than this of the 100.
+MANY, LARGE, SPREAD = 30, 200, 60
 # In ms. The eye rests for at least 50 ms; a shorter row is a tracker's sample, or in another unit.
 SHORTEST = 20.0
 # A tracker's samples are no shorter than 0.5 ms and equally long within a recording. So rows with
 # a median below SAMPLE ms are in another unit if their lengths differ by more than ALIKE.
 SAMPLE, ALIKE = 2.0, 1.5
 FASTEST = 0.5
+# Few rows, or rows that are all alike, may be to last to the end, but not for so many clips.
+FAR = 100
 # Samples follow each other without a pause; rows that begin further apart are none.
 SPARSE = 50.0
 
@@ -42,24 +47,25 @@ DAY = 86_400_000.0  # ms
 ONE_OBSERVER = "all fixations have the same observer: there is no human ceiling"
 
 
-def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: object) -> None:
+def check_pixels(
+    x: np.ndarray,
+    y: np.ndarray,
+    width: int,
+    height: int,
+    name: object,
+    together: np.ndarray | None = None,
+) -> None:
     """Raise InputError for places that are fractions or percent of a frame instead of its pixels.
 
     Args:
         x, y: `[n]`, origin upper left.
         name: of the recording, for the message.
+        together: `[2, m]` x and y of all recordings of the table, by which few are judged.
     """
     places = np.stack([x, y])
-    _check_percent(places, width, height, name)
-    small = (np.abs(places) <= 1).mean(axis=1) >= 1 - MOST_OUTSIDE if len(x) else [False]
-    if len(x) >= ENOUGH and any(small) and not all(small):
-        axis, values, side = ("x", x, width) if small[0] else ("y", y, height)
-        if (values != np.rint(values)).any():
-            raise InputError(
-                f"{name}: {axis} of its fixations lies between {values.min():.3g} and "
-                f"{values.max():.3g}, expected pixels of the {width}x{height} frame: multiply it "
-                f"by {side} (--units pixels if it is right)"
-            )
+    together = places if together is None else together
+    _check_percent(places if len(x) >= MANY else together, width, height, name)
+    _check_axes(places if len(x) >= SEVERAL else together, width, height, name)
     beyond = (np.abs(places) > 1).any(axis=0)
     # A real fixation may lie in the corner pixel, but not nearly all of them, and at fractions.
     if beyond.sum() > MOST_OUTSIDE * len(x) or (places == np.rint(places)).all():
@@ -76,12 +82,33 @@ def check_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, name: ob
     )
 
 
+def _check_axes(places: np.ndarray, width: int, height: int, name: object) -> None:
+    """Raise InputError if several places are fractions of the frame on one axis alone."""
+    if places.shape[1] < SEVERAL:
+        return
+    small = (np.abs(places) <= 1).mean(axis=1) >= 1 - MOST_OUTSIDE
+    if any(small) and not all(small):
+        axis, values, side = ("x", places[0], width) if small[0] else ("y", places[1], height)
+        if (values != np.rint(values)).any():
+            raise InputError(
+                f"{name}: {axis} of its fixations lies between {values.min():.3g} and "
+                f"{values.max():.3g}, expected pixels of the {width}x{height} frame: multiply it "
+                f"by {side} (--units pixels if it is right)"
+            )
+
+
 def _check_percent(places: np.ndarray, width: int, height: int, name: object) -> None:
-    """Raise InputError if many places all lie within 0 to 100 although the frame is far larger."""
-    if places.shape[1] < 3 * ENOUGH or min(width, height) < 300:
+    """Raise InputError if places all lie within 0 to 100 although the frame is far larger.
+
+    If they are not many, they must spread as percent do: people may look at a corner for a while.
+    """
+    if places.shape[1] < ENOUGH or min(width, height) < LARGE:
         return
     low, high = places.min(), places.max(axis=1)
+    spread = (np.ptp(places, axis=1) > SPREAD).all()
     if low >= 0 and (high <= 100).all() and (high > 50).all():
+        if places.shape[1] < MANY and not spread:
+            return
         raise InputError(
             f"{name}: x and y of its fixations lie between {low:.3g} and {high.max():.3g}, "
             f"expected pixels of the {width}x{height} frame: percent? multiply x by "
@@ -116,7 +143,10 @@ def check_times(
     if outside == count > 0 or (count > 2 and outside > MOST_OUTSIDE_CLIP * count):
         remedy = "subtract when the clip began" if onset.min() >= length else "shift them"
         for factor, unit, short in ((1e3, "microseconds", "us"), (1e6, "nanoseconds", "ns")):
-            if first >= 0 and length / 10 < last / factor <= 1.5 * length:
+            # Clocks give numbers as large, but hardly differ, or are of durations in another unit.
+            spread = count == 1 or last - first >= last / 100
+            long = not 0 < np.median(duration) < FASTEST * factor
+            if first >= 0 and length / 10 < last / factor <= 1.5 * length and spread and long:
                 remedy = f"{unit}? divide onset and duration by {factor:.0f}, or state --units "
                 remedy += short
         if exported:
@@ -128,7 +158,7 @@ def check_times(
             + remedy
         )
     # Seconds read as milliseconds would end within the first thousandth of the clip.
-    most, several = 1.5 * length / 1000, len(np.unique(onset)) >= ENOUGH / 2
+    most, several = 1.5 * length / 1000, len(np.unique(onset)) >= SEVERAL
     latest = last if several else end.max(initial=0)
     short = np.median(duration) < SHORTEST if count else False
     fractions = (onset != np.rint(onset)).any()
@@ -138,18 +168,19 @@ def check_times(
             "expected milliseconds from the first frame: seconds? multiply onset and duration "
             "by 1000, or state --units s (--units ms if they are right)"
         )
-    if count < ENOUGH:
+    if count < (ENOUGH if exported else 1):
         return
     low, median, high = np.percentile(duration, [10, 50, 90])
-    if 0 < median < SAMPLE and high > ALIKE * low:
+    longest = ENOUGH if count >= ENOUGH and len(np.unique(duration)) >= SEVERAL else FAR
+    if 0 < median < SAMPLE and (high > ALIKE * low or (median < FASTEST and not exported)):
         found, remedy = f"{median:.3g}", "seconds? multiply them by 1000"
-    elif median > ENOUGH * length and len(np.unique(duration)) >= ENOUGH / 2:
+    elif median > longest * length:
         found, remedy = f"{median:.15g}", "microseconds? divide them by 1000"
     else:
         return
     raise InputError(
         f"{name}: its durations have a median of {found} in a clip of {length:.0f} ms, expected "
-        f"milliseconds: {remedy}"
+        f"milliseconds: {remedy} (--units ms if they are right)"
     )
 
 

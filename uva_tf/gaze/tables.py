@@ -21,6 +21,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
+from uva_tf.core.kinds import kind_of
 from uva_tf.gaze.names import composed
 
 MOST_BYTES = 2**31  # of a table
@@ -36,7 +37,12 @@ NO_VALUE = {"", "-", "--", ".", "#n/a", "-nan", "<na>", "n/a", "na", "nan", "non
 # or more than three before it.
 DECIMAL_COMMA = re.compile(r"(?<!\d)\d+,(?:\d{1,2}|\d{4,})(?!\d)|\d{4},\d")
 DECIMAL_COMMAS = "commas in the table's numbers are decimal"
+# A number whose points may separate thousands; in 0.234, 12.34 and 1234.567 they can't.
+GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
+HUNDREDS = re.compile(r"^[-+]?[1-9]\d\d$", re.MULTILINE)  # one in a cell of its own
+LONGER = re.compile(r"^[-+]?\d{4}", re.MULTILINE)  # where points separate, a number has one by then
 PLAIN_NUMBER = str.maketrans("", "", "0123456789.-+eE")
+CONTROL = set(range(9)) | set(range(14, 32))
 # Rows that were left out.
 SHORT_ROWS = "rows with too few cells"
 MOST_SHORT, FEW_SHORT = 0.05, 1  # of all rows; as many may be left out of any table
@@ -62,6 +68,23 @@ class Rows:
     repeated: np.ndarray
     bad: dict[int, str]
     skipped: int = 0
+
+
+@dataclass
+class _Points:
+    """What the cells of a column say of its points.
+
+    Attributes:
+        grouped: the line and the cell of the first number whose points may separate thousands.
+        decimal: whether a number has a point that can't.
+        hundreds: whether there are whole numbers of three digits.
+        longer: whether there are larger ones without a point.
+    """
+
+    grouped: str = ""
+    decimal: bool = False
+    hundreds: bool = False
+    longer: bool = False
 
 
 class TextTable:
@@ -121,6 +144,7 @@ class TextTable:
         guessed += [f"as {self._encoding}"] if self._encoding != "utf-8" else []
         self.notes = [f"{path.name} was read {' and '.join(guessed)}"] if guessed else []
         self._decimal: bool | None = None  # whether some comma can't separate thousands
+        self._points: dict[str, _Points] = {}  # by column
 
     def read(
         self, text: Sequence[str] = (), numbers: Sequence[str] = (), *, repeats: bool = False
@@ -130,8 +154,8 @@ class TextTable:
         Args:
             repeats: whether to find rows that repeat another, which takes time in wide tables.
 
-        Raises InputError, which names the line, for a row with other than the named cells, or if
-        many were skipped.
+        Raises InputError, which names the line, for a row with other than the named cells, if
+        many were skipped, or if points in numbers may separate thousands.
         """
         width = len(self.names)
         places = {name: self.names.index(name) for name in (*text, *numbers)}
@@ -140,6 +164,7 @@ class TextTable:
         line, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         bad: dict[int, str] = {}
         count = self._skipped = 0
+        self._points = {name: _Points() for name in numbers}
         rows = self._rows()
         while chunk := list(islice(rows, max(1, CHUNK // width))):
             lines = np.array([number for number, _ in chunk], np.int64)
@@ -163,6 +188,7 @@ class TextTable:
                 f"{self.path}: {self._skipped} of {every} rows have fewer cells than names of "
                 "columns: export it again"
             )
+        self._check_points()
         columns = {name: np.concatenate(of_column) for name, of_column in parts.items()}
         repeated = np.zeros(count, bool)
         if repeats:
@@ -271,6 +297,7 @@ class TextTable:
         if not all(cells) or "".join(cells).translate(PLAIN_NUMBER):
             there = np.array([cell.lower() not in NO_VALUE for cell in cells], bool)
         given = list(compress(cells, there))
+        self._look_at_points(name, given, lines[there])
         if not "".join(given).translate(PLAIN_NUMBER):
             try:
                 values[there] = [float(cell) for cell in given]
@@ -287,6 +314,37 @@ class TextTable:
             except InputError as error:
                 bad.setdefault(start + row, f"{self.path} line {lines[row]}: {error}")
         return values
+
+    def _look_at_points(self, name: str, cells: list[str], lines: np.ndarray) -> None:
+        """Keep what the cells with a value, and their lines, say of a column's points."""
+        points = self._points[name]
+        if points.decimal:
+            return
+        text = "\n".join(cells)
+        if "." in text:
+            pointed = [n for n, cell in enumerate(cells) if "." in cell]
+            points.decimal = not all(GROUPED.fullmatch(cells[n]) for n in pointed)
+            first = pointed[0]
+            points.grouped = points.grouped or f"line {lines[first]}: {name} is {cells[first]!r}"
+        points.hundreds |= bool(HUNDREDS.search(text))
+        points.longer |= bool(LONGER.search(text))
+
+    def _check_points(self) -> None:
+        """Raise InputError if the points of a column separate thousands, or may.
+
+        They do if decimals have commas. Else a column may just have three decimals; but hardly if
+        its other numbers are whole, up to 999.
+        """
+        commas = DECIMAL_COMMAS in self.notes
+        decimal = any(points.decimal for points in self._points.values())
+        for points in self._points.values():
+            mixed = points.hundreds and not (points.longer or decimal)
+            if points.grouped and not points.decimal and (commas or mixed):
+                but = f", but {DECIMAL_COMMAS}" if commas else ""
+                raise InputError(
+                    f"{self.path} {points.grouped}{but}: thousands or a decimal point? write "
+                    "numbers without points between thousands, and all decimals alike"
+                )
 
     def _number(self, name: str, cell: str) -> float:
         # A comma that does not separate cells is a decimal comma.
@@ -325,7 +383,9 @@ def first_lines(path: Path) -> list[str]:
 
 
 def _unicode(content: bytes) -> str:
-    """UTF-16 if bytes look like it, else UTF-8."""
+    """UTF-16 or UTF-32 if bytes look like it, else UTF-8."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # begins as UTF-16 does
+        return "utf-32"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in content[:2]:  # UTF-16 without a byte order mark: a Latin letter has one byte 0
@@ -334,9 +394,12 @@ def _unicode(content: bytes) -> str:
 
 
 def _encoding(path: Path, content: bytes) -> str:
-    """A table's encoding: UTF-16 if it looks like it, else UTF-8, else cp1252."""
+    """A table's encoding: UTF-16 or UTF-32 if it looks like it, else UTF-8, else cp1252."""
     if content.startswith(b"PK\3\4"):
         raise InputError(f"{path}: an Excel workbook, expected text: save its sheet as CSV UTF-8")
+    # No text has control characters; words may begin as a picture does (BM).
+    if (kind := kind_of(content)) and CONTROL & set(content[:16]):
+        raise InputError(f"{path}: {kind}, expected text: unpack it, or save it as CSV UTF-8")
     # What Windows writes is cp1252. Letters of another code page are read wrong, but different
     # letters stay different.
     for one in (_unicode(content), "cp1252"):
