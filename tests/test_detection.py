@@ -2,6 +2,7 @@
 
 import json
 import time as clock
+from collections import Counter
 from pathlib import Path
 
 import derived_samples
@@ -20,9 +21,11 @@ from uva_tf.data.writer import Job, write_dataset
 from uva_tf.gaze import detection, movements
 from uva_tf.gaze.detection import fixations_of
 from uva_tf.gaze.fixation_table import (
+    AT_EXACTLY,
     BESIDE,
     BESIDE_BLINKS,
     FAR_OFF,
+    INVALID,
     LOST,
     SAMPLES_BESIDE,
     SHORT,
@@ -279,6 +282,15 @@ def test_samples_far_outside_the_screen_and_at_its_corner_are_lost():
     assert table.left_out == {FAR_OFF: 5, LOST: 3}
     assert table.tracked == {0: 242 / 250}
     assert table.columns["x"] == pytest.approx([700])
+
+
+@pytest.mark.parametrize("reason", [INVALID, LOST, f"{AT_EXACTLY}-1,-1, where tracking was lost"])
+def test_samples_that_a_table_says_are_lost_count_once(reason):
+    time = np.arange(0, 1000, 4.0)
+    x = np.full(250, 700.0)
+    x[100:104] = np.nan
+    table = table_of(trial(time, x, 400, left_out=Counter({reason: 3})))
+    assert table.left_out == {reason: 3, UNTRACKED: 1}
 
 
 LONG = np.arange(0, 1000, 4.0)

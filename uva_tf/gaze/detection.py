@@ -12,6 +12,7 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.gaze import movements
 from uva_tf.gaze.fixation_table import (
+    AT_EXACTLY,
     BESIDE,
     BESIDE_BLINKS,
     FAR_OFF,
@@ -313,7 +314,11 @@ def _tracked_places(
         raise InputError(f"{trial.file}: trial {trial.number} has times that fall, expected rising")
     given = np.stack([samples.x, samples.y], axis=1).astype(np.float64)
     given[~np.isfinite(given).all(axis=1)] = np.nan
-    told = sum(trial.left_out[reason] for reason in (INVALID, LOST))
+    told = sum(
+        count
+        for reason, count in trial.left_out.items()
+        if reason == INVALID or reason.startswith(AT_EXACTLY)
+    )
     gaze.left_out[UNTRACKED] = max(0, int(np.isnan(given[:, 0]).sum()) - told)
     corner = (given == 0).all(axis=1)
     if (options.origin or trial.origin) != "centre" and corner.sum() >= LEAST_LOST:
