@@ -13,6 +13,7 @@ from uva_tf.gaze.exports.columns import INVALID, usual
 from uva_tf.gaze.exports.frame_numbered import FROM_ZERO, NO_FRAME
 from uva_tf.gaze.exports.listing import EXPORTS, read_trials
 from uva_tf.gaze.exports.plain import NO_PREDICTION, NO_TIME
+from uva_tf.gaze.exports.plausible_samples import lost_places
 from uva_tf.gaze.fixation_table import LOST, REPEATED
 from uva_tf.gaze.names import named_by
 from uva_tf.gaze.options import GazeOptions
@@ -151,6 +152,27 @@ def test_the_centre_is_a_place_to_look_at(read):
     middle = "".join(f"a,p1,{4 * n},0,0\n" for n in range(12, 15))
     (trial,) = read(table(rows(x=-6, y=-6), middle), origin="centre")
     assert not np.isnan(trial.samples.x).any()
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        ([(-1, -1)] * 2, ["-1,-1"]),
+        ([(-1, -1)], []),
+        ([(-32768, -32768)], ["-32768,-32768"]),
+        ([(-100, -100)] * 10, ["-100,-100"]),
+        ([(-100, -100)] * 9, []),
+        ([(5, 5)] * 20, []),
+        # Gaze that rests just outside the corner.
+        ([(-1 - n % 5, -1 - n // 5) for n in range(25)] * 10, []),
+    ],
+)
+def test_a_sign_of_lost_tracking_is_one_value_on_both_axes(places, found):
+    x, y = np.array([*places, (30.5, 60.5)]).T
+    reasons = [f"rows at exactly {where}, where tracking was lost" for where in found]
+    assert [why for why, lost in lost_places(x, y).items() if lost.sum() == len(places)] == reasons
+    in_centre = [why for why in reasons if "-32768" in why]
+    assert list(lost_places(x, y, centred=True)) == in_centre
 
 
 EYES = "t_ms,L_X,L_Y,R_X,R_Y,L_V,R_V,video\n"

@@ -10,6 +10,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.pupil import OFF_SURFACE, SAME_TIME
 from uva_tf.gaze.exports.pupil_core import NO_ONSET, pupil_core
 from uva_tf.gaze.options import GazeOptions
@@ -159,6 +160,13 @@ def test_lost_gaze_and_gaze_off_the_surface_have_no_place(read):
     assert trial.samples.time.tolist() == [0, 1000, 2000, 3000]
     np.testing.assert_array_equal(trial.samples.x, [np.nan, np.nan, 0.1, 0.7])
     assert +trial.left_out == {SAME_TIME: 1}
+
+
+def test_signs_of_lost_tracking_are_no_gaze(read):
+    rows = [(10 + n, *((-1, -1) if n % 2 else (0.5, 0.6)), "True", 0.9) for n in range(6)]
+    (trial,) = read({"surfaces/gaze_positions_on_surface_A.csv": surface(*rows)})
+    np.testing.assert_array_equal(trial.samples.x, [0.5, np.nan] * 3)
+    assert LOST_AT.format("-1,-1") in trial.notes
 
 
 def test_a_fixation_on_a_surface_counts_once_where_it_is_on_it(read):

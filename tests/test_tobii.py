@@ -10,6 +10,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.row_order import AGAIN, SORTED
 from uva_tf.gaze.exports.stimuli import FIRST_ROW
 from uva_tf.gaze.exports.tobii import (
@@ -326,6 +327,20 @@ def test_both_eyes_are_averaged_where_there_is_no_mean(read):
     ]
     (trial,) = read(table(columns, [dict(zip(columns, row, strict=True)) for row in cells]))
     assert at(trial) == [(0, (20, 30)), (8, (10, 20)), (16, (30, 40)), (24, None)]
+
+
+@pytest.mark.parametrize("eyes", [("",), ("left ", "right ")])
+def test_signs_of_lost_tracking_are_no_part_of_fixations_nor_of_the_mean_of_eyes(read, eyes):
+    columns = ["Recording timestamp [ms]", "Eye movement type"]
+    columns += [f"Gaze point {eye}{a} [DACS px]" for eye in eyes for a in "XY"]
+    cells = [
+        (10 * n, "Fixation", *((-1, -1) if n % 4 == 1 else (10, 20)), *([10, 20] * len(eyes))[2:])
+        for n in range(12)
+    ]
+    (trial,) = read(table(columns, [dict(zip(columns, row, strict=True)) for row in cells]))
+    assert fixated(trial) == [[0, 120, 10, 20]]
+    assert np.isnan(trial.samples.x).sum() == (3 if len(eyes) == 1 else 0)
+    assert LOST_AT.format("-1,-1") in trial.notes
 
 
 STUDIO_3 = [

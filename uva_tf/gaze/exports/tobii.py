@@ -18,6 +18,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.row_order import in_order
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.fixation_table import REPEATED
@@ -363,13 +364,14 @@ class _Export:
     def _mapped(self, snapshot: str) -> _Gaze:
         """Gaze and fixations on a snapshot."""
         gaze, fixation = (
-            {"media": tuple(self._number(f"mapped{what}{a}[{snapshot}]") for a in "xy")}
+            tuple(self._number(f"mapped{what}{a}[{snapshot}]") for a in "xy")
             for what in ("gaze", "fixation")
         )
         names = (f"mappedeyemovement{what}[{snapshot}]" for what in ("type", "typeindex"))
         index = self._fixated(*names)
         sampled = f"mappedgazex[{snapshot}]" in self._numbers
-        return _Gaze(gaze, fixation, index, self._number(""), sampled)
+        gaze = self._seen(*gaze)
+        return _Gaze({"media": gaze}, {"media": fixation}, index, self._number(""), sampled)
 
     def _fixated(self, types: str, counts: str) -> np.ndarray:
         """Numbers of fixations, `[n]`, -1 in other rows."""
@@ -431,9 +433,7 @@ class _Export:
             both = [self._eye(eye, frame, gone) for eye, gone in zip(EYES, lost, strict=True)]
             x, y = (mean_of_eyes(*values) for values in zip(*both, strict=True))
         gone = lost[0] & lost[1]
-        if frame != "[mcsnorm]":
-            gone |= (x == 0) & (y == 0)
-        return np.where(gone, np.nan, x), np.where(gone, np.nan, y)
+        return self._seen(np.where(gone, np.nan, x), y)
 
     def _eye(self, eye: str, frame: str, lost: np.ndarray) -> Pair:
         if frame != "display":
@@ -442,7 +442,13 @@ class _Export:
             x, y = self._tuples(f"{eye}gazepointondisplayarea")
         else:
             x, y = self._pair(f"{eye}gazepointondisplayarea")
-        return np.where(lost, np.nan, x), np.where(lost, np.nan, y)
+        return self._seen(np.where(lost, np.nan, x), y)
+
+    def _seen(self, x: np.ndarray, y: np.ndarray) -> Pair:
+        """Gaze, NaN where it is lost."""
+        x, y, notes = without_lost(x, y)
+        self._notes += notes
+        return x, y
 
     def _tuples(self, name: str) -> Pair:
         """A column of cells such as `(0.1, 0.6)`."""
