@@ -587,7 +587,8 @@ def _fixations(
             found.append((row.onset - onset, row.duration, *places.mean(axis=1)))
         else:
             left_out[NOWHERE] += 1
-    return RecordedFixations(*np.array(found, float).reshape(-1, 4).T)
+    columns = np.array(found, float).reshape(-1, 4).T
+    return RecordedFixations(*columns, np.ones(len(found), bool))
 
 
 def _screen(about: dict, sidecar: dict) -> tuple[str, Screen | None]:

@@ -253,7 +253,8 @@ def _runs(whole: Recording, eye: str, part: slice, one: Shown) -> RecordedFixati
         np.array([values[a:b].mean() for a, b in zip(first, after, strict=True)])
         for values in (x, y)
     ]
-    return RecordedFixations(time[first] - one.begins, until - time[first], *places)
+    means = np.ones(len(first), bool)
+    return RecordedFixations(time[first] - one.begins, until - time[first], *places, means)
 
 
 def _labelled_eye(eyes: dict[str, Eye]) -> str:

@@ -660,13 +660,14 @@ def _fixations(
             return np.array(total) / np.bincount(run[there], minlength=count)
 
     stated, seen = means(looked.fixation), means(looked.gaze)
-    place = np.where(np.isnan(stated), seen, stated)
+    place = np.where(np.isnan(stated), seen, stated)  # (2, k)
     inside = np.zeros(count, bool)
     inside[run] = True
     known = inside & ~np.isnan(place).any(axis=0)
-    if (known & np.isnan(stated).any(axis=0)).any():
+    of_samples = np.isnan(stated).any(axis=0)
+    if (known & of_samples).any():
         notes.append(MEANS)
     if missing := int((inside & ~known).sum()):
         left_out[NOWHERE] = missing
     onset = runs.onset[known] - piece.onset
-    return RecordedFixations(onset, runs.duration[known], place[0][known], place[1][known])
+    return RecordedFixations(onset, runs.duration[known], *place[:, known], of_samples[known])
