@@ -185,6 +185,14 @@ def test_a_fixation_on_a_surface_counts_once_where_it_is_on_it(read):
     assert trial.left_out[OFF_SURFACE] == 1
 
 
+def test_signs_of_lost_tracking_are_no_part_of_fixations_on_a_surface(read):
+    rows = "".join(
+        f"{10 + n},7,5,10.0,100,1,{'0,0' if n % 2 else '0.2,0.4'},1,1,True\n" for n in range(4)
+    )
+    (trial,) = read({"surfaces/fixations_on_surface_A.csv": FIXATIONS + rows})
+    assert (trial.fixations.x.tolist(), trial.fixations.y.tolist()) == ([0.2], [0.4])
+
+
 def test_older_versions_name_and_measure_otherwise(read):
     gaze = SURFACE.replace("world_index", "world_frame_idx").replace("on_surf", "on_srf")
     gaze = gaze.replace(",confidence", "")

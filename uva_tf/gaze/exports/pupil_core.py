@@ -316,14 +316,16 @@ def _fixations(path: Path, left_out: Counter) -> tuple[RecordedFixations, list[s
         np.stack([start, ids])[:, known], axis=1, return_index=True, return_inverse=True
     )
     fixation = fixation.reshape(-1)
-    on = ~np.isnan(numbers["norm_pos_x"] + numbers["norm_pos_y"])[known]
+    *places, lost_at = without_lost(numbers["norm_pos_x"], numbers["norm_pos_y"])
+    notes += lost_at
+    on = ~np.isnan(places[0])[known]
     if "on_surf" in rows.text:
         on &= _true(rows.text["on_surf"])[known]
     count = np.bincount(fixation[on], minlength=len(first))
     with np.errstate(invalid="ignore"):
         x, y = (
-            np.bincount(fixation[on], numbers[name][known][on], minlength=len(first)) / count
-            for name in ("norm_pos_x", "norm_pos_y")
+            np.bincount(fixation[on], values[known][on], minlength=len(first)) / count
+            for values in places
         )
     duration = duration[known][first]
     if len(duration) and np.median(duration) < SHORTEST_MS:

@@ -364,13 +364,12 @@ class _Export:
     def _mapped(self, snapshot: str) -> _Gaze:
         """Gaze and fixations on a snapshot."""
         gaze, fixation = (
-            tuple(self._number(f"mapped{what}{a}[{snapshot}]") for a in "xy")
+            self._seen(*(self._number(f"mapped{what}{a}[{snapshot}]") for a in "xy"))
             for what in ("gaze", "fixation")
         )
         names = (f"mappedeyemovement{what}[{snapshot}]" for what in ("type", "typeindex"))
         index = self._fixated(*names)
         sampled = f"mappedgazex[{snapshot}]" in self._numbers
-        gaze = self._seen(*gaze)
         return _Gaze({"media": gaze}, {"media": fixation}, index, self._number(""), sampled)
 
     def _fixated(self, types: str, counts: str) -> np.ndarray:
@@ -413,14 +412,16 @@ class _Export:
         return {"clip": tuple(clip), "media": media, "screen": screen}
 
     def _fixation_points(self, frame: str) -> Pair:
-        return self._pair("fixationpoint", frame)
+        return self._seen(*self._pair("fixationpoint", frame))
 
     @cached_property
     def _lost(self) -> list[np.ndarray]:
         """Where the left and the right eye were not tracked, `[n]` bool each."""
         bad = EYE_LOST_SDK if self._sdk else EYE_LOST
         return [
-            np.array([cell.lower() in bad for cell in self._texts(f"validity{eye}")])
+            np.array(
+                [cell.lower().removesuffix(".0") in bad for cell in self._texts(f"validity{eye}")]
+            )
             for eye in EYES
         ]
 
@@ -445,7 +446,7 @@ class _Export:
         return self._seen(np.where(lost, np.nan, x), y)
 
     def _seen(self, x: np.ndarray, y: np.ndarray) -> Pair:
-        """Gaze, NaN where it is lost."""
+        """Gaze or fixations, NaN where they are lost."""
         x, y, notes = without_lost(x, y)
         self._notes += notes
         return x, y
