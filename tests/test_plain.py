@@ -179,6 +179,14 @@ EYES = "t_ms,L_X,L_Y,R_X,R_Y,L_V,R_V,video\n"
 TWO = [(4 * n, 100, 50, 110, 60, "True", "True") for n in range(10)]
 
 
+def test_a_row_that_both_eyes_lose_counts_once_whatever_says_so(read):
+    lost = [(40 + 4 * n, 0, 0, -1, -1, "True", "True") for n in range(2)]
+    lines = "".join(",".join(map(str, row)) + ",a\n" for row in [*TWO, *lost])
+    (trial,) = read(EYES + lines, columns={"x": "L_X+R_X", "y": "L_Y+R_Y"})
+    assert np.isnan(trial.samples.x).sum() == 2
+    assert counts([trial]) == {LOST: 2}
+
+
 def test_two_eyes_are_stated_as_two_columns(read):
     odd = [
         (40, "", "", 110, 60, "False", "True"),
