@@ -11,6 +11,7 @@ from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports import bids as reader
 from uva_tf.gaze.exports.bids import DEVICE, MEANS, ONE_EYE, WHOLE_RUN, bids
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
 
@@ -160,6 +161,28 @@ def test_both_eyes_are_averaged_where_both_are_tracked(read):
     (trial,) = read(dataset(**more))
     assert at(trial)[:2] == [(0, (150, 200)), (10, (101, 201))]
     assert at(trial)[-1] == (50, (105, 205))
+
+
+@pytest.mark.parametrize("lost", ["-1", "-999", "-9999", "-32768", "1e8", "-100", "0"])
+def test_signs_of_lost_tracking_are_no_part_of_fixations(read, lost):
+    cells = [f"{0.01 * n:.2f}\t100\t200\t3\n" for n in range(40)]
+    cells[1::4] = [f"{0.01 * n:.2f}\t{lost}\t{lost}\t0\n" for n in range(1, 40, 4)]
+    more = {
+        f"{RUN}_recording-eye1_physioevents.tsv.gz": "0\t0.4\tfixation\tn/a\n",
+        "task-film_physioevents.json": EVENTS,
+    }
+    (trial,) = read(dataset(samples="".join(cells), **more))
+    assert (trial.fixations.x.tolist(), trial.fixations.y.tolist()) == ([100], [200])
+    assert np.isnan(trial.samples.x).sum() == 10
+    said = LOST_AT.format(f"{float(lost):.15g},{float(lost):.15g}")
+    assert (said in trial.notes) == (lost != "0")
+
+
+def test_the_centre_is_a_place_where_places_count_from_it(read):
+    centre = {"StimulusPresentation": {"ScreenOrigin": ["center"]}}
+    cells = "".join(f"{0.01 * n:.2f}\t{n // 2}\t{n // 2}\t3\n" for n in range(-6, 6))
+    (trial,) = read(dataset(samples=cells, **{"task-film_events.json": centre}))
+    assert not np.isnan(trial.samples.x).any()
 
 
 def test_fixations_of_the_tracker(read):

@@ -2,6 +2,7 @@
 
 import json
 import time as clock
+from collections import Counter
 from pathlib import Path
 
 import derived_samples
@@ -20,9 +21,11 @@ from uva_tf.data.writer import Job, write_dataset
 from uva_tf.gaze import detection, movements
 from uva_tf.gaze.detection import fixations_of
 from uva_tf.gaze.fixation_table import (
+    AT_EXACTLY,
     BESIDE,
     BESIDE_BLINKS,
     FAR_OFF,
+    INVALID,
     LOST,
     SAMPLES_BESIDE,
     SHORT,
@@ -279,6 +282,42 @@ def test_samples_far_outside_the_screen_and_at_its_corner_are_lost():
     assert table.left_out == {FAR_OFF: 5, LOST: 3}
     assert table.tracked == {0: 242 / 250}
     assert table.columns["x"] == pytest.approx([700])
+
+
+def test_samples_far_outside_the_screen_are_no_part_of_fixations_that_are_means():
+    time = np.arange(0, 1000, 4.0)
+    x = np.full(250, 700.0)
+    x[20:25] = -5000
+    mean = x[:100].mean()
+    onset, duration, place = np.array([0.0, 500]), np.array([400.0, 400]), np.array([mean, 700])
+    for means, expected in ((np.ones(2, bool), [700, 700]), (None, [mean, 700])):
+        found = RecordedFixations(onset, duration, place, np.full(2, 400.0), means)
+        table = table_of(trial(time, x, 400, fixations=found))
+        assert table.left_out == {FAR_OFF: 5}
+        assert table.columns["x"] == pytest.approx(expected)
+        assert table.columns["y"] == pytest.approx([400, 400])
+
+
+@pytest.mark.parametrize(("at", "left"), [(0, 2), (-1, 2), (-32768, 2), (-3, 0)])
+def test_recorded_fixations_where_tracking_was_lost_are_left_out_and_counted(at, left):
+    found = [(0, 200, at, at), (300, 200, 700, 400), (600, 200, at, at)]
+    found = RecordedFixations(*np.array(found, float).T)
+    one = Trial("clip", "ann", Path("ann.tsv"), fixations=found, screen=SCREEN)
+    table = table_of(one)
+    reason = f"{AT_EXACTLY}{at},{at}, where tracking was lost"
+    assert table.left_out == ({reason: left} if left else {})
+    assert len(table.columns["x"]) == 3 - left
+    if at in (0, -1):
+        assert len(table_of(one, options=GazeOptions(origin="centre")).columns["x"]) == 3
+
+
+@pytest.mark.parametrize("reason", [INVALID, LOST, f"{AT_EXACTLY}-1,-1, where tracking was lost"])
+def test_samples_that_a_table_says_are_lost_count_once(reason):
+    time = np.arange(0, 1000, 4.0)
+    x = np.full(250, 700.0)
+    x[100:104] = np.nan
+    table = table_of(trial(time, x, 400, left_out=Counter({reason: 3})))
+    assert table.left_out == {reason: 3, UNTRACKED: 1}
 
 
 LONG = np.arange(0, 1000, 4.0)

@@ -10,6 +10,7 @@ from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.eyelink import CUT, SUBTRACTED, UNFINISHED, UNMATCHED, eyelink, read_blocks
 from uva_tf.gaze.exports.listing import NAMELESS, read_trials
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
 
@@ -127,11 +128,28 @@ def test_a_blink_that_the_file_does_not_end(read):
     assert np.isnan(trial.samples.x).sum() == 5
 
 
-@pytest.mark.parametrize("lost", [".\t .", "NaN\t NaN", "0.0\t 0.0", "1e+08\t 1e+08"])
+@pytest.mark.parametrize(
+    "lost", [".\t .", "NaN\t NaN", "0.0\t 0.0", "1e+08\t 1e+08", "-32768\t -32768"]
+)
 def test_lost_samples(read, lost):
     text = HEAD + start(100) + samples(100, 104) + f"104\t   {lost}\t    0.0\t...\n"
     (trial,) = read(text)
     assert np.isnan(trial.samples.x).tolist() == [False, False, True]
+
+
+def test_an_eye_that_is_lost_is_no_part_of_the_mean_of_eyes(read):
+    lines = "".join(
+        f"{t}\t -1\t -1\t 0.0\t 600.0\t 300.0\t 900.0\t.....\n" for t in range(100, 140)
+    )
+    (trial,) = read(HEAD + start(100, "LEFT\tRIGHT") + lines)
+    assert set(trial.samples.x) == {600} and set(trial.samples.y) == {300}
+    assert LOST_AT.format("-1,-1") in trial.notes
+
+
+def test_the_centre_is_a_place_where_places_count_from_it(read):
+    coords = "MSG\t90 GAZE_COORDS -400 -300 399 299\n"
+    (trial,) = read(HEAD + coords + start(100) + samples(100, 110, x=0.0, y=0.0))
+    assert trial.samples.x.tolist() == [400] * 5
 
 
 def test_href_samples_are_no_pixels_but_their_fixations_have_gaze_too(read):

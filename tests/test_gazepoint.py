@@ -9,6 +9,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.gazepoint import FIRST_FIXATION, FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS
 
@@ -71,6 +72,16 @@ def test_each_medium_is_a_trial_in_fractions_of_the_screen(read):
     assert at(one) == [(0, (0.5, 0.5)), (16, (0.25, 0.75)), (32, None)]
     assert fixated(one) == [[0, 32, 0.9, 0.9]]
     assert fixated(other) == [[8, 16, 0.1, 0.2]]
+
+
+def test_an_eye_that_is_lost_is_no_part_of_the_mean_of_eyes(read):
+    head = "MEDIA_NAME,TIME,FPOGX,FPOGY,LPOGX,LPOGY,RPOGX,RPOGY\n"
+    lost = {1: (-1, -1), 2: (-1, -1), 3: (0, 0), 4: (0, 0)}
+    places = [(0.016 * n, *lost.get(n, (0.5, 0.5))) for n in range(6)]
+    rows = "".join(f"a,{t:.3f},0.5,0.5,{x},{y},0.5,0.5\n" for t, x, y in places)
+    (trial,) = read(head=head, User__1_all_gaze=rows)
+    assert trial.samples.x.tolist() == trial.samples.y.tolist() == [0.5] * 6
+    assert trial.notes == (LOST_AT.format("-1,-1"),)
 
 
 def test_both_files_of_a_user_are_one_trial(read):

@@ -13,6 +13,7 @@ from uva_tf.gaze.exports.columns import INVALID, usual
 from uva_tf.gaze.exports.frame_numbered import FROM_ZERO, NO_FRAME
 from uva_tf.gaze.exports.listing import EXPORTS, read_trials
 from uva_tf.gaze.exports.plain import NO_PREDICTION, NO_TIME
+from uva_tf.gaze.exports.plausible_samples import lost_places
 from uva_tf.gaze.fixation_table import LOST, REPEATED
 from uva_tf.gaze.names import named_by
 from uva_tf.gaze.options import GazeOptions
@@ -153,8 +154,37 @@ def test_the_centre_is_a_place_to_look_at(read):
     assert not np.isnan(trial.samples.x).any()
 
 
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        ([(-1, -1)] * 2, ["-1,-1"]),
+        ([(-1, -1)], []),
+        ([(-32768, -32768)], ["-32768,-32768"]),
+        ([(-100, -100)] * 10, ["-100,-100"]),
+        ([(-100, -100)] * 9, []),
+        ([(5, 5)] * 20, []),
+        # Gaze that rests just outside the corner.
+        ([(-1 - n % 5, -1 - n // 5) for n in range(25)] * 10, []),
+    ],
+)
+def test_a_sign_of_lost_tracking_is_one_value_on_both_axes(places, found):
+    x, y = np.array([*places, (30.5, 60.5)]).T
+    reasons = [f"rows at exactly {where}, where tracking was lost" for where in found]
+    assert [why for why, lost in lost_places(x, y).items() if lost.sum() == len(places)] == reasons
+    in_centre = [why for why in reasons if "-32768" in why]
+    assert list(lost_places(x, y, centred=True)) == in_centre
+
+
 EYES = "t_ms,L_X,L_Y,R_X,R_Y,L_V,R_V,video\n"
 TWO = [(4 * n, 100, 50, 110, 60, "True", "True") for n in range(10)]
+
+
+def test_a_row_that_both_eyes_lose_counts_once_whatever_says_so(read):
+    lost = [(40 + 4 * n, 0, 0, -1, -1, "True", "True") for n in range(2)]
+    lines = "".join(",".join(map(str, row)) + ",a\n" for row in [*TWO, *lost])
+    (trial,) = read(EYES + lines, columns={"x": "L_X+R_X", "y": "L_Y+R_Y"})
+    assert np.isnan(trial.samples.x).sum() == 2
+    assert counts([trial]) == {LOST: 2}
 
 
 def test_two_eyes_are_stated_as_two_columns(read):

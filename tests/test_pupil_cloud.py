@@ -155,6 +155,18 @@ def test_fixations_without_places_lie_at_the_mean_of_their_gaze(read):
     assert trial.left_out[OFF_SURFACE] == 1
 
 
+def test_gaze_at_the_corner_is_lost_and_no_part_of_fixations(read):
+    fixations = SCENE_FIXATIONS.replace(",fixation x [px],fixation y [px]", "")
+    rows = [(n, *((0, 0) if n == 2 else (100, 50)), 1.0, 7, "") for n in range(4)]
+    files = {
+        "walk/gaze.csv": scene(*rows),
+        "walk/world_timestamps.csv": WORLD,
+        "walk/fixations.csv": fixations + f"s1,r1,7,{ns(0)},{ns(4)},4\n",
+    }
+    (trial,) = read(files, ("walk",))
+    assert (trial.fixations.x.tolist(), trial.fixations.y.tolist()) == ([100], [50])
+
+
 def test_blinks_in_a_file_of_their_own_are_lost_gaze(read):
     gaze = SEEN.replace(",blink id", "").replace(",,0.5", ",0.5").replace(",4,0.5", ",0.5")
     blinks = IDS + "blink id,start timestamp [ns],end timestamp [ns],duration [ms]\n"

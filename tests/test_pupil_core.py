@@ -10,6 +10,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.pupil import OFF_SURFACE, SAME_TIME
 from uva_tf.gaze.exports.pupil_core import NO_ONSET, pupil_core
 from uva_tf.gaze.options import GazeOptions
@@ -161,6 +162,13 @@ def test_lost_gaze_and_gaze_off_the_surface_have_no_place(read):
     assert +trial.left_out == {SAME_TIME: 1}
 
 
+def test_signs_of_lost_tracking_are_no_gaze(read):
+    rows = [(10 + n, *((-1, -1) if n % 2 else (0.5, 0.6)), "True", 0.9) for n in range(6)]
+    (trial,) = read({"surfaces/gaze_positions_on_surface_A.csv": surface(*rows)})
+    np.testing.assert_array_equal(trial.samples.x, [0.5, np.nan] * 3)
+    assert LOST_AT.format("-1,-1") in trial.notes
+
+
 def test_a_fixation_on_a_surface_counts_once_where_it_is_on_it(read):
     rows = [(5, 10.0, 100, 0.2, 0.4, "True"), (5, 10.0, 100, 0.4, 0.6, "True")]
     rows += [(5, 10.0, 100, 9, 9, "False"), (6, 10.05, 80, 9, 9, "False")]
@@ -175,6 +183,14 @@ def test_a_fixation_on_a_surface_counts_once_where_it_is_on_it(read):
         (found.duration, found.x, found.y), ([40, 100], [0.1, 0.3], [0.1, 0.5])
     )
     assert trial.left_out[OFF_SURFACE] == 1
+
+
+def test_signs_of_lost_tracking_are_no_part_of_fixations_on_a_surface(read):
+    rows = "".join(
+        f"{10 + n},7,5,10.0,100,1,{'0,0' if n % 2 else '0.2,0.4'},1,1,True\n" for n in range(4)
+    )
+    (trial,) = read({"surfaces/fixations_on_surface_A.csv": FIXATIONS + rows})
+    assert (trial.fixations.x.tolist(), trial.fixations.y.tolist()) == ([0.2], [0.4])
 
 
 def test_older_versions_name_and_measure_otherwise(read):

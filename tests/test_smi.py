@@ -9,6 +9,7 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.smi import SAME_TIME, UNMATCHED, smi
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
@@ -76,6 +77,14 @@ def test_without_a_preamble_and_without_messages(read):
     # Tabs between cells are as they should be, and no guess.
     (note,) = trial.notes
     assert "the trial's first row was taken" in note
+
+
+def test_signs_of_lost_tracking_are_no_part_of_fixations(read):
+    rows = [(100, 200, "Fixation", 9), (-1, -1, "Fixation", 9)] * 5
+    (trial,) = read(ONE_EYE + one_eye(rows))
+    assert (trial.fixations.x.tolist(), trial.fixations.y.tolist()) == ([100], [200])
+    assert np.isnan(trial.samples.x).sum() == 5
+    assert LOST_AT.format("-1,-1") in trial.notes
 
 
 def test_gaze_labelled_as_a_blink_is_lost(read):

@@ -10,6 +10,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
+from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.row_order import AGAIN, SORTED
 from uva_tf.gaze.exports.stimuli import FIRST_ROW
 from uva_tf.gaze.exports.tobii import (
@@ -323,9 +324,35 @@ def test_both_eyes_are_averaged_where_there_is_no_mean(read):
         (8, "Valid", "Invalid", 10, 20, 99, 99),
         (16, "Invalid", "Valid", "", "", 30, 40),
         (24, "Invalid", "Invalid", 1, 1, 1, 1),
+        (32, "4.0", "0.0", 99, 99, 30, 40),
     ]
     (trial,) = read(table(columns, [dict(zip(columns, row, strict=True)) for row in cells]))
-    assert at(trial) == [(0, (20, 30)), (8, (10, 20)), (16, (30, 40)), (24, None)]
+    assert at(trial) == [(0, (20, 30)), (8, (10, 20)), (16, (30, 40)), (24, None), (32, (30, 40))]
+
+
+@pytest.mark.parametrize("eyes", [("",), ("left ", "right ")])
+def test_signs_of_lost_tracking_are_no_part_of_fixations_nor_of_the_mean_of_eyes(read, eyes):
+    columns = ["Recording timestamp [ms]", "Eye movement type"]
+    columns += [f"Gaze point {eye}{a} [DACS px]" for eye in eyes for a in "XY"]
+    cells = [
+        (10 * n, "Fixation", *((-1, -1) if n % 4 == 1 else (10, 20)), *([10, 20] * len(eyes))[2:])
+        for n in range(12)
+    ]
+    (trial,) = read(table(columns, [dict(zip(columns, row, strict=True)) for row in cells]))
+    assert fixated(trial) == [[0, 120, 10, 20]]
+    assert np.isnan(trial.samples.x).sum() == (3 if len(eyes) == 1 else 0)
+    assert LOST_AT.format("-1,-1") in trial.notes
+
+
+@pytest.mark.parametrize("lost", [0, -1, -9999])
+def test_a_fixation_whose_point_says_that_tracking_was_lost_lies_at_the_mean_of_its_samples(
+    read, lost
+):
+    columns = ["Recording timestamp [ms]", "Eye movement type"]
+    columns += [f"{what} point {a} [DACS px]" for what in ("Gaze", "Fixation") for a in "XY"]
+    cells = [(10 * n, "Fixation", 10, 20, lost, lost) for n in range(4)]
+    (trial,) = read(table(columns, [dict(zip(columns, row, strict=True)) for row in cells]))
+    assert fixated(trial) == [[0, 40, 10, 20]]
 
 
 STUDIO_3 = [

@@ -176,6 +176,12 @@ def test_lost_and_overtaken_predictions(read):
     assert trial.left_out[LOST] == np.isnan(trial.samples.x).sum() == 3
 
 
+def test_lost_predictions_are_not_taken_for_an_origin_in_the_centre(read):
+    lost = [{"t": 500 + 40 * n, "x": -1, "y": -1, "img": "a.mp4"} for n in range(8)]
+    (trial,) = read("p.json", points(img="a.mp4") + lost)
+    assert np.isnan(trial.samples.x).sum() == 8
+
+
 REFUSED = {
     "no JSON": ("a.json", "[{", "no JSON (Expecting property name"),
     "deep JSON": ("a.json", "[" * 200_000, "nested too deeply, expected WebGazer's data"),

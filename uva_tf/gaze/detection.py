@@ -11,7 +11,9 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze import movements
+from uva_tf.gaze.exports.plausible_samples import lost_places
 from uva_tf.gaze.fixation_table import (
+    AT_EXACTLY,
     BESIDE,
     BESIDE_BLINKS,
     FAR_OFF,
@@ -27,7 +29,7 @@ from uva_tf.gaze.movements import Track
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.placing import check_stated, clip_on, of_clip, on_clip, on_screen, screen_of
 from uva_tf.gaze.plausible import check_pixels
-from uva_tf.gaze.trials import Trial
+from uva_tf.gaze.trials import RecordedFixations, Samples, Trial
 
 # An eye that is lost is often reported outside the screen, by web cameras for a seventh of the
 # time. If more than this fraction of the samples is there, the screen is another one. Of a clip it
@@ -285,7 +287,7 @@ def _gaze_of(
             with suppress(InputError):  # too slow to tell whether gaze moved
                 unknown = np.full_like(places, np.nan)
                 track = movements.tracked(samples.time, places, unknown, trial.file)
-        _keep_recorded(gaze, trial, track, size, options)
+        _keep_recorded(gaze, trial, track, places, size, options)
         return gaze
     degrees = _degrees(trial, screen, size, options)
     track = movements.tracked(samples.time, places, degrees, trial.file)
@@ -313,10 +315,14 @@ def _tracked_places(
         raise InputError(f"{trial.file}: trial {trial.number} has times that fall, expected rising")
     given = np.stack([samples.x, samples.y], axis=1).astype(np.float64)
     given[~np.isfinite(given).all(axis=1)] = np.nan
-    told = sum(trial.left_out[reason] for reason in (INVALID, LOST))
+    told = sum(
+        count
+        for reason, count in trial.left_out.items()
+        if reason == INVALID or reason.startswith(AT_EXACTLY)
+    )
     gaze.left_out[UNTRACKED] = max(0, int(np.isnan(given[:, 0]).sum()) - told)
     corner = (given == 0).all(axis=1)
-    if (options.origin or trial.origin) != "centre" and corner.sum() >= LEAST_LOST:
+    if not _is_centred(trial, options) and corner.sum() >= LEAST_LOST:
         gaze.left_out[LOST] = int(corner.sum())
         given[corner] = np.nan
     x, y, span = on_screen(trial, *given.T, size, options)
@@ -382,13 +388,25 @@ def _keep_samples(gaze: _Gaze, trial: Trial, size: tuple[int, int], *, beside: b
 
 
 def _keep_recorded(
-    gaze: _Gaze, trial: Trial, track: Track | None, size: tuple[int, int], options: GazeOptions
+    gaze: _Gaze,
+    trial: Trial,
+    track: Track | None,
+    places: np.ndarray,
+    size: tuple[int, int],
+    options: GazeOptions,
 ) -> None:
-    """Make rows of a trial's fixations, which its samples, if there are any, may show to move."""
-    given = trial.fixations
+    """Make rows of a trial's fixations, which its samples, if there are any, may show to move.
+
+    Args:
+        places: `[n, 2]` of the samples in pixels of the clip, NaN where tracking was lost.
+    """
+    given = _seen(gaze, trial, options)
     x, y, span = on_screen(trial, given.x, given.y, size, options)
     beside = _inside(x, y, span)
     x, y = on_clip(trial, given.x, given.y, size, options)
+    if given.means is not None and trial.samples is not None:
+        means = _means_again(given, trial.samples, places)
+        x, y = (np.where(np.isnan(own), one, own) for own, one in zip(means.T, (x, y), strict=True))
     beside = (beside | (trial.shown is not None)) & ~_inside(x, y, size)
     end = given.onset + given.duration
     bounds = np.zeros((len(x), 2), np.int64)
@@ -397,6 +415,40 @@ def _keep_recorded(
     _keep(gaze, given.onset, end, np.stack([x, y], axis=1), track, bounds, size)
     # `to_unit` judges those outside the screen.
     _drop(gaze, beside[gaze.columns["event"]], BESIDE)
+
+
+def _seen(gaze: _Gaze, trial: Trial, options: GazeOptions) -> RecordedFixations:
+    """A trial's fixations without those where tracking was lost, which are counted."""
+    given = trial.fixations
+    signs = lost_places(given.x, given.y, centred=_is_centred(trial, options))
+    gaze.left_out.update({why: int(lost.sum()) for why, lost in signs.items()})
+    kept = ~np.logical_or.reduce([np.zeros(len(given.x), bool), *signs.values()])
+    columns = (None if column is None else column[kept] for column in vars(given).values())
+    return RecordedFixations(*columns)
+
+
+def _is_centred(trial: Trial, options: GazeOptions) -> bool:
+    """Whether 0,0 is the centre, which is a place to look at."""
+    return (options.origin or trial.origin) == "centre"
+
+
+def _means_again(given: RecordedFixations, samples: Samples, places: np.ndarray) -> np.ndarray:
+    """Where fixations are, `[k, 2]`, if some of their samples turned out to be lost; else NaN.
+
+    The reader had these samples in its means; only here it is known where the screen ends.
+
+    Args:
+        places: as in `_keep_recorded`.
+    """
+    there = np.isfinite(places[:, 0])
+    lost = np.isfinite(samples.x + samples.y) & ~there
+    again = np.full((len(given.x), 2), np.nan)
+    for n in np.flatnonzero(given.means) if lost.any() else ():
+        span = (given.onset[n], given.onset[n] + given.duration[n])
+        part = slice(*np.searchsorted(samples.time, span))
+        if lost[part].any() and there[part].any():
+            again[n] = places[part][there[part]].mean(axis=0)
+    return again
 
 
 def _keep(

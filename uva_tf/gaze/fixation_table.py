@@ -17,7 +17,8 @@ NOWHERE = "fixations before the first frame or after the last"
 REPEATED = "rows that repeat another"
 INVALID = "rows that the table marks as not valid"
 MISSING = "rows without gaze (a cell is empty, NaN or NA)"
-LOST = "rows at exactly 0,0, where tracking was lost"
+AT_EXACTLY = "rows at exactly "  # what a tracker writes where it lost the eye
+LOST = f"{AT_EXACTLY}0,0, where tracking was lost"
 # Of samples, and of fixations that are found in them.
 UNTRACKED = "samples without gaze"
 FAR_OFF = "samples far outside the screen or clip, where tracking was lost"

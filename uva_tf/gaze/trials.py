@@ -49,12 +49,14 @@ class RecordedFixations:
     Attributes:
         onset, duration: in ms, the onset from the clip's first frame.
         x, y: in the trial's units.
+        means: `[n]` bool, which places are the means of samples; None if none is.
     """
 
     onset: np.ndarray
     duration: np.ndarray
     x: np.ndarray
     y: np.ndarray
+    means: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

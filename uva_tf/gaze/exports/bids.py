@@ -22,6 +22,7 @@ import numpy as np
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.names import composed, without_suffix
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
@@ -53,9 +54,6 @@ TIMES = {
     "ns": ("ns", "nanosecond", "nanoseconds"),
 }
 ORIGINS = {"topleft": "upper-left", "bottomleft": "lower-left", "center": "centre"}
-# EyeLink's number for no gaze, and what is as large.
-NO_GAZE = 1e6
-
 WHOLE_RUN = "no event names a clip: times count from the start of the run"
 NO_SAMPLES = "runs without samples are left out: {}"
 ONE_EYE = "fixations are those of the first eye"
@@ -84,7 +82,9 @@ def bids(folder: Path, clips: Collection[str], options: GazeOptions) -> list[Tri
         if not content.strip():
             empty.append(path)
             continue
-        eye = _eye(path, sidecar, content, options)
+        origin, _ = _screen(_sidecar(path, folder, "events"), sidecar)
+        centred = (options.origin or origin) == "centre"
+        eye = _eye(path, sidecar, content, options, centred)
         runs.setdefault(_run(path), []).append(eye)
     if not runs and empty:
         raise InputError(f"{empty[0]}: no samples in it: it unpacks to nothing")
@@ -104,6 +104,7 @@ class _Eye:
         start: of the first sample, in ms from the start of the run.
         x, y: `[n]`, NaN where there is no gaze.
         unit: milliseconds in a unit of the file's timestamps.
+        notes: what was taken for lost tracking.
     """
 
     path: Path
@@ -114,6 +115,7 @@ class _Eye:
     y: np.ndarray
     units: str
     unit: float
+    notes: list[str]
 
 
 def _entities(path: Path) -> dict[str, str]:
@@ -204,7 +206,7 @@ def _unpacked(path: Path, most: int) -> bytes:
         raise InputError(f"{path}: damaged, not a whole gzip file ({error})") from None
 
 
-def _eye(path: Path, sidecar: dict, content: bytes, options: GazeOptions) -> _Eye:
+def _eye(path: Path, sidecar: dict, content: bytes, options: GazeOptions, centred: bool) -> _Eye:
     names = _columns(sidecar)
     text = _decoded(content, path)
     head = text[: text.find("\n") + 1 or len(text)].strip("\r\n").split("\t")
@@ -228,11 +230,12 @@ def _eye(path: Path, sidecar: dict, content: bytes, options: GazeOptions) -> _Ey
     used += [name for pair in pairs for name in pair]
     numbers = _numbers(text, [names.index(name) for name in used], headed, path)
     values = dict(zip(used, numbers, strict=True))
-    places = [np.stack([values[one] for one in pair]) for pair in pairs]
-    for place in places:
-        lost = (np.abs(place) >= NO_GAZE).any(axis=0) | (place == 0).all(axis=0)
-        place[:, lost | np.isnan(place).any(axis=0)] = np.nan
-    x, y = places[0] if len(places) == 1 else mean_of_eyes(*places[:2])
+    places, notes = [], []
+    for pair in pairs[:2]:
+        *place, lost_at = without_lost(*(values[one] for one in pair), centred=centred)
+        places.append(np.stack(place))
+        notes += lost_at
+    x, y = places[0] if len(places) == 1 else mean_of_eyes(*places)
     units = _units(path, sidecar, pairs[0][0], options)
     start = _number(sidecar.get("StartTime")) or 0.0
     if stamp:
@@ -248,7 +251,7 @@ def _eye(path: Path, sidecar: dict, content: bytes, options: GazeOptions) -> _Ey
         raise InputError(f"{path}: no samples with a timestamp in it")
     order = np.argsort(stamps[known], kind="stable")
     x, y, stamps = x[known][order], y[known][order], rising(stamps[known][order])
-    return _Eye(path, sidecar, stamps, 1e3 * start, x, y, units, unit)
+    return _Eye(path, sidecar, stamps, 1e3 * start, x, y, units, unit, notes)
 
 
 def _decoded(content: bytes, path: Path) -> str:
@@ -359,7 +362,7 @@ def _trials(
     """The trials of one run."""
     whole = [eye for eye in eyes if eye.sidecar.get("RecordedEye") == "cyclopean"]
     eyes = whole or eyes
-    first, notes = eyes[0], list(notes)
+    first, notes = eyes[0], [*notes, *(note for eye in eyes for note in eye.notes)]
     if {eye.units for eye in eyes} != {first.units}:
         raise InputError(f"{first.path}: in {first.units}, the other eye in {eyes[1].units}")
     time, x, y = first.stamps, first.x, first.y
@@ -584,7 +587,8 @@ def _fixations(
             found.append((row.onset - onset, row.duration, *places.mean(axis=1)))
         else:
             left_out[NOWHERE] += 1
-    return RecordedFixations(*np.array(found, float).reshape(-1, 4).T)
+    columns = np.array(found, float).reshape(-1, 4).T
+    return RecordedFixations(*columns, np.ones(len(found), bool))
 
 
 def _screen(about: dict, sidecar: dict) -> tuple[str, Screen | None]:

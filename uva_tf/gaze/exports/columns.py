@@ -124,7 +124,7 @@ class PlainTable:
         places, reasons = [], {}
         for n in eyes:
             x, y = rows.numbers[_slot("x", n)], rows.numbers[_slot("y", n)]
-            lost = lost_places(x, y, self.options)
+            lost = lost_places(x, y, centred=self.options.origin == "centre")
             if valid and seen[n % len(seen)] is not None:
                 marked = ~seen[n % len(seen)] & ~(np.isnan(x) | np.isnan(y))
                 lost[INVALID] = marked & ~np.logical_or.reduce(list(lost.values()) or [~marked])
@@ -137,7 +137,11 @@ class PlainTable:
             x, y = np.nansum(places, axis=0) / np.where(
                 there.any(axis=0), there.sum(axis=0), np.nan
             )
-        return rows, x, y, {why: mask & np.isnan(x) for why, mask in reasons.items()}
+        told = ~np.isnan(x)
+        for why, mask in reasons.items():  # a row counts once, whatever was wrong with either eye
+            reasons[why] = mask & ~told
+            told = told | mask
+        return rows, x, y, reasons
 
     def check_gaze(self, x: np.ndarray, y: np.ndarray, lost: Mapping[str, np.ndarray]) -> None:
         """Raise InputError if no row has gaze, or places `[n]` can't be in the stated units.

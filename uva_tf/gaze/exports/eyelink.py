@@ -28,12 +28,12 @@ from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_file
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.messages import ClipNames, Message, Section, shown
+from uva_tf.gaze.exports.plausible_samples import FARTHEST, without_lost
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import CHUNK, MOST_BYTES, NO_VALUE
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial
 
 MOST_LINE = 10_000  # bytes; a message has 260 at most
-FARTHEST = 1e5  # pixels; 1e8 stands for no gaze in the tracker's own files
 # An integer before a message's text: how many ms before the message its event happened.
 OFFSET = re.compile(r"(-?\d{1,9})\s+(?=\S)")
 # Messages of the tracker itself, which name no clip.
@@ -74,6 +74,7 @@ class Block:
         saccades, blinks: eye, time of the first and the last sample.
         within, before, after: messages while it was recorded, and those around it.
         subtracted: whether a number before a message's text was subtracted from its time.
+        notes: what was taken for lost tracking; complete after `samples`.
     """
 
     start: float
@@ -91,16 +92,18 @@ class Block:
     before: list[Message] = field(default_factory=list)
     after: list[Message] = field(default_factory=list)
     subtracted: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def samples(self) -> np.ndarray:
         """`[n, 1 + 3 * eyes]` float64: time, and x, y and pupil of each eye; NaN if lost."""
         parts = self.values or [np.zeros((0, 1 + 3 * len(self.eyes)))]
         samples = np.concatenate(parts)
+        centred = bool(self.coords) and self.coords[0] < 0
         for n in range(1, samples.shape[1], 3):
-            x, y = samples[:, n], samples[:, n + 1]
-            lost = ((x == 0) & (y == 0)) | (np.abs(x) >= FARTHEST) | (np.abs(y) >= FARTHEST)
-            samples[lost, n : n + 2] = np.nan
+            *places, notes = without_lost(*samples[:, n : n + 2].T, centred=centred)
+            samples[:, n : n + 2] = np.stack(places, axis=1)
+            self.notes += notes
         return samples
 
     @cached_property
@@ -165,7 +168,7 @@ def _trials(path: Path, names: ClipNames, onset: str) -> list[Trial]:
                         samples if sampled else None,
                         fixations if fixated else None,
                         screen=_screen(block.coords),
-                        notes=(*note, *one.notes, *subtracted),
+                        notes=(*note, *one.notes, *subtracted, *dict.fromkeys(block.notes)),
                     )
                 )
     if onset and not number:

@@ -17,6 +17,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS, Rows, TextTable
@@ -105,7 +106,8 @@ def _of_user(name: str, paths: dict[str, Path], options: GazeOptions) -> list[Tr
     of_fixations = source.keyed() if source.has("FPOGS") else {}
     notes = [note for table in tables.values() for note in table.notes]
     if samples:  # they say when a medium began
-        notes = [note for note in notes if note != FIRST_FIXATION]
+        gaze, lost_at = _gaze(samples)
+        notes = [note for note in (*notes, *lost_at) if note != FIRST_FIXATION]
     found = []
     for key in {**of_samples, **of_fixations}:
         piece = of_samples.get(key) or of_fixations[key]
@@ -115,8 +117,7 @@ def _of_user(name: str, paths: dict[str, Path], options: GazeOptions) -> list[Tr
             own = _fixations(source, of_fixations[key], piece.onset, left_out)
         if key in of_samples:
             part = slice(piece.first, piece.last)
-            x, y = _gaze(samples)
-            recorded = Samples(rising(samples.time[part] - piece.onset), x[part], y[part])
+            recorded = Samples(rising(samples.time[part] - piece.onset), *gaze[:, part])
         trial = Trial(
             piece.name,
             name,
@@ -205,21 +206,24 @@ def _is_of_fixations(path: Path) -> bool:
     return path.stem.lower().endswith("fixations")
 
 
-def _gaze(table: _Table) -> np.ndarray:
-    """Places of samples, `[2, n]`; NaN where they are not valid."""
+def _gaze(table: _Table) -> tuple[np.ndarray, list[str]]:
+    """Places of samples, `[2, n]`, NaN where they are not valid; notes on what was taken so."""
+    notes = []
 
     def point(name: str) -> np.ndarray:
         if not table.has(f"{name}X"):
             return np.full((2, len(table.time)), np.nan)
         places = np.stack([table.rows.numbers[f"{name}{axis}"] for axis in "XY"])
         valid = table.rows.numbers[f"{name}V"] != 0 if table.has(f"{name}V") else True
-        return np.where(valid, places, np.nan)
+        *places, lost_at = without_lost(*np.where(valid, places, np.nan))
+        notes.extend(lost_at)
+        return np.stack(places)
 
     if table.has("BPOGX"):
-        return point("BPOG")
+        return point("BPOG"), notes
     if table.has("LPOGX") or table.has("RPOGX"):
-        return mean_of_eyes(point("LPOG"), point("RPOG"))
-    return point("FPOG")
+        return mean_of_eyes(point("LPOG"), point("RPOG")), notes
+    return point("FPOG"), notes
 
 
 def _fixations(table: _Table, piece: Piece, onset: float, left_out: Counter) -> RecordedFixations:

@@ -19,6 +19,7 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.core.pictures import decode
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.pupil import (
     GAZE_OFF_SURFACE,
     NOT_OF_CLIP,
@@ -301,7 +302,7 @@ def _gaze(path: Path, kind: _Kind, left_out: Counter) -> dict[str, _Gaze]:
         lost |= _cells(rows.text[BLINK], lambda cell: cell.lower() not in NO_VALUE)
     elif (path.parent / "blinks.csv").is_file():
         lost |= _blinking(path.parent / "blinks.csv", rows, time)
-    x, y = (np.where(lost, np.nan, rows.numbers[name]) for name in kind.gaze)
+    x, y, _ = without_lost(*(np.where(lost, np.nan, rows.numbers[name]) for name in kind.gaze))
     ids = rows.numbers.get(FIXATION)
     return {
         name: _Gaze(time[mine], x[mine], y[mine], None if ids is None else ids[mine])

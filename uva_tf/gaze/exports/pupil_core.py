@@ -18,6 +18,7 @@ import numpy as np
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import read_input
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.pupil import (
     GAZE_OFF_SURFACE,
     MOST_INFO,
@@ -187,8 +188,9 @@ def _on_surface(
         on = _true(rows.text["on_surf"]) & _tracked(rows)
         time = 1000 * rows.numbers["gaze_timestamp"]
         known = ~np.isnan(time)
-        x, y = (np.where(on, rows.numbers[name], np.nan)[known] for name in ("x_norm", "y_norm"))
-        samples, left_out = ordered(time[known], x, y)
+        x, y, lost_at = _gaze(rows, ("x_norm", "y_norm"), on)
+        samples, left_out = ordered(time[known], x[known], y[known])
+        notes += lost_at
         left_out.update({NO_TIME: int((~known).sum()), SHORT_ROWS: rows.skipped})
         seen = rows.numbers.get("world_timestamp", rows.numbers["gaze_timestamp"])
         first = 1000 * np.nanmin(seen, initial=np.inf)
@@ -234,11 +236,9 @@ def _on_scene(
         )
         known = ~np.isnan(rows.numbers["gaze_timestamp"] + rows.numbers["world_index"])
         time = 1000 * rows.numbers["gaze_timestamp"][known]
-        tracked = _tracked(rows)
-        x, y = (
-            np.where(tracked, rows.numbers[name], np.nan)[known]
-            for name in ("norm_pos_x", "norm_pos_y")
-        )
+        x, y, lost_at = _gaze(rows, ("norm_pos_x", "norm_pos_y"), _tracked(rows))
+        x, y = x[known], y[known]
+        notes += lost_at
         frame = rows.numbers["world_index"][known].astype(np.int64) + 1
         samples, left_out = ordered(time, x, y)
         left_out.update({NO_TIME: int((~known).sum()), SHORT_ROWS: rows.skipped})
@@ -282,6 +282,13 @@ def _true(cells: np.ndarray) -> np.ndarray:
     return np.fromiter(map(yes.__getitem__, cells), bool, len(cells))
 
 
+def _gaze(
+    rows: Rows, names: tuple[str, str], tracked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Places of all rows, NaN where they are not `tracked`, `[n]` bool, or lost; and notes."""
+    return without_lost(*(np.where(tracked, rows.numbers[name], np.nan) for name in names))
+
+
 def _tracked(rows: Rows) -> np.ndarray:
     """Which samples have gaze that can be trusted, `[n]` bool."""
     confidence = rows.numbers.get("confidence")
@@ -309,14 +316,16 @@ def _fixations(path: Path, left_out: Counter) -> tuple[RecordedFixations, list[s
         np.stack([start, ids])[:, known], axis=1, return_index=True, return_inverse=True
     )
     fixation = fixation.reshape(-1)
-    on = ~np.isnan(numbers["norm_pos_x"] + numbers["norm_pos_y"])[known]
+    *places, lost_at = without_lost(numbers["norm_pos_x"], numbers["norm_pos_y"])
+    notes += lost_at
+    on = ~np.isnan(places[0])[known]
     if "on_surf" in rows.text:
         on &= _true(rows.text["on_surf"])[known]
     count = np.bincount(fixation[on], minlength=len(first))
     with np.errstate(invalid="ignore"):
         x, y = (
-            np.bincount(fixation[on], numbers[name][known][on], minlength=len(first)) / count
-            for name in ("norm_pos_x", "norm_pos_y")
+            np.bincount(fixation[on], values[known][on], minlength=len(first)) / count
+            for values in places
         )
     duration = duration[known][first]
     if len(duration) and np.median(duration) < SHORTEST_MS:

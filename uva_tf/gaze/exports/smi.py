@@ -22,6 +22,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown, told
+from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.names import composed
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable
@@ -252,7 +253,8 @@ def _runs(whole: Recording, eye: str, part: slice, one: Shown) -> RecordedFixati
         np.array([values[a:b].mean() for a, b in zip(first, after, strict=True)])
         for values in (x, y)
     ]
-    return RecordedFixations(time[first] - one.begins, until - time[first], *places)
+    means = np.ones(len(first), bool)
+    return RecordedFixations(time[first] - one.begins, until - time[first], *places, means)
 
 
 def _labelled_eye(eyes: dict[str, Eye]) -> str:
@@ -300,7 +302,8 @@ def _samples(path: Path) -> Recording:
                 messages.append((row, trial, Message(_number(time) / 1000, text)))
     sampled = rows.text["Type"] == "SMP"
     found = _recording(path, rows, rows.numbers["Time"] / 1000, sampled, names, columns, messages)
-    return replace(found, screen=_screen(header), notes=_notes(table))
+    notes = (*_notes(table), *found.notes)
+    return replace(found, screen=_screen(header), notes=notes)
 
 
 def _raw_data(path: Path) -> Recording:
@@ -331,7 +334,7 @@ def _raw_data(path: Path) -> Recording:
             (int(row), names[0][row], Message(time[row], MESSAGE.sub("", text, count=1)))
         )
     found = _recording(path, rows, time, ~other, names, columns, messages)
-    return replace(found, notes=_notes(table))
+    return replace(found, notes=(*_notes(table), *found.notes))
 
 
 def _notes(table: TextTable) -> tuple[str, ...]:
@@ -424,7 +427,10 @@ def _recording(
     part = np.cumsum(changed)[step > 0]
     kept = kept[step > 0]
     starts = kept[np.searchsorted(part, np.arange(part[-1] + 1))]
-    eyes = {eye: _eye(rows, one, kept) for eye, one in columns.items()}
+    eyes, notes = {}, []
+    for eye, one in columns.items():
+        eyes[eye], lost_at = _eye(rows, one, kept)
+        notes += lost_at
     fixated = any(eye.fixating is not None and eye.fixating.any() for eye in eyes.values())
     if not fixated:
         eyes = {name: Eye(eye.x, eye.y) for name, eye in eyes.items()}
@@ -435,13 +441,15 @@ def _recording(
         [tuple(str(name[row]) for name in names) for row in starts],
         eyes,
         [(int(n), trial, one) for n, (_, trial, one) in zip(before, messages, strict=True)],
+        notes=tuple(dict.fromkeys(notes)),
         left_out=left_out,
     )
 
 
-def _eye(rows: Rows, columns: Columns, kept: np.ndarray) -> Eye:
-    x, y = (rows.numbers[name][kept] for name in _xy(columns.place))
-    lost = np.isnan(x) | np.isnan(y) | ((x == 0) & (y == 0))
+def _eye(rows: Rows, columns: Columns, kept: np.ndarray) -> tuple[Eye, list[str]]:
+    """An eye, and notes on what was taken for lost tracking."""
+    x, y, notes = without_lost(*(rows.numbers[name][kept] for name in _xy(columns.place)))
+    lost = np.isnan(x)
     if columns.pupil:
         lost |= ~np.any([rows.numbers[name][kept] for name in _xy(columns.pupil)], axis=0)
     fixating = None
@@ -456,7 +464,7 @@ def _eye(rows: Rows, columns: Columns, kept: np.ndarray) -> Eye:
             changed[1:] |= index[1:] != index[:-1]
         fixating *= np.cumsum(changed)
     x, y = (np.where(lost, np.nan, one) for one in (x, y))
-    return Eye(x, y, fixating)
+    return Eye(x, y, fixating), notes
 
 
 def _header(lines: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
+from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.row_order import in_order
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.fixation_table import REPEATED
@@ -363,13 +364,13 @@ class _Export:
     def _mapped(self, snapshot: str) -> _Gaze:
         """Gaze and fixations on a snapshot."""
         gaze, fixation = (
-            {"media": tuple(self._number(f"mapped{what}{a}[{snapshot}]") for a in "xy")}
+            self._seen(*(self._number(f"mapped{what}{a}[{snapshot}]") for a in "xy"))
             for what in ("gaze", "fixation")
         )
         names = (f"mappedeyemovement{what}[{snapshot}]" for what in ("type", "typeindex"))
         index = self._fixated(*names)
         sampled = f"mappedgazex[{snapshot}]" in self._numbers
-        return _Gaze(gaze, fixation, index, self._number(""), sampled)
+        return _Gaze({"media": gaze}, {"media": fixation}, index, self._number(""), sampled)
 
     def _fixated(self, types: str, counts: str) -> np.ndarray:
         """Numbers of fixations, `[n]`, -1 in other rows."""
@@ -411,14 +412,16 @@ class _Export:
         return {"clip": tuple(clip), "media": media, "screen": screen}
 
     def _fixation_points(self, frame: str) -> Pair:
-        return self._pair("fixationpoint", frame)
+        return self._seen(*self._pair("fixationpoint", frame))
 
     @cached_property
     def _lost(self) -> list[np.ndarray]:
         """Where the left and the right eye were not tracked, `[n]` bool each."""
         bad = EYE_LOST_SDK if self._sdk else EYE_LOST
         return [
-            np.array([cell.lower() in bad for cell in self._texts(f"validity{eye}")])
+            np.array(
+                [cell.lower().removesuffix(".0") in bad for cell in self._texts(f"validity{eye}")]
+            )
             for eye in EYES
         ]
 
@@ -431,9 +434,7 @@ class _Export:
             both = [self._eye(eye, frame, gone) for eye, gone in zip(EYES, lost, strict=True)]
             x, y = (mean_of_eyes(*values) for values in zip(*both, strict=True))
         gone = lost[0] & lost[1]
-        if frame != "[mcsnorm]":
-            gone |= (x == 0) & (y == 0)
-        return np.where(gone, np.nan, x), np.where(gone, np.nan, y)
+        return self._seen(np.where(gone, np.nan, x), y)
 
     def _eye(self, eye: str, frame: str, lost: np.ndarray) -> Pair:
         if frame != "display":
@@ -442,7 +443,13 @@ class _Export:
             x, y = self._tuples(f"{eye}gazepointondisplayarea")
         else:
             x, y = self._pair(f"{eye}gazepointondisplayarea")
-        return np.where(lost, np.nan, x), np.where(lost, np.nan, y)
+        return self._seen(np.where(lost, np.nan, x), y)
+
+    def _seen(self, x: np.ndarray, y: np.ndarray) -> Pair:
+        """Gaze or fixations, NaN where they are lost."""
+        x, y, notes = without_lost(x, y)
+        self._notes += notes
+        return x, y
 
     def _tuples(self, name: str) -> Pair:
         """A column of cells such as `(0.1, 0.6)`."""
@@ -654,13 +661,14 @@ def _fixations(
             return np.array(total) / np.bincount(run[there], minlength=count)
 
     stated, seen = means(looked.fixation), means(looked.gaze)
-    place = np.where(np.isnan(stated), seen, stated)
+    place = np.where(np.isnan(stated), seen, stated)  # (2, k)
     inside = np.zeros(count, bool)
     inside[run] = True
     known = inside & ~np.isnan(place).any(axis=0)
-    if (known & np.isnan(stated).any(axis=0)).any():
+    of_samples = np.isnan(stated).any(axis=0)
+    if (known & of_samples).any():
         notes.append(MEANS)
     if missing := int((inside & ~known).sum()):
         left_out[NOWHERE] = missing
     onset = runs.onset[known] - piece.onset
-    return RecordedFixations(onset, runs.duration[known], place[0][known], place[1][known])
+    return RecordedFixations(onset, runs.duration[known], *place[:, known], of_samples[known])

@@ -101,6 +101,8 @@ def _trials(
     people = {one.observer for one in stored}
     late = {who for who in people if _is_session([one for one in stored if one.observer == who])}
     x, y = (np.concatenate([getattr(one, axis) for one in stored]) for axis in "xy")
+    lost = list(lost_places(x, y, centred=options.origin == "centre").values())
+    x = np.where(np.logical_or.reduce([np.isnan(x) | np.isnan(y), *lost]), np.nan, x)
     check_places(x, y, str(path), options)
     clip, observer = named_by(path, folder, clips)
     moved = options.units or options.screen or options.placed or options.origin
@@ -113,7 +115,7 @@ def _trials(
         session = one.observer in late and not keep_clock
         if not keep_clock and not session:
             check_clock(t, one.where)
-        lost = lost_places(x, y, options)
+        lost = lost_places(x, y, centred=options.origin == "centre")
         gone = np.logical_or.reduce([np.isnan(x), np.isnan(y), *lost.values()])
         x, y = np.where(gone, np.nan, x), np.where(gone, np.nan, y)
         notes = [FROM_FIRST] if session else []
