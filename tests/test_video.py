@@ -4,6 +4,7 @@ import shutil
 import struct
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -221,6 +222,33 @@ def test_every_orientation_comes_upright(tmp_path, matrix):
     assert (first.height, first.width) == (video.height, video.width) == expected.shape[:2]
     middle = np.ix_([h * first.height // 4 for h in (1, 3)], [w * first.width // 4 for w in (1, 3)])
     np.testing.assert_allclose(first.pixels[middle], expected[middle], atol=2 * CODEC)
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_pictures_of_a_camera_with_exif_come_upright(tmp_path, orientation):
+    top = np.hstack([plain(RED, 32, 24), plain(GREEN, 32, 24)])
+    frame = np.vstack([top, np.hstack([plain(BLUE, 32, 24), plain(GREY, 32, 24)])])
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
+    jpeg = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif + jpeg[2:]
+    with av.open(str(tmp_path / "a.avi"), "w") as file:
+        stream = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        file.start_encoding()
+        for number in range(3):
+            packet = av.Packet(jpeg)
+            packet.stream, packet.time_base = stream, stream.time_base
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            file.mux(packet)
+    with VideoReader(tmp_path / "a.avi") as video:
+        frames = list(video)
+    expected = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)  # upright by EXIF
+    assert len(frames) == 3
+    assert (video.height, video.width) == expected.shape[:2]
+    middle = np.ix_(*([side // 4, 3 * side // 4] for side in expected.shape[:2]))
+    np.testing.assert_allclose(frames[0][middle], expected[middle], atol=2 * CODEC)
 
 
 def test_a_film_that_ends_before_its_container_says_is_noted(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections import deque
@@ -13,6 +14,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 from av.error import ExitError, FFmpegError, HTTPError
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 
 from uva_tf.core.clock import Clock
 from uva_tf.core.errors import InputError
@@ -398,7 +400,7 @@ def _orientation(video: av.VideoFrame) -> tuple[int, bool]:
 
     Returns the number of quarter turns, and whether left and right are exchanged.
     """
-    stated = video.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    stated = _display_matrix(video)
     if stated is None:
         return 0, False
     # Where x and y are shown: right and down are positive.
@@ -408,6 +410,16 @@ def _orientation(video: av.VideoFrame) -> tuple[int, bool]:
     if right == (0, 0):  # says nothing
         return 0, False
     return round(-math.degrees(math.atan2(right[1], right[0])) / 90) % 4, mirrored
+
+
+def _display_matrix(video: av.VideoFrame) -> SideData | None:
+    try:
+        return video.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:  # PyAV does not know all that comes with a frame, such as EXIF
+        known = SideDataContainer.__new__(SideDataContainer)
+        with contextlib.suppress(ValueError):
+            known.__init__(video)  # keeps all up to that, which is last; the matrix is before EXIF
+        return next((one for one in list(known)[:-1] if one.type == Type.DISPLAYMATRIX), None)
 
 
 def _pixels(stream: av.video.stream.VideoStream) -> int:
