@@ -17,6 +17,8 @@ from av.error import ExitError, FFmpegError, HTTPError
 from av.sidedata.sidedata import SideData, SideDataContainer, Type
 
 from uva_tf.core.clock import Clock
+from uva_tf.core.damage import Damage
+from uva_tf.core.decoder import Decoder
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame, colours_of
@@ -70,14 +72,13 @@ class VideoReader:
         rate: frames per second, the mean where it varies.
         tick: the container's unit of time, in seconds.
         length: number of frames that the container announces; 0 if it does not.
-        damaged: packets that could not be decoded, so far.
         path: the file, of which sound can be taken; None for a pipe or a URL.
         has_sound: whether there is sound.
         live: whether frames come as they are made, and must not wait.
     """
 
     live = False
-    lookahead, thread_type = LOOKAHEAD, "AUTO"
+    lookahead = LOOKAHEAD
 
     def __init__(
         self,
@@ -104,20 +105,22 @@ class VideoReader:
             self.name = masked(source)
         else:
             self.name, self._head = "stdin", source.peek(HEAD)
-        self.damaged, self._packets, self._shown, self._notes = 0, 0, 0, []
-        self._changes, self._corrupt, self._doubts = 0, 0, set()
+        self._unread, self._packets, self._shown, self._notes = 0, 0, 0, []
+        self._changes, self._doubts = 0, set()
         self._from = start
         self.path = source if isinstance(source, Path) else None
         self._remote = isinstance(source, str)
         self._deinterlace, self._filter = deinterlace, None
+        self._containers = contextlib.ExitStack()
         try:
             self._container = open_container(source, options or {}, timeout)
         except FFmpegError as error:
             raise self._refusal(error=error) from None
+        self._containers.callback(self._container.close)
         try:
             self._open(stream, threads)
         except BaseException:
-            self._container.close()
+            self.close()
             raise
 
     def _open(self, number: int | None, threads: int) -> None:
@@ -126,10 +129,13 @@ class VideoReader:
         if context is None:
             raise self._refusal()
         self._check(context.width, context.height)
+        self.number = stream.index
+        timeless = self._container.format.flags & av.format.Flags.no_timestamps.value
         # One more than FFmpeg itself takes, so that a thread that waits leaves no core idle.
         threads = threads or min(16, processors() + 2)
-        context.thread_count, context.thread_type = threads, self.thread_type
-        self.number = stream.index
+        again = self._again if self.path and not timeless else None
+        self._decoder = Decoder(stream, threads, again)
+        self._damage = Damage(context.name)
         if self._from is not None:
             self._container.seek(self._from, stream=stream)
         rate = stream.average_rate or stream.guessed_rate or 0
@@ -157,8 +163,15 @@ class VideoReader:
     def notes(self) -> list[str]:
         """What was chosen, guessed, damaged or missing, one line each; complete at the end."""
         notes = list(self._notes)
-        if self.damaged:
-            notes.append(f"{_count(self.damaged, 'damaged packet')} left out")
+        errors = self._decoder.errors
+        if refused := self._unread + errors:
+            notes.append(f"{_count(refused, 'damaged packet')} left out")
+        if missing := self._damage.missing(errors):
+            notes.append(f"{_count(missing, 'frame')} missing: damaged, or built on damaged ones")
+        if shown := self._damage.shown:
+            notes.append(f"{_count(shown, 'damaged frame')} shown")
+        if before := self._damage.before(errors):
+            notes.append(f"{_count(before, 'packet')} before the first key frame left out")
         if self._clock.missing:
             every = self._clock.missing == self._shown
             whose = "the file has no times" if every else "some frames have no time"
@@ -179,9 +192,15 @@ class VideoReader:
         return notes + sorted(self._doubts)
 
     @property
+    def damaged(self) -> int:
+        """Packets that could not be decoded, or not wholly, so far; complete at the end."""
+        errors = self._decoder.errors
+        return self._unread + errors + self._damage.missing(errors) + self._damage.shown
+
+    @property
     def exact(self) -> bool:
         """Whether all frames so far are undamaged, of one size, and shown when they say."""
-        return self._clock.exact and not (self.damaged or self._corrupt or self._changes)
+        return self._clock.exact and not (self.damaged or self._changes)
 
     def seconds_at(self, ticks: int) -> float:
         """When a frame is shown that carries a time in ticks."""
@@ -235,12 +254,11 @@ class VideoReader:
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Everything that can be decoded, in order."""
         for packet in self._demuxed():
-            try:
-                videos = packet.decode()
-            except FFmpegError:
-                self.damaged += 1
-                continue
-            for video in videos:
+            if not self._remote:  # a connection may lose packets
+                self._damage.packet(packet)
+            for video in self._decoder.frames(packet):
+                if not self._remote:
+                    self._damage.frame(video)
                 if self._from is not None and video.pts is not None and video.pts < self._from:
                     continue
                 self._check(video.width, video.height)
@@ -264,18 +282,17 @@ class VideoReader:
                 if isinstance(error, OSError):  # the disk
                     raise
                 errors, packets = errors + 1, self._container.demux(self._stream)
-                self.damaged += 1
+                self._unread += 1
                 continue
             if packet.size:
                 errors, self._packets = 0, self._packets + (not packet.is_corrupt)
                 self._clock.packet(packet.pts)
             yield packet
         if self._remote:  # a demuxer may take the end of a connection for damage
-            self.damaged -= errors
+            self._unread -= errors
             raise OSError(f"{self.name}: the connection was lost, or what came is damaged")
 
     def _look_at(self, video: av.VideoFrame) -> None:
-        self._corrupt += video.is_corrupt
         if video.interlaced_frame and not self._deinterlace:
             self._doubts.add("interlaced: --deinterlace makes whole pictures of its lines")
         if video.color_trc in HDR:
@@ -351,9 +368,15 @@ class VideoReader:
             why = why_unreachable(error, self.name)
         return InputError(f"{self.name}: no frame can be read: {why}")
 
+    def _again(self) -> av.video.stream.VideoStream:
+        """The stream, opened another time."""
+        container = open_container(self.path)
+        self._containers.callback(container.close)
+        return container.streams[self.number]
+
     def close(self) -> None:
         """Release the file."""
-        self._container.close()
+        self._containers.close()
 
     def __enter__(self) -> VideoReader:
         return self
