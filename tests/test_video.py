@@ -251,6 +251,27 @@ def test_pictures_of_a_camera_with_exif_come_upright(tmp_path, orientation):
     np.testing.assert_allclose(frames[0][middle], expected[middle], atol=2 * CODEC)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_larger_still_is_not_taken_for_the_film(tmp_path, name):
+    with av.open(str(tmp_path / name), "w") as file:
+        sizes = (("mjpeg", "yuvj420p", 96, 1), ("mpeg4", "yuv420p", 64, 5))
+        streams = [file.add_stream(codec, rate=25) for codec, *_ in sizes]
+        for stream, (_, form, width, _) in zip(streams, sizes, strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, 48, form
+        streams[0].disposition = av.stream.Disposition.default
+        for stream, (_, _, width, count) in zip(streams, sizes, strict=True):
+            for _ in range(count):
+                picture = av.VideoFrame.from_ndarray(plain(RED, width), format="bgr24")
+                file.mux(stream.encode(picture))
+            file.mux(stream.encode(None))
+    with VideoReader(tmp_path / name) as video:
+        assert len(list(video)) == 5
+    line = "stream 1 of several (0: 96x48 mjpeg, 1: 64x48 mpeg4): --stream N reads another"
+    assert video.notes == [line]
+    with VideoReader(tmp_path / name, stream=0) as video:
+        assert len(list(video)) == 1
+
+
 def test_a_film_that_ends_before_its_container_says_is_noted(tmp_path):
     with VideoWriter(tmp_path / "a.mkv", 25, 64, 48) as writer:
         for number in range(50):

@@ -56,7 +56,7 @@ class VideoReader:
         source: a file; a pipe that is open for reading, buffered; or, as text, a URL that FFmpeg
             opens, with `options` for its protocol.
         stream: number of the video stream in the container; by default the one that is marked as
-            default, of several the largest, but no attached picture.
+            default, of several the largest, but no attached picture, nor a still beside a film.
         threads: for decoding; 0 takes two more than there are cores.
         deinterlace: make whole pictures of interlaced ones.
         options: FFmpeg's options for a URL, by default `url_options`.
@@ -343,8 +343,9 @@ class VideoReader:
             raise InputError(f"{self.name}: no frame can be read: its only picture is a cover")
         if not films:
             raise self._refusal()
-        default = [s for s in films if s.disposition & av.stream.Disposition.default]
-        chosen = max(default or films, key=_pixels)
+        moving = [s for s in films if not _is_still(s, self._container)] or films
+        default = [s for s in moving if s.disposition & av.stream.Disposition.default]
+        chosen = max(default or moving, key=_pixels)
         if len(films) > 1:
             self._notes.append(
                 f"stream {chosen.index} of several ({listed}): --stream N reads another"
@@ -416,6 +417,14 @@ def _end_of(stream: av.video.stream.VideoStream, container: av.container.InputCo
         return float(stream.duration * stream.time_base)
     alone = len(container.streams) == 1  # else another stream may be the longest
     return container.duration / av.time_base if alone and container.duration else 0.0
+
+
+def _is_still(stream: av.video.stream.VideoStream, container: av.container.InputContainer) -> bool:
+    """Whether a stream is one frame by what its container states, such as a preview."""
+    if stream.frames:
+        return stream.frames == 1
+    start = float((stream.start_time or 0) * stream.time_base)
+    return 0 < _end_of(stream, container) - start < 1.5 / (stream.average_rate or RATE)
 
 
 def _orientation(video: av.VideoFrame) -> tuple[int, bool]:
