@@ -2,6 +2,7 @@
 
 import shutil
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -189,6 +190,28 @@ def test_deinterlacing_keeps_times(tmp_path):
     with VideoReader(path, deinterlace=True) as video:
         times = [frame.seconds for frame in video.timed()]
     assert times == pytest.approx([0, 0.04, 0.08])
+
+
+def test_deinterlacing_goes_on_after_a_change_of_size(tmp_path):
+    with av.open(str(tmp_path / "a.webm"), "w") as file:
+        stream, rate = file.add_stream("libvpx", rate=25), Fraction(25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        file.start_encoding()
+        for number, pixels in enumerate([plain(RED, 160, 120)] * 12 + [plain(BLUE, 96, 128)] * 3):
+            encoder = av.CodecContext.create("libvpx", "w")
+            encoder.height, encoder.width = pixels.shape[:2]
+            encoder.pix_fmt, encoder.framerate, encoder.time_base = "yuv420p", rate, 1 / rate
+            picture = av.VideoFrame.from_ndarray(pixels, format="bgr24").reformat(format="yuv420p")
+            picture.pts, picture.time_base = number, 1 / rate
+            for packet in [*encoder.encode(picture), *encoder.encode(None)]:
+                packet.stream = stream
+                file.mux(packet)
+    with VideoReader(tmp_path / "a.webm", deinterlace=True) as video:
+        frames = list(video.timed())
+    assert [frame.seconds for frame in frames] == pytest.approx([0.04 * n for n in range(15)])
+    assert {(frame.width, frame.height) for frame in frames} == {(160, 120)}
+    np.testing.assert_allclose(frames[12].pixels[60, 80], BLUE, atol=CODEC)
+    assert video.notes == ["3 frames scaled to the size of the first"]
 
 
 # The first four numbers of a display matrix: where the right and the lower edge are shown.

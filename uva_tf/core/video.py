@@ -110,7 +110,7 @@ class VideoReader:
         self._from = start
         self.path = source if isinstance(source, Path) else None
         self._remote = isinstance(source, str)
-        self._deinterlace, self._filter = deinterlace, None
+        self._deinterlace, self._filter, self._filtered = deinterlace, None, None
         self._containers = contextlib.ExitStack()
         try:
             self._container = open_container(source, options or {}, timeout)
@@ -264,9 +264,7 @@ class VideoReader:
                 self._check(video.width, video.height)
                 self._look_at(video)
                 yield from self._whole(video)
-        if self._filter is not None:
-            self._filter.push(None)
-            yield from self._pulled()
+        yield from self._rest()
 
     def _demuxed(self) -> Iterator[av.Packet]:
         """The stream's packets, past errors; the last is empty and flushes the decoder."""
@@ -305,9 +303,14 @@ class VideoReader:
         if not self._deinterlace:
             yield video
             return
-        if self._filter is None:
-            self._filter = av.filter.Graph()
-            source = self._filter.add_buffer(template=self._stream)
+        picture = video.width, video.height, video.format.name
+        if picture != self._filtered:
+            yield from self._rest()
+            self._filter, self._filtered = av.filter.Graph(), picture
+            width, height, form = picture
+            source = self._filter.add_buffer(
+                width=width, height=height, format=form, time_base=self.tick
+            )
             # Only frames that are marked as interlaced, and one for each.
             weave = self._filter.add("bwdif", "mode=send_frame:deint=interlaced")
             sink = self._filter.add("buffersink")
@@ -316,6 +319,12 @@ class VideoReader:
             self._filter.configure()
         self._filter.push(video)
         yield from self._pulled()
+
+    def _rest(self) -> Iterator[av.VideoFrame]:
+        """What the filter holds back."""
+        if self._filter is not None:
+            self._filter.push(None)
+            yield from self._pulled()
 
     def _pulled(self) -> Iterator[av.VideoFrame]:
         while True:
