@@ -300,9 +300,30 @@ def test_a_film_that_ends_before_its_container_says_is_noted(tmp_path):
         for number in range(50):
             writer.write(np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8))
     content = (tmp_path / "a.mkv").read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 3])
-    for name, cut in (("a.mkv", False), ("cut.mkv", True)):
+    for name, share in (("cut.mkv", 0.33), ("tenth.mkv", 0.9)):
+        (tmp_path / name).write_bytes(content[: int(share * len(content))])
+    for name, cut in (("a.mkv", False), ("cut.mkv", True), ("tenth.mkv", True)):
         with VideoReader(tmp_path / name) as video:
             list(video.timed())
         assert video.incomplete == cut
         assert any("cut short: the last frame is at" in note for note in video.notes) == cut
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mp4", "a.mkv"])
+@pytest.mark.parametrize("start", [0, 100, 2**33 / 90000 - 2])
+def test_a_film_whose_times_begin_anywhere_is_not_cut_short(tmp_path, name, start):
+    """Those of MPEG-TS begin again after 26.5 hours."""
+    kind, options = ("mpegts", {"output_ts_offset": str(start)}) if name == "a.ts" else (None, {})
+    with av.open(str(tmp_path / name), "w", format=kind, options=options) as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(75):
+            picture = av.VideoFrame.from_ndarray(plain(RED), format="bgr24")
+            picture.pts = number + (0 if kind else round(25 * start))
+            picture.time_base = Fraction(1, 25)
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
+    with VideoReader(tmp_path / name) as video:
+        assert len(list(video)) == 75
+    assert not video.incomplete
+    assert video.notes == []

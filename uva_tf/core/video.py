@@ -143,7 +143,10 @@ class VideoReader:
         self.tick = stream.time_base
         self.has_sound = bool(self._container.streams.audio)
         self.length, self._last = (stream.frames if self._from is None else 0), 0.0
-        self._ends = _end_of(stream, self._container)
+        self._lists = self._container.format.name.startswith("mov")  # MP4 lists its frames
+        self._begins = float((stream.start_time or 0) * self.tick)
+        # When it ends by what the container states, and after its last packet; 0 if unknown.
+        self._ends, self._until = _end_of(stream, self._container), 0.0
         self._clock = Clock(1 / (self.rate * self.tick))
         self._start = start_of(self._container)
         self._frames = self._decoded()
@@ -211,17 +214,19 @@ class VideoReader:
         """How many frames the container announces and does not hold; complete at the end."""
         if self._frames:
             return 0
-        # MP4 lists its frames; other containers estimate, and are wrong by a frame or two.
-        listed = self._container.format.name.startswith("mov")
-        lost, most = self.length - self._packets, 0 if listed else max(2, self.length // 100)
+        # Other containers estimate, and are wrong by a frame or two.
+        lost, most = self.length - self._packets, 0 if self._lists else max(2, self.length // 100)
         return lost if lost > most else 0
 
     @property
     def incomplete(self) -> bool:
         """Whether it ends before its container says; complete at the end."""
-        # Matroska, WebM and FLV state only how long they last. The last frame may stand a while.
-        early = self._ends - self._last - 1 / self.rate
-        return bool(self.missing) or (not self._frames and early > max(0.5, 0.02 * self._ends))
+        if self._lists and self.length:
+            return bool(self.missing)
+        # Matroska, WebM and FLV state only how long they last, and not to the frame.
+        lasts = self._ends - self._begins
+        most = max(2.5 / self.rate, min(0.5, 0.05 * lasts), 0.02 * lasts)
+        return bool(self.missing) or (not self._frames and self._ends - self._until > most)
 
     def timed(self) -> Iterator[Frame]:
         """Every frame, with its presentation time in seconds."""
@@ -282,6 +287,9 @@ class VideoReader:
                 errors, packets = errors + 1, self._container.demux(self._stream)
                 self._unread += 1
                 continue
+            if packet.pts is not None and not packet.is_corrupt:
+                stands = float((packet.duration or 0) * self.tick) or 1 / self.rate
+                self._until = max(self._until, float(packet.pts * self.tick) + stands)
             if packet.size:
                 errors, self._packets = 0, self._packets + (not packet.is_corrupt)
                 self._clock.packet(packet.pts)
@@ -418,12 +426,14 @@ def start_of(container: av.container.InputContainer) -> float:
 
 def _end_of(stream: av.video.stream.VideoStream, container: av.container.InputContainer) -> float:
     """When a stream ends by what its container states, in seconds; 0 if it does not."""
+    if container.format.flags & av.format.Flags.ts_discont.value:  # FFmpeg's guess from its end
+        return 0.0
     # Matroska's tag, written by most programs: 00:01:02.345000000.
     if tagged := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
         hours, minutes, seconds = map(float, tagged.groups())
         return 3600 * hours + 60 * minutes + seconds
     if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     alone = len(container.streams) == 1  # else another stream may be the longest
     return container.duration / av.time_base if alone and container.duration else 0.0
 
