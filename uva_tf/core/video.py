@@ -127,7 +127,7 @@ class VideoReader:
         self._stream = stream = self._chosen(number)
         context = stream.codec_context
         if context is None:
-            raise self._refusal()
+            raise self._refusal(built_in=False)
         self._check(context.width, context.height)
         self.number = stream.index
         timeless = self._container.format.flags & av.format.Flags.no_timestamps.value
@@ -358,6 +358,8 @@ class VideoReader:
             return chosen
         if streams and not films:
             raise InputError(f"{self.name}: no frame can be read: its only picture is a cover")
+        if not films and self._container.streams.audio:
+            raise InputError(f"{self.name}: no frame can be read: it has sound but no video")
         if not films:
             raise self._refusal()
         moving = [s for s in films if not _is_still(s, self._container)] or films
@@ -375,11 +377,13 @@ class VideoReader:
                 f"{self.name}: frames of {width * height} pixels, expected at most {MOST_PIXELS}"
             )
 
-    def _refusal(self, codec: str = "", error: FFmpegError | None = None) -> InputError:
+    def _refusal(
+        self, codec: str = "", *, built_in: bool = True, error: FFmpegError | None = None
+    ) -> InputError:
         """The error for a source without a readable frame."""
         why = "it has no video"
         if self.path:
-            why = why_no_frame(self.path, codec)
+            why = why_no_frame(self.path, codec, built_in=built_in)
         elif self._head is not None:
             why = why_no_frame_of_pipe(self._head)
         elif error:
