@@ -327,3 +327,21 @@ def test_a_film_whose_times_begin_anywhere_is_not_cut_short(tmp_path, name, star
         assert len(list(video)) == 75
     assert not video.incomplete
     assert video.notes == []
+
+
+def test_a_clock_that_jumps_between_two_recordings_is_noted(tmp_path):
+    parts = b""
+    for start in (0, 500):
+        options = {"output_ts_offset": str(start)}
+        with av.open(str(tmp_path / "part.ts"), "w", format="mpegts", options=options) as file:
+            stream = file.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for _ in range(12):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(plain(RED), format="bgr24")))
+            file.mux(stream.encode(None))
+        parts += (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(parts)
+    with VideoReader(tmp_path / "a.ts") as video:
+        assert len(list(video)) == 24
+    (note,) = video.notes
+    assert note.startswith("its clock jumps 1 time, first at 0.44 s by 499.5")

@@ -31,6 +31,7 @@ VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 RATE = 25.0  # frames per second, where nothing is known
 MOST_RATE = 1000  # above which a rate is taken for an error
 LOOKAHEAD = 4  # frames that are decoded before one is handed out, to see whether times are in order
+JUMP = 5.0  # seconds between frames; in MPEG-TS, one recording may end and another begin
 MOST_ERRORS = 100  # in a row, after which a container is given up
 ATTACHED = av.stream.Disposition.attached_pic
 LOST = (OSError, ExitError, HTTPError)  # how the connection to a URL ends
@@ -107,6 +108,7 @@ class VideoReader:
             self.name, self._head = "stdin", source.peek(HEAD)
         self._unread, self._packets, self._shown, self._notes = 0, 0, 0, []
         self._changes, self._doubts = 0, set()
+        self._jumps: list[tuple[float, float]] = []  # when and by how many seconds
         self._from = start
         self.path = source if isinstance(source, Path) else None
         self._remote = isinstance(source, str)
@@ -149,6 +151,7 @@ class VideoReader:
         self._ends, self._until = _end_of(stream, self._container), 0.0
         self._clock = Clock(1 / (self.rate * self.tick))
         self._start = start_of(self._container)
+        self._joined = bool(self._container.format.flags & av.format.Flags.ts_discont.value)
         self._frames = self._decoded()
         self._pending: deque[av.VideoFrame] = deque()
         self._fill()
@@ -183,6 +186,10 @@ class VideoReader:
             notes.append(
                 f"{_count(self._clock.moved, 'frame')} out of order: shown between the neighbours"
             )
+        if self._jumps:
+            (at, by), times = self._jumps[0], _count(len(self._jumps), "time")
+            at -= self._start
+            notes.append(f"its clock jumps {times}, first at {at:.2f} s by {by:.2f} s")
         if self._changes:
             notes.append(f"{_count(self._changes, 'frame')} scaled to the size of the first")
         if self.missing:
@@ -234,7 +241,9 @@ class VideoReader:
             video = self._pending.popleft()
             ticks = self._clock.frame(video.pts, [later.pts for later in self._pending])
             self._shown += 1
-            self._last = float(ticks * self.tick)
+            last, self._last = self._last, float(ticks * self.tick)
+            if self._shown > 1 and self._joined and self._last - last > JUMP:
+                self._jumps.append((last, self._last - last))
             if (video.width, video.height) != self._size:
                 self._changes += 1
                 video = video.reformat(*self._size)
