@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -61,6 +62,35 @@ def other_codec(path):
     path.write_bytes(content.replace(b"avc1", b"zzz7").replace(b"avcC", b"skip"))
 
 
+def zeroed(path, container, codec="mjpeg"):
+    """A clip whose frames are all zeros."""
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for _ in range(3):
+            file.mux(
+                stream.encode(av.VideoFrame.from_ndarray(noise(48, 64, seed=1), format="bgr24"))
+            )
+        file.mux(stream.encode(None))
+    with av.open(str(path)) as file:
+        places = [(packet.pos, packet.size) for packet in file.demux() if packet.size]
+    content = bytearray(path.read_bytes())
+    for place, size in places:
+        content[place : place + size] = bytes(size)
+    path.write_bytes(content)
+
+
+def sound(path, container):
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream("flac" if container == "flac" else "pcm_s16le", rate=8000)
+        stream.layout = "mono"
+        frame = av.AudioFrame(format="s16", layout="mono", samples=512)
+        frame.sample_rate, frame.pts = 8000, 0
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
 def web_page(path):
     path.write_text("<!DOCTYPE html>\n<title>404 Not Found</title>\n")
 
@@ -83,6 +113,15 @@ def web_picture(path):
         (web_picture, "it is a WebP picture, expected a video"),
         (without_index, "that was cut short: its index (moov) is missing, found ftyp"),
         (other_codec, "its codec zzz7 is not built into this FFmpeg, convert it: ffmpeg -i"),
+        (lambda path: zeroed(path, "avi"), "an AVI video (mjpeg) that is damaged or has no"),
+        (lambda path: zeroed(path, "mov"), "QuickTime video (mjpeg) that is damaged or has"),
+        (lambda path: zeroed(path, "ivf", "libvpx"), "a video (vp8) that is damaged or has"),
+        (lambda path: zeroed(path, "asf"), "a Windows Media video (mjpeg) that is damaged"),
+        (lambda path: zeroed(path, "flv", "flv"), "a Flash video that is damaged or has"),
+        (lambda path: zeroed(path, "mpegts", "mpeg2video"), "an MPEG-TS video that is damag"),
+        (lambda path: sound(path, "wav"), "x.mp4: no frame can be read: it has sound but no video"),
+        (lambda path: sound(path, "matroska"), "it has sound but no video"),
+        (lambda path: sound(path, "flac"), "it has sound but no video"),
     ],
 )
 def test_a_video_that_gives_no_frame(tmp_path, make, words):

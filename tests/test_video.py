@@ -2,8 +2,10 @@
 
 import shutil
 import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -190,6 +192,28 @@ def test_deinterlacing_keeps_times(tmp_path):
     assert times == pytest.approx([0, 0.04, 0.08])
 
 
+def test_deinterlacing_goes_on_after_a_change_of_size(tmp_path):
+    with av.open(str(tmp_path / "a.webm"), "w") as file:
+        stream, rate = file.add_stream("libvpx", rate=25), Fraction(25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        file.start_encoding()
+        for number, pixels in enumerate([plain(RED, 160, 120)] * 12 + [plain(BLUE, 96, 128)] * 3):
+            encoder = av.CodecContext.create("libvpx", "w")
+            encoder.height, encoder.width = pixels.shape[:2]
+            encoder.pix_fmt, encoder.framerate, encoder.time_base = "yuv420p", rate, 1 / rate
+            picture = av.VideoFrame.from_ndarray(pixels, format="bgr24").reformat(format="yuv420p")
+            picture.pts, picture.time_base = number, 1 / rate
+            for packet in [*encoder.encode(picture), *encoder.encode(None)]:
+                packet.stream = stream
+                file.mux(packet)
+    with VideoReader(tmp_path / "a.webm", deinterlace=True) as video:
+        frames = list(video.timed())
+    assert [frame.seconds for frame in frames] == pytest.approx([0.04 * n for n in range(15)])
+    assert {(frame.width, frame.height) for frame in frames} == {(160, 120)}
+    np.testing.assert_allclose(frames[12].pixels[60, 80], BLUE, atol=CODEC)
+    assert video.notes == ["3 frames scaled to the size of the first"]
+
+
 # The first four numbers of a display matrix: where the right and the lower edge are shown.
 SHOWN = {
     (1, 0, 0, 1): lambda picture: picture,
@@ -223,14 +247,101 @@ def test_every_orientation_comes_upright(tmp_path, matrix):
     np.testing.assert_allclose(first.pixels[middle], expected[middle], atol=2 * CODEC)
 
 
+@pytest.mark.parametrize("orientation", range(9))
+def test_pictures_of_a_camera_with_exif_come_upright(tmp_path, orientation):
+    top = np.hstack([plain(RED, 32, 24), plain(GREEN, 32, 24)])
+    frame = np.vstack([top, np.hstack([plain(BLUE, 32, 24), plain(GREY, 32, 24)])])
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
+    jpeg = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif + jpeg[2:]
+    with av.open(str(tmp_path / "a.avi"), "w") as file:
+        stream = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        file.start_encoding()
+        for number in range(3):
+            packet = av.Packet(jpeg)
+            packet.stream, packet.time_base = stream, stream.time_base
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            file.mux(packet)
+    with VideoReader(tmp_path / "a.avi") as video:
+        frames = list(video)
+    expected = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)  # upright by EXIF
+    assert len(frames) == 3
+    assert (video.height, video.width) == expected.shape[:2]
+    middle = np.ix_(*([side // 4, 3 * side // 4] for side in expected.shape[:2]))
+    np.testing.assert_allclose(frames[0][middle], expected[middle], atol=2 * CODEC)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_larger_still_is_not_taken_for_the_film(tmp_path, name):
+    with av.open(str(tmp_path / name), "w") as file:
+        sizes = (("mjpeg", "yuvj420p", 96, 1), ("mpeg4", "yuv420p", 64, 5))
+        streams = [file.add_stream(codec, rate=25) for codec, *_ in sizes]
+        for stream, (_, form, width, _) in zip(streams, sizes, strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, 48, form
+        streams[0].disposition = av.stream.Disposition.default
+        for stream, (_, _, width, count) in zip(streams, sizes, strict=True):
+            for _ in range(count):
+                picture = av.VideoFrame.from_ndarray(plain(RED, width), format="bgr24")
+                file.mux(stream.encode(picture))
+            file.mux(stream.encode(None))
+    with VideoReader(tmp_path / name) as video:
+        assert len(list(video)) == 5
+    line = "stream 1 of several (0: 96x48 mjpeg, 1: 64x48 mpeg4): --stream N reads another"
+    assert video.notes == [line]
+    with VideoReader(tmp_path / name, stream=0) as video:
+        assert len(list(video)) == 1
+
+
 def test_a_film_that_ends_before_its_container_says_is_noted(tmp_path):
     with VideoWriter(tmp_path / "a.mkv", 25, 64, 48) as writer:
         for number in range(50):
             writer.write(np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8))
     content = (tmp_path / "a.mkv").read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 3])
-    for name, cut in (("a.mkv", False), ("cut.mkv", True)):
+    for name, share in (("cut.mkv", 0.33), ("tenth.mkv", 0.9)):
+        (tmp_path / name).write_bytes(content[: int(share * len(content))])
+    for name, cut in (("a.mkv", False), ("cut.mkv", True), ("tenth.mkv", True)):
         with VideoReader(tmp_path / name) as video:
             list(video.timed())
         assert video.incomplete == cut
         assert any("cut short: the last frame is at" in note for note in video.notes) == cut
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mp4", "a.mkv"])
+@pytest.mark.parametrize("start", [0, 100, 2**33 / 90000 - 2])
+def test_a_film_whose_times_begin_anywhere_is_not_cut_short(tmp_path, name, start):
+    """Those of MPEG-TS begin again after 26.5 hours."""
+    kind, options = ("mpegts", {"output_ts_offset": str(start)}) if name == "a.ts" else (None, {})
+    with av.open(str(tmp_path / name), "w", format=kind, options=options) as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(75):
+            picture = av.VideoFrame.from_ndarray(plain(RED), format="bgr24")
+            picture.pts = number + (0 if kind else round(25 * start))
+            picture.time_base = Fraction(1, 25)
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
+    with VideoReader(tmp_path / name) as video:
+        assert len(list(video)) == 75
+    assert not video.incomplete
+    assert video.notes == []
+
+
+def test_a_clock_that_jumps_between_two_recordings_is_noted(tmp_path):
+    parts = b""
+    for start in (0, 500):
+        options = {"output_ts_offset": str(start)}
+        with av.open(str(tmp_path / "part.ts"), "w", format="mpegts", options=options) as file:
+            stream = file.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for _ in range(12):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(plain(RED), format="bgr24")))
+            file.mux(stream.encode(None))
+        parts += (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(parts)
+    with VideoReader(tmp_path / "a.ts") as video:
+        assert len(list(video)) == 24
+    (note,) = video.notes
+    assert note.startswith("its clock jumps 1 time, first at 0.44 s by 499.5")

@@ -20,6 +20,8 @@ READ = {
         3.96,
         [
             "8 damaged packets left out",
+            "8 frames missing: damaged, or built on damaged ones",
+            "1 damaged frame shown",
             "1 frame out of order: shown between the neighbours",
         ],
     ),

@@ -30,6 +30,8 @@ MAGIC = (
     (4, b"mdat", "an MP4 or QuickTime video"),
     (0, b"\0\0\1\xba", "an MPEG video"),
     (0, b"OggS", "an Ogg video"),
+    (0, b"FLV\1", "a Flash video"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video"),
     (0, b"%PDF", "a PDF"),
     (0, b"PK\3\4", "a ZIP archive"),
     (0, b"\x1f\x8b", "a gzip archive"),
@@ -43,13 +45,9 @@ MAGIC = (
     (0, b"#EXTM3U", "a playlist"),
     (0, b"ffconcat", "a playlist"),
 )
-# Codecs that every build of FFmpeg decodes.
-COMMON = (
-    *("avc1", "avc3", "divx", "dx50", "fmp4", "h264", "hev1", "hevc", "hvc1", "mjpg"),
-    *("mp4v", "mpg4", "vp8", "vp80", "vp9", "vp90", "xvid"),
-)
 # Sound codecs, which a container may name before the video's.
 SOUND = ("ac-3", "alac", "ec-3", "mp4a", "Opus", "samr", "sowt", "twos")
+TS = b"G"  # with which every packet of MPEG-TS begins, which has 188 bytes, or 4 before them
 VIDEO_TRACK = rb"stsd.{12}(....)|strh....vids(....)|V_([A-Z0-9/_]+)"
 
 
@@ -63,28 +61,31 @@ def kind_of(content: bytes) -> str:
         return "nothing but zeros"
     if start and not set(start) & set(range(9)):
         return "text"
+    if any(content[at : at + 2 * step : step] == 2 * TS for at, step in ((0, 188), (4, 192))):
+        return "an MPEG-TS video"
     return ""
 
 
-def why_no_frame(path: Path, codec: str) -> str:
+def why_no_frame(path: Path, codec: str = "", *, built_in: bool = True) -> str:
     """Why no video frame can be read from a file that can be opened.
 
     Args:
-        codec: FFmpeg's name for it, such as `av01`; empty if FFmpeg gives none.
+        codec: of the decoder that FFmpeg chose, its name.
+        built_in: False if FFmpeg found a video, and no decoder for it.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:
         return "the file is empty"
-    kind = kind_of(head)
+    kind = kind_of(head) or ("a video" if codec else "")
     if not kind.endswith("video"):
         return f"it is {kind or 'of an unknown format'}, expected a video"
     if "MP4" in kind and "moov" not in (boxes := list(_boxes(path))):
         return f"{kind} that was cut short: its index (moov) is missing, found {', '.join(boxes)}"
     codec = codec or _codec(path)
-    if codec and codec.lower() not in COMMON:
+    if not built_in:
         return (
-            f"its codec {codec} is not built into this FFmpeg, convert it: "
+            f"its codec {codec and f'{codec} '}is not built into this FFmpeg, convert it: "
             "ffmpeg -i IN -c:v libx264 OUT.mp4"
         )
     return f"{kind}{codec and f' ({codec})'} that is damaged or has no frames"

@@ -384,14 +384,13 @@ class Lateness:
 class _Connection(VideoReader):
     """One connection to a URL. Frames are handed out as they are decoded, none is waited for."""
 
-    # Several threads that decode a frame each would hold it back for as many frames.
-    lookahead, thread_type = 0, "SLICE"
+    lookahead = 0
     skipped = 0  # packets, so far
 
     def _open(self, number: int | None, threads: int) -> None:
         self._lateness = None if self.is_playlist else Lateness()
         super()._open(number, threads)
-        self.damaged = 0  # before the first key frame nothing can be decoded
+        self._unread = self._decoder.errors = 0  # before the first key frame nothing can be decoded
 
     def _demuxed(self) -> Iterator[av.Packet]:
         for packet in super()._demuxed():
