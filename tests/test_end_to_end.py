@@ -34,7 +34,7 @@ def small_clips():
         yield
 
 
-@pytest.mark.slow  # its steps one by one: tests/test_notebooks.py
+@pytest.mark.slow  # .ci/run runs it; its steps one by one are below
 def test_quickstart_leaves_model_overlay_and_report(small_clips, script, tmp_path, capsys):
     out = tmp_path / "quickstart"
     assert script("pipelines/quickstart.py").main(["--out", str(out), "--preset", "smoke"]) == 0

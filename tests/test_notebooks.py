@@ -10,7 +10,6 @@ from uva_tf.data import synthetic
 
 PICTURES = {"01_quickstart": 2, "02_train_on_your_gaze_data": 4, "03_compress_and_benchmark": 2}
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-QUICK = "03_compress_and_benchmark"  # the others take some minutes
 MOST_BYTES = 400_000
 
 
@@ -36,13 +35,17 @@ def test_a_notebook_is_stored_with_its_outputs_and_small(path):
     assert path.stat().st_size < MOST_BYTES
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem != QUICK else [])
-        for path in NOTEBOOKS
-    ],
-)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_imports_what_there_is(path):
+    cells = nbformat.read(path, as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    imports = [line for cell in code for line in cell.splitlines() if "import " in line]
+    assert any("uva_tf" in line for line in imports)
+    exec("\n".join(imports), {})
+
+
+@pytest.mark.slow  # beside the imports, and the tests of what the cells call
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_shows_its_pictures(path, tmp_path, monkeypatch):
     monkeypatch.setenv("UVA_TF_PRESET", "smoke")
     monkeypatch.setenv("UVA_TF_FOLDER", str(tmp_path))
