@@ -22,16 +22,17 @@ from uva_tf.gaze.placing import MOST_OUTSIDE
 MOST_OUTSIDE_CLIP = 0.5
 # Rows that it takes to judge an order of magnitude; and one that is wrong beyond doubt.
 ENOUGH, SEVERAL = 10, 5
-# Rows that say percent if none is beyond 100 in a frame with sides of so many pixels; fewer say so
-# if they spread over more than this of the 100.
-MANY, LARGE, SPREAD = 30, 200, 60
+# Rows that say percent if none is beyond 100 in a frame with sides of so many pixels; fewer rows,
+# and frames down to SMALL, say so if they spread over more than this of the 100.
+MANY, LARGE, SMALL, SPREAD = 30, 300, 200, 60
 # In ms. The eye rests for at least 50 ms; a shorter row is a tracker's sample, or in another unit.
 SHORTEST = 20.0
 # A tracker's samples are no shorter than 0.5 ms and equally long within a recording. So rows with
 # a median below SAMPLE ms are in another unit if their lengths differ by more than ALIKE.
 SAMPLE, ALIKE = 2.0, 1.5
 FASTEST = 0.5
-# Few rows, or rows that are all alike, may be to last to the end, but not for so many clips.
+# Few or equal durations may only mean "to the end": these are not of so many clips, or far longer
+# than the clip in microseconds too.
 FAR = 100
 # Samples follow each other without a pause; rows that begin further apart are none.
 SPARSE = 50.0
@@ -100,14 +101,15 @@ def _check_axes(places: np.ndarray, width: int, height: int, name: object) -> No
 def _check_percent(places: np.ndarray, width: int, height: int, name: object) -> None:
     """Raise InputError if places all lie within 0 to 100 although the frame is far larger.
 
-    If they are not many, they must spread as percent do: people may look at a corner for a while.
+    If rows are few or the frame is small, places must spread as percent do: people may look at one
+    part for a while.
     """
-    if places.shape[1] < ENOUGH or min(width, height) < LARGE:
+    if places.shape[1] < ENOUGH or min(width, height) < SMALL:
         return
     low, high = places.min(), places.max(axis=1)
     spread = (np.ptp(places, axis=1) > SPREAD).all()
     if low >= 0 and (high <= 100).all() and (high > 50).all():
-        if places.shape[1] < MANY and not spread:
+        if not spread and (places.shape[1] < MANY or min(width, height) < LARGE):
             return
         raise InputError(
             f"{name}: x and y of its fixations lie between {low:.3g} and {high.max():.3g}, "
@@ -174,7 +176,7 @@ def check_times(
     longest = ENOUGH if count >= ENOUGH and len(np.unique(duration)) >= SEVERAL else FAR
     if 0 < median < SAMPLE and (high > ALIKE * low or (median < FASTEST and not exported)):
         found, remedy = f"{median:.3g}", "seconds? multiply them by 1000"
-    elif median > longest * length:
+    elif median > longest * length and (longest < FAR or median <= 1500 * length):
         found, remedy = f"{median:.15g}", "microseconds? divide them by 1000"
     else:
         return
