@@ -114,7 +114,8 @@ def film(path, *, lasts=40, pixel_aspect=1):
     """Write a Matroska or WebM film of 30 frames of 40 ms, the last of which is shown longer."""
     rng = np.random.default_rng(0)
     with av.open(path, "w") as file:
-        stream = file.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25)
+        codec = "libvpx" if path.suffix == ".webm" else "mpeg4"
+        stream = file.add_stream(codec, rate=25, options={"threads": "1"})
         stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
         stream.codec_context.sample_aspect_ratio = pixel_aspect
         pictures = [

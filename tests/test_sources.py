@@ -394,7 +394,7 @@ def test_a_video_is_looked_ahead_in_alone_or_with_others(predict, clips, tmp_pat
 def test_nothing_can_be_looked_ahead_in_but_a_recorded_video(predict, album, tmp_path, source):
     source = [album if word == "album" else word for word in source]
     refused = predict(*source, "--ahead", "3", "--csv", tmp_path / "out")
-    assert_refused(refused, "--ahead is for recorded videos")
+    assert_refused(refused, "--ahead is for recorded videos: give files")
 
 
 def test_stills_are_named_after_the_pictures(predict, album, tmp_path):

@@ -98,6 +98,13 @@ def test_a_comma_that_may_stand_after_thousands_is_refused(read, x, read_as):
         assert "x is '1,020': thousands or a decimal comma? write numbers without" in problems["a"]
 
 
+def test_places_with_three_decimals_are_no_thousands(read):
+    """Eighths of a pixel, as a half is written in them."""
+    table, problems = read(f"{HEAD}\na,p1,0,250,412.125,300\na,p1,300,250,500,301.375\n")
+    assert problems == {}
+    assert table.columns["x"].tolist() == [412.125, 500]
+
+
 @pytest.mark.parametrize(
     ("onsets", "x", "refused"),
     [
@@ -170,7 +177,7 @@ def test_names_of_columns_within_a_table_are_left_out_and_said(read):
     table, problems = read(f"{PLAIN}{HEAD}\na,p1,900,50,5,5\n")
     assert problems == {}
     assert len(places(table)) == 3
-    assert table.notes == ("fixations.csv has the names of its columns 1 times more: left out",)
+    assert table.notes == ("fixations.csv repeats its header line once: left out",)
     with pytest.raises(InputError, match="no fixations in it"):
         read(f"{HEAD}\n{HEAD}\n")
 
@@ -431,6 +438,15 @@ def test_what_is_stated_wrongly_is_refused_too(clips_root):
     ):
         with pytest.raises(InputError):
             list(gaze(root, options)[0].read())
+
+
+def test_gaze_on_one_part_of_a_small_clip_is_no_percent():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(70, 12, 40).clip(1, 99), rng.normal(60, 12, 40).clip(1, 99)
+    check_pixels(x, y, 320, 240, "a")
+    check_pixels(x, y, 224, 224, "a")
+    with pytest.raises(InputError, match="percent"):
+        check_pixels(x, y, 1280, 720, "a")
 
 
 def test_percent_of_a_large_frame_is_no_pixels():

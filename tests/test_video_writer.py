@@ -157,6 +157,18 @@ def test_the_last_frame_is_shown_as_long_as_in_the_input(tmp_path, codec, length
     assert lasts(tmp_path / "a.mp4") == pytest.approx(whole)
 
 
+@pytest.mark.parametrize("options", [{"codec": "h265"}, {"preset": "medium"}])
+def test_frames_in_another_order_of_decoding_last_as_long(tmp_path, options):
+    lengths = [0.1, 0.3, 0.05, 0.2] * 6 + [3.0]
+    with VideoWriter(tmp_path / "a.mp4", 3.6, 64, 48, **options) as writer:
+        for frame in shown_for(lengths, lengths):
+            writer.write(heat(frame, np.zeros((8, 8), np.uint8)))
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        (stream,) = file.streams.video
+        whole = file.duration / av.time_base, float(stream.duration * stream.time_base)
+    assert whole == pytest.approx((sum(lengths),) * 2, abs=0.3)
+
+
 def test_the_index_of_an_mp4_comes_first(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 25, 64, 48) as writer:
         writer.write(grey(9))

@@ -29,6 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     if not (args.model or args.maps):
         raise InputError("nothing to score: give --model or --maps (see --help)")
+    if args.ahead and not args.persistence and any(m.suffix != ".tflite" for m in args.model):
+        raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
     for path in (args.json, args.report):
         if path:
             refuse_existing(path)

@@ -15,6 +15,7 @@ from uva_tf.commands.arguments import (
 )
 from uva_tf.commands.command import Parser, as_typed, command, goes_on, progress
 from uva_tf.config import PRESETS
+from uva_tf.core.errors import InputError
 
 
 @command
@@ -35,6 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     more = {name: one.folder for name, one in study.datasets_by_name(args.more or []).items()}
     of_clips = study.read_kinds(args.kinds, datasets)
     names = sorted({kind for of_set in of_clips.values() for kind in of_set.values()})
+    if args.ahead and not args.persistence:
+        raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
     make_folder(args.out)
     with goes_on("kinds", argv), locked(args.out, args.out, "written"):
         left_out = {

@@ -261,7 +261,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     if args.persistence is not None and sources.stills:
         raise InputError("--persistence is for videos: pictures have none before them")
     if args.ahead and (sources.stills or args.camera is not None or any(map(is_url, args.sources))):
-        raise InputError("--ahead is for recorded videos: there are no frames after to wait for")
+        raise InputError("--ahead is for recorded videos: give files")
     if args.regions and sources.stills:
         raise InputError("--regions is for videos: pictures have none")
     encodes = args.overlay and not sources.stills

@@ -46,7 +46,8 @@ class Damage:
                 self._from = time
         self._newest.append(time)
         self._before += self._key is None
-        if self._counts(time) and packet.size >= SILENT.get(self._codec, 0):
+        silent = self._codec in SILENT and packet.size >= SILENT[self._codec]
+        if silent and self._counts(time):
             self._due.add(time)
             self._sent += 1
 

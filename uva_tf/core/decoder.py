@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import av
 from av.error import FFmpegError
 
-KEPT = 64  # packets from a key frame on, which are more than wait in any decoder
+KEPT = 64  # packets from a key frame on, more than any decoder holds back
 MOST_KEPT = 2**26  # bytes
 
 
@@ -41,6 +41,7 @@ class Decoder:
         self._key = self._bytes = 0  # where the newest key frame is in them, and their size
         self._sent = self._made = self.errors = 0
         self._last = None  # the time of the newest frame
+        self._emptied = False  # whether too many bytes were kept, and thrown away
 
     def frames(self, packet: av.Packet) -> Iterator[av.VideoFrame]:
         """The frames that are ready after one more packet; the last packet is empty."""
@@ -66,7 +67,7 @@ class Decoder:
             del self._packets[: self._key]
             self._key, self._bytes = len(self._packets), sum(p.size for p in self._packets)
         if self._bytes > MOST_KEPT:
-            self._packets, self._key, self._bytes = [], 0, 0
+            self._packets, self._key, self._bytes, self._emptied = [], 0, 0, True
         if self._packets or packet.is_keyframe or self._sent <= 1:
             self._packets.append(packet)
             self._bytes += packet.size
@@ -74,6 +75,8 @@ class Decoder:
     def _goes_back(self) -> bool:
         """Whether what is kept can be decoded again; sets out to do so."""
         if not self._packets or (self._made and self._last is None):
+            return False
+        if self._emptied and len(self._packets) < KEPT:  # frames before these may be waiting
             return False
         try:
             self._context = self._again().codec_context

@@ -61,7 +61,7 @@ def kind_of(content: bytes) -> str:
         return "nothing but zeros"
     if start and not set(start) & set(range(9)):
         return "text"
-    if any(content[at : at + 2 * step : step] == 2 * TS for at, step in ((0, 188), (4, 192))):
+    if any(content[at : at + 3 * step : step] == 3 * TS for at, step in ((0, 188), (4, 192))):
         return "an MPEG-TS video"
     return ""
 

@@ -154,6 +154,7 @@ class VideoWriter:
         # far shorter one, of which an MP4 does not count enough for a pause of minutes.
         self._tick = tick / math.ceil(tick / TICK) if tick and tick > TICK / 10 else TICK
         self._shown, self._stated, self._doubted = 0.0, 0.0, False
+        self._lengths: dict[int, int] = {}  # of the frames in the encoder, by their times
         self.notes: list[str] = []
         even = self._codec.even
         self._coded = (width + width % 2, height + height % 2) if even else (width, height)
@@ -270,9 +271,11 @@ class VideoWriter:
         ticks = round(seconds / self._tick)
         self._first = ticks if self._last is None else self._first
         # Two frames within a tick are still two.
-        self._last = ticks if self._last is None else max(ticks, self._last + 1)
+        before, self._last = self._last, ticks if self._last is None else max(ticks, self._last + 1)
+        if before in self._lengths:
+            self._lengths[before] = self._last - before
         length = round(self._length_of(frame, seconds) / self._tick)
-        self._length = min(max(1, length), MOST_TICKS)
+        self._length = self._lengths[self._last] = min(max(1, length), MOST_TICKS)
         video.pts, video.time_base, video.duration = self._last, self._tick, self._length
         video.pict_type = 0  # the encoder's own choice, not the input's
         with self._told():
@@ -282,8 +285,12 @@ class VideoWriter:
         self._count += 1
 
     def _mux(self, video: av.VideoFrame | None) -> None:
-        for packet in self._stream.encode(video):
-            packet.duration = packet.duration or self._length  # SVT-AV1 forgets it
+        packets = self._stream.encode(video)
+        for packet in packets:
+            # SVT-AV1 forgets it, and x265 makes it up.
+            packet.duration = self._lengths.pop(packet.pts, self._length)
+            if video is None and packet is packets[-1]:  # which need not be shown last
+                packet.duration = self._last + self._length - packet.pts
             if video is None and self._count <= 2:
                 packet.dts = packet.pts  # x265 makes one up
             self._file.mux(packet)

@@ -83,7 +83,8 @@ def read_fixations(
         raise InputError(f"{path}: no fixations in it")
     notes = tuple(table.notes)
     if heads.any():
-        notes += (f"{path.name} has the names of its columns {heads.sum()} times more: left out",)
+        times = "once" if heads.sum() == 1 else f"{heads.sum()} times"
+        notes += (f"{path.name} repeats its header line {times}: left out",)
     if (named == "").any():
         line = rows.line[(named == "").argmax()]
         raise InputError(f"{path} line {line}: {key} is empty, expected a name")

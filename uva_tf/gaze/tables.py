@@ -40,6 +40,7 @@ DECIMAL_COMMAS = "commas in the table's numbers are decimal"
 # A number whose points may separate thousands; in 0.234, 12.34 and 1234.567 they can't.
 GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
 HUNDREDS = re.compile(r"^[-+]?[1-9]\d\d$", re.MULTILINE)  # one in a cell of its own
+TIMES = re.compile("time|onset|offset|duration|start|stamp", re.IGNORECASE)  # names of columns
 LONGER = re.compile(r"^[-+]?\d{4}", re.MULTILINE)  # where points separate, a number has one by then
 PLAIN_NUMBER = str.maketrans("", "", "0123456789.-+eE")
 CONTROL = set(range(9)) | set(range(14, 32))
@@ -332,13 +333,13 @@ class TextTable:
     def _check_points(self) -> None:
         """Raise InputError if the points of a column separate thousands, or may.
 
-        They do if decimals have commas. Else a column may just have three decimals; but hardly if
-        its other numbers are whole, up to 999.
+        They do if decimals have commas. Else a column may just have three decimals; but hardly one
+        of times whose other numbers are whole, up to 999.
         """
         commas = DECIMAL_COMMAS in self.notes
         decimal = any(points.decimal for points in self._points.values())
-        for points in self._points.values():
-            mixed = points.hundreds and not (points.longer or decimal)
+        for name, points in self._points.items():
+            mixed = points.hundreds and not (points.longer or decimal) and bool(TIMES.search(name))
             if points.grouped and not points.decimal and (commas or mixed):
                 but = f", but {DECIMAL_COMMAS}" if commas else ""
                 raise InputError(

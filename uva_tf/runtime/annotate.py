@@ -108,6 +108,6 @@ def _made(
 ) -> Generator[list[Any], None, None]:
     """What each sink makes of every frame."""
     with closing(frames):
-        seen, shown = itertools.tee(frames)  # a map may come one frame late
+        seen, shown = itertools.tee(frames)  # maps may come some frames late
         for frame, attention in zip(shown, predictor.run(seen), strict=True):
             yield [sink.make(frame, attention) for sink in sinks]
