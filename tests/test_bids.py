@@ -11,7 +11,7 @@ from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports import bids as reader
 from uva_tf.gaze.exports.bids import DEVICE, MEANS, ONE_EYE, WHOLE_RUN, bids
-from uva_tf.gaze.exports.plausible_samples import LOST_AT
+from uva_tf.gaze.lost import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
 

@@ -10,7 +10,7 @@ from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.eyelink import CUT, SUBTRACTED, UNFINISHED, UNMATCHED, eyelink, read_blocks
 from uva_tf.gaze.exports.listing import NAMELESS, read_trials
-from uva_tf.gaze.exports.plausible_samples import LOST_AT
+from uva_tf.gaze.lost import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
 

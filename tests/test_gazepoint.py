@@ -9,7 +9,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.gazepoint import FIRST_FIXATION, FIRST_ROW, NO_MEDIA, NOT_VALID, gazepoint
-from uva_tf.gaze.exports.plausible_samples import LOST_AT
+from uva_tf.gaze.lost import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS
 

@@ -13,8 +13,8 @@ from uva_tf.gaze.exports.columns import INVALID, usual
 from uva_tf.gaze.exports.frame_numbered import FROM_ZERO, NO_FRAME
 from uva_tf.gaze.exports.listing import EXPORTS, read_trials
 from uva_tf.gaze.exports.plain import NO_PREDICTION, NO_TIME
-from uva_tf.gaze.exports.plausible_samples import lost_places
 from uva_tf.gaze.fixation_table import LOST, REPEATED
+from uva_tf.gaze.lost import lost_places
 from uva_tf.gaze.names import named_by
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen

@@ -10,9 +10,9 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
-from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.pupil import OFF_SURFACE, SAME_TIME
 from uva_tf.gaze.exports.pupil_core import NO_ONSET, pupil_core
+from uva_tf.gaze.lost import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS
 

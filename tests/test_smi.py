@@ -9,8 +9,8 @@ import pytest
 from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
-from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.smi import SAME_TIME, UNMATCHED, smi
+from uva_tf.gaze.lost import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.trials import Screen
 

@@ -10,7 +10,6 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.layouts import recordings_of
 from uva_tf.gaze.exports.listing import read_trials
-from uva_tf.gaze.exports.plausible_samples import LOST_AT
 from uva_tf.gaze.exports.row_order import AGAIN, SORTED
 from uva_tf.gaze.exports.stimuli import FIRST_ROW
 from uva_tf.gaze.exports.tobii import (
@@ -22,6 +21,7 @@ from uva_tf.gaze.exports.tobii import (
     tobii,
 )
 from uva_tf.gaze.fixation_table import BESIDE, FAR_OFF, OUTSIDE, REPEATED, SAMPLES_BESIDE
+from uva_tf.gaze.lost import LOST_AT
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS
 from uva_tf.gaze.trials import Screen

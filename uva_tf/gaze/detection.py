@@ -11,7 +11,6 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze import movements
-from uva_tf.gaze.exports.plausible_samples import lost_places
 from uva_tf.gaze.fixation_table import (
     AT_EXACTLY,
     BESIDE,
@@ -25,6 +24,7 @@ from uva_tf.gaze.fixation_table import (
     UNTRACKED,
     FixationTable,
 )
+from uva_tf.gaze.lost import lost_places
 from uva_tf.gaze.movements import Track
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.placing import check_stated, clip_on, of_clip, on_clip, on_screen, screen_of

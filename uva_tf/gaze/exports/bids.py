@@ -22,8 +22,8 @@ import numpy as np
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
-from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
+from uva_tf.gaze.lost import without_lost
 from uva_tf.gaze.names import composed, without_suffix
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, TextTable

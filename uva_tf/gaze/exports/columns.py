@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
-from uva_tf.gaze.exports.plausible_samples import check_percent, check_places, lost_places
+from uva_tf.gaze.exports.plausible_samples import check_percent, check_places
 from uva_tf.gaze.fixation_table import INVALID
+from uva_tf.gaze.lost import lost_places
 from uva_tf.gaze.options import ROLES, GazeOptions
 from uva_tf.gaze.tables import SEPARATORS, Rows, TextTable
 

@@ -28,7 +28,7 @@ from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import check_file
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.messages import ClipNames, Message, Section, shown
-from uva_tf.gaze.exports.plausible_samples import FARTHEST, without_lost
+from uva_tf.gaze.lost import FARTHEST, without_lost
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import CHUNK, MOST_BYTES, NO_VALUE
 from uva_tf.gaze.trials import RecordedFixations, Samples, Screen, Trial

@@ -19,7 +19,6 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.core.pictures import decode
 from uva_tf.gaze.exports.files import files_in
-from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.pupil import (
     GAZE_OFF_SURFACE,
     NOT_OF_CLIP,
@@ -32,6 +31,7 @@ from uva_tf.gaze.exports.pupil import (
     ordered,
     read_info,
 )
+from uva_tf.gaze.lost import without_lost
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, SHORT_ROWS, Rows, TextTable

@@ -18,7 +18,6 @@ import numpy as np
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import read_input
 from uva_tf.gaze.exports.files import files_in
-from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.pupil import (
     GAZE_OFF_SURFACE,
     MOST_INFO,
@@ -33,6 +32,7 @@ from uva_tf.gaze.exports.pupil import (
     ordered,
     read_info,
 )
+from uva_tf.gaze.lost import without_lost
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS, Rows, TextTable

@@ -22,7 +22,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.messages import ClipNames, Message, Section, Shown, shown, told
-from uva_tf.gaze.exports.plausible_samples import without_lost
+from uva_tf.gaze.lost import without_lost
 from uva_tf.gaze.names import composed
 from uva_tf.gaze.options import GazeOptions
 from uva_tf.gaze.tables import NO_VALUE, Rows, TextTable

@@ -18,10 +18,10 @@ import numpy as np
 
 from uva_tf.core.errors import InputError
 from uva_tf.gaze.exports.files import files_in
-from uva_tf.gaze.exports.plausible_samples import without_lost
 from uva_tf.gaze.exports.row_order import in_order
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
 from uva_tf.gaze.fixation_table import REPEATED
+from uva_tf.gaze.lost import without_lost
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
 from uva_tf.gaze.tables import SHORT_ROWS, TextTable

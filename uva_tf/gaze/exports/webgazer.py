@@ -16,14 +16,9 @@ import numpy as np
 from uva_tf.core.errors import InputError
 from uva_tf.core.files import read_input
 from uva_tf.gaze.exports.columns import usual
-from uva_tf.gaze.exports.plausible_samples import (
-    check_clock,
-    check_places,
-    check_steps,
-    counted,
-    lost_places,
-)
+from uva_tf.gaze.exports.plausible_samples import check_clock, check_places, check_steps, counted
 from uva_tf.gaze.exports.viewings import tables_in
+from uva_tf.gaze.lost import lost_places
 from uva_tf.gaze.names import composed, named_by, without_suffix
 from uva_tf.gaze.options import TIME_UNITS, GazeOptions
 from uva_tf.gaze.tables import TextTable, first_lines
