@@ -1,4 +1,4 @@
-"""Maps that are multiplied by a centre prior when a student is converted."""
+"""A centre prior that is multiplied onto a student's maps, or mixed into them, on conversion."""
 
 import keras
 import numpy as np
@@ -14,6 +14,7 @@ from uva_tf.compression.gate import check_file
 from uva_tf.config import PRESETS, StudentConfig
 from uva_tf.core.centre_prior import PRIOR_SIGMA, log_centre_prior
 from uva_tf.core.errors import InputError
+from uva_tf.models.maps import attention
 from uva_tf.models.student import build_student, with_centre_prior
 from uva_tf.runtime.manifest import Manifest
 from uva_tf.runtime.predictor import Predictor, open_interpreter
@@ -69,6 +70,40 @@ def test_a_power_of_0_leaves_the_student_alone(student):
     assert with_centre_prior(student, 0.0) is student
 
 
+def mixed(one, share):
+    """A finished map `[R, R]` with a share of the prior, pixel by pixel."""
+    prior = gaussian(len(one), 1)
+    beside = share / (1 - share) * one.mean() * prior / prior.mean()
+    return one + (1 - one) * np.minimum(1, beside)
+
+
+def test_a_share_of_the_prior_is_mixed_into_finished_maps():
+    rng = np.random.default_rng(5)
+    logits = 3 * rng.standard_normal((2, 32, 32, 1)).astype(np.float32)
+    plain, found = attention(logits).numpy(), attention(logits, 0.3).numpy()
+    expected = [mixed(one[..., 0], 0.3)[..., None] for one in plain]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found.max(axis=(1, 2, 3)).tolist() == [1, 1]
+    assert (found.reshape(2, -1).argmax(1) == plain.reshape(2, -1).argmax(1)).all()
+
+
+def test_where_a_map_is_dark_a_share_is_a_mixture_of_densities():
+    logits = np.full((1, 64, 64, 1), -9.0, np.float32)
+    logits[0, 10, 12] = 0
+    plain, found = (attention(logits, share).numpy()[0, ..., 0] for share in (0.0, 0.3))
+    prior = gaussian(64, 1)
+    mixture = 0.7 * plain / plain.sum() + 0.3 * prior / prior.sum()
+    dark = plain < 0.5
+    np.testing.assert_allclose(found[dark] / found[0, 0], mixture[dark] / mixture[0, 0], rtol=0.01)
+
+
+def test_a_map_that_is_bright_all_over_keeps_its_bounds():
+    flat = attention(np.zeros((1, 32, 32, 1), np.float32), 0.9).numpy()
+    np.testing.assert_array_equal(flat, np.ones_like(flat))
+    wide = attention(np.linspace(-1, 0, 1024, dtype=np.float32).reshape(1, 32, 32, 1), 0.9).numpy()
+    assert wide.min() >= 0 and wide.max() == 1
+
+
 @pytest.mark.parametrize("form", ["step", pytest.param("pair", marks=pytest.mark.slow)])
 def test_an_integer_file_draws_it_too(student, noise_pairs, form):
     pairs = noise_pairs(8)
@@ -83,10 +118,32 @@ def test_an_integer_file_draws_it_too(student, noise_pairs, form):
     assert found.mean_cc > 0.98
 
 
-def test_a_file_that_was_fine_tuned_has_no_place_for_it(tmp_path):
+@pytest.mark.parametrize("recipe", ["fp32", "int8"])
+def test_files_mix_it_too_and_keep_the_peak(student, noise_pairs, recipe):
+    pairs = noise_pairs(8)
+    plain, content = (
+        to_tflite(with_centre_prior(student, 0.0, share), recipe, "step", pairs)
+        for share in (0.0, 0.5)
+    )
+    check_file(content, "step", integer=recipe == "int8")
+    one, found = (file_maps(open_interpreter(file), "step", pairs) for file in (plain, content))
+    expected = [np.rint(255 * mixed(m / 255, 0.5)).astype(np.uint8) for m in one]
+    assert all(m.max() == 255 for m in found)
+    assert agreement(found, expected).mean_cc > (0.99 if recipe == "int8" else 0.9999)
+
+
+@pytest.mark.parametrize("option", ["centre", "centre_share"])
+def test_a_file_that_was_fine_tuned_has_no_place_for_it(tmp_path, option):
     run = Run.create(tmp_path / "run", PRESETS["smoke"]())
-    with pytest.raises(InputError, match=r"--centre 0\.3: expected 0 with int8-qat"):
-        convert(run, "int8-qat", "step", tmp_path / "model.tflite", centre=0.3)
+    shown = option.replace("_", "-")
+    with pytest.raises(InputError, match=rf"--{shown} 0\.3: expected 0 with int8-qat"):
+        convert(run, "int8-qat", "step", tmp_path / "model.tflite", **{option: 0.3})
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.91, 1, float("nan"), "0.3", None])
+def test_a_manifest_with_another_share_is_refused(step_model, tmp_path, share):
+    with pytest.raises(InputError, match=r"centre_share .* is not valid"):
+        Predictor(model_of(step_model, tmp_path, centre_share=share))
 
 
 @pytest.mark.parametrize("power", [-0.1, 10.1, float("nan"), "0.3", None])
@@ -96,7 +153,8 @@ def test_a_manifest_with_another_power_is_refused(step_model, tmp_path, power):
 
 
 def test_older_files_have_none():
-    assert Manifest("step", "fp32", "tiny", 32, "previous", "0").centre == 0
+    manifest = Manifest("step", "fp32", "tiny", 32, "previous", "0")
+    assert (manifest.centre, manifest.centre_share) == (0, 0)
 
 
 def test_the_layers_of_a_file_with_a_prior_can_be_compared(student, shards, noise_pairs, tmp_path):
@@ -120,10 +178,11 @@ def test_what_is_shipped_has_the_prior_that_was_asked_for(student, tmp_path, mon
 
     monkeypatch.setattr(export, "convert", convert)
     out = str(tmp_path / "weights")
-    assert ship.main(["--run", str(run.folder), "--out", out, "--centre", "0.5"]) == 0
+    asked_for = ["--centre", "0.5", "--centre-share", "0.3"]
+    assert ship.main(["--run", str(run.folder), "--out", out, *asked_for]) == 0
     assert asked.keys() == set(ship.SHIPPED)
     for options in asked.values():
-        assert options == {"persistence": 0, "brighten": 0, "centre": 0.5}
+        assert options == {"persistence": 0, "brighten": 0, "centre": 0.5, "centre_share": 0.3}
 
 
 @pytest.mark.parametrize("power", ["-1", "11", "nan", "much"])
@@ -131,3 +190,5 @@ def test_other_powers_are_refused_in_one_line(power, tmp_path, capsys):
     arguments = ["--run", str(tmp_path), "--recipe", "fp32", "--out", "m.tflite"]
     assert convert_main([*arguments, "--centre", power]) == 2
     assert f"{power!r}: expected 0 to 10" in capsys.readouterr().err
+    assert convert_main([*arguments, "--centre-share", power]) == 2
+    assert f"{power!r}: expected 0 to 0.9" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from uva_tf.runtime.manifest import (
     FORMS,
     MOST_AHEAD,
     MOST_CENTRE,
+    MOST_CENTRE_SHARE,
     MOST_LEVEL,
     MOST_PERSISTENCE,
 )
@@ -141,8 +142,8 @@ def add_brighten_argument(parser: Parser) -> None:
     )
 
 
-def add_centre_argument(parser: Parser) -> None:
-    """`--centre`, of students whose maps lean to the middle."""
+def add_centre_arguments(parser: Parser) -> None:
+    """`--centre` and `--centre-share`, of students whose maps lean to the middle."""
     parser.add_argument(
         "--centre",
         metavar="WEIGHT",
@@ -150,6 +151,14 @@ def add_centre_argument(parser: Parser) -> None:
         default=0.0,
         help="multiply what a student draws by a centre prior to the power WEIGHT: 0, which "
         f"changes nothing, to {MOST_CENTRE} (default: 0)",
+    )
+    parser.add_argument(
+        "--centre-share",
+        metavar="SHARE",
+        type=_up_to(MOST_CENTRE_SHARE),
+        default=0.0,
+        help="then give SHARE of each map to the centre prior, whatever the frame shows: 0, which "
+        f"changes nothing, to {MOST_CENTRE_SHARE} (default: 0)",
     )
 
 

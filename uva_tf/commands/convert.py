@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.arguments import (
     add_brighten_argument,
-    add_centre_argument,
+    add_centre_arguments,
     add_form_argument,
     add_persistence_argument,
     add_run_argument,
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     add_persistence_argument(parser, default=0.0)
     add_brighten_argument(parser)
-    add_centre_argument(parser)
+    add_centre_arguments(parser)
     args = parser.parse_args(argv)
     if args.out.suffix != ".tflite":
         raise InputError(f"{args.out}: expected a name that ends in .tflite")
@@ -85,6 +85,7 @@ def main(argv: list[str] | None = None) -> None:
         persistence=args.persistence,
         brighten=args.brighten,
         centre=args.centre,
+        centre_share=args.centre_share,
     )
     print(
         f"wrote {args.out} ({args.out.stat().st_size / 1000:.0f} kB, {manifest.recipe}, "

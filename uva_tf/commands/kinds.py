@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.arguments import (
     add_ahead_argument,
-    add_centre_argument,
+    add_centre_arguments,
     add_persistence_argument,
     add_study_arguments,
 )
@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
                 persistence=args.persistence,
                 ahead=args.ahead,
                 centre=args.centre,
+                centre_share=args.centre_share,
             )
             for kind in names
         }
@@ -101,7 +102,7 @@ def _parser() -> Parser:
     )
     add_persistence_argument(parser, default=0.0)
     add_ahead_argument(parser)
-    add_centre_argument(parser)
+    add_centre_arguments(parser)
     parser.add_argument(
         "--external-maps",
         metavar="DIR",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.arguments import (
     add_brighten_argument,
-    add_centre_argument,
+    add_centre_arguments,
     add_persistence_argument,
     add_run_argument,
 )
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     add_persistence_argument(parser, default=0.0)
     add_brighten_argument(parser)
-    add_centre_argument(parser)
+    add_centre_arguments(parser)
     args = parser.parse_args(argv)
 
     from uva_tf.compression.export import convert
@@ -54,6 +54,7 @@ def main(argv: list[str] | None = None) -> None:
             persistence=args.persistence,
             brighten=args.brighten,
             centre=args.centre,
+            centre_share=args.centre_share,
         )
         print(f"wrote {file}")
     with new_file(args.out / f"{variant}.npy") as path:

@@ -48,7 +48,7 @@ def student_maps(student: Student, form: str, pairs: Sequence[Pair]) -> list[np.
     else:
         state = student.trunk(other, training=False)  # (N, R/4, R/4, C)
         logits = student.step({"frame": frame, "state": state}, training=False)["attention"]
-    return [to_bytes(drawn) for drawn in attention(logits).numpy()[..., 0]]
+    return [to_bytes(drawn) for drawn in attention(logits, student.centre_share).numpy()[..., 0]]
 
 
 def file_maps(interpreter: Interpreter, form: str, pairs: Sequence[Pair]) -> list[np.ndarray]:

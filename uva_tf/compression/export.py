@@ -82,6 +82,7 @@ def convert(
     persistence: float = 0.0,
     brighten: int = 0,
     centre: float = 0.0,
+    centre_share: float = 0.0,
 ) -> Manifest:
     """Convert a run's student and write the file and its manifest.
 
@@ -95,6 +96,7 @@ def convert(
         persistence, brighten: for the manifest, what a runtime joins maps by, and the level to
             which it brightens dark frames.
         centre: power of the centre prior that the file's densities are multiplied by.
+        centre_share: of the prior in the file's maps, see `models.maps.mixed_with_centre`.
 
     Raises InputError if an output exists, or the run lacks its student, its data or the
     fine-tuning that the recipe needs. Raises ExportError, and writes nothing, for a file that
@@ -102,12 +104,13 @@ def convert(
     """
     refuse_existing(out)
     refuse_existing(manifest_path(out))
-    if centre and recipe in TRAINED:
-        raise InputError(
-            f"--centre {centre:g}: expected 0 with {recipe}: uva-tf qat writes its file without a "
-            "centre prior"
-        )
-    student = with_centre_prior(load_student(run), centre)
+    for option, value in (("--centre", centre), ("--centre-share", centre_share)):
+        if value and recipe in TRAINED:
+            raise InputError(
+                f"{option} {value:g}: expected 0 with {recipe}: uva-tf qat writes its file without "
+                "a centre prior"
+            )
+    student = with_centre_prior(load_student(run), centre, centre_share)
     datasets, seed = open_data(run.config), run.config.seed
     names, pairs = calibration_pairs(datasets, seed) if recipe in INTEGER else ([], [])
     if recipe in TRAINED:
@@ -127,6 +130,7 @@ def convert(
         persistence=persistence,
         brighten=brighten,
         centre=centre,
+        centre_share=centre_share,
         calibration=tuple(names),
         training=origin(run),
         measure=lambda: _proven(student, content, recipe, form, unseen),
@@ -140,7 +144,7 @@ def layers_of(run: Run, manifest: Manifest, content: bytes) -> list[LayerNoise]:
     """
     datasets, seed = open_data(run.config), run.config.seed
     _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
-    student = with_centre_prior(load_student(run), manifest.centre)
+    student = with_centre_prior(load_student(run), manifest.centre, manifest.centre_share)
     exact = to_tflite(student, "fp32", manifest.form)
     try:
         return layer_noise(exact, content, manifest.form, unseen)
@@ -200,8 +204,9 @@ def _endpoint(
             inputs = inputs | frames
         result = model(inputs, training=False)
         if form == "pair":
-            return {"attention": attention(result)}
-        return {"attention": attention(result["attention"]), "state": result["state"]}
+            return {"attention": attention(result, student.centre_share)}
+        drawn = attention(result["attention"], student.centre_share)
+        return {"attention": drawn, "state": result["state"]}
 
     # The converter names a signature's inputs after the function's arguments.
     endpoint = {
@@ -230,6 +235,7 @@ def write_model(
     persistence: float = 0.0,
     brighten: int = 0,
     centre: float = 0.0,
+    centre_share: float = 0.0,
     calibration: tuple[str, ...] = (),
     training: Mapping[str, Any] = MappingProxyType({}),
     measure: Callable[[], dict[str, Any]] = dict,
@@ -239,7 +245,7 @@ def write_model(
     Args:
         content: of the .tflite file.
         left: names of operators that XNNPACK may leave to LiteRT's own kernels.
-        persistence, brighten, centre: as in `convert`.
+        persistence, brighten, centre, centre_share: as in `convert`.
         calibration: names of the frames that an integer model was calibrated on.
         training: where the weights come from.
         measure: returns the manifest's figures. It is called after the check, since running a
@@ -261,6 +267,7 @@ def write_model(
         persistence=float(persistence),
         brighten=brighten,
         centre=float(centre),
+        centre_share=float(centre_share),
         metrics=measure(),
         operators=tuple(operator_counts(content)),
         multiply_adds=sum(one.multiply_adds for one in read_operators(content)),

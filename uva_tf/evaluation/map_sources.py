@@ -124,10 +124,14 @@ def persistent(source: MapSource, persistence: float, ahead: int = 0) -> MapSour
     return maps
 
 
-def student_source(run: Run, centre: float = 0.0) -> MapSource:
-    """The maps of a run's float student, with the centre prior to the power `centre`."""
-    student = with_centre_prior(load_student(run), centre)
-    return keras_source(student.pair, run.config.student.pairing)
+def student_source(run: Run, centre: float = 0.0, centre_share: float = 0.0) -> MapSource:
+    """The maps of a run's float student, with the centre prior to the power `centre`.
+
+    Args:
+        centre_share: of the prior in its finished maps, see `models.maps.mixed_with_centre`.
+    """
+    student = with_centre_prior(load_student(run), centre, centre_share)
+    return keras_source(student.pair, run.config.student.pairing, centre_share)
 
 
 def teacher_source(run: Run, kind: str, size: int) -> MapSource:
@@ -135,7 +139,7 @@ def teacher_source(run: Run, kind: str, size: int) -> MapSource:
     return keras_source(load_teacher(run, kind, size), run.config.student.pairing)
 
 
-def keras_source(model: keras.Model, pairing: str) -> MapSource:
+def keras_source(model: keras.Model, pairing: str, centre_share: float = 0.0) -> MapSource:
     """The maps of a Keras model from `{"frame", "other"}` to logits."""
     side = model.inputs[0].shape[1]
     frames = tf.TensorSpec([None, side, side, 3], tf.uint8)
@@ -143,7 +147,7 @@ def keras_source(model: keras.Model, pairing: str) -> MapSource:
     @tf.function(input_signature=[frames, frames], autograph=False)
     def predict(frame, other):  # two (B, side, side, 3) bytes -> (B, h, w, 1)
         inputs = {"frame": normalise(frame), "other": normalise(other)}
-        return attention(model(inputs, training=False))
+        return attention(model(inputs, training=False), centre_share)
 
     def source(records: Iterable[Record]) -> Iterator[np.ndarray]:
         pairs = paired((shrink(record.frame, side) for record in records), pairing)

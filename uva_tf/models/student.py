@@ -34,6 +34,7 @@ class Student:
         paths: `frame, other -> {kind: logits}`, each path under its own head; only the stage
             distill uses these heads.
         pairing: the neighbour that a frame is paired with, `next` or `previous`.
+        centre_share: of the centre prior in finished maps, see `models.maps.mixed_with_centre`.
     """
 
     trunk: Model
@@ -43,6 +44,7 @@ class Student:
     fused: Model
     paths: Model
     pairing: str
+    centre_share: float = 0.0
 
 
 def resolution(config: StudentConfig) -> int:
@@ -55,12 +57,15 @@ def resolution(config: StudentConfig) -> int:
     raise InputError(f"unknown student variant {config.variant!r}: expected one of {names}")
 
 
-def with_centre_prior(student: Student, power: float) -> Student:
+def with_centre_prior(student: Student, power: float, share: float = 0.0) -> Student:
     """The student, with the densities of its `pair` and `step` times the centre prior to a power.
 
     `power` times the prior's logarithm is added to their logits. Their weights stay; `head` and
-    `paths` have no prior. With 0 it is the student itself.
+    `paths` have no prior. With 0 it is the student itself, but for a `share` as its
+    `centre_share`.
     """
+    if share:
+        student = replace(student, centre_share=share)
     if not power:
         return student
     side = student.trunk.input_shape[1]

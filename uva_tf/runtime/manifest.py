@@ -22,6 +22,7 @@ MOST_ARENA_BYTES = 2**24
 MOST_PERSISTENCE = 0.95
 MOST_AHEAD = 15  # frames; in no manifest, as only a recorded video has them
 MOST_CENTRE = 10
+MOST_CENTRE_SHARE = 0.9
 MOST_LEVEL = 128  # of brighten: that of a frame of mid-grey
 
 
@@ -46,6 +47,8 @@ class Manifest:
             `runtime.brighten`; 0 in files older than this field.
         centre: power of the centre prior that the file's densities are multiplied by, see
             `models.student.with_centre_prior`; 0 in files older than this field.
+        centre_share: of the centre prior in the file's maps, see `models.maps.mixed_with_centre`; 0
+            in files older than this field.
         calibration: the frames that fixed an integer model's ranges, as `dataset/video/index`.
         metrics: figures measured on the file.
         operators: those of the file, `{"name", "version", "count"}` each, by name as in LiteRT's
@@ -70,6 +73,7 @@ class Manifest:
     persistence: float = 0.0
     brighten: int = 0
     centre: float = 0.0
+    centre_share: float = 0.0
     calibration: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     operators: tuple[dict[str, Any], ...] = ()
@@ -137,6 +141,7 @@ KINDS = {
     "persistence": float,
     "brighten": int,
     "centre": float,
+    "centre_share": float,
     "calibration": list,
     "metrics": dict,
     "operators": list,
@@ -153,6 +158,7 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "persistence": lambda share: 0 <= share <= MOST_PERSISTENCE,
     "brighten": lambda level: 0 <= level <= MOST_LEVEL,
     "centre": lambda power: 0 <= power <= MOST_CENTRE,
+    "centre_share": lambda share: 0 <= share <= MOST_CENTRE_SHARE,
     "multiply_adds": lambda count: count >= 0,
     "arena_bytes": lambda size: 0 <= size <= MOST_ARENA_BYTES,
 }

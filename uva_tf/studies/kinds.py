@@ -261,6 +261,7 @@ def score_kind(
     persistence: float = 0.0,
     ahead: int = 0,
     centre: float = 0.0,
+    centre_share: float = 0.0,
 ) -> Scores:
     """Score the runs that left a kind out on its clips.
 
@@ -268,13 +269,13 @@ def score_kind(
         folders: of the datasets without that kind.
         external: folder of another model's maps, `external/DATASET/CLIP/000001.png`, or None.
         persistence, ahead: how the students' maps are joined, see `runtime.persistence`.
-        centre: power of the centre prior that the students' maps are multiplied by first.
+        centre, centre_share: of the centre prior in the students' maps, see `student_source`.
     """
 
     def sources(dataset: Dataset) -> dict[str, MapSource]:
         found = {
             run.name: persistent(
-                student_source(Run.open(out / run.name), centre), persistence, ahead
+                student_source(Run.open(out / run.name), centre, centre_share), persistence, ahead
             )
             for run in runs
         }
