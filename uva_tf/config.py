@@ -70,6 +70,8 @@ class StudentConfig:
         variant: a row of `uva_tf.models.variants.VARIANTS`, or of `uva_tf.models.plain.PLAIN`.
         pairing: the neighbour: `next` as in the paper, where the map of frame t needs frame
             t + 1, or `previous`, which needs no look-ahead.
+        gap: how many frames before a frame of a video the one lies that it is paired with, in use
+            and for calibration. Training draws it anew, see `augment.stride`. 1 with `next`.
         paths: which of the two paths the student has.
         channel_attention: whether its CA-Res blocks weight their channels.
         weights: its first weights: `none` for random ones, `shipped` for those that come with
@@ -78,6 +80,7 @@ class StudentConfig:
 
     variant: str = "uva-64"
     pairing: Literal["next", "previous"] = "previous"
+    gap: int = 1
     paths: tuple[str, ...] = ("spatial", "temporal")
     channel_attention: bool = True
     weights: str = "none"
@@ -86,6 +89,8 @@ class StudentConfig:
         check_types(self)
         object.__setattr__(self, "variant", current(self.variant))
         choose("pairing", self.pairing, ("next", "previous"))
+        most = 16 if self.pairing == "previous" else 1
+        expect(1 <= self.gap <= most, "gap", self.gap, f"1 to {most} frames with {self.pairing}")
         if self.paths not in (("spatial", "temporal"), ("spatial",), ("temporal",)):
             raise InputError(
                 f"paths {self.paths}: expected spatial, temporal, or both in this order"
@@ -539,7 +544,7 @@ def distill_64() -> Config:
             smallest_crop=0.8, colour=0.4, stride=3, cuts=0.03, stills=0.04, noise=6.0
         ),
         loop=LoopConfig(average=0.995),
-        temperature=0.8,
+        temperature=0.7,
         members=3,
     )
 
@@ -589,7 +594,7 @@ def fine_tune() -> Config:
         name="fine-tune",
         student=StudentConfig("uva-64-l", weights="shipped"),
         joint=StageConfig(steps=300, learning_rate=5e-4),
-        temperature=0.8,
+        temperature=0.7,
     )
 
 

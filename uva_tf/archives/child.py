@@ -90,7 +90,7 @@ def _segment(
     """Predict a segment; its file's record says whether it may be joined to others."""
     path, folder = Path(task["path"]), Path(task["folder"])
     begin, end = task["begin"], task["end"]
-    beyond = WINDOW - 1 if predictor.persistence else 0
+    beyond = predictor.gap - 1 + (WINDOW - 1 if predictor.persistence else 0)
     pairing = predictor.manifest.pairing
     source = Segment(path, begin, end, pairing=pairing, beyond=beyond, **reading)
     with contextlib.closing(source), contextlib.ExitStack() as stack:

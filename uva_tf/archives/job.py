@@ -54,8 +54,9 @@ class Job:
         """What outputs depend on besides the video and the model, as JSON."""
         values = {"stream": self.stream, "deinterlace": self.deinterlace, "strict": self.strict}
         values["style"] = self.style if self.overlay else None
-        brighten = json.loads(self.manifest).get("brighten", 0)
-        return json.dumps(values | {"persistence": self.persistence, "brighten": brighten})
+        manifest = json.loads(self.manifest)
+        values |= {"brighten": manifest.get("brighten", 0), "gap": manifest.get("gap", 1)}
+        return json.dumps(values | {"persistence": self.persistence})
 
     @property
     def reading(self) -> Options:

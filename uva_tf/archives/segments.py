@@ -1,10 +1,10 @@
 """A long video in segments that are predicted apart, with the maps of an uncut run.
 
 A segment begins at a key frame, from which a decoder can start, and ends with the key frame that
-the next one begins with. Both decode that frame. A model keeps one frame of a stream, so its map
-comes from the segment in which its neighbour is: from the earlier one if frames are paired with the
-frame before them, from the later one if with the next. Where maps persist, the earlier segment goes
-on for as many frames as a map depends on, and the maps of those come from it too.
+the next one begins with. Both decode that frame. Its map comes from the segment that has the frame
+that it is paired with: from the earlier one if that lies before it, from the later one if it is the
+next. Where it lies more than a frame before, or maps persist, the earlier segment goes on for as
+many frames as a map depends on, and the maps of those come from it too.
 """
 
 from __future__ import annotations

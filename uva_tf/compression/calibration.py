@@ -23,13 +23,16 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def calibration_pairs(
-    datasets: Sequence[Dataset], seed: int, count: int = CALIBRATION_PAIRS
+    datasets: Sequence[Dataset], seed: int, count: int = CALIBRATION_PAIRS, gap: int = 1
 ) -> tuple[list[str], list[Pair]]:
     """Draw pairs of neighbouring frames from the train splits, always the same for a seed.
 
     A photograph has no neighbour and is paired with itself. If nothing moves in any pair, as with
     photographs alone, the layer that sees changes would see only zeros; each pair is then two
     views of its frame by a moving camera, as in training.
+
+    Args:
+        gap: frames from the neighbour to the frame; at a clip's beginning as many as there are.
 
     Returns:
         The frames' names, `dataset/video/index`, and the pairs.
@@ -41,11 +44,10 @@ def calibration_pairs(
         shards = dataset.split("train")
         shard = shards[rng.integers(len(shards))]
         chosen = int(rng.integers(shard.frames))
-        start = max(chosen - 1, 0)
+        start = max(chosen - gap, 0)
         drawn = list(read_records(dataset, shard, start=start, count=chosen - start + 1))
-        record, previous = drawn[-1], drawn[0]
-        if previous.video != record.video:  # another photograph
-            previous = record
+        record = drawn[-1]
+        previous = next(one for one in drawn if one.video == record.video)  # not another photograph
         names.append(f"{dataset.folder.name}/{record.video}/{record.index}")
         pairs.append((record.frame, previous.frame))
     # Photographs among clips stay as they are: otherwise files made from both would change.

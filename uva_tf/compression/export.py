@@ -112,7 +112,8 @@ def convert(
             )
     student = with_centre_prior(load_student(run), centre, centre_share)
     datasets, seed = open_data(run.config), run.config.seed
-    names, pairs = calibration_pairs(datasets, seed) if recipe in INTEGER else ([], [])
+    gap = run.config.student.gap
+    names, pairs = calibration_pairs(datasets, seed, gap=gap) if recipe in INTEGER else ([], [])
     if recipe in TRAINED:
         content = _fine_tuned(run, recipe)
         if form == "pair":
@@ -120,7 +121,7 @@ def convert(
             content = pair_of_step(content, run.config.student.pairing)
     else:
         content = to_tflite(student, recipe, form, pairs)
-    _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
+    _, unseen = calibration_pairs(datasets, seed + 1, CHECKED, gap)
     return write_model(
         content,
         run.config.student,
@@ -143,7 +144,7 @@ def layers_of(run: Run, manifest: Manifest, content: bytes) -> list[LayerNoise]:
     Raises ExportError for a file of another student.
     """
     datasets, seed = open_data(run.config), run.config.seed
-    _, unseen = calibration_pairs(datasets, seed + 1, CHECKED)
+    _, unseen = calibration_pairs(datasets, seed + 1, CHECKED, run.config.student.gap)
     student = with_centre_prior(load_student(run), manifest.centre, manifest.centre_share)
     exact = to_tflite(student, "fp32", manifest.form)
     try:
@@ -261,6 +262,7 @@ def write_model(
         variant=config.variant,
         resolution=resolution(config),
         pairing=config.pairing,
+        gap=config.gap,
         **({"output": INTEGER_OUTPUT} if integer else {}),
         sha256=hashlib.sha256(content).hexdigest(),
         state=_state_quantisation(content, form),

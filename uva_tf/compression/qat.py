@@ -83,7 +83,7 @@ def _fine_tune(run: Run, recipe: str) -> Path:
     run = Run(run.folder, config)
     student = load_student(run)
     datasets = open_data(config)
-    _, pairs = calibration_pairs(datasets, config.seed)
+    _, pairs = calibration_pairs(datasets, config.seed, gap=config.student.gap)
     tf_keras.utils.set_random_seed(config.seed)
     tf_keras.backend.reset_uids()  # the file holds names of layers, which count up in a process
     step = build_twin(student, config.student).step

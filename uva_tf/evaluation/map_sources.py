@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, tee
 from pathlib import Path
@@ -131,7 +132,8 @@ def student_source(run: Run, centre: float = 0.0, centre_share: float = 0.0) -> 
         centre_share: of the prior in its finished maps, see `models.maps.mixed_with_centre`.
     """
     student = with_centre_prior(load_student(run), centre, centre_share)
-    return keras_source(student.pair, run.config.student.pairing, centre_share)
+    config = run.config.student
+    return keras_source(student.pair, config.pairing, config.gap, centre_share)
 
 
 def teacher_source(run: Run, kind: str, size: int) -> MapSource:
@@ -139,7 +141,9 @@ def teacher_source(run: Run, kind: str, size: int) -> MapSource:
     return keras_source(load_teacher(run, kind, size), run.config.student.pairing)
 
 
-def keras_source(model: keras.Model, pairing: str, centre_share: float = 0.0) -> MapSource:
+def keras_source(
+    model: keras.Model, pairing: str, gap: int = 1, centre_share: float = 0.0
+) -> MapSource:
     """The maps of a Keras model from `{"frame", "other"}` to logits."""
     side = model.inputs[0].shape[1]
     frames = tf.TensorSpec([None, side, side, 3], tf.uint8)
@@ -150,7 +154,7 @@ def keras_source(model: keras.Model, pairing: str, centre_share: float = 0.0) ->
         return attention(model(inputs, training=False), centre_share)
 
     def source(records: Iterable[Record]) -> Iterator[np.ndarray]:
-        pairs = paired((shrink(record.frame, side) for record in records), pairing)
+        pairs = paired((shrink(record.frame, side) for record in records), pairing, gap)
         while chunk := list(islice(pairs, BATCH)):
             one, other = (np.stack(part) for part in zip(*chunk, strict=True))
             for picture in predict(one, other).numpy():
@@ -159,12 +163,19 @@ def keras_source(model: keras.Model, pairing: str, centre_share: float = 0.0) ->
     return source
 
 
-def paired(frames: Iterable[np.ndarray], pairing: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each frame with its neighbour; a frame without one (at the clip's end) with itself."""
-    last = None
+def paired(
+    frames: Iterable[np.ndarray], pairing: str, gap: int = 1
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each frame with its neighbour, as `Predictor` pairs them.
+
+    With `previous` pairing it is the frame `gap` before it, or else the first; with `next` the last
+    frame has itself.
+    """
+    last, before = None, deque(maxlen=gap + 1)
     for frame in frames:
+        before.append(frame)
         if pairing == "previous":
-            yield frame, frame if last is None else last
+            yield frame, before[0]
         elif last is not None:
             yield last, frame
         last = frame

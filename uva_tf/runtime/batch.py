@@ -267,7 +267,7 @@ class Batch:
             rate = options.rate or RATE
             settings |= {"stream": options.stream, "deinterlace": options.deinterlace, "rate": rate}
             persists = manifest.persistence if self.persistence is None else self.persistence
-            settings |= {"persistence": persists, "ahead": self.ahead}
+            settings |= {"persistence": persists, "ahead": self.ahead, "gap": manifest.gap}
         if kind == "overlay":
             settings["style"] = options.style
         if kind == "overlay" and not self.stills:
@@ -339,7 +339,7 @@ def _compare(
     if before["settings"]:  # older records do not say that frames are brightened
         before["settings"].setdefault("brighten", 0)
     if "rate" in before["settings"]:  # of streams; older records do not say that maps persist
-        before["settings"] = {"persistence": 0.0, "ahead": 0} | before["settings"]
+        before["settings"] = {"persistence": 0.0, "ahead": 0, "gap": 1} | before["settings"]
     for name, value in settings.items():
         if name in before["settings"] and before["settings"][name] != value:
             old = before["settings"][name]

@@ -23,6 +23,7 @@ MOST_PERSISTENCE = 0.95
 MOST_AHEAD = 15  # frames; in no manifest, as only a recorded video has them
 MOST_CENTRE = 10
 MOST_CENTRE_SHARE = 0.9
+MOST_GAP = 16
 MOST_LEVEL = 128  # of brighten: that of a frame of mid-grey
 
 
@@ -36,6 +37,8 @@ class Manifest:
         variant: which student it is.
         resolution: side of its frames and of its map in pixels.
         pairing: the neighbour that `other` or the state comes from, `next` or `previous`.
+        gap: how many frames before a stream's frame that neighbour lies, if it is `previous`; 1 in
+            files older than this field.
         sha256: checksum of the .tflite file.
         input: range and meaning of a frame.
         output: range and meaning of the map.
@@ -70,6 +73,7 @@ class Manifest:
     input: str = "RGB camera bytes 0..255, uint8 [1, R, R, 3], aspect not kept"
     output: str = "attention, float32 [1, R, R, 1], 0 to 1 at the most looked-at place"
     state: dict[str, float] = field(default_factory=dict)
+    gap: int = 1
     persistence: float = 0.0
     brighten: int = 0
     centre: float = 0.0
@@ -127,6 +131,10 @@ def _parse(path: Path) -> Manifest:
         fits = type(value) is kind or (kind is float and type(value) is int)
         if not fits or (allowed and not allowed(value)):
             raise InputError(f"{path}: {name} {value!r:.200} is not valid in this version")
+    if manifest.gap > 1 and manifest.pairing == "next":
+        raise InputError(
+            f"{path}: gap {manifest.gap} is not valid with the pairing next, expected 1"
+        )
     return manifest
 
 
@@ -138,6 +146,7 @@ def _are_finite(values: dict[str, Any]) -> bool:
 KINDS = {
     "resolution": int,
     "state": dict,
+    "gap": int,
     "persistence": float,
     "brighten": int,
     "centre": float,
@@ -155,6 +164,7 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "pairing": PAIRINGS.__contains__,
     "resolution": lambda side: 8 <= side <= 1024,
     "state": _are_finite,
+    "gap": lambda frames: 1 <= frames <= MOST_GAP,
     "persistence": lambda share: 0 <= share <= MOST_PERSISTENCE,
     "brighten": lambda level: 0 <= level <= MOST_LEVEL,
     "centre": lambda power: 0 <= power <= MOST_CENTRE,

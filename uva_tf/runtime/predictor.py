@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,7 @@ from uva_tf.core.resize import shrink
 from uva_tf.runtime.arrays import check_frame
 from uva_tf.runtime.brighten import brightened
 from uva_tf.runtime.default_model import choose_model
-from uva_tf.runtime.manifest import MOST_LEVEL, Manifest, read_manifest
+from uva_tf.runtime.manifest import MOST_GAP, MOST_LEVEL, Manifest, read_manifest
 from uva_tf.runtime.persistence import Persistence
 
 INPUTS = {"pair": {"frame", "other"}, "step": {"frame", "state"}}
@@ -106,10 +107,12 @@ class Predictor:
             maps so many frames late, and `step` can't be used.
         brighten: the mean level to which darker frames are brightened, 0 to 128; see
             `runtime.brighten`. By default what the manifest says; 0 leaves frames as they are.
+        gap: how many frames before each the one lies that it is paired with, 1 to 16, and 1 with
+            `next` pairing. By default what the manifest says.
 
     Attributes:
         manifest: of the model.
-        persistence, brighten: as they are in use.
+        persistence, brighten, gap: as they are in use.
 
     Raises InputError if the model can't be used, ValueError for invalid arguments.
     """
@@ -125,6 +128,7 @@ class Predictor:
         persistence: float | None = None,
         ahead: int = 0,
         brighten: int | None = None,
+        gap: int | None = None,
     ):
         if model is not None and not isinstance(model, (str, Path)):
             raise ValueError(f"model: expected the path of a .tflite file, received {model!r:.80}")
@@ -139,9 +143,9 @@ class Predictor:
         self.persistence = self.manifest.persistence if persistence is None else persistence
         self._joined, self._ahead = Persistence(self.persistence, ahead), ahead
         self.brighten = self.manifest.brighten if brighten is None else brighten
-        whole = isinstance(self.brighten, int) and not isinstance(self.brighten, bool)
-        if not (whole and 0 <= self.brighten <= MOST_LEVEL):
-            raise ValueError(f"brighten {brighten!r}: expected an int from 0 to {MOST_LEVEL}")
+        _check_whole("brighten", self.brighten, 0, MOST_LEVEL)
+        self.gap = self.manifest.gap if gap is None else gap
+        _check_whole("gap", self.gap, 1, MOST_GAP if self.manifest.pairing == "previous" else 1)
         runner = interpreter.get_signature_runner(self.manifest.form)
         self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
         self._memory_name = "other" if self.manifest.form == "pair" else "state"
@@ -151,16 +155,16 @@ class Predictor:
 
     def reset(self) -> None:
         """Forget the frames seen so far: the next one begins a new stream."""
-        self._memory: np.ndarray | None = None
+        self._memory: deque[np.ndarray] = deque(maxlen=self.gap)  # the oldest first
         self._last: np.ndarray | None = None  # the latest small frame
         self._joined.reset()
 
     def step(self, frame: np.ndarray | Frame) -> np.ndarray:
-        """The map of the stream's next frame, which is paired with the frame before it.
+        """The map of the stream's next frame, which is paired with that `gap` frames before it.
 
-        The first frame of a stream is paired with itself. Raises ValueError for anything but a
-        frame, after which the stream can continue, and for a model with `next` pairing, which
-        needs the following frame, or `ahead`: use `run` for these.
+        The first frames of a stream, which have none, are paired with the first. Raises ValueError
+        for anything but a frame, after which the stream can continue, and for a model with `next`
+        pairing, which needs the following frame, or `ahead`: use `run` for these.
         """
         if self.manifest.pairing == "next":
             raise ValueError("this model pairs frames with the next one: use run, not step")
@@ -203,8 +207,8 @@ class Predictor:
     def _next(self, frame: np.ndarray | Frame) -> np.ndarray | None:
         """Take the stream's next frame; the map that it completes, if any."""
         small = self._small(frame)
-        if self._memory is None:
-            self._memory = self._remember(small)
+        if not self._memory:
+            self._memory.append(self._remember(small))
             if self.manifest.pairing == "next":
                 return None
         return self._advance(small)
@@ -233,11 +237,11 @@ class Predictor:
         """
         last, self._last = self._last, small
         current = last if self.manifest.pairing == "next" else small
-        frame, memory = small, self._memory
+        frame, memory = small, self._memory[0]
         if self.manifest.form == "pair" and self.manifest.pairing == "next":
             frame, memory = memory, small
         result = self._call(**{"frame": frame, self._memory_name: memory})
-        self._memory = small if self.manifest.form == "pair" else result["state"]
+        self._memory.append(small if self.manifest.form == "pair" else result["state"])
         attention = result["attention"][0, :, :, 0]
         attention = attention if self._exact else to_bytes(attention)
         return self._joined.add(attention, current[0])
@@ -256,6 +260,12 @@ class Predictor:
             name: self._interpreter.get_tensor(details["index"])
             for name, details in self._outputs.items()
         }
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    """Raise ValueError for anything but a whole number in a range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} {value!r}: expected an int from {least} to {most}")
 
 
 def to_bytes(attention: np.ndarray) -> np.ndarray:
