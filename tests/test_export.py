@@ -133,7 +133,7 @@ def few_frames(monkeypatch):
     monkeypatch.setattr("uva_tf.compression.export.CHECKED", 6)
     monkeypatch.setattr(
         "uva_tf.compression.export.calibration_pairs",
-        lambda datasets, seed, count=12: calibration_pairs(datasets, seed, count),
+        lambda datasets, seed, count=12, gap=1: calibration_pairs(datasets, seed, count, gap),
     )
 
 

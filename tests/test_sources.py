@@ -606,7 +606,7 @@ def test_a_pipe_without_a_video(tmp_path, content, words):
 def test_the_record_names_what_the_outputs_depend_on(predict, clips, tmp_path):
     assert predict(clips, "--csv", tmp_path / "out", "--model", "fp16")[0] == 0
     record = json.loads((tmp_path / "out" / "predict.json").read_text())
-    names = {"model", "brighten", "stream", "deinterlace", "rate", "persistence", "ahead"}
+    names = {"model", "brighten", "stream", "deinterlace", "rate", "persistence", "ahead", "gap"}
     assert set(record["settings"]) == names
     assert set(record["sources"]) == {f"{number}.mp4" for number in range(4)}
     os.utime(clips / "0.mp4", (1, 1))  # another file, for all that is known
