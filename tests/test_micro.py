@@ -290,7 +290,7 @@ def stream(host):
 @pytest.fixture(scope="module")
 def model():
     """The shipped 32 px int8 file by LiteRT's reference kernels, as a Stream takes a model."""
-    predictor = Predictor(shipped_model(INT8_32), reference=True, persistence=0, brighten=0)
+    predictor = Predictor(shipped_model(INT8_32), reference=True, persistence=0, brighten=0, gap=1)
 
     def run(frame, state):
         result = predictor._call(frame=frame[None], state=state.reshape(1, 8, 8, 48))
@@ -305,7 +305,7 @@ SIDE, STATE = 32, 8 * 8 * 48
 def test_a_stream_gives_the_maps_of_the_predictor(stream, model):
     frames = [packed(frame, 1) for frame in synthetic_frames(4)]
     expected = list(
-        Predictor(shipped_model(INT8_32), reference=True, persistence=0, brighten=0).run(
+        Predictor(shipped_model(INT8_32), reference=True, persistence=0, brighten=0, gap=1).run(
             [meant for _, meant in frames]
         )
     )
@@ -619,7 +619,7 @@ def test_the_reference_kernels_give_the_predictor_s_maps(scripts):
     model = shipped_model(INT8_32)
     frames = np.stack([Frame(frame[..., ::-1]).small(SIDE) for frame in synthetic_frames(3)])
     made = scripts("tflm").by_reference(model, frames)
-    expected = list(Predictor(model, reference=True, persistence=0, brighten=0).run(frames))
+    expected = list(Predictor(model, reference=True, persistence=0, brighten=0, gap=1).run(frames))
     np.testing.assert_array_equal(made.attention, expected)
     assert made.states.shape == (3, 8, 8, 48)
 

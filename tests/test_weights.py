@@ -83,17 +83,20 @@ def test_the_keras_model_draws_the_files_maps(variant):
     predictor = Predictor(
         shipped_model(f"{variant}-fp16-step"), exact=True, persistence=0, brighten=0
     )
-    frames = synthetic.draw(synthetic.scene(1, seed=OTHER_SEED, length=3))
+    frames = synthetic.draw(synthetic.scene(1, seed=OTHER_SEED, length=6))
     small = np.stack([shrink(frame, predictor.manifest.resolution) for frame in frames])
     maps = [predictor.step(frame) for frame in small]
     model = uva_tf.load(variant)
     assert isinstance(model, keras.Model)
-    inputs = {"frame": normalise(small[1:]), "other": normalise(small[:-1])}
-    side, centre = predictor.manifest.resolution, predictor.manifest.centre
-    prior = (centre * log_centre_prior(side, side))[..., None]
-    drawn = attention(model(inputs, training=False) + prior).numpy()[..., 0]
+    side, manifest = predictor.manifest.resolution, predictor.manifest
+    others = small[[max(0, number - manifest.gap) for number in range(len(small))]]
+    inputs = {"frame": normalise(small), "other": normalise(others)}
+    logits = (
+        model(inputs, training=False) + manifest.centre * log_centre_prior(side, side)[..., None]
+    )
+    drawn = attention(logits, manifest.centre_share).numpy()[..., 0]
     # Weights are rounded to float16 before and after batch normalisation is folded into them.
-    np.testing.assert_allclose(drawn, maps[1:], atol=0.02)
+    np.testing.assert_allclose(drawn, maps, atol=0.02)
 
 
 def test_maps_follow_what_moves_against_the_camera():
@@ -107,7 +110,7 @@ def test_maps_follow_what_moves_against_the_camera():
         found += [
             cc(maps[index - 1], scene.attention(index, side, side)) for index in range(3, 51, 4)
         ]
-    assert np.mean(found) > 0.5  # 0.59; 0.48 where maps persist, which lag behind what moves
+    assert np.mean(found) > 0.6  # 0.69; 0.54 where maps persist, which lag behind what moves
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)

@@ -536,7 +536,7 @@ def distill_64() -> Config:
     return replace(
         uva_64(),
         name="distill-64",
-        student=StudentConfig("uva-64-l"),
+        student=StudentConfig("uva-64-l", gap=3),
         hint=StageConfig(steps=4000, learning_rate=4e-3),
         joint=StageConfig(steps=1500),
         soft_targets=SoftTargets(spatial="external", temporal="none", hint_weight=0.3),
@@ -558,7 +558,7 @@ def distill_32() -> Config:
     return replace(
         distill_64(),
         name="distill-32",
-        student=StudentConfig("uva-32"),
+        student=StudentConfig("uva-32", gap=3),
         hint=StageConfig(steps=6000, learning_rate=4e-3),
         joint=StageConfig(steps=6000),
         members=1,
@@ -577,7 +577,7 @@ def refine_32() -> Config:
     return replace(
         first,
         name="refine-32",
-        student=StudentConfig("uva-32"),
+        student=StudentConfig("uva-32", gap=3),
         hint=StageConfig(steps=0),
         soft_targets=replace(first.soft_targets, hint_weight=0.0),
     )
@@ -592,7 +592,7 @@ def fine_tune() -> Config:
     return replace(
         uva_64(),
         name="fine-tune",
-        student=StudentConfig("uva-64-l", weights="shipped"),
+        student=StudentConfig("uva-64-l", gap=3, weights="shipped"),
         joint=StageConfig(steps=300, learning_rate=5e-4),
         temperature=0.7,
     )

@@ -3,6 +3,7 @@
 python example.py MODEL.tflite WIDTH HEIGHT FRAMES.rgb MAPS
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -49,12 +50,15 @@ interpreter = Interpreter(path)
 step = interpreter.get_signature_runner("step")
 inputs = step.get_input_details()
 zero = inputs["state"]["quantization"][1]  # 0 in a float file
-made = {"state": np.full(inputs["state"]["shape"], zero, inputs["state"]["dtype"])}
+states = [np.full(inputs["state"]["shape"], zero, inputs["state"]["dtype"])]
+gap = json.loads(Path(path).with_suffix(".json").read_text()).get("gap", 1)
 with Path(maps).open("xb") as out:
     for number, frame in enumerate(stream):
         small = shrink(frame, inputs["frame"]["shape"][1])[None]
-        for _ in range(1 if number else 2):  # the first frame runs twice
-            made = step(frame=small, state=made["state"])
+        if not number:  # the first frame runs twice
+            states = [step(frame=small, state=states[0])["state"]]
+        made = step(frame=small, state=states[0])
+        states = [*states, made["state"]][-gap:]
         attention = made["attention"]
         if attention.dtype != np.uint8:
             attention = np.rint(255 * attention.clip(0, 1)).astype(np.uint8)
