@@ -86,14 +86,15 @@ def packed(plane, row_stride, pixel_stride):
 class Kotlin:
     """Check.kt, which asks for calls of a model."""
 
-    def __init__(self, command, model):
+    def __init__(self, command, model, gap=None):
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         manifest, interpreter = open_model(model)
         self._side = manifest.resolution
         self._runner = interpreter.get_signature_runner("step")
         self._state = self._runner.get_input_details()["state"]["shape"]
         sizes = self._side, np.prod(self._state)
-        self.send(struct.pack(">3id", *sizes, manifest.brighten, manifest.persistence))
+        gap = manifest.gap if gap is None else gap
+        self.send(struct.pack(">4id", *sizes, manifest.brighten, gap, manifest.persistence))
         self.calls = []  # the small frames that the model was called with
 
     def send(self, content):
@@ -138,12 +139,12 @@ def decoded(frame, height, width):
     return made
 
 
-def check_maps(classes, pictures, size):
+def check_maps(classes, pictures, size, gap=None):
     model = shipped_model(f"uva-{size}-int8-step")
     shapes = [(480, 640), (360, 642), (720, 1280), (240, 320), (512, 512), (144, 176)]
-    with Kotlin(classes, model) as kotlin:
+    with Kotlin(classes, model, gap) as kotlin:
         for number, (height, width) in enumerate(shapes):
-            predictor = Predictor(model)
+            predictor = Predictor(model, gap=gap)
             degrees = QUARTER_TURNS[number % 4]
             kotlin.reset()
             for count, picture in enumerate(pictures):
@@ -168,6 +169,12 @@ def test_kotlin_draws_the_maps_that_python_draws(classes, size):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("gap", [1, 3, 16])
+def test_kotlin_pairs_frames_as_far_apart_as_it_is_told(classes, gap):
+    check_maps(classes, day_and_night(), 32, gap)
+
+
+@pytest.mark.slow
 def test_kotlin_draws_the_same_maps_of_real_frames(classes, recordings):
     with VideoReader(min(recordings.glob("mufvet/videos/*"))) as video:
         pictures = [frame for frame, _ in zip(video, range(COUNT), strict=False)]
@@ -189,6 +196,8 @@ the model is not quantised, expected int8: uva-tf convert --recipe int8
 brighten is 129, expected 0 to 128
 the persistence is 0.96, expected 0 to 0.95
 the persistence is NaN, expected 0 to 0.95
+gap is 0, expected a whole number from 1 to 16
+gap is 17, expected a whole number from 1 to 16
 sha256 differs from the manifest's: take the two files anew
 NAME: expected at most 4 bytes
 """

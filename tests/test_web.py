@@ -34,6 +34,7 @@ SECONDS = 300
 SIDE = 64
 SIZES = [(99, 57), (320, 180), (640, 360), (512, 512), (1280, 720), (64, 64)]
 MODELS = {recipe: shipped_model(f"uva-{SIDE}-{recipe}-step") for recipe in ("int8", "fp16")}
+GAPS = (1, 3)
 
 
 def packages():
@@ -94,6 +95,7 @@ def wrong_models(tmp_path_factory):
             copied(model, root / "level", brighten=80.5),
             "brighten is 80.5, expected a whole number from 0 to 128",
         ),
+        "gap": (copied(model, root / "gap", gap=17), "gap is 17, expected a whole number from 1"),
         "sum": (copied(model, root / "sum", sha256="0" * 64), "its sha256 differs"),
         "cut": (truncated, "is not JSON"),
     }
@@ -122,6 +124,7 @@ def seen(frames, pictures, wrong_models, tmp_path_factory):
     larger = manifest_path(copied(other, folder / "larger", resolution=64))
     both |= {"one": [other], "larger": [other, larger]}
     (second,) = re.findall(r"```html\n(.*?)```", (WEB / "README.md").read_text(), re.DOTALL)
+    apart = {f"gap-{gap}": copied(MODELS["int8"], folder / f"{gap}", gap=gap) for gap in GAPS}
     shots = os.environ.get("UVA_TF_SHOTS")
     shots = {d: f"{Path(shots).resolve()}/web-{d}.jpg" for d in ("phone", "desktop") if shots}
     job = {
@@ -131,7 +134,7 @@ def seen(frames, pictures, wrong_models, tmp_path_factory):
         "clip": clip,
         "shots": shots,
         "frames": folder / "frames.rgb",
-        "models": MODELS,
+        "models": MODELS | apart,
         "pictures": pngs,
         "chosen": both,
         "ownModel": [other, manifest_path(other)],
@@ -171,12 +174,20 @@ def test_there_is_an_overlay(seen, where):
 @pytest.mark.parametrize("recipe", MODELS)
 def test_the_page_draws_the_maps_that_python_draws(seen, frames, recipe):
     """Twice: the second stream has forgotten the first."""
-    predictor = Predictor(MODELS[recipe])
     maps = np.array(seen["maps"][recipe], int).reshape(2, len(frames), SIDE, SIDE)
-    expected = np.stack([predictor.step(frame) for frame in frames]).astype(int)
+    expected = np.stack(list(Predictor(MODELS[recipe]).run(frames))).astype(int)
     assert np.ptp(expected) > 100
     # Other kernels may round a float otherwise, by a level or two of the finished map.
     assert np.abs(maps - expected).max() <= (0 if recipe == "int8" else 2)
+
+
+@IN_A_BROWSER
+def test_the_page_pairs_frames_as_far_apart_as_the_manifest_says(seen, frames):
+    near, far = (np.stack(list(Predictor(MODELS["int8"], gap=gap).run(frames))) for gap in GAPS)
+    assert (near != far).any()
+    for gap, expected in zip(GAPS, (near, far), strict=True):
+        maps = np.reshape(seen["maps"][f"gap-{gap}"], (2, *expected.shape))
+        np.testing.assert_array_equal(maps, [expected, expected])
 
 
 @IN_A_BROWSER
@@ -198,9 +209,10 @@ def test_the_page_draws_python_s_maps_of_whole_frames(seen, pictures):
 
 @IN_A_BROWSER
 def test_stop_ends_the_camera_and_frees_the_model(seen):
-    assert seen["running"] == {"tracks": 1, "models": 1, "states": 1}
+    states = Predictor(MODELS["int8"]).gap
+    assert seen["running"] == {"tracks": 1, "models": 1, "states": states}
     assert seen["stopped"] == {"tracks": 0, "models": 0, "states": 0}
-    assert seen["again"] == {"tracks": 1, "models": 1, "states": 1}
+    assert seen["again"] == {"tracks": 1, "models": 1, "states": states}
 
 
 @IN_A_BROWSER
@@ -414,10 +426,79 @@ def test_the_module_brightens_and_joins_as_python_does(tmp_path):
     assert 10 < cuts < 100
 
 
-def test_a_manifest_s_persistence_and_brighten_have_a_range(node):
+# In LiteRT's place: tensors that count themselves.
+TENSOR = """
+export class Tensor {
+  static held = 0;
+  constructor(data) {
+    this.data = data;
+    Tensor.held += 1;
+  }
+  toTypedArray() {
+    return this.data;
+  }
+  delete() {
+    if (this.deleted) throw new Error('deleted twice');
+    this.deleted = true;
+    Tensor.held -= 1;
+  }
+}
+export const [loadAndCompile, loadLiteRt] = [];
+"""
+# Streams of a model of one pixel: its state is the number of a frame, its map that and the state's.
+PAIR = """
+import {Tensor} from '@litertjs/core';
+import {AttentionModel} from './src/model.js';
+const shaped = (name, shape) => ({name, shape, dtype: 'uint8'});
+const step = {
+  getInputDetails: () => [shaped('frame', [1, 1, 1, 3]), shaped('state', [1])],
+  getOutputDetails: () => [shaped('attention', [1, 1, 1, 1]), shaped('state', [1])],
+  run: async ({frame, state}) => {
+    if (frame.deleted || state.deleted) throw new Error('deleted before use');
+    const [one, other] = [frame.data[0], state.data[0]];
+    const tensor = (...bytes) => new Tensor(Uint8Array.from(bytes));
+    return {attention: tensor(one, other), state: tensor(one)};
+  },
+};
+const compiled = {signatures: {step}, delete() { this.deleted = true; }};
+for (const fields of [{}, {gap: 1}, {gap: 3}, {gap: 16}]) {
+  const model = new AttentionModel(compiled, {resolution: 1, ...fields});
+  for (const end of ['reset', 'delete']) {
+    const seen = [];
+    for (let number = 1; number <= 20; number += 1) {
+      seen.push([...(await model.next(Uint8Array.of(number, 0, 0))), Tensor.held]);
+    }
+    model[end]();
+    console.log(JSON.stringify([seen, Tensor.held]));
+  }
+}
+"""
+
+
+def test_the_module_pairs_frames_and_deletes_each_tensor_once(tmp_path):
+    """Without a `gap` it is 1. The second stream has forgotten the first."""
+    if not (node := shutil.which("node")):
+        pytest.skip("no node on the PATH")
+    shutil.copytree(WEB / "src", tmp_path / "src")
+    core = tmp_path / "node_modules" / "@litertjs" / "core"
+    core.mkdir(parents=True)
+    for folder, text in ((core, TENSOR), (tmp_path, PAIR)):
+        (folder / "package.json").write_text('{"type": "module", "exports": "./index.js"}')
+        (folder / "index.js").write_text(text)
+    done = subprocess.run([node, tmp_path / "index.js"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    streams = [json.loads(line) for line in done.stdout.splitlines()]
+    for two, gap in zip((streams[i : i + 2] for i in range(0, 8, 2)), (1, 1, 3, 16), strict=True):
+        expected = [[n, max(1, n - gap), min(gap, n + 1)] for n in range(1, 21)]
+        assert two == [[expected, 0], [expected, 0]]
+
+
+def test_a_manifest_s_persistence_brighten_and_gap_have_a_range(node):
     wrong = [("persistence", value) for value in ("-0.1", "0.96", "NaN", "'0.7'", "true", "null")]
     wrong += [("brighten", value) for value in ("-1", "129", "80.5", "'80'", "true", "null")]
-    right = ["{}", "{persistence: 0, brighten: 0}", "{persistence: 0.95, brighten: 128}"]
+    wrong += [("gap", value) for value in ("0", "17", "1.5", "'3'", "true", "null")]
+    right = ["{}", "{persistence: 0, brighten: 0, gap: 1}"]
+    right += ["{persistence: 0.95, brighten: 128, gap: 16}"]
     fields = ", ".join([*right, *(f"{{{name}: {value}}}" for name, value in wrong)])
     tried = f"""
       const {{checkManifest}} = await import('./src/manifest.js');
@@ -431,6 +512,7 @@ def test_a_manifest_s_persistence_and_brighten_have_a_range(node):
     said = {
         "persistence": "NAME: the persistence is {}, expected 0 to 0.95",
         "brighten": "NAME: brighten is {}, expected a whole number from 0 to 128",
+        "gap": "NAME: gap is {}, expected a whole number from 1 to 16",
     }
     expected = [said[name].format(value.strip("'")) for name, value in wrong]
     assert done.stdout.splitlines() == expected, done.stderr

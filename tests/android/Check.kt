@@ -7,7 +7,7 @@ import java.nio.ByteBuffer
 // Runs what tflite/android shares with docs/model-file.md, for tests/test_android.py, which is the
 // model: it answers each call with a map and a state. All numbers are Java's, the largest byte first.
 //
-// In: side, state's size, brighten, persistence; then frames: degrees, and for each plane width, height, strides, bytes.
+// In: side, state's size, brighten, gap, persistence; then frames: degrees, and for each plane width, height, strides, bytes.
 // Out: 1 with the small frame and a state, which asks for a call; or 2 with a map.
 
 private val input = DataInputStream(System.`in`.buffered())
@@ -31,9 +31,11 @@ private fun call(frame: ByteArray, state: ByteArray, mapSize: Int): Result {
 
 private fun maps() {
   val (side, stateSize) = Pair(input.readInt(), input.readInt())
-  val (brighten, persistence) = Pair(input.readInt(), input.readDouble())
+  val (brighten, gap) = Pair(input.readInt(), input.readInt())
   val stream =
-    Stream(stateSize, brighten, persistence) { frame, state -> call(frame, state, side * side) }
+    Stream(stateSize, brighten, input.readDouble(), gap) { frame, state ->
+      call(frame, state, side * side)
+    }
   while (true) {
     val degrees = input.readInt()
     if (degrees < 0) break
@@ -58,8 +60,9 @@ private fun refusals() {
     side: Int = 64,
     quantised: Boolean = true,
     brighten: Int = 0,
-    persistence: Double = 0.0
-  ) = Manifest(form, pairing, side, "0", quantised, brighten, persistence).check(ByteArray(3))
+    persistence: Double = 0.0,
+    gap: Int = 1
+  ) = Manifest(form, pairing, side, "0", quantised, brighten, persistence, gap).check(ByteArray(3))
   val refused: List<() -> Any> =
     listOf(
       { plane(4, 3, bytes = 11) },
@@ -76,6 +79,8 @@ private fun refusals() {
       { manifest(brighten = 129) },
       { manifest(persistence = 0.96) },
       { manifest(persistence = Double.NaN) },
+      { manifest(gap = 0) },
+      { manifest(gap = 17) },
       { manifest() },
       { readAtMost(ByteArray(5).inputStream(), 4, "NAME") }
     )

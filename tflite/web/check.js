@@ -12,7 +12,7 @@ import {build} from './build.js';
 import {serve} from './serve.js';
 
 const DEVICES = {phone: {width: 390, height: 844}, desktop: {width: 1280, height: 860}};
-const FRAMES_SHOWN = 12;
+const FRAMES_SHOWN = 16; // as many as the states of a stream, or more
 
 const job = JSON.parse(await readFile(process.argv[2]));
 const dist = await build(job.model, job.dist);
@@ -75,7 +75,9 @@ try {
       await page.waitForFunction(() => document.getElementById('rate').textContent === '–');
       await page.waitForFunction(() => window.models.every(({compiled}) => compiled.deleted));
       seen.stopped = await page.evaluate(held);
+      await page.evaluate(() => { window.maps = 0; });
       await page.click('#camera');
+      await page.waitForFunction((count) => window.maps > count, FRAMES_SHOWN, {polling: 100});
       await page.waitForFunction(() => Number(document.getElementById('rate').textContent) > 0);
       seen.again = await page.evaluate(held);
       for (const [name, files] of Object.entries(job.chosen)) {
@@ -134,7 +136,7 @@ async function watch() {
   AttentionModel.prototype.next = async function (rgb) {
     if (!window.models.includes(this)) window.models.push(this);
     const map = await next.call(this, rgb);
-    window.states.push(this.state);
+    window.states.push(...this.states);
     window.maps += 1;
     return map;
   };

@@ -11,6 +11,8 @@ export interface Manifest {
   persistence?: number;
   /** The mean level to which darker frames are brightened, 0 to 128; by default 0. */
   brighten?: number;
+  /** How many frames before each the one lies that it is paired with, 1 to 16; by default 1. */
+  gap?: number;
   [name: string]: unknown;
 }
 
@@ -52,8 +54,9 @@ export class AttentionModel {
   readonly manifest: Manifest;
   readonly side: number;
   /**
-   * The map of the stream's next frame, joined with those before it as the manifest says; `rgb` has
-   * `side` * `side` * 3 bytes, which must stay as they are until the map is there.
+   * The map of the stream's next frame, paired with one before it and joined with the maps before it
+   * as the manifest says; `rgb` has `side` * `side` * 3 bytes, which must stay as they are until the
+   * map is there.
    */
   next(rgb: Uint8Array): Promise<Uint8Array>;
   /** Begins another stream: forgets the frames and the maps seen so far. */

@@ -4,6 +4,7 @@ export const MOST_BYTES = 2 ** 26; // of a model
 export const MOST_MANIFEST_BYTES = 2 ** 20;
 const MOST_PERSISTENCE = 0.95;
 const MOST_LEVEL = 128; // of brighten
+const MOST_GAP = 16;
 
 // The manifest that a .json file holds. name: of the file, for messages.
 // Throws an Error whose message is for the user: not a manifest, or a model of another kind.
@@ -22,7 +23,7 @@ export function checkManifest(manifest, name) {
   if (typeof manifest?.form !== 'string' || typeof manifest.sha256 !== 'string') {
     throw new Error(`${name} is not a manifest: expected what uva-tf convert writes`);
   }
-  const {form, pairing, resolution, persistence = 0, brighten = 0} = manifest;
+  const {form, pairing, resolution, persistence = 0, brighten = 0, gap = 1} = manifest;
   if (form !== 'step') {
     throw new Error(`${name}: the form is ${form}, expected step: uva-tf convert --form step`);
   }
@@ -39,6 +40,10 @@ export function checkManifest(manifest, name) {
   if (!Number.isInteger(brighten) || brighten < 0 || brighten > MOST_LEVEL) {
     const wanted = `expected a whole number from 0 to ${MOST_LEVEL}`;
     throw new Error(`${name}: brighten is ${brighten}, ${wanted}`);
+  }
+  if (!Number.isInteger(gap) || gap < 1 || gap > MOST_GAP) {
+    const wanted = `expected a whole number from 1 to ${MOST_GAP}`;
+    throw new Error(`${name}: gap is ${gap}, ${wanted}`);
   }
   return manifest;
 }

@@ -58,21 +58,22 @@ export class AttentionModel {
     this.stateShape = [...state.shape];
     const size = this.stateShape.reduce((product, length) => product * length, 1);
     this.empty = state.dtype === 'float32' ? new Float32Array(size) : new Uint8Array(size);
-    this.state = null;
-    const {persistence = 0, brighten = 0} = manifest; // older ones have neither
+    this.states = []; // the oldest first
+    const {persistence = 0, brighten = 0, gap = 1} = manifest; // older ones have none of these
     this.joined = new Persistence(persistence);
     this.brighten = brighten;
+    this.gap = gap;
   }
 
   // The map of the stream's next frame: side * side bytes, 255 at the peak.
-  // rgb: Uint8Array of side * side * 3. The first frame pairs with itself.
+  // rgb: Uint8Array of side * side * 3. It is paired with the frame `gap` frames before, or else the first.
   // One call at a time: wait for it before the next.
   async next(rgb) {
     const seen = brightened(rgb, this.brighten);
-    const before = this.state ?? (await this.begin(seen));
-    const {attention, state} = await this.run(seen, before);
-    this.state = state;
-    before.delete();
+    if (!this.states.length) this.states.push(await this.begin(seen));
+    const {attention, state} = await this.run(seen, this.states[0]);
+    this.states.push(state);
+    if (this.states.length > this.gap) this.states.shift().delete();
     const map = toBytes(attention.toTypedArray());
     attention.delete();
     return this.joined.add(map, rgb); // not `seen`: brightened noise looks like cuts
@@ -84,7 +85,6 @@ export class AttentionModel {
     try {
       const {attention, state} = await this.run(rgb, empty);
       attention.delete();
-      this.state = state;
       return state;
     } finally {
       empty.delete();
@@ -93,8 +93,7 @@ export class AttentionModel {
 
   // Begins another stream.
   reset() {
-    this.state?.delete();
-    this.state = null;
+    for (const state of this.states.splice(0)) state.delete();
     this.joined.reset();
   }
 

@@ -51,7 +51,7 @@ private constructor(
     outputs = litert(name) { OUTPUTS.associateWith { compiled.createOutputBuffer(it, STEP) } }
     val sizes = litert(name) { outputs.mapValues { it.value.readInt8().size } }
     val stateSize = sizes.getValue("state")
-    stream = Stream(stateSize, manifest.brighten, manifest.persistence, ::call)
+    stream = Stream(stateSize, manifest.brighten, manifest.persistence, manifest.gap, ::call)
     if (sizes.getValue("attention") != side * side) {
       close()
       throw IllegalArgumentException("$name: its map is not $side by $side, as $json states")
@@ -60,8 +60,8 @@ private constructor(
 
   /**
    * The map of the stream's next frame: side * side bytes, row by row, 0 to 255 (unsigned) at the
-   * most looked-at place, over the whole upright frame. The first frame pairs with itself. Dark
-   * frames are brightened, and maps persist, as the manifest says.
+   * most looked-at place, over the whole upright frame. Each frame is paired with one before it,
+   * dark frames are brightened, and maps persist, as the manifest says.
    *
    * @param image of ImageAnalysis in its default format, YUV_420_888; the caller closes it.
    */
@@ -114,11 +114,13 @@ private constructor(
     private fun parse(text: String, name: String): Manifest =
       try {
         val json = JSONObject(text)
-        // Older ones have neither. `getInt` would take 80.5 and "80".
+        // Older ones have none of these. `getInt` would take 80.5 and "80".
         val brighten = json.opt("brighten") ?: 0
         val persistence = json.opt("persistence") ?: 0
+        val gap = json.opt("gap") ?: 1
         require(brighten is Int) { "$name: brighten is $brighten, expected a whole number" }
         require(persistence is Number) { "$name: the persistence is $persistence, expected a number" }
+        require(gap is Int) { "$name: gap is $gap, expected a whole number" }
         Manifest(
           json.getString("form"),
           json.getString("pairing"),
@@ -126,7 +128,8 @@ private constructor(
           json.getString("sha256"),
           json.getJSONObject("state").has("scale"),
           brighten,
-          persistence.toDouble()
+          persistence.toDouble(),
+          gap
         )
       } catch (error: JSONException) {
         throw IllegalArgumentException("$name is not a manifest: ${error.message}")

@@ -22,6 +22,7 @@ private val SIDES = listOf(32, 64, 128)
 private const val MOST_LEVEL = 128 // to which dark frames are brightened
 private const val MOST_GAIN = 8
 private const val MOST_PERSISTENCE = 0.95
+private const val MOST_GAP = 16
 private const val WINDOW = 16 // maps that are joined
 private const val CUT = 32 // mean change between frames that only a cut brings about
 
@@ -234,35 +235,40 @@ private fun isCut(one: ByteArray, other: ByteArray): Boolean {
 class Result(val map: ByteArray, val state: ByteArray)
 
 /**
- * A model of the form `step` on a stream: brightens dark frames, hands the state back, pairs the
- * first frame with itself, and joins maps. If a call throws, the stream can continue.
+ * A model of the form `step` on a stream: brightens dark frames, hands back the state of the frame
+ * `gap` frames before, and joins maps. The first `gap` frames pair with the first. If a call throws,
+ * the stream can continue.
  *
  * @param stateSize bytes of the state, which begins as zeros.
  * @param brighten the mean level to which darker frames are brightened, as in the manifest.
  * @param persistence how much of the maps before is joined with each map, as in the manifest.
+ * @param gap how many frames before each the one lies that it is paired with, as in the manifest.
  * @param call runs the model on a small frame and the state.
  */
 class Stream(
   private val stateSize: Int,
   private val brighten: Int,
   persistence: Double,
+  private val gap: Int,
   private val call: (ByteArray, ByteArray) -> Result
 ) {
   private val joined = Persistence(persistence)
-  private var state: ByteArray? = null
+  private val states = ArrayDeque<ByteArray>() // the oldest first
 
   /** The map of the stream's next frame, which is `side * side * 3` bytes of RGB. */
   fun next(frame: ByteArray): ByteArray {
     val seen = brightened(frame, brighten)
-    val before = state ?: call(seen, ByteArray(stateSize)).state
+    val before = states.peekFirst() ?: call(seen, ByteArray(stateSize)).state
     val result = call(seen, before)
-    state = result.state
+    if (states.isEmpty()) states.addLast(before)
+    states.addLast(result.state)
+    if (states.size > gap) states.removeFirst()
     return joined.add(result.map, frame) // not `seen`: brightened noise looks like cuts
   }
 
   /** Forget the frames and maps seen so far: the next frame begins a stream. */
   fun reset() {
-    state = null
+    states.clear()
     joined.reset()
   }
 }
@@ -275,7 +281,8 @@ class Manifest(
   val sha256: String,
   val quantised: Boolean,
   val brighten: Int,
-  val persistence: Double
+  val persistence: Double,
+  val gap: Int
 ) {
   /** @throws IllegalArgumentException if a stream can't run the model, or its bytes differ. */
   fun check(content: ByteArray) {
@@ -287,6 +294,7 @@ class Manifest(
     require(persistence in 0.0..MOST_PERSISTENCE) {
       "the persistence is $persistence, expected 0 to $MOST_PERSISTENCE"
     }
+    require(gap in 1..MOST_GAP) { "gap is $gap, expected a whole number from 1 to $MOST_GAP" }
     val digest = MessageDigest.getInstance("SHA-256").digest(content)
     val found = digest.joinToString("") { "%02x".format(it) }
     require(found == sha256) { "sha256 differs from the manifest's: take the two files anew" }
