@@ -75,7 +75,8 @@ def noise(height, width):
 @pytest.mark.parametrize("name", MODELS)
 def test_maps_of_the_vectors_are_those_of_python(release, name):
     frames = np.fromfile(VECTORS / "frames.rgb", np.uint8).reshape(-1, 57, 99, 3)
-    maps = np.stack(list(Predictor(shipped_model(name), persistence=0, brighten=0).run(frames)))
+    predictor = Predictor(shipped_model(name), persistence=0, brighten=0, gap=1)
+    maps = np.stack(list(predictor.run(frames)))
     made = drawn(release, shipped_model(name), frames)
     assert np.abs(made.astype(int) - maps).max() <= (0 if "int8" in name else 1)
 
@@ -97,7 +98,8 @@ def test_maps_of_the_vectors_are_those_of_python(release, name):
 def test_frames_of_any_size_are_made_small_as_in_python(sanitized, height, width):
     frames = noise(height, width)
     for name in ("uva-64-int8-step", "uva-32-int8-step"):
-        maps = np.stack(list(Predictor(shipped_model(name), persistence=0, brighten=0).run(frames)))
+        predictor = Predictor(shipped_model(name), persistence=0, brighten=0, gap=1)
+        maps = np.stack(list(predictor.run(frames)))
         made = drawn(sanitized / "attention", shipped_model(name), frames)
         np.testing.assert_array_equal(made, maps)
 
@@ -105,7 +107,7 @@ def test_frames_of_any_size_are_made_small_as_in_python(sanitized, height, width
 @pytest.mark.parametrize("light", (2, 5, 60))
 def test_dark_frames_are_brightened_as_in_python(sanitized, light):
     model, frames = shipped_model("uva-64-l-int8-step"), noise(60, 80) // light
-    maps = np.stack(list(Predictor(model, persistence=0, brighten=80).run(frames)))
+    maps = np.stack(list(Predictor(model, persistence=0, brighten=80, gap=1).run(frames)))
     made = drawn(sanitized / "attention", model, frames, "-", "-", "80")
     np.testing.assert_array_equal(made, maps)
     assert not np.array_equal(drawn(sanitized / "attention", model, frames), maps)
@@ -116,11 +118,11 @@ def test_maps_are_those_of_python_s_defaults(sanitized, name):
     """With dark frames, a cut, and more maps than are joined."""
     model, frames = shipped_model(name), np.stack(day_and_night())
     predictor = Predictor(model)
-    asked = [str(predictor.brighten), str(predictor.persistence)]
+    asked = [str(predictor.brighten), str(predictor.persistence), str(predictor.gap)]
     maps = np.stack(list(predictor.run(frames)))
     made = drawn(sanitized / "attention", model, frames, "-", "-", *asked)
     assert np.abs(made.astype(int) - maps).max() <= (0 if "int8" in name else 1)
-    for alone in ([asked[0]], ["0", asked[1]]):  # each of both changes maps
+    for alone in ([asked[0]], ["0", asked[1]]):  # neither is enough
         assert not np.array_equal(
             drawn(sanitized / "attention", model, frames, "-", "-", *alone), maps
         )
@@ -129,8 +131,31 @@ def test_maps_are_those_of_python_s_defaults(sanitized, name):
 @pytest.mark.parametrize("share", (0.001, 0.002, 0.3, 0.95))
 def test_maps_persist_as_in_python(sanitized, share):
     model, frames = shipped_model("uva-32-int8-step"), np.stack(day_and_night())
-    maps = np.stack(list(Predictor(model, persistence=share, brighten=0).run(frames)))
+    maps = np.stack(list(Predictor(model, persistence=share, brighten=0, gap=1).run(frames)))
     made = drawn(sanitized / "attention", model, frames, "-", "-", "0", str(share))
+    np.testing.assert_array_equal(made, maps)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("level", "share"), ((0, 0), (100, 0.7)))
+def test_frames_are_paired_over_a_gap_as_in_python(sanitized, name, level, share):
+    model, frames = shipped_model(name), np.stack(day_and_night())
+    predictor = Predictor(model, persistence=share, brighten=level, gap=3)
+    maps = np.stack(list(predictor.run(frames))).astype(int)
+    more = ["-", "-", str(level), str(share)]
+    made = drawn(sanitized / "attention", model, frames, *more, "3")
+    most = 0 if "int8" in name else 1
+    assert np.abs(made - maps).max() <= most
+    for gap in ([], ["2"], ["4"]):
+        other = drawn(sanitized / "attention", model, frames, *more, *gap)
+        assert np.abs(other - maps).max() > most
+
+
+@pytest.mark.parametrize("gap", (1, 2, 16))
+def test_every_gap_is_as_in_python(sanitized, gap):
+    model, frames = shipped_model("uva-32-int8-step"), np.stack(day_and_night())
+    maps = np.stack(list(Predictor(model, persistence=0.7, brighten=100, gap=gap).run(frames)))
+    made = drawn(sanitized / "attention", model, frames, "-", "-", "100", "0.7", str(gap))
     np.testing.assert_array_equal(made, maps)
 
 
@@ -146,9 +171,10 @@ def test_a_pair_needs_no_state(sanitized, student, tmp_path):
     maps = np.stack(list(Predictor(path, persistence=0, brighten=0).run(frames)))
     assert np.abs(drawn(sanitized / "attention", path, frames).astype(int) - maps).max() <= 1
     frames = np.stack(day_and_night())
-    maps = np.stack(list(Predictor(path, persistence=0.7, brighten=100).run(frames)))
-    made = drawn(sanitized / "attention", path, frames, "-", "-", "100", "0.7")
-    assert np.abs(made.astype(int) - maps).max() <= 1
+    for gap in (1, 3):
+        maps = np.stack(list(Predictor(path, persistence=0.7, brighten=100, gap=gap).run(frames)))
+        made = drawn(sanitized / "attention", path, frames, "-", "-", "100", "0.7", str(gap))
+        assert np.abs(made.astype(int) - maps).max() <= 1
     done = subprocess.run([sanitized / "check", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -162,7 +188,7 @@ def check(program, *models):
 )
 def test_wrong_frames_and_states_are_refused(sanitized, name, told):
     done = check(sanitized / "check", shipped_model(name))
-    lines = 3 * f"a state with a NaN: {told}\n"  # of each persistence that is tried
+    lines = 7 * f"a state with a NaN: {told}\n"  # of each persistence and gap that is tried
     assert (done.returncode, done.stdout) == (0, lines), done.stderr
 
 
@@ -199,7 +225,7 @@ FRAME = bytes(3 * 4 * 5)
 @pytest.mark.parametrize(
     ("words", "given", "told"),
     (
-        ([], b"", "expected 3 to 7 arguments"),
+        ([], b"", "expected 3 to 8 arguments"),
         (["MODEL", "0", "5"], FRAME, "WIDTH HEIGHT: expected whole numbers from 1 to 32767"),
         (["MODEL", "4x", "5"], FRAME, "WIDTH HEIGHT"),
         (["MODEL", "4", "99999999999999999999"], FRAME, "WIDTH HEIGHT"),
@@ -223,6 +249,15 @@ FRAME = bytes(3 * 4 * 5)
         ),
         (["MODEL", "4", "5", "-", "-", "0", "nan"], FRAME, "PERSISTENCE: expected a number"),
         (["MODEL", "4", "5", "-", "-", "0", "0.7x"], FRAME, "PERSISTENCE: expected a number"),
+        *(
+            (
+                ["MODEL", "4", "5", "-", "-", "0", "0", gap],
+                FRAME,
+                "GAP: expected a whole number from 1 to 16",
+            )
+            for gap in ("0", "17", "-1", "1.5", "x", "")
+        ),
+        (["MODEL", "4", "5", "-", "-", "0", "0", "1", "1"], FRAME, "expected 3 to 8 arguments"),
         (["MODEL", "4", "5", "-", "there"], FRAME, "there: can't be made: File exists"),
         (["MODEL", "4", "5", "-", "no/folder"], FRAME, "no/folder: can't be made"),
     ),

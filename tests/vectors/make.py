@@ -62,7 +62,7 @@ def main() -> None:
     frames, models = draw(), {}
     (FOLDER / "frames.rgb").write_bytes(frames.tobytes())
     for path in sorted(WEIGHTS.glob("*.tflite")):
-        predictor = Predictor(path, persistence=0, brighten=0)
+        predictor = Predictor(path, persistence=0, brighten=0, gap=1)
         maps = np.stack([predictor.step(frame) for frame in frames])
         (FOLDER / f"{path.stem}.maps").write_bytes(maps.tobytes())
         side, checksum = predictor.manifest.resolution, predictor.manifest.sha256

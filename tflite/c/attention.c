@@ -7,7 +7,7 @@
 #include "uva_attention.h"
 
 static const char usage[] =
-    "usage: attention MODEL.tflite WIDTH HEIGHT [FRAMES [MAPS [LEVEL [PERSISTENCE]]]]\n"
+    "usage: attention MODEL.tflite WIDTH HEIGHT [FRAMES [MAPS [LEVEL [PERSISTENCE [GAP]]]]]\n"
     "\n"
     "Maps where people look in a stream of frames.\n"
     "\n"
@@ -21,6 +21,8 @@ static const char usage[] =
     "                manifest (brighten) says what suits a model\n"
     "  PERSISTENCE   join each map with those before it, 0 to 0.95 (0: do not, the default); the\n"
     "                manifest (persistence) says what suits a model\n"
+    "  GAP           pair each frame with the one so many frames before it, 1 to 16 (1, the\n"
+    "                default); the manifest (gap) says what suits a model\n"
     "\n"
     "Exit code: 0, 2 after a mistake in the arguments or inputs, 1 after any other failure.\n";
 
@@ -80,7 +82,7 @@ int main(int count, char **arguments) {
     fputs(usage, stdout);
     return 0;
   }
-  if (count < 4 || count > 8) return refuse("expected 3 to 7 arguments: see --help", "", 2);
+  if (count < 4 || count > 9) return refuse("expected 3 to 8 arguments: see --help", "", 2);
   int width = whole(arguments[2], 1, 32767), height = whole(arguments[3], 1, 32767);
   if (width < 0 || height < 0) {
     return refuse("WIDTH HEIGHT: expected whole numbers from 1 to 32767", "", 2);
@@ -89,6 +91,8 @@ int main(int count, char **arguments) {
   if (level < 0) return refuse("LEVEL: expected a whole number from 0 to 128", "", 2);
   double persistence = count > 7 ? share(arguments[7]) : 0;
   if (persistence < 0) return refuse("PERSISTENCE: expected a number from 0 to 0.95", "", 2);
+  int gap = count > 8 ? whole(arguments[8], 1, 16) : 1;
+  if (gap < 0) return refuse("GAP: expected a whole number from 1 to 16", "", 2);
   const char *from = count > 4 ? arguments[4] : "-", *to = count > 5 ? arguments[5] : "-";
   FILE *in = strcmp(from, "-") == 0 ? stdin : fopen(from, "rb");
   if (!in) {
@@ -104,7 +108,8 @@ int main(int count, char **arguments) {
   } else if (!(out = strcmp(to, "-") == 0 ? stdout : fopen(to, "wbx"))) {
     fprintf(stderr, "error: %s: can't be made: %s\n", to, strerror(errno));
     code = 2;
-  } else if (uva_brighten(model, level) || uva_persist(model, persistence)) {
+  } else if (uva_brighten(model, level) || uva_persist(model, persistence) ||
+             uva_pair_apart(model, gap)) {
     code = refuse(uva_message(), "", 1);
   } else {
     code = map_stream(model, width, height, in, out);

@@ -18,6 +18,12 @@ static void expect(uva_status expected, uva_status status, const char *what) {
   wrong++;
 }
 
+static void expect_size(uva_attention *model, size_t expected) {
+  if (uva_state_size(model) == expected) return;
+  printf("a state of %zu bytes, expected %zu\n", uva_state_size(model), expected);
+  wrong++;
+}
+
 static void check_frames(uva_attention *model) {
   uint8_t rgb[3 * 5 * 4] = {0}, map[256 * 256] = {0};
   size_t pixels = (size_t)uva_side(model) * (size_t)uva_side(model);
@@ -51,8 +57,8 @@ static void check_frames(uva_attention *model) {
   expect(UVA_BAD_FRAME, uva_step(model, &bad, map, pixels), "a frame cut short");
 }
 
-/* Whether one model runs two streams in turn as two models would. */
-static void check_state(uva_attention *model) {
+/* Whether one model runs two streams in turn as two models would. A NaN comes in at a byte. */
+static void check_state(uva_attention *model, size_t at) {
   size_t size = uva_state_size(model), pixels = (size_t)uva_side(model) * (size_t)uva_side(model);
   uint8_t *state = calloc(1, size + 4), *map = malloc(2 * pixels), rgb[2][3 * 9 * 7];
   if (!state || !map) exit(1);
@@ -83,12 +89,57 @@ static void check_state(uva_attention *model) {
     wrong++;
   }
   const float value = NAN;
-  memcpy(state, &value, sizeof value);
+  memcpy(state + at, &value, sizeof value);
   uva_status status = uva_restore(model, state, size);
   if (status != UVA_OK && status != UVA_BAD_STATE) expect(UVA_BAD_STATE, status, "a NaN");
   printf("a state with a NaN: %s\n", status ? "refused" : "bytes");
   free(state);
   free(map);
+}
+
+/* Whether frames are paired with those 3 before, and a stream goes on wherever it was left. */
+static void check_gap(uva_attention *model) {
+  enum { FRAMES = 9 };
+  size_t size = uva_state_size(model), pixels = (size_t)uva_side(model) * (size_t)uva_side(model);
+  uint8_t *state = malloc(size), *maps = malloc((FRAMES + 1) * pixels), rgb[FRAMES][3 * 9 * 7];
+  if (!state || !maps) exit(1);
+  uint8_t *map = maps + FRAMES * pixels;
+  uva_frame frames[FRAMES];
+  for (size_t n = 0; n < FRAMES; n++) {
+    for (size_t i = 0; i < sizeof rgb[n]; i++) rgb[n][i] = (uint8_t)(i * (7 + n) % 256);
+    frames[n] = (uva_frame){rgb[n], sizeof rgb[n], 9, 7, 27};
+  }
+  uva_reset(model);
+  for (size_t n = 0; n < FRAMES; n++) {
+    expect(UVA_OK, uva_step(model, &frames[n], maps + n * pixels, pixels), "a stream");
+  }
+  uva_reset(model);
+  for (size_t n = 0; n < FRAMES; n++) {
+    expect(UVA_OK, uva_step(model, &frames[n], map, pixels), "the stream again");
+    if (memcmp(map, maps + n * pixels, pixels) != 0) {
+      printf("frame %zu: a restored stream with a gap draws another map\n", n);
+      wrong++;
+    }
+    expect(UVA_OK, uva_save(model, state, size), "saving a state");
+    uva_reset(model);
+    for (size_t k = 0; k <= n; k++) {
+      expect(UVA_OK, uva_step(model, &frames[FRAMES - 1 - k], map, pixels), "another stream");
+    }
+    expect(UVA_OK, uva_restore(model, state, size), "restoring a state");
+  }
+  expect(UVA_OK, uva_pair_apart(model, 1), "no gap");
+  expect(UVA_BAD_STATE, uva_save(model, state, size), "a state before the first frame");
+  for (size_t n = 0; n < 3; n++) { /* the first frame is before the second with and without a gap */
+    expect(UVA_OK, uva_step(model, &frames[n], map, pixels), "a stream without a gap");
+    int differs = memcmp(map, maps + n * pixels, pixels) != 0;
+    if (differs != (n == 2)) {
+      printf("frame %zu: %s map without a gap\n", n, differs ? "another" : "the same");
+      wrong++;
+    }
+  }
+  expect(UVA_OK, uva_pair_apart(model, 3), "a gap again");
+  free(state);
+  free(maps);
 }
 
 int main(int count, char **arguments) {
@@ -104,18 +155,40 @@ int main(int count, char **arguments) {
     expect(UVA_BAD_ARGUMENT, uva_persist(model, -0.1), "a persistence below 0");
     expect(UVA_BAD_ARGUMENT, uva_persist(model, 0.96), "a persistence that is too high");
     expect(UVA_BAD_ARGUMENT, uva_persist(model, NAN), "a persistence that is not a number");
+    const int gaps[] = {0, -1, 17, 2147483647, -2147483647};
+    for (int i = 0; i < 5; i++) {
+      expect(UVA_BAD_ARGUMENT, uva_pair_apart(model, gaps[i]), "a wrong gap");
+    }
+    size_t one = uva_state_size(model);
     check_frames(model);
-    check_state(model);
+    check_state(model, 0);
     expect(UVA_OK, uva_persist(model, 0.7), "a persistence");
-    check_state(model);
+    size_t more = uva_state_size(model);
+    check_state(model, 0);
+    expect(UVA_OK, uva_pair_apart(model, 3), "a gap, and a persistence");
+    expect_size(model, more + 2 * one);
+    check_state(model, 2 * one);
+    check_gap(model);
     expect(UVA_OK, uva_persist(model, 0), "no persistence");
-    check_state(model);
+    expect_size(model, 3 * one);
+    check_state(model, 2 * one);
+    check_gap(model);
+    expect(UVA_OK, uva_pair_apart(model, 16), "the widest gap");
+    check_state(model, 15 * one);
+    expect(UVA_OK, uva_persist(model, 0.7), "a persistence, and the widest gap");
+    expect_size(model, more + 15 * one);
+    check_state(model, 15 * one);
+    expect(UVA_OK, uva_persist(model, 0), "no persistence");
+    expect(UVA_OK, uva_pair_apart(model, 1), "no gap");
+    expect_size(model, one);
+    check_state(model, 0);
   }
   uva_close(model);
   uva_close(NULL);
   uva_reset(NULL);
   expect(UVA_BAD_ARGUMENT, uva_brighten(NULL, 0), "no model to brighten for");
   expect(UVA_BAD_ARGUMENT, uva_persist(NULL, 0), "no model whose maps persist");
+  expect(UVA_BAD_ARGUMENT, uva_pair_apart(NULL, 1), "no model whose frames are paired");
   if (uva_side(NULL) != 0 || uva_state_size(NULL) != 0) wrong++;
   for (int i = 2; i < count; i++) {
     expect(UVA_BAD_MODEL, uva_open(arguments[i], &model), arguments[i]);

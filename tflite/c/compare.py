@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> None:
     if not args.program.is_file():
         raise InputError(f"{args.program}: no such program: build it as in tflite/c/README.md")
     manifest, _ = read_manifest(args.model)
-    asked = [str(manifest.brighten), str(manifest.persistence)]  # what Predictor reads there itself
+    # What Predictor reads there itself.
+    asked = [str(manifest.brighten), str(manifest.persistence), str(manifest.gap)]
     ways = {
         "C": ([args.program.resolve()], asked),
         "LiteRT and NumPy": ([sys.executable, HERE.parent / "plain" / "example.py"], []),

@@ -15,6 +15,7 @@ enum {
   SAMPLED = 256,              /* frames are first sampled at this size */
   MOST_LEVEL = 128,           /* to which dark frames are brightened */
   MOST_GAIN = 8,
+  MOST_GAP = 16,              /* frames from one to that which it is paired with */
   WINDOW = 16,                /* maps that are joined */
   NEWEST = 256,               /* the weight of the newest of them */
   CUT = 32,                   /* mean change between frames that only a cut brings about */
@@ -46,11 +47,13 @@ struct uva_attention {
   int side;
   int level; /* the mean to which dark frames are brightened; 0 for none */
   long weights[WINDOW]; /* of a map by its age in frames; if the second is 0, maps don't persist */
+  int gap;    /* memories that are kept */
+  int oldest; /* the place of the oldest of them, in a ring */
   bool steps; /* its signature is `step` */
   bool begun;
   uint8_t *small;  /* side * side * 3: the frame */
   uint8_t *seen;   /* the same, brightened: as the model sees it */
-  uint8_t *memory; /* the state, or in a pair the frame before; then what persists of the stream */
+  uint8_t *memory; /* of `gap` frames the state, or in a pair the frame; then what persists */
   uint32_t *sums;  /* side * side: the weighted maps, if they persist */
   uint8_t sampled[SAMPLED * SAMPLED * 3];
 };
@@ -360,6 +363,7 @@ uva_status uva_open(const char *path, uva_attention **result) {
   if (status) return status;
   uva_attention *model = calloc(1, sizeof *model);
   if (!model) return fail(UVA_NO_MEMORY, "no memory for a model");
+  model->gap = 1;
   size_t size = 0;
   status = read_file(path, &model->file, &size);
   if (!status && LiteRtCreateEnvironment(2, options, &model->environment)) {
@@ -422,8 +426,8 @@ static bool take(uva_tensor *tensor, void *to) {
   return !LiteRtUnlockTensorBuffer(tensor->buffer);
 }
 
-static bool run(uva_attention *model) {
-  return put(&model->inputs[FRAME], model->seen) && put(&model->inputs[MEMORY], model->memory) &&
+static bool run(uva_attention *model, const uint8_t *memory) {
+  return put(&model->inputs[FRAME], model->seen) && put(&model->inputs[MEMORY], memory) &&
          !LiteRtRunCompiledModel(model->compiled, 0, 2, model->input_buffers,
                                  model->steps ? 2 : 1, model->output_buffers);
 }
@@ -442,16 +446,30 @@ static bool take_map(uva_attention *model, uint8_t *map) {
   return !LiteRtUnlockTensorBuffer(attention->buffer);
 }
 
-/* ---- Joining maps: docs/model-file.md, "Maps that persist". ---- */
+/* ---- What is kept of a stream. ---- */
 
 static size_t pixels_of(const uva_attention *model) {
   return (size_t)model->side * (size_t)model->side;
 }
 
-/* Bytes behind the model's own state: the latest frame, and WINDOW maps, the newest first. */
-static size_t persistent_bytes(const uva_attention *model) {
-  return model->weights[1] ? model->inputs[FRAME].bytes + WINDOW * pixels_of(model) : 0;
+/* Bytes of so many memories. */
+static size_t memory_bytes(const uva_attention *model, int count) {
+  return (size_t)count * model->inputs[MEMORY].bytes;
 }
+
+/* Bytes behind the memories: the latest frame, and WINDOW maps, the newest first. */
+static size_t persistent_bytes(const uva_attention *model, bool persists) {
+  return persists ? model->inputs[FRAME].bytes + WINDOW * pixels_of(model) : 0;
+}
+
+static bool make_room(uva_attention *model, int gap, bool persists) {
+  size_t bytes = memory_bytes(model, gap) + persistent_bytes(model, persists);
+  uint8_t *memory = realloc(model->memory, bytes);
+  if (memory) model->memory = memory;
+  return memory != NULL;
+}
+
+/* ---- Joining maps: docs/model-file.md, "Maps that persist". ---- */
 
 static bool is_cut(const uint8_t *one, const uint8_t *other, size_t bytes) {
   uint64_t change = 0;
@@ -462,7 +480,7 @@ static bool is_cut(const uint8_t *one, const uint8_t *other, size_t bytes) {
 /* Join the map of `model->small` with those before it. A map that is forgotten is black. */
 static void join(uva_attention *model, uint8_t *map) {
   size_t bytes = model->inputs[FRAME].bytes, pixels = pixels_of(model);
-  uint8_t *last = model->memory + model->inputs[MEMORY].bytes, *maps = last + bytes;
+  uint8_t *last = model->memory + memory_bytes(model, model->gap), *maps = last + bytes;
   if (!model->begun || is_cut(last, model->small, bytes)) memset(maps, 0, WINDOW * pixels);
   memcpy(last, model->small, bytes);
   memmove(maps + pixels, maps, (WINDOW - 1) * pixels);
@@ -499,6 +517,23 @@ static uva_status check_frame(const uva_frame *frame) {
   return UVA_OK;
 }
 
+/* Fill all memories with that of `model->seen`, a stream's first frame. */
+static bool begin(uva_attention *model) {
+  size_t bytes = model->inputs[MEMORY].bytes;
+  model->oldest = 0;
+  if (!model->steps) {
+    memcpy(model->memory, model->seen, bytes);
+  } else { /* the first frame runs twice; its features do not depend on a state */
+    uint8_t zero = (uint8_t)model->inputs[MEMORY].quantization.zero_point;
+    memset(model->memory, zero, bytes); /* in floats, this is 0.0 */
+    if (!run(model, model->memory) || !take(&model->outputs[STATE], model->memory)) return false;
+  }
+  for (int i = 1; i < model->gap; i++) {
+    memcpy(model->memory + memory_bytes(model, i), model->memory, bytes);
+  }
+  return true;
+}
+
 uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, size_t size) {
   if (!model || !map) return fail(UVA_BAD_ARGUMENT, "uva_step: a NULL in place of an argument");
   if (size < pixels_of(model)) {
@@ -508,23 +543,17 @@ uva_status uva_step(uva_attention *model, const uva_frame *frame, uint8_t *map, 
   if (status) return status;
   shrink(model, frame);
   brighten(model);
-  if (!model->begun && !model->steps) {
-    memcpy(model->memory, model->seen, model->inputs[FRAME].bytes);
-  } else if (!model->begun) { /* the first frame runs twice; its features do not depend on a state */
-    uint8_t zero = (uint8_t)model->inputs[MEMORY].quantization.zero_point;
-    memset(model->memory, zero, model->inputs[MEMORY].bytes); /* in floats, this is 0.0 */
-    if (!run(model) || !take(&model->outputs[STATE], model->memory)) {
-      return fail(UVA_FAILED, "LiteRT could not run the model");
-    }
-  }
-  if (!run(model) || !take_map(model, map)) {
+  if (!model->begun && !begin(model)) return fail(UVA_FAILED, "LiteRT could not run the model");
+  uint8_t *oldest = model->memory + memory_bytes(model, model->oldest);
+  if (!run(model, oldest) || !take_map(model, map)) {
     return fail(UVA_FAILED, "LiteRT could not run the model");
   }
-  if (!model->steps) {
-    memcpy(model->memory, model->seen, model->inputs[FRAME].bytes);
-  } else if (!take(&model->outputs[STATE], model->memory)) {
+  if (!model->steps) { /* the newest memory takes the place of the oldest */
+    memcpy(oldest, model->seen, model->inputs[FRAME].bytes);
+  } else if (!take(&model->outputs[STATE], oldest)) {
     return fail(UVA_FAILED, "LiteRT does not hand the state back");
   }
+  model->oldest = (model->oldest + 1) % model->gap;
   if (model->weights[1]) join(model, map);
   model->begun = true;
   return UVA_OK;
@@ -548,15 +577,26 @@ uva_status uva_persist(uva_attention *model, double persistence) {
   long weights[WINDOW];
   for (int age = 0; age < WINDOW; age++) weights[age] = lrint(NEWEST * pow(persistence, age));
   if (weights[1]) {
-    size_t pixels = pixels_of(model);
-    size_t bytes = model->inputs[MEMORY].bytes + model->inputs[FRAME].bytes + WINDOW * pixels;
-    uint8_t *memory = realloc(model->memory, bytes);
-    if (memory) model->memory = memory;
-    uint32_t *sums = realloc(model->sums, pixels * sizeof *sums);
+    uint32_t *sums = realloc(model->sums, pixels_of(model) * sizeof *sums);
     if (sums) model->sums = sums;
-    if (!memory || !sums) return fail(UVA_NO_MEMORY, "no memory for %d maps", WINDOW);
+    if (!sums || !make_room(model, model->gap, true)) {
+      return fail(UVA_NO_MEMORY, "no memory for %d maps", WINDOW);
+    }
   }
   memcpy(model->weights, weights, sizeof weights);
+  uva_reset(model);
+  return UVA_OK;
+}
+
+uva_status uva_pair_apart(uva_attention *model, int gap) {
+  if (!model) return fail(UVA_BAD_ARGUMENT, "uva_pair_apart: a NULL in place of an argument");
+  if (gap < 1 || gap > MOST_GAP) {
+    return fail(UVA_BAD_ARGUMENT, "gap %d: expected 1 to %d", gap, MOST_GAP);
+  }
+  if (!make_room(model, gap, model->weights[1] != 0)) {
+    return fail(UVA_NO_MEMORY, "no memory for a gap of %d frames", gap);
+  }
+  model->gap = gap;
   uva_reset(model);
   return UVA_OK;
 }
@@ -568,7 +608,8 @@ void uva_reset(uva_attention *model) {
 /* ---- The state. ---- */
 
 size_t uva_state_size(const uva_attention *model) {
-  return model ? model->inputs[MEMORY].bytes + persistent_bytes(model) : 0;
+  if (!model) return 0;
+  return memory_bytes(model, model->gap) + persistent_bytes(model, model->weights[1] != 0);
 }
 
 uva_status uva_save(const uva_attention *model, void *state, size_t size) {
@@ -578,7 +619,11 @@ uva_status uva_save(const uva_attention *model, void *state, size_t size) {
                 uva_state_size(model));
   }
   if (!model->begun) return fail(UVA_BAD_STATE, "no state yet: the stream has no frame");
-  memcpy(state, model->memory, uva_state_size(model));
+  size_t all = memory_bytes(model, model->gap), before = memory_bytes(model, model->oldest);
+  uint8_t *to = state; /* the oldest memory first */
+  memcpy(to, model->memory + before, all - before);
+  memcpy(to + all - before, model->memory, before);
+  memcpy(to + all, model->memory + all, uva_state_size(model) - all);
   return UVA_OK;
 }
 
@@ -586,17 +631,18 @@ uva_status uva_restore(uva_attention *model, const void *state, size_t size) {
   if (!model || !state) return fail(UVA_BAD_ARGUMENT, "uva_restore: a NULL in place of an argument");
   if (size != uva_state_size(model)) {
     return fail(UVA_BAD_STATE,
-                "a state of %zu bytes: expected %zu, of the same model and persistence", size,
-                uva_state_size(model));
+                "a state of %zu bytes: expected %zu, of the same model, persistence and gap",
+                size, uva_state_size(model));
   }
   if (model->inputs[MEMORY].type.element == LITERT_FLOAT32) {
-    for (size_t i = 0; i < model->inputs[MEMORY].bytes; i += sizeof(float)) {
+    for (size_t i = 0; i < memory_bytes(model, model->gap); i += sizeof(float)) {
       float value;
       memcpy(&value, (const uint8_t *)state + i, sizeof value);
       if (!isfinite(value)) return fail(UVA_BAD_STATE, "a state with values that are not finite");
     }
   }
   memcpy(model->memory, state, size);
+  model->oldest = 0;
   model->begun = true;
   return UVA_OK;
 }

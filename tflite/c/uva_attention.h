@@ -1,9 +1,9 @@
 /*
  * Where people look in a stream of frames: a `.tflite` file of uva_tf, run by LiteRT's C API.
  *
- * The maps are those of `Predictor(persistence=0, brighten=0)` in Python or, after uva_persist and
- * uva_brighten, of that `persistence` and that `brighten`. docs/model-file.md says what a file and a
- * map are.
+ * The maps are those of `Predictor(persistence=0, brighten=0, gap=1)` in Python or, after
+ * uva_persist, uva_brighten and uva_pair_apart, of that `persistence`, `brighten` and `gap`.
+ * docs/model-file.md says what a file and a map are.
  *
  * Use one model from one thread at a time. Models do not share anything.
  */
@@ -61,8 +61,8 @@ void uva_close(uva_attention *model);
 int uva_side(const uva_attention *model);
 
 /*
- * The map of the stream's next frame, which is paired with the frame before it; the first frame of
- * a stream is paired with itself.
+ * The map of the stream's next frame, which is paired with the frame before it, or after
+ * uva_pair_apart with an earlier one; the first frame of a stream is paired with itself.
  *
  * frame: of any size; it is made small as in Python, to the last bit.
  * map: R * R bytes, row by row, 0 to 255 at the place that is looked at most; over the whole frame.
@@ -92,10 +92,20 @@ uva_status uva_brighten(uva_attention *model, int level);
  */
 uva_status uva_persist(uva_attention *model, double persistence);
 
+/*
+ * Pair each frame with the one `gap` frames before it, as `Predictor` does by the `gap` of a
+ * manifest; the first `gap` frames of a stream are paired with its first. The next frame begins a
+ * stream. Don't restore states saved before: they are refused only where their size is another one.
+ *
+ * gap: 1 to 16 frames; 1, as after uva_open, is the frame before. UVA_BAD_ARGUMENT for any other.
+ * UVA_NO_MEMORY if there is none for what is kept of the frames; the model stays as it was.
+ */
+uva_status uva_pair_apart(uva_attention *model, int gap);
+
 /* Forget the frames and maps seen so far: the next frame begins a stream. NULL is allowed. */
 void uva_reset(uva_attention *model);
 
-/* The number of bytes of a stream's state, which uva_persist changes; 0 for NULL. */
+/* Bytes of a stream's state, a number that uva_persist and uva_pair_apart change; 0 for NULL. */
 size_t uva_state_size(const uva_attention *model);
 
 /*
@@ -107,7 +117,8 @@ size_t uva_state_size(const uva_attention *model);
 uva_status uva_save(const uva_attention *model, void *state, size_t size);
 
 /*
- * Go on with a stream whose state was saved from this model file, with the same persistence.
+ * Go on with a stream whose state was saved from this model file, with the same persistence and
+ * gap.
  *
  * UVA_BAD_STATE for another number of bytes, or for floats that are not finite; the model's state
  * stays as it was.
