@@ -21,7 +21,7 @@ MODULES = [ROOT / f"uva_tf/commands/{name.replace('-', '_')}.py" for name in COM
 METAVARS = (
     *("DIR", "FILE", "DIR|FILE", "FILE.tflite", "FILE.mp4", "VIDEO", "N", "NAME", "NAMES", "ROW"),
     *("SECONDS", "SOURCE", "SIGMA", "WEIGHT", "FIELD=VALUE", "WIDTH:HEIGHT", "FILE.png"),
-    *("UNITS", "WxH", "PLACE", "CM", "PATTERN", "LEVEL"),
+    *("UNITS", "WxH", "PLACE", "CM", "PATTERN", "LEVEL", "SHARE"),
     *("DEST", "HOST:PORT", "MB"),
 )
 COMMAND = re.compile(r"uva-tf ([a-z][\w-]*)([^&#\n]*)")

@@ -83,7 +83,7 @@ def test_vectors_are_small_and_hold_a_frame_made_small():
     for side in (64, 32):
         stored = np.fromfile(VECTORS / f"small-{side}.rgb", np.uint8).reshape(side, side, 3)
         np.testing.assert_array_equal(shrink(frames()[0], side), stored)
-    assert sum(path.stat().st_size for path in VECTORS.glob("*.*")) < 220_000
+    assert sum(path.stat().st_size for path in VECTORS.glob("*.*")) < 140_000
 
 
 def stream(name, *shape):

@@ -17,13 +17,13 @@ from uva_tf.runtime.predictor import Predictor
 from uva_tf.weights import FOLDER as WEIGHTS
 
 FOLDER = Path(__file__).parent
-WIDTH, HEIGHT, LENGTH = 99, 57, 5  # frames beyond the gap of the shipped models
+WIDTH, HEIGHT, LENGTH = 99, 57, 3
 SIDE, PERSISTENCE, BRIGHTEN = 8, 0.9, 100
 SEED = 116  # of maps one pixel of which exact fractions would round otherwise
 
 
 def draw() -> np.ndarray:
-    """A bright disc that moves to the right over a coarse pattern, `[5, 57, 99, 3]` uint8 RGB."""
+    """A bright disc that moves to the right over a coarse pattern, `[3, 57, 99, 3]` uint8 RGB."""
     t, y, x = np.mgrid[:LENGTH, :HEIGHT, :WIDTH]
     grain = (7 * x + 13 * y + 5 * t) % 17
     frames = np.stack([2 * x + grain, 3 * y + grain, 90 + grain], axis=-1)

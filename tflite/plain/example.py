@@ -3,7 +3,6 @@
 python example.py MODEL.tflite WIDTH HEIGHT FRAMES.rgb MAPS
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -50,15 +49,12 @@ interpreter = Interpreter(path)
 step = interpreter.get_signature_runner("step")
 inputs = step.get_input_details()
 zero = inputs["state"]["quantization"][1]  # 0 in a float file
-states = [np.full(inputs["state"]["shape"], zero, inputs["state"]["dtype"])]
-gap = json.loads(Path(path).with_suffix(".json").read_text()).get("gap", 1)
+made = {"state": np.full(inputs["state"]["shape"], zero, inputs["state"]["dtype"])}
 with Path(maps).open("xb") as out:
     for number, frame in enumerate(stream):
         small = shrink(frame, inputs["frame"]["shape"][1])[None]
-        if not number:  # the first frame runs twice
-            states = [step(frame=small, state=states[0])["state"]]
-        made = step(frame=small, state=states[0])
-        states = [*states, made["state"]][-gap:]
+        for _ in range(1 if number else 2):  # the first frame runs twice
+            made = step(frame=small, state=made["state"])
         attention = made["attention"]
         if attention.dtype != np.uint8:
             attention = np.rint(255 * attention.clip(0, 1)).astype(np.uint8)
