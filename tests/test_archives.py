@@ -534,7 +534,7 @@ def next_model(folder):
     model.write_bytes(content)
     about = json.loads(manifest_path(step).read_text())
     checksum = hashlib.sha256(content).hexdigest()
-    about |= {"form": "pair", "pairing": "next", "sha256": checksum, "state": {}}
+    about |= {"form": "pair", "gap": 1, "pairing": "next", "sha256": checksum, "state": {}}
     manifest_path(model).write_text(json.dumps(about))
     return model
 

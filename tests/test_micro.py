@@ -550,7 +550,7 @@ def altered(tmp_path):
 
 
 CONTRADICTED = {
-    "another pairing": ({"pairing": "next"}, "the pairing is next, expected previous"),
+    "another pairing": ({"pairing": "next", "gap": 1}, "the pairing is next, expected previous"),
     "another side": ({"resolution": 64}, "that its manifest states, a step of 64 px"),
     "another scale": ({"state": {"scale": 0.5, "zero_point": 0}}, "0.5, 'zero_point': 0} of the"),
     "no state": ({"state": {}}, "its manifest states {} of the state, the file has scale 0.0"),
@@ -646,7 +646,7 @@ def test_vela_puts_every_operator_on_the_npu(scripts):
     _, content = read_manifest(shipped_model(INT8_32))
     one = vela.compile_for("ethos-u55-128", content)
     assert (one.npu > 80, one.cpu) == (True, 0)
-    assert one.sram < 32_000
+    assert one.sram < 40_000
     assert one.flash == len(one.content) < len(content)
     assert 0 < one.seconds < 1
     check = scripts("check")

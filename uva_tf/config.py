@@ -529,9 +529,9 @@ def distill_64() -> Config:
     """The best student as it is shipped: other models teach it on footage that nobody annotated.
 
     `uva-tf train --preset distill-64 --data FOOTAGE --data PHOTOS --data CLIPS ...`:
-    about 30 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.15 on
-    clips of several faces and 2.42 on the others, or 53 % and 56 % of the way from centre prior to
-    human ceiling; on scenes of kinds that were left out, 46 % (one member).
+    about 30 minutes on 2 cores. Score on the recordings of docs/model-card.md, in int8: NSS 4.12 on
+    clips of several faces and 2.45 on the others, or 53 % and 57 % of the way from centre prior to
+    human ceiling; on scenes of kinds that were left out, 48 % (one member).
     """
     return replace(
         uva_64(),
@@ -570,8 +570,8 @@ def refine_32() -> Config:
 
     `uva-tf train --preset refine-32 --set student.weights=FIRST/student.keras --data FOOTAGE
     --data PHOTOS --data CLIPS --run RUN`: about 7 minutes on one core. Score on the recordings of
-    docs/model-card.md, in int8: NSS 3.41 on clips of several faces and 2.05 on the others, or 39 %
-    and 43 % of the way; on scenes of kinds that were left out, 35 % (one member).
+    docs/model-card.md, in int8: NSS 3.40 on clips of several faces and 2.09 on the others, or 39 %
+    and 44 % of the way; on scenes of kinds that were left out, 35 % (one member).
     """
     first = distill_64()
     return replace(
