@@ -571,7 +571,7 @@ def refine_32() -> Config:
     `uva-tf train --preset refine-32 --set student.weights=FIRST/student.keras --data FOOTAGE
     --data PHOTOS --data CLIPS --run RUN`: about 7 minutes on one core. Score on the recordings of
     docs/model-card.md, in int8: NSS 3.40 on clips of several faces and 2.09 on the others, or 39 %
-    and 44 % of the way; on scenes of kinds that were left out, 35 % (one member).
+    and 44 % of the way; on scenes of kinds that were left out, 36 % (one member).
     """
     first = distill_64()
     return replace(
