@@ -54,7 +54,8 @@ def chain(*layers, trunk=COPY):
         result = layer(result)
     outputs = {"attention": result, "state": features}
     step = keras.Model({"frame": frame, "state": state}, outputs, name="step")
-    return SimpleNamespace(step=step, trunk=SimpleNamespace(input_shape=(None, SIDE, SIDE, 3)))
+    trunk = SimpleNamespace(input_shape=(None, SIDE, SIDE, 3))
+    return SimpleNamespace(step=step, trunk=trunk, centre_share=0.0)
 
 
 def convert(student):
