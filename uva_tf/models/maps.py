@@ -40,10 +40,15 @@ def mixed_with_centre(maps: tf.Tensor, share: float) -> tf.Tensor:
         maps: `[B, H, W, 1]` in 0..1.
         share: 0 to below 1.
     """
-    prior = np.exp(log_centre_prior(*maps.shape[1:3]))[..., None]  # (H, W, 1)
+    height, width = maps.shape[1:3]
+    prior = np.exp(log_centre_prior(height, width))[:, None]  # (H, 1, W)
     prior = (share / (1 - share) * prior / prior.mean()).astype("float32")
-    mean = tf.reduce_mean(maps, axis=[1, 2, 3], keepdims=True)  # (B, 1, 1, 1)
-    return 1.0 - tf.nn.relu(1.0 - prior * mean) * (1.0 - maps)
+    # With columns as channels, since NPUs store a single channel as 16.
+    rows = tf.reshape(maps, [-1, height, 1, width])
+    means = tf.reduce_mean(rows, axis=[1, 2], keepdims=True)  # (B, 1, 1, W)
+    mean = tf.reduce_mean(tf.reshape(means, [-1, 1, width, 1]), axis=[1, 2], keepdims=True)
+    mixed = 1.0 - tf.nn.relu(1.0 - prior * mean) * (1.0 - rows)
+    return tf.reshape(mixed, [-1, height, width, 1])
 
 
 def log_density(logits: tf.Tensor) -> tf.Tensor:
