@@ -587,7 +587,7 @@ def fine_tune() -> Config:
     """The best shipped student, trained further on your own recordings.
 
     `uva-tf train --preset fine-tune --data SHARDS --run RUN`: a few minutes on 2 cores. Score after
-    training on two clips: NSS 1.19 on two others, 1.15 without fine-tuning (docs/model-card.md).
+    training on two clips: NSS 1.20 on two others, 1.18 without fine-tuning (docs/model-card.md).
     """
     return replace(
         uva_64(),
