@@ -168,6 +168,22 @@ def test_started_again_only_what_is_missing_or_made_otherwise_is_done(clips, tmp
     manifest_path(plain).write_text(json.dumps(about | {"brighten": 0}))
     assert run(out, copies, model=plain)[0].before == 0
     assert run(out, copies, model=plain)[0].before == 3
+    manifest_path(plain).write_text(json.dumps(about | {"brighten": 0, "gap": 1}))
+    assert run(out, copies, model=plain)[0].before == 0
+
+
+@pytest.mark.parametrize(("name", "older"), [("persistence", 0.0), ("brighten", 0), ("gap", 1)])
+def test_a_row_from_before_an_option_was_recorded_is_made_without_it(tmp_path, name, older):
+    model = copied(MODEL, tmp_path / MODEL.name)
+    about = json.loads(manifest_path(model).read_text())
+    manifest_path(model).write_text(json.dumps(about | {name: older}))
+    job = job_of(tmp_path / "out", model)
+    options = json.loads(job.options)
+    del options[name]
+    row = {"model_sha256": job.sha256, "state": "s", "options": json.dumps(options)}
+    assert job.is_made(row, "s")
+    manifest_path(model).write_text(json.dumps(about))
+    assert not job_of(tmp_path / "out", model).is_made(row, "s")
 
 
 def test_what_a_killed_run_had_finished_is_taken_up(clips, tmp_path):

@@ -168,6 +168,33 @@ def test_the_layers_of_a_file_with_a_prior_can_be_compared(student, shards, nois
     assert layers.count(("ADD", (1, 32, 32, 1))) == 1
 
 
+def test_a_converted_file_mixes_the_share_and_says_so(student, shards, tmp_path):
+    config = PRESETS["smoke"]().changed("student.variant=tiny")
+    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
+    student.pair.save(run.student)
+    plain, mixing = (
+        convert(run, "fp32", "step", tmp_path / f"{share}.tflite", centre_share=share)
+        for share in (0.0, 0.5)
+    )
+    assert (plain.centre_share, mixing.centre_share) == (0, 0.5)
+    frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    one, found = (Predictor(tmp_path / f"{share}.tflite").step(frame) for share in (0.0, 0.5))
+    np.testing.assert_allclose(found, 255 * mixed(one / 255, 0.5), atol=1)
+    assert np.abs(found.astype(int) - one).max() > 5
+
+
+def test_the_layers_of_a_file_with_a_share_are_compared_with_its_own(
+    student, shards, noise_pairs, tmp_path
+):
+    config = PRESETS["smoke"]().changed("student.variant=tiny")
+    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
+    student.pair.save(run.student)
+    content = to_tflite(with_centre_prior(student, 0.0, 0.3), "int8", "step", noise_pairs(8))
+    manifest = Manifest("step", "int8", "tiny", 32, "previous", "0", centre_share=0.3)
+    layers = [one.operator for one in layers_of(run, manifest, content)]
+    assert "SUB" in layers[-4:]
+
+
 def test_what_is_shipped_has_the_prior_that_was_asked_for(student, tmp_path, monkeypatch):
     run = Run.create(tmp_path / "run", PRESETS["smoke"]().changed("student.variant=tiny"))
     student.pair.save(run.student)

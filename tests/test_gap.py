@@ -5,6 +5,7 @@ import pytest
 from conftest import model_of
 from students import untrained
 
+from uva_tf.compression import export
 from uva_tf.compression.calibration import calibration_pairs
 from uva_tf.compression.export import convert, to_tflite, write_model
 from uva_tf.config import PRESETS, StudentConfig
@@ -74,9 +75,11 @@ def test_the_next_frame_has_no_gap(step_model, tmp_path):
     with pytest.raises(InputError, match="gap 2 is not valid with the pairing next, expected 1"):
         Predictor(model_of(step_model, tmp_path, gap=2, pairing="next"))
     following = model_of(step_model, tmp_path, pairing="next")
-    with pytest.raises(ValueError, match="gap 2: expected an int from 1 to 1"):
+    with pytest.raises(
+        ValueError, match="gap 2: expected 1, as the model pairs frames with the next"
+    ):
         Predictor(following, gap=2)
-    with pytest.raises(InputError, match="gap 2: expected 1 to 1 frames with next"):
+    with pytest.raises(InputError, match="gap 2 with the pairing next: expected 1"):
         StudentConfig(pairing="next", gap=2)
 
 
@@ -109,12 +112,23 @@ def test_calibration_draws_neighbours_so_far_apart(shards):
     assert any(index > 4 for (_, index), _ in found)
 
 
-def test_a_run_s_gap_is_that_of_its_maps_and_of_its_files(student, shards, tmp_path):
+def test_a_run_s_gap_is_that_of_its_maps_and_of_its_files(student, shards, tmp_path, monkeypatch):
+    gaps = []
+
+    def drawn(datasets, seed, count=12, gap=1):
+        gaps.append(gap)
+        return calibration_pairs(datasets, seed, count, gap)
+
+    monkeypatch.setattr(export, "calibration_pairs", drawn)
+    monkeypatch.setattr(export, "CHECKED", 6)
     config = PRESETS["smoke"]().changed("student.variant=tiny", "student.gap=3")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     student.pair.save(run.student)
     manifest = convert(run, "fp32", "step", tmp_path / "model.tflite")
     assert manifest.gap == 3
+    assert gaps == [3]  # of the frames that maps are compared on
+    convert(run, "int8", "pair", tmp_path / "pair.tflite")
+    assert gaps == [3, 3, 3]  # of those that calibrate too
     shard = shards.split("train")[0]
     records = list(read_records(shards, shard))
     by_file = Predictor(tmp_path / "model.tflite").run(record.frame for record in records)

@@ -613,14 +613,15 @@ def test_the_record_names_what_the_outputs_depend_on(predict, clips, tmp_path):
     assert_refused(predict(clips, "--csv", tmp_path / "out", "--model", "fp16"), "0.mp4 of another")
 
 
-def test_a_record_from_before_frames_were_brightened_says_so(predict, clips, tmp_path):
+@pytest.mark.parametrize(("name", "now", "older"), [("brighten", 100, 0), ("gap", 3, 1)])
+def test_a_record_from_before_it_had_an_option_says_so(predict, clips, tmp_path, name, now, older):
     assert predict(clips, "--csv", tmp_path / "out")[0] == 0
     path = tmp_path / "out" / "predict.json"
     record = json.loads(path.read_text())
-    assert record["settings"].pop("brighten") == 100
+    assert record["settings"].pop(name) == now
     path.write_text(json.dumps(record))
     result = predict(clips, "--csv", tmp_path / "out")
-    assert_refused(result, "made with brighten 0, this is 100")
+    assert_refused(result, f"made with {name} {older}, this is {now}")
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,11 @@ class StudentConfig:
         check_types(self)
         object.__setattr__(self, "variant", current(self.variant))
         choose("pairing", self.pairing, ("next", "previous"))
-        most = 16 if self.pairing == "previous" else 1
-        expect(1 <= self.gap <= most, "gap", self.gap, f"1 to {most} frames with {self.pairing}")
+        expect(1 <= self.gap <= 16, "gap", self.gap, "1 to 16 frames")
+        if self.gap > 1 and self.pairing == "next":
+            raise InputError(
+                f"gap {self.gap} with the pairing next: expected 1 (--set student.gap=1)"
+            )
         if self.paths not in (("spatial", "temporal"), ("spatial",), ("temporal",)):
             raise InputError(
                 f"paths {self.paths}: expected spatial, temporal, or both in this order"

@@ -13,6 +13,7 @@ from uva_tf.archives.storage import WORK
 from uva_tf.runtime.sinks import Options
 
 NARROWING = ("strict", "style")  # options that add to a video's outputs, or refuse it
+OLDER = {"persistence": 0.0, "brighten": 0, "gap": 1}  # of rows from before they were recorded
 SEGMENTS = f"{WORK}/segments"  # the folder of segments that are not joined yet
 # In which folder each output of a video lies, with its ending; the maps are written last.
 PLACES = {CSV: ("places", ".csv"), OVERLAY: ("overlays", ".mp4"), NPZ: ("maps", ".npz")}
@@ -76,7 +77,7 @@ class Job:
         """Whether a row is of this job's model and of the video as it is, and has what is asked."""
         if (row.get("model_sha256"), row.get("state")) != (self.sha256, state):
             return False
-        made, asked = json.loads(row["options"]), json.loads(self.options)
+        made, asked = OLDER | json.loads(row["options"]), json.loads(self.options)
         return all(
             made.get(key) == asked[key] for key in asked if asked[key] or key not in NARROWING
         )

@@ -145,7 +145,11 @@ class Predictor:
         self.brighten = self.manifest.brighten if brighten is None else brighten
         _check_whole("brighten", self.brighten, 0, MOST_LEVEL)
         self.gap = self.manifest.gap if gap is None else gap
-        _check_whole("gap", self.gap, 1, MOST_GAP if self.manifest.pairing == "previous" else 1)
+        _check_whole("gap", self.gap, 1, MOST_GAP)
+        if self.gap > 1 and self.manifest.pairing == "next":
+            raise ValueError(
+                f"gap {gap!r}: expected 1, as the model pairs frames with the next one"
+            )
         runner = interpreter.get_signature_runner(self.manifest.form)
         self._inputs, self._outputs = runner.get_input_details(), runner.get_output_details()
         self._memory_name = "other" if self.manifest.form == "pair" else "state"

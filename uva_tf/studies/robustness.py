@@ -133,7 +133,7 @@ def score_conditions(
 
     def sources(dataset: Dataset) -> dict[str, MapSource]:
         tried = conditions(_elsewhere(dataset))
-        # A source each, as a .tflite file's keeps the frame before, and conditions take turns.
+        # A source each, as a .tflite file's keeps frames before, and conditions take turns.
         return {
             name: changed(open_map_source(model, dataset.size), change)
             for name, change in tried.items()
