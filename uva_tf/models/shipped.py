@@ -23,9 +23,9 @@ def load(name: str = BEST) -> keras.Model:
 
     Returns:
         Model from `{"frame", "other"}` to logits `[B, R, R, 1]`. Both inputs are `[B, R, R, 3]`
-        float32 in -1..1 (bytes / 127.5 - 1); `other` is an earlier frame, as
-        many before `frame` as the `gap` of the file's manifest says.
-        `uva_tf.models.maps.attention` turns logits into finished maps.
+        float32 in -1..1 (bytes / 127.5 - 1). In a video, `other` is an earlier frame: the file's
+        manifest says by its `gap` how many frames earlier. `uva_tf.models.maps.attention` turns
+        logits into finished maps.
 
     Raises InputError if the package has no weights of that name.
     """

@@ -58,11 +58,14 @@ def resolution(config: StudentConfig) -> int:
 
 
 def with_centre_prior(student: Student, power: float, share: float = 0.0) -> Student:
-    """The student, with the densities of its `pair` and `step` times the centre prior to a power.
+    """The student, whose maps lean to the middle; with 0 and 0 it is the student itself.
 
-    `power` times the prior's logarithm is added to their logits. Their weights stay; `head` and
-    `paths` have no prior. With 0 it is the student itself, but for a `share` as its
-    `centre_share`.
+    The weights stay; `head` and `paths` have no prior.
+
+    Args:
+        power: of the prior that the densities of `pair` and `step` are multiplied by. So many times
+            its logarithm is added to their logits.
+        share: the new `centre_share`, which whoever makes finished maps of the logits mixes in.
     """
     if share:
         student = replace(student, centre_share=share)

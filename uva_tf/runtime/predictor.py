@@ -107,8 +107,8 @@ class Predictor:
             maps so many frames late, and `step` can't be used.
         brighten: the mean level to which darker frames are brightened, 0 to 128; see
             `runtime.brighten`. By default what the manifest says; 0 leaves frames as they are.
-        gap: how many frames before each the one lies that it is paired with, 1 to 16, and 1 with
-            `next` pairing. By default what the manifest says.
+        gap: each frame is paired with the one so many frames before it, 1 to 16; 1 with `next`
+            pairing. By default what the manifest says.
 
     Attributes:
         manifest: of the model.
@@ -164,7 +164,7 @@ class Predictor:
         self._joined.reset()
 
     def step(self, frame: np.ndarray | Frame) -> np.ndarray:
-        """The map of the stream's next frame, which is paired with that `gap` frames before it.
+        """The map of the stream's next frame, which is paired with the one `gap` before it.
 
         The first frames of a stream, which have none, are paired with the first. Raises ValueError
         for anything but a frame, after which the stream can continue, and for a model with `next`
