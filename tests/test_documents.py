@@ -3,6 +3,7 @@
 import argparse
 import ast
 import importlib
+import itertools
 import re
 import shlex
 import subprocess
@@ -139,9 +140,8 @@ def sections(document):
 
 
 def test_every_table_of_results_names_its_command_and_day():
-    for section in sections(ROOT / "docs" / "results.md") + sections(
-        ROOT / "docs" / "model-card.md"
-    ):
+    documents = [*(ROOT / "docs").glob("results-*.md"), ROOT / "docs" / "model-card.md"]
+    for section in itertools.chain.from_iterable(map(sections, documents)):
         if re.search(r"^\|.*\d\.\d", section, re.MULTILINE):
             title = section.partition("\n")[0]
             assert re.search(r"^ *(uva-tf|python|node) ", section, re.MULTILINE), (
@@ -154,5 +154,5 @@ def test_results_in_the_readme_lead_to_their_commands():
     for section in sections(ROOT / "README.md"):
         if re.search(r"^\|.*\d\.\d\d", section, re.MULTILINE):
             title = section.partition("\n")[0]
-            assert "(docs/results.md" in section or "(docs/model-card.md" in section, title
+            assert "(docs/results-" in section or "(docs/model-card.md" in section, title
             assert re.search(r"20\d\d-\d\d-\d\d", section), f"{title}: no day"

@@ -465,7 +465,7 @@ def quick() -> Config:
 
     `uva-tf train --preset quick --data SHARDS --run RUN`: 15 to 25 minutes on 2 cores, teachers
     included. Score: NSS 2.77, or 48 % of the way from centre prior to human ceiling, on the
-    recordings of docs/results.md.
+    recordings of docs/results-distillation.md.
     """
     return Config(
         name="quick",

@@ -9,7 +9,7 @@ from pathlib import Path
 from uva_tf.weights import BEST, located, shipped_model
 
 # As Linux names them: x86's VNNI, ARM's dot product and matrix instructions. Without them int8
-# takes longer than floats do (docs/results.md).
+# takes longer than floats do (docs/results-speed.md).
 FAST = {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}
 RECIPES = ("int8", "fp16")
 
