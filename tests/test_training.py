@@ -168,23 +168,30 @@ def test_the_plain_network_has_no_temperature():
 def test_a_trained_students_logits_are_divided_by_the_temperature(tmp_path, shards):
     """Times the temperature, they have the loss that was logged."""
     joint = replace(SMOKE.joint, steps=30, batch=8)
-    config = replace(SMOKE, joint=joint, soft_targets=SoftTargets(joint_weight=0), temperature=0.5)
+    config = replace(SMOKE, joint=joint, soft_targets=SoftTargets(joint_weight=0), temperature=0.1)
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     train(run, ["joint"])
     pair, datasets = load_student(run).pair, open_data(run.config)
-    means = {factor: [] for factor in (0.5, 1.0)}
+    means = {factor: [] for factor in (0.1, 1.0)}
     for batch in validation_examples(datasets, View(32, 32, "previous"), joint.batch):
         logits = pair(losses.frames(batch), training=False)
         for factor, found in means.items():
             terms = losses.ground_truth(factor * logits, batch, joint.loss)
             found.append(float(sum(losses.without_counts(terms).values())))
     logged = run.last_losses()["joint"].validation
-    assert np.mean(means[0.5]) == pytest.approx(logged, rel=1e-4)
+    assert np.mean(means[0.1]) == pytest.approx(logged, rel=1e-4)
     assert abs(np.mean(means[1.0]) - logged) > 1e-3
-    begun = initial_student(replace(config.student, weights=str(run.student)), temperature=0.5).pair
-    np.testing.assert_allclose(  # a training that begins with it goes on from undivided logits
-        begun(losses.frames(batch), training=False), 0.5 * logits, rtol=1e-4, atol=1e-5
-    )
+    # A training that begins with it goes on from undivided logits, whatever its own temperature.
+    alone = shutil.copy(run.student, tmp_path / "student.keras")  # in no run
+    for weights, own, undone in (
+        (run.student, 1.0, 0.1),
+        (run.student, 0.1, 0.1),
+        (alone, 0.8, 0.8),
+    ):
+        begun = initial_student(replace(config.student, weights=str(weights)), own).pair
+        np.testing.assert_allclose(
+            begun(losses.frames(batch), training=False), undone * logits, rtol=1e-4, atol=1e-5
+        )
 
 
 def weights_of(run, stage):

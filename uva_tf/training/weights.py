@@ -22,19 +22,25 @@ from uva_tf.training.run import Run
 def initial_student(config: StudentConfig, temperature: float = 1.0) -> Student:
     """Build a student with its first weights: random, shipped, or of another run.
 
+    Training begins with undivided logits: those of trained weights are multiplied by the
+    temperature of the run that the weights lie in, beside its `config.json`.
+
     Args:
-        temperature: what the logits of a trained student are divided by. Training begins with
-            undivided ones.
+        temperature: of weights that lie in no run.
 
     Raises InputError for an unknown variant, and for weights that are missing or do not fit.
     """
     student = build_student(config)
+    if config.weights == "none":
+        return student
     if config.weights == "shipped":
         load_shipped(student, config.variant)
-    elif config.weights != "none":
-        load_weights(student.pair, Path(config.weights))
-    if config.weights != "none":
-        divide_logits(student.pair, 1 / temperature)
+    else:
+        path = Path(config.weights)
+        load_weights(student.pair, path)
+        if (path.parent / "config.json").is_file():
+            temperature = Run.open(path.parent).config.temperature
+    divide_logits(student.pair, 1 / temperature)
     return student
 
 
