@@ -51,7 +51,7 @@ class Variant:
 #          better.
 # uva-..-xs: ten times as fast: no convolution works at the frame's own size.
 # uva-..-m: between paper and uva: keeps more of the frame's detail, which helps at 32 px.
-# docs/results-speed.md has the speed and the accuracy of each.
+# docs/results-speed.md and docs/results-kinds.md have the speed and the accuracy of each.
 _PAPER = Variant(
     resolution=64,
     trunk="conv16 res16 | res32 | res64",
