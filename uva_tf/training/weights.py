@@ -22,11 +22,11 @@ from uva_tf.training.run import Run
 def initial_student(config: StudentConfig, temperature: float = 1.0) -> Student:
     """Build a student with its first weights: random, shipped, or of another run.
 
-    Training begins with undivided logits: those of trained weights are multiplied by the
-    temperature of the run that the weights lie in, beside its `config.json`.
+    Training begins with undivided logits. Those of trained weights are multiplied by the
+    temperature of the run that trained them, which the `config.json` beside them tells.
 
     Args:
-        temperature: of weights that lie in no run.
+        temperature: of trained weights that have no `config.json` beside them.
 
     Raises InputError for an unknown variant, and for weights that are missing or do not fit.
     """
