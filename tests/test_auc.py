@@ -161,7 +161,7 @@ class TestAUCShuffled:
     def test_draws_without_replacement(self):
         kinds = np.array([3, 0, 5, 1])
         drawn = metrics._draw(kinds, 6, seed=0)
-        assert drawn.shape == (metrics.SPLITS, 4)
+        assert drawn.shape == (metrics.DRAWS, 4)
         assert (drawn <= kinds).all() and (drawn.sum(axis=1) == 6).all()
         assert len(np.unique(drawn, axis=0)) > 1
 

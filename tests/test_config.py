@@ -95,7 +95,7 @@ def test_a_file_edited_by_hand_is_refused_by_its_field(path, value, words):
     inner[name] = value
     with pytest.raises(InputError, match=words) as error:
         Config.from_json(json.dumps(values))
-    assert str(error.value).startswith("config.json is not a configuration of this version: ")
+    assert str(error.value).startswith("config.json is not a configuration of this version (")
 
 
 def test_a_whole_number_will_do_for_a_float():

@@ -152,6 +152,8 @@ def test_several_models_on_several_datasets_have_a_row_and_a_table_each(
         ("", "give --model or --maps"),
         ("--maps {here}/absent", "no such folder of maps"),
         ("--maps {here} --smooth 7", "expected 0 to 1 image widths"),
+        ("--maps {here} --persistence 0.5", "--maps are scored as they are: leave out --pers"),
+        ("--maps {here} --ahead 2", "--maps are scored as they are: leave out --persistence"),
         ("--maps {here} --every 0", "'0': expected 1 to"),
         ("--maps {here} --every=-2", "'-2': expected 1 to"),
         ("--maps {here} --report {here}", "exists already"),

@@ -30,7 +30,7 @@ set = ["joint.batch=2"]
 
 
 @pytest.fixture
-def recipes(tmp_path):
+def rows_file(tmp_path):
     path = tmp_path / "rows.toml"
     path.write_text(ROWS)
     return path
@@ -46,8 +46,20 @@ def listed(tmp_path, shards):
     return path
 
 
-def test_recipes_are_read(recipes):
-    first, second = kinds.read_recipes(recipes)
+def test_a_row_like_another_has_what_it_does_not_say_itself(tmp_path):
+    path = tmp_path / "rows.toml"
+    first = "name = 'a'\ndata = ['x']\nweights = {x = 2}\nset = ['joint.batch=2', 'seed=3']\n"
+    second = "name = 'b'\nlike = 'a'\nweights = {}\nset = ['joint.batch=4']\n"
+    path.write_text(f"[[row]]\n{first}[[row]]\n{second}[[row]]\nname = 'c'\nlike = 'b'\n")
+    *_, b, c = kinds.read_rows(path)
+    assert (b.data, b.weights, b.hinted) == (("x",), {}, "")
+    changed = PRESETS["uva-64"]().changed(*b.changes)
+    assert (changed.joint.batch, changed.seed) == (4, 3)
+    assert replace(c, name="b") == b
+
+
+def test_rows_are_read(rows_file):
+    first, second = kinds.read_rows(rows_file)
     assert (first.name, first.data, first.changes) == ("gaze alone", (), ())
     assert (second.data, second.changes) == (("photographs",), ("joint.batch=2",))
     assert second.weights == {"photographs": 2}
@@ -61,20 +73,21 @@ def test_recipes_are_read(recipes):
         ("row = 3\n", "expected \\[\\[row\\]\\] with a name"),
         (
             "[[row]]\nname = 'a'\nsets = []\n",
-            "unknown 'sets', expected name, data, weights, set, hinted",
+            "unknown 'sets', expected name, like, data, weights, set, hinted",
         ),
         ("[[row]]\nname = 'a'\n[[row]]\nname = 'a'\n", "a is named twice"),
+        ("[[row]]\nname = 'a'\nlike = 'b'\n", "like = 'b': expected the name of an earlier row"),
         ("[[row]]\nname = 'a'\ndata = 'b'\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\ndata = [3]\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\nhinted = ['b']\n", "expected \\[\\[row\\]\\] with a name"),
         ("[[row]]\nname = 'a'\nweights = {b = 'c'}\n", "expected \\[\\[row\\]\\] with a name"),
     ],
 )
-def test_recipes_that_make_no_sense_are_refused(tmp_path, text, words):
+def test_rows_that_make_no_sense_are_refused(tmp_path, text, words):
     path = tmp_path / "rows.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=words):
-        kinds.read_recipes(path)
+        kinds.read_rows(path)
 
 
 def test_a_kind_is_left_out_of_training_and_scored(tmp_path, shards, listed):
@@ -101,9 +114,9 @@ def without(shards, tmp_path):
     }
 
 
-def test_each_recipe_trains_without_each_kind(tmp_path, recipes, without):
+def test_each_row_trains_without_each_kind(tmp_path, rows_file, without):
     more = {"photographs": tmp_path / "photographs"}
-    rows = kinds.read_recipes(recipes)
+    rows = kinds.read_rows(rows_file)
     found = kinds.trainings(rows, without, more, [1, 2], (), PRESETS["uva-64"]())
     assert [run.name for run in found if run.without == "a"] == [
         "gaze-alone-without-a-1",
@@ -116,15 +129,22 @@ def test_each_recipe_trains_without_each_kind(tmp_path, recipes, without):
     assert (last.weights, last.stages) == ((1.0, 2.0), ("joint",))
 
 
+def test_datasets_in_folders_of_one_name_are_weighed_by_what_they_are_called(tmp_path, without):
+    more = {name: tmp_path / name for name in ("x/photos", "y/photos")}
+    row = kinds.StudyRow("a", ("y/photos",), {"y/photos": 4.0, "gaze": 2.0})
+    found = kinds.trainings([row], without, more, [1], (), PRESETS["uva-64"]())
+    assert {run.weights for run in found} == {(2.0, 4.0)}
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (kinds.Recipe("a", ("gaze",)), "no dataset 'gaze' among --more"),
-        (kinds.Recipe("a", (), {"photos": 2.0}), "no dataset 'photos' among --data, --more"),
-        (kinds.Recipe("a", ("of-{kind}",)), "no dataset 'of-a' among --more"),
-        (kinds.Recipe("a", hinted="b"), "hinted = 'b': expected an earlier row"),
+        (kinds.StudyRow("a", ("gaze",)), "no dataset 'gaze' among --more"),
+        (kinds.StudyRow("a", (), {"photos": 2.0}), "no dataset 'photos' among --data, --more"),
+        (kinds.StudyRow("a", ("of-{kind}",)), "no dataset 'of-a' among --more"),
+        (kinds.StudyRow("a", hinted="b"), "hinted = 'b': expected an earlier row"),
         (
-            kinds.Recipe("a", changes=("loop.keep=best",)),
+            kinds.StudyRow("a", changes=("loop.keep=best",)),
             "would choose on the clips that are scored",
         ),
     ],
@@ -138,7 +158,7 @@ def test_a_row_needs_clips_of_another_kind(tmp_path, shards):
     all_alike = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
     of_a = {"a": [kinds.leave_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
     with pytest.raises(InputError, match="nothing to train on without a"):
-        kinds.trainings([kinds.Recipe("gaze")], of_a, {}, [1], (), PRESETS["uva-64"]())
+        kinds.trainings([kinds.StudyRow("gaze")], of_a, {}, [1], (), PRESETS["uva-64"]())
 
 
 def test_kinds_do_not_change_during_a_study(tmp_path, shards):
@@ -149,17 +169,17 @@ def test_kinds_do_not_change_during_a_study(tmp_path, shards):
         kinds.leave_out(shards, of_clips | {"clip02": "b"}, "a", tmp_path / "gaze")
 
 
-def test_a_dataset_of_one_kind_is_not_trained_on_without_it(tmp_path, recipes, shards):
+def test_a_dataset_of_one_kind_is_not_trained_on_without_it(tmp_path, rows_file, shards):
     all_alike = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
     of_a = {"a": [kinds.leave_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
     more = {"photographs": tmp_path / "photographs"}
-    rows = kinds.read_recipes(recipes)[1:]
+    rows = kinds.read_rows(rows_file)[1:]
     (run,) = kinds.trainings(rows, of_a, more, [1], (), PRESETS["uva-64"]())
     assert (run.data, run.weights) == ((tmp_path / "photographs",), (2.0,))
 
 
 def test_the_stage_hint_is_shared_by_all_kinds(tmp_path, without):
-    row = kinds.Recipe("hints", ("photographs",), {"photographs": 2}, ("hint.steps=5",))
+    row = kinds.StudyRow("hints", ("photographs",), {"photographs": 2}, ("hint.steps=5",))
     more = {"photographs": tmp_path / "photographs"}
     found = kinds.trainings([row], without, more, [1, 2], (), PRESETS["uva-64"]())
     assert [(run.name, run.stages, run.hinted) for run in found] == [
@@ -179,9 +199,9 @@ def test_a_row_continues_from_the_stage_hint_of_an_earlier_one(tmp_path, without
     more = {name: tmp_path / name for name in names}
     hint = ("hint.steps=5",)
     rows = [
-        kinds.Recipe("hints", ("photographs",), changes=hint),
-        kinds.Recipe("own", ("of-{kind}",), {"of-{kind}": 3.0}, hint, hinted="hints"),
-        kinds.Recipe("alone", ("of-{kind}",), changes=hint),  # its data differ: no hint is shared
+        kinds.StudyRow("hints", ("photographs",), changes=hint),
+        kinds.StudyRow("own", ("of-{kind}",), {"of-{kind}": 3.0}, hint, hinted="hints"),
+        kinds.StudyRow("alone", ("of-{kind}",), changes=hint),  # its data differ: no hint is shared
     ]
     found = kinds.trainings(rows, without, more, [1], (), PRESETS["uva-64"]())
     assert [run.name for run in found if not run.without] == ["hints-1"]
@@ -201,7 +221,7 @@ def test_a_row_continues_from_the_stage_hint_of_an_earlier_one(tmp_path, without
 
 
 def test_a_row_without_further_data_shares_no_stage_hint(without):
-    row = kinds.Recipe("hints", changes=("hint.steps=5",))
+    row = kinds.StudyRow("hints", changes=("hint.steps=5",))
     found = kinds.trainings([row], without, {}, [1], (), PRESETS["uva-64"]())
     assert [(run.stages, run.hinted) for run in found] == 2 * [(("hint", "joint"), "")]
 
@@ -236,18 +256,18 @@ def test_the_centre_prior_of_the_study_is_in_the_scored_maps(tmp_path, shards, w
 
 
 @pytest.mark.slow
-def test_the_study_from_end_to_end(tmp_path, shards, photographs, recipes, listed, capsys):
+def test_the_study_from_end_to_end(tmp_path, shards, photographs, rows_file, listed, capsys):
     out = tmp_path / "study"
     name = photographs.folder.name
     rows = ROWS.replace('["photographs"]', f'["{name}"]').replace("{photographs", f'{{"{name}"')
-    recipes.write_text(rows)
+    rows_file.write_text(rows)
     args = ["--data", shards.folder, "--more", photographs.folder, "--kinds", listed]
-    args += ["--rows", recipes, "--preset", "smoke", "--seeds", "1", "--out", out]
+    args += ["--rows", rows_file, "--preset", "smoke", "--seeds", "1", "--out", out]
     args += ["--set", "soft_targets.spatial=none", "--set", "soft_targets.temporal=none"]
     assert command.main([str(arg) for arg in args]) == 0
     printed = capsys.readouterr().out
     assert "| with photographs" in printed
     assert "discs | squares | mean" in printed
     rows = (out / "clips.csv").read_text().splitlines()
-    assert len(rows) == 1 + 3 * 4  # clips; two recipes, the centre prior and the human ceiling
+    assert len(rows) == 1 + 3 * 4  # clips; two rows, the centre prior and the human ceiling
     assert command.main([str(arg) for arg in args]) == 2  # its table exists

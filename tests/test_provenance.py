@@ -164,6 +164,17 @@ def test_a_run_whose_first_run_is_gone_says_so(run, tmp_path):
     assert provenance.origin(Run.create(tmp_path / "second", config))["begun_from"] is None
 
 
+def test_damaged_files_of_a_run_are_named(run):
+    run.provenance.write_text("{")
+    with pytest.raises(InputError, match=r"provenance\.json: damaged, expected a JSON object"):
+        provenance.origin(run)
+    run.metrics.write_text("{}\n{\n{}\n")
+    with pytest.raises(
+        InputError, match=r"metrics\.jsonl: damaged, expected a JSON object in each"
+    ):
+        run.history()
+
+
 @pytest.mark.parametrize("weights", ["none", "shipped"])
 def test_a_run_in_the_current_folder_is_not_taken_for_the_first_one(
     run, tmp_path, monkeypatch, weights

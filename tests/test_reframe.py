@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_refused, write_table
 
 from uva_tf.core.frames import Frame
 from uva_tf.core.video import VideoReader
@@ -234,6 +234,28 @@ def test_scores_beside_other_crops(gaze_root, step_model, tmp_path, capfd):
     assert float(rows["centre crop"][-1]) == 0
     assert {"spectral residual", "attention", "recorded gaze"} <= set(rows)
     assert cv2.imread(str(strip)).shape[0] == 2 * 122
+
+
+def test_gaze_on_pixels_that_are_not_square_is_drawn_round(tmp_path, step_model):
+    """A fixation's Gaussian is as wide as high on the screen, where a PAL pixel is wider."""
+    from uva_tf.config import DHF1K_SIGMA
+    from uva_tf.data.layouts import LAYOUTS
+    from uva_tf.evaluation import reframing
+    from uva_tf.runtime.predictor import Predictor
+
+    (tmp_path / "videos").mkdir()
+    pal = Fraction(64, 45)
+    with VideoWriter(tmp_path / "videos" / "pal.mp4", RATE, 180, 144, pixel_aspect=pal) as writer:
+        for _ in range(3):
+            writer.write(np.full((144, 180, 3), 90, np.uint8))
+    columns = "video,observer,onset_ms,duration_ms,x,y"
+    write_table(tmp_path / "fixations.csv", columns, [("pal", 1, 0, 120, 90, 72)])
+    (recording,) = LAYOUTS["gaze"](tmp_path)
+    clip = reframing.read_clip(recording, Predictor(step_model), Fraction(4))  # moves up and down
+    profile = clip.profiles[reframing.GAZE][0]
+    heights = (np.arange(len(profile)) + 0.5) / len(profile)
+    deviation = np.sqrt((profile * (heights - (profile * heights).sum()) ** 2).sum())
+    assert deviation == pytest.approx(DHF1K_SIGMA * 180 * pal / 144, rel=0.02)
 
 
 def test_on_recorded_gaze(recordings):

@@ -26,7 +26,12 @@ from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
 from uva_tf.training import losses
 from uva_tf.training.checks import check_new
-from uva_tf.training.examples import open_data, validation_examples, with_data
+from uva_tf.training.examples import (
+    kinds_to_teach,
+    open_data,
+    validation_examples,
+    with_data,
+)
 from uva_tf.training.loop import Task, make_steps
 from uva_tf.training.run import Run
 from uva_tf.training.stages import train
@@ -221,11 +226,36 @@ def test_members_are_trained_from_the_same_beginning_and_averaged(distilled, tmp
         np.testing.assert_array_equal(value, mean[path])
 
 
+def test_teachers_that_no_stage_learns_from_are_not_wanted(shards):
+    alone = SMOKE.changed("distill.steps=0", "soft_targets.joint_weight=0")
+    assert kinds_to_teach(SMOKE, [shards]) == ["spatial", "temporal"]
+    assert kinds_to_teach(alone, [shards]) == []
+    one = alone.changed("distill.steps=3", "student.paths=spatial")
+    assert kinds_to_teach(one, [shards]) == ["spatial"]
+
+
+def test_the_weights_to_begin_with_are_found_from_any_folder(tmp_path, shards, monkeypatch):
+    build_student(SMOKE.student).pair.save(tmp_path / "student.keras")
+    monkeypatch.chdir(tmp_path)
+    config = with_data(SMOKE.changed("student.weights=student.keras"), [shards.folder])
+    assert config.student.weights == str(tmp_path / "student.keras")
+
+
+def test_weights_of_another_student_are_refused(tmp_path, shards):
+    path = tmp_path / "student.keras"
+    build_student(SMOKE.student).pair.save(path)
+    config = SMOKE.changed("student.variant=uva-32", f"student.weights={path}")
+    with pytest.raises(
+        InputError, match=r"student\.keras: expected weights of the student uva-32,"
+    ):
+        with_data(config, [shards.folder])
+
+
 def test_members_from_random_weights_are_refused(tmp_path, shards):
     run = Run.create(tmp_path / "run", with_data(SMOKE.changed("members=2"), [shards.folder]))
     with pytest.raises(InputError, match="members=2: train the stage hint or distill first"):
         train(run, ["joint"])
-    with pytest.raises(InputError, match="mean of trainings from random weights is no network"):
+    with pytest.raises(InputError, match="networks with different beginnings have no useful mean"):
         check_new(with_data(SMOKE.changed("members=2", "distill.steps=0"), [shards.folder]))
 
 

@@ -88,7 +88,9 @@ def test_an_animated_picture_is_refused_by_its_name(cases, tmp_path, call):
 def test_strict_refuses_what_is_damaged(cases, tmp_path, call):
     table = tmp_path / "places.csv"
     result = call("tflite/predict.py", cases / "onepacket.mp4", "--csv", table, "--strict")
-    assert_refused(result, "onepacket.mp4: 1 damaged packet left out (--strict)")
+    assert_refused(
+        result, "onepacket.mp4: 1 damaged packet left out (leave out --strict to take the rest)"
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -18,6 +18,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.fields import build_dataclass, check_types, choose, expect, read_field
 from uva_tf.core.names import OLDER, current
 
+SPLITS = ("train", "val", "test")
 STAGES = ("teach", "hint", "distill", "joint")
 KINDS = ("spatial", "temporal")  # of teachers, and of the student's paths
 BACKBONES = ("plain", "vgg16", "mobilenetv2", "efficientnetv2b0")
@@ -314,7 +315,7 @@ class Config:
         members: how often the stage joint is trained, each time from the same beginning and on
             other batches; the student has the mean of their weights (Wortsman et al., "Model
             soups", ICML 2022). Above 1, the beginning must be another stage or `student.weights`:
-            the mean of trainings from random weights is no network.
+            networks with different beginnings have no useful mean.
         seed: of everything random.
         data: folders of the prepared datasets that the run trains on.
         data_weights: how often each is drawn, relative to the others; empty for equally often.
@@ -371,7 +372,8 @@ class Config:
             return build_dataclass(Config, _in_todays_names(json.loads(text)))
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise InputError(
-                f"config.json is not a configuration of this version: {error}"
+                f"config.json is not a configuration of this version ({error}): use the version "
+                "that wrote it, or train anew"
             ) from None
 
     def changed(self, *changes: str) -> Config:
@@ -503,7 +505,7 @@ def uva_64() -> Config:
     """The fast 64 px student: a long training on ground truth alone.
 
     `uva-tf train --preset uva-64 --data SHARDS --run RUN`: about 25 minutes on 2 cores. Score on
-    the recordings of docs/model-card.md, in int8: NSS 4.03 on clips of several faces and 2.41 on
+    the recordings of docs/model-card.md, in fp16: NSS 4.03 on clips of several faces and 2.42 on
     the others, or 51 % and 56 % of the way from centre prior to human ceiling. On scenes of kinds
     that it never saw, `distill-64` is better.
     """
@@ -522,7 +524,7 @@ def uva_32() -> Config:
     """The fast 32 px student, trained like `uva-64`.
 
     `uva-tf train --preset uva-32 --data SHARDS --run RUN`: about 10 minutes on 2 cores. Score on
-    the same clips, in int8: NSS 3.58 and 1.89, or 42 % and 37 % of the way. On scenes of kinds
+    the same clips, in int8: NSS 3.59 and 1.91, or 42 % and 37 % of the way. On scenes of kinds
     that it never saw, `refine-32` is better.
     """
     return replace(uva_64(), name="uva-32", student=StudentConfig("uva-32"))

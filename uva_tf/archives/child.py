@@ -21,7 +21,7 @@ from uva_tf.archives.segments import Segment, find_cuts
 from uva_tf.core.errors import InputError
 from uva_tf.core.frames import Frame
 from uva_tf.core.pictures import IMAGE_SUFFIXES
-from uva_tf.core.video import VideoReader
+from uva_tf.core.video import VideoReader, refuse_damage
 from uva_tf.runtime.annotate import annotate
 from uva_tf.runtime.persistence import WINDOW
 from uva_tf.runtime.predictor import Predictor
@@ -76,8 +76,8 @@ def _video(
             drawn, writer = open_sinks(Outputs(overlay=overlay), options, source, stack)
             maps, sinks = _outputs(folder, stack)
             _annotate(source, predictor, [*sinks, *drawn])
-        if strict and (source.damaged or source.incomplete):
-            raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
+        if strict:
+            refuse_damage(source)
         notes = [*source.notes, *(writer.notes if writer else [])]
         seen = {"width": source.width, "height": source.height, "damaged": source.damaged}
         seen |= {"segments": 1, "notes": "; ".join(notes)}

@@ -86,8 +86,8 @@ def done_by_ray(
 
     Args:
         job: what all tasks share.
-        address: of a cluster, `HOST:PORT`; by default, one of this machine's cores is started,
-            and ends with the iterator.
+        address: of a cluster, `HOST:PORT`; by default, one is started on this machine's cores, and
+            shut down when the iterator ends.
         jobs: tasks to do at a time; by default, one for each core.
         actor: makes an actor for the job; called in a process of Ray's, with its first task.
 

@@ -227,8 +227,8 @@ SPEED = (
 )
 NEED = (
     "load, first: ms; peak: percentage of a float32 matrix product's multiply-adds per second on "
-    "one core;\nMB: growth of the largest resident set, malloc: of allocated memory, process: of "
-    "the set over an empty Python's"
+    "one core;\nMB: growth of the largest resident set, malloc: of allocated memory, process: the "
+    "set beyond that of an empty Python"
 )
 
 

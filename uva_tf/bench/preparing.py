@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from uva_tf.bench.memory import largest_set
 from uva_tf.config import DataConfig
 from uva_tf.core.children import python
 from uva_tf.core.errors import InputError
@@ -21,7 +22,7 @@ class Cost:
 
     Attributes:
         seconds: of writing the shards.
-        peak: largest resident set of the process in bytes.
+        peak: largest resident set of the process in bytes; 0 on Windows, which is not asked.
         frames: number of frames written.
         size: of the shards in bytes.
     """
@@ -39,8 +40,6 @@ def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
         layout: one of `LAYOUTS`.
         jobs: number of workers.
     """
-    import resource
-
     from uva_tf.data.layouts import LAYOUTS
     from uva_tf.data.writer import Job, write_dataset
 
@@ -58,7 +57,7 @@ def prepare_copies(layout: str, root: Path, copies: int, jobs: int) -> Cost:
         seconds = time.perf_counter() - start
         return Cost(
             seconds,
-            1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            largest_set() or 0,
             sum(shard.frames for shard in dataset.shards),
             sum(path.stat().st_size for path in out.iterdir()),
         )

@@ -182,12 +182,14 @@ def add_encoding_arguments(parser: Parser, what: str) -> None:
     from uva_tf.core.video_writer import CODECS  # late: it needs PyAV
 
     defaults = ", ".join(f"{codec.quality} for {name}" for name, codec in CODECS.items())
-    parser.add_argument("--codec", choices=CODECS, help=f"of {what} (default: h264, in .webm vp9)")
+    parser.add_argument(
+        "--codec", choices=CODECS, help=f"codec of {what} (default: h264; vp9 in .webm)"
+    )
     parser.add_argument(
         "--quality",
         metavar="N",
         type=number(0, 63),
-        help=f"constant rate factor of {what}, less is better (default: {defaults})",
+        help=f"constant rate factor of {what}, lower is better (default: {defaults})",
     )
 
 

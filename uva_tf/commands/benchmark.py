@@ -138,7 +138,7 @@ def _parser() -> Parser:
         metavar="N",
         type=number(1, 10**6),
         default=500,
-        help="compare maps of at most so many frames (default: 500)",
+        help="compare maps of at most N frames (default: 500)",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures as CSV")

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         "--quality",
         metavar="N",
         type=number(0, 51),
-        help="constant rate factor, less is better and larger (default: 24 for h264, 26 for h265)",
+        help="constant rate factor: lower is better and larger (default: 24 for h264, 26 for h265)",
     )
     parser.add_argument(
         "--preset",

@@ -1,4 +1,4 @@
-"""Join several models' maps to those of one teacher.
+"""Combine several models' maps into those of one teacher.
 
 uva-tf ensemble --maps TEMPORAL --power 1.3 --maps SPATIAL --power 0.3 --out MAPS
 """
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="WEIGHT",
         type=float,
         action="append",
-        help="to which the maps of each --maps are raised, in the same order (default: 1)",
+        help="power to raise the maps of each --maps to, in their order (default: 1)",
     )
     parser.add_argument(
         "--centre",

@@ -18,6 +18,7 @@ from uva_tf.commands.arguments import (
     number,
 )
 from uva_tf.commands.command import Parser, command, progress, show, use_one_blas_thread
+from uva_tf.config import SPLITS
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import distinct_names
 from uva_tf.core.outputs import new_file, new_folder, refuse_existing
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     if not (args.model or args.maps):
         raise InputError("nothing to score: give --model or --maps (see --help)")
+    if not args.model and (args.ahead or args.persistence is not None):
+        raise InputError("--maps are scored as they are: leave out --persistence and --ahead")
     if args.ahead and not args.persistence and any(m.suffix != ".tflite" for m in args.model):
         raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
     for path in (args.json, args.report):
@@ -105,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     add_data_argument(parser, ", one table each")
     parser.add_argument(
         "--split",
-        metavar="NAME",
+        choices=SPLITS,
         default="val",
-        help="split to score: train, val or test (default: %(default)s)",
+        help="split to score: %(choices)s (default: %(default)s)",
     )
     parser.add_argument(
         "--json",

@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="N",
         type=number(0, 10**9 - 1),
         default=1,
-        help="for drawing the frames, at most 2,000, that the components are found in "
+        help="random seed of the sample of at most 2,000 frames in which the components are found "
         "(default: %(default)s)",
     )
     add_threads_argument(parser)

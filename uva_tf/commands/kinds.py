@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         refuse_existing(args.out / file)
     refuse_undecodable(args.out)
     preset = PRESETS[args.preset]()
-    recipes = study.read_recipes(args.rows)
+    rows = study.read_rows(args.rows)
     datasets = study.datasets_by_name(args.data)
     more = {name: one.folder for name, one in study.datasets_by_name(args.more or []).items()}
     of_clips = study.read_kinds(args.kinds, datasets)
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
             ]
             for kind in names
         }
-        runs = study.trainings(recipes, left_out, more, args.seeds, args.changes, preset)
+        runs = study.trainings(rows, left_out, more, args.seeds, args.changes, preset)
         out = args.out / "runs"
         out.mkdir(exist_ok=True)
         check_trainings(runs, preset, (), out)

@@ -190,7 +190,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         type=_rate,
         help="take a folder of pictures for a film of N frames/s (default: 25 if numbered)",
     )
-    add_jobs_argument(parser, "of several sources, how many")
+    add_jobs_argument(parser, "sources")
     add_reading_arguments(parser)
     parser.add_argument(
         "--reconnect",

@@ -66,7 +66,9 @@ def main(argv: list[str] | None = None) -> None:
     for note in [*([f"model {why}"] if why else []), *notes]:
         print(f"note: {note}")
     if progress.failed:
-        error = f"{len(progress.failed)} of {progress.total} videos, see error in the table"
+        error = (
+            f"{len(progress.failed)} of {progress.total} videos: see the column error of the table"
+        )
         raise OSError(error)
 
 
@@ -148,7 +150,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         type=number(0, 10**6),
         default=3600,
-        help="give up a video that takes longer, or a long one of which a segment does; 0 sets no "
+        help="give up a video that takes longer, or a segment of a long one that does; 0 for no "
         "limit (default: %(default)s)",
     )
     parser.add_argument(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from uva_tf.commands.arguments import add_layout_arguments, number
 from uva_tf.commands.command import Parser, command, progress
 from uva_tf.commands.recorded_gaze import add_gaze_arguments, gaze_options
-from uva_tf.config import DataConfig
+from uva_tf.config import KINDS, DataConfig
 
 MOST_JOBS = 256  # threads on this machine
 
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         help="CSV with columns name,split, each train, val or test (default: the recordings' own "
         "split)",
     )
-    for kind in ("spatial", "temporal"):
+    for kind in KINDS:
         parser.add_argument(
             f"--{kind}-maps",
             metavar="DIR",
@@ -93,8 +93,8 @@ def main(argv: list[str] | None = None) -> None:
         metavar="SIGMA",
         type=float,
         default=0.0,
-        help="the same of density maps that are published in place of fixations (default: as "
-        "--sigma); a wider one is compared with the student's map under a Gaussian as wide",
+        help="sigma of density maps that are published in place of fixations (default: --sigma); if "
+        "it is wider, the student's map is blurred to match before the two are compared",
     )
     args = parser.parse_args(argv)
     if args.address is None and (args.jobs or 1) > MOST_JOBS:

@@ -9,7 +9,7 @@ import html
 from pathlib import Path
 
 from uva_tf.commands.command import Parser, command, goes_on, losses_printed
-from uva_tf.config import PRESETS, Config
+from uva_tf.config import KINDS, PRESETS, Config
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import current
 
@@ -30,6 +30,8 @@ WHAT_NEXT = {
     ),
     "Time it on your machine:": "uva-tf benchmark STUDENT.tflite",
 }
+# Of the presets, those that need no maps of other models.
+ALONE = [name for name, of in PRESETS.items() if of().soft_targets.spatial != "external"]
 PARTS = ("prepare", "train", "convert", "evaluate", "benchmark", "predict", "report")
 
 
@@ -48,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         "--preset",
         metavar="NAME",
         type=current,
-        choices=list(PRESETS),
+        choices=ALONE,
         default="quickstart",
         help="configuration to train: %(choices)s (default: %(default)s)",
     )
@@ -80,7 +82,7 @@ def _run(out: Path, preset: Config) -> None:
         else prepare("synthetic", out / "recordings", shards)
     )
 
-    _say("train", "two teachers, then the student they teach; some minutes")
+    _say("train", "the preset's teachers, if it has any, then the student; some minutes")
     config = with_data(preset, [dataset.folder])
     folder = out / "run"
     run = Run.open(folder) if folder.exists() else Run.create(folder, config)
@@ -123,9 +125,12 @@ def _say(part: str, what: str) -> None:
 def _sources(run, int8: Path, size: int) -> dict:
     from uva_tf.evaluation import map_sources as sources
 
-    return {
-        "spatial teacher": sources.teacher_source(run, "spatial", size),
-        "temporal teacher": sources.teacher_source(run, "temporal", size),
+    teachers = {
+        f"{kind} teacher": sources.teacher_source(run, kind, size)
+        for kind in KINDS
+        if run.teacher(kind).is_file()
+    }
+    return teachers | {
         "student, float": sources.student_source(run),
         "student, int8": sources.open_map_source(int8, size),
     }

@@ -1,4 +1,4 @@
-"""The options that say of recorded gaze what its files leave open."""
+"""The options that state what files of recorded gaze leave open."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from uva_tf.core.outputs import new_file
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, plan, write, print."""
-    from uva_tf.core.video import VideoReader
+    from uva_tf.core.video import VideoReader, refuse_damage
     from uva_tf.core.video_writer import VideoWriter
     from uva_tf.runtime.crop_path import parse_aspect
     from uva_tf.runtime.default_model import choose_model
@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> None:
                 plan = plan_crop(
                     source, predictor, aspect, lambda items: bar(items, source.length), stop
                 )
-                if args.strict and (source.damaged or source.incomplete):
-                    raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
+                if args.strict:
+                    refuse_damage(source)
             source = stack.enter_context(VideoReader(args.video, **options))
             writer = VideoWriter.like(
                 source,

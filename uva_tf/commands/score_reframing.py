@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.arguments import add_model_argument, add_recordings_arguments
 from uva_tf.commands.command import Parser, command, progress, show, use_one_blas_thread
+from uva_tf.config import SPLITS
 from uva_tf.core.outputs import new_file, refuse_existing
 
 LAYOUTS_OF_VIDEOS = ("dhf1k", "gaze")
@@ -21,9 +22,9 @@ def main(argv: list[str] | None = None) -> None:
     add_recordings_arguments(parser, LAYOUTS_OF_VIDEOS, "all are scored together")
     parser.add_argument(
         "--split",
-        metavar="NAME",
+        choices=SPLITS,
         default="val",
-        help="split to score: train, val or test (default: %(default)s)",
+        help="split to score: %(choices)s (default: %(default)s)",
     )
     parser.add_argument(
         "--aspect",

@@ -8,16 +8,16 @@ from __future__ import annotations
 from uva_tf.commands.arguments import add_model_argument, add_recordings_arguments, number
 from uva_tf.commands.command import Parser, command, progress
 from uva_tf.commands.encode import PRESETS
+from uva_tf.config import SPLITS
 from uva_tf.core.errors import InputError
 from uva_tf.core.text_tables import aligned
-
-SPLITS = ("train", "val", "test")
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, encode, print."""
     from uva_tf.data.layouts import LAYOUTS
+    from uva_tf.runtime.regions import FLOOR
 
     parser = Parser("score-regions", __doc__)
     add_recordings_arguments(parser, sorted(LAYOUTS), "each has a centre prior of its own")
@@ -44,16 +44,17 @@ def main(argv: list[str] | None = None) -> None:
         type=float,
         nargs="+",
         default=[],
-        help="weights of what nobody looks at, to choose among (default: the chosen one)",
+        help=f"weights of what nobody looks at, to compare (default: {FLOOR:g})",
     )
     args = parser.parse_args(argv)
-    if not all(0 < floor < float("inf") for floor in args.floor):
-        raise InputError(f"--floor {min(args.floor):g}: expected weights above 0")
+    for floor in args.floor:
+        if not 0 < floor < float("inf"):
+            raise InputError(f"--floor {floor:g}: expected finite weights above 0")
     for root in args.root:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder of recordings")
 
-    from uva_tf.bench.regions import CRFS, FLOOR, SOURCES, compare, means, split_clips
+    from uva_tf.bench.regions import CRFS, SOURCES, compare, means, split_clips
     from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.trial import check_model
 

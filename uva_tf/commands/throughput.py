@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.bench.model_files import machine
     from uva_tf.bench.videos import ROUNDS, measure_frame, measure_growth, measure_video
     from uva_tf.runtime.trial import check_model
-    from uva_tf.weights import shipped_model
+    from uva_tf.weights import DEFAULT, shipped_model
 
     parser = Parser("throughput", __doc__)
     parser.add_argument("video", metavar="VIDEO", type=Path, help="video file")
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         type=Path,
         action="append",
         help="model file, with its manifest beside it; may be repeated (default: the shipped "
-        "64 px int8 student)",
+        f"{DEFAULT})",
     )
     parser.add_argument(
         "--rounds",

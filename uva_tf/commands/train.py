@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from uva_tf.training.checks import check_new
     from uva_tf.training.devices import is_chief
-    from uva_tf.training.examples import kinds_to_teach, open_data, with_data
+    from uva_tf.training.examples import kinds_to_teach, kinds_used, open_data, with_data
     from uva_tf.training.provenance import note_resumed, provenance
     from uva_tf.training.run import Run
     from uva_tf.training.stages import train
@@ -75,8 +75,8 @@ def main(argv: list[str] | None = None) -> None:
         note_resumed(run)
     elif (
         "teach" not in stages
-        and ("distill" in stages or config.soft_targets.joint_weight)
-        and (missing := kinds_to_teach(config, open_data(config)))
+        and (taught := kinds_to_teach(config, open_data(config)))
+        and (missing := [kind for kind in taught if kind in kinds_used(config, stages)])
     ):
         raise InputError(
             f"--stages {args.stages} needs teachers: add teach, --resume a run that has them, or "
@@ -99,7 +99,7 @@ def _next(run: Path, data: Sequence[Path]) -> str:
     """The command that scores a trained student, or converts it if no --data has a val split."""
     from uva_tf.data.dataset import open_dataset
 
-    held_out = [folder for folder in data if open_dataset(folder).has("val")]
+    held_out = [folder for folder in data if open_dataset(folder, verify=False).has("val")]
     if not held_out:
         out = f"{run.name}.tflite"
         return as_typed("convert", ["--run", str(run), "--recipe", "int8", "--out", out])

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from uva_tf.core.errors import InputError
@@ -73,6 +73,9 @@ def build_dataclass(kind: Any, value: Any) -> Any:
     unknown = set(value) - {f.name for f in fields(kind)}
     if unknown:
         raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
+    needed = {f.name for f in fields(kind) if f.default is f.default_factory is MISSING}
+    if missing := sorted(needed - set(value)):
+        raise ValueError(f"no field {missing[0]!r}")
     built = {}
     for name, item in value.items():
         try:

@@ -12,11 +12,12 @@ from uva_tf.core.errors import InputError
 HIDDEN = (".", "__", "@")
 
 
-def check_file(path: Path, what: str = "file") -> int:
+def check_file(path: Path, what: str = "file", remedy: str = "") -> int:
     """Check that a file can be read, and return its size in bytes.
 
     Args:
         what: the kind of file that is expected, for the message.
+        remedy: what to do if it is missing or something else, for the message's end.
 
     Raises InputError that says why it can't be read, and OSError for a failure that the user
     did not cause.
@@ -24,13 +25,13 @@ def check_file(path: Path, what: str = "file") -> int:
     try:
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):
-            raise InputError(f"{path}: expected a {what}, found a folder")
+            raise InputError(f"{path}: expected a {what}, found a folder{remedy}")
         if not stat.S_ISREG(state.st_mode):
-            raise InputError(f"{path}: expected a {what}, found a pipe or a device")
+            raise InputError(f"{path}: expected a {what}, found a pipe or a device{remedy}")
         with path.open("rb"):
             return state.st_size
     except OSError as error:
-        raise _refused(path, error, what) from None
+        raise _refused(path, error, what, remedy) from None
 
 
 def read_input(path: Path, most: int, what: str = "file") -> bytes:

@@ -416,6 +416,13 @@ class VideoReader:
         self.close()
 
 
+def refuse_damage(source: VideoReader) -> None:
+    """Raise InputError if frames of a video, which was read to its end, are damaged or missing."""
+    if source.damaged or source.incomplete:
+        notes = "; ".join(source.notes)
+        raise InputError(f"{source.name}: {notes} (leave out --strict to take the rest)")
+
+
 def open_container(
     source: Path | str | BinaryIO,
     options: dict[str, str] | None = None,

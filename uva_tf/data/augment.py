@@ -179,8 +179,8 @@ def take_light(frames: tf.Tensor, grey: float, dark: float, draw: tf.Tensor) -> 
 
     Args:
         frames: `[B, H, W, 3]` float32 on the scale 0..255.
-        grey, dark: the fraction of the examples with either. Of the light, `DARKEST` to all of it
-            is left, drawn on a scale of ratios.
+        grey, dark: the fraction of the examples with either. The light that is left is `DARKEST` to
+            all of it, log-uniform.
         draw: `[B, 3]` from 0 to 1.
     """
     if not (grey or dark):

@@ -133,7 +133,7 @@ def open_dataset(folder: Path, *, verify: bool = True) -> Dataset:
         ) from None
     for shard in dataset.shards:
         file = folder / shard.file
-        check_file(file, "shard: remove the folder and run uva-tf prepare again")
+        check_file(file, "shard", ": remove the folder and run uva-tf prepare again")
         if verify and file_sha256(file) != shard.sha256:
             raise InputError(f"{file}: changed since it was prepared: run uva-tf prepare again")
     return dataset

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from uva_tf.config import SPLITS
 from uva_tf.core.errors import InputError, some
 from uva_tf.core.files import listed
 from uva_tf.core.pictures import IMAGE_SUFFIXES
@@ -21,7 +22,6 @@ from uva_tf.core.video import VIDEO_SUFFIXES
 from uva_tf.data import readers
 from uva_tf.data.folders import files_by_name, subfolders
 from uva_tf.data.recordings import Recording, unreadable, withheld
-from uva_tf.data.splits import SPLITS
 from uva_tf.gaze.exports import listing
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.fixation_table import FixationTable, read_fixations

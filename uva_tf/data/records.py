@@ -155,7 +155,9 @@ def read_records(
         example = tf.io.parse_single_example(serialized, FEATURES)
         picture = _decode(example["frame"], cv2.IMREAD_COLOR)
         if picture is None or picture.shape != (dataset.size, dataset.size, 3):
-            raise InputError(f"{path}: a record has no frame of {dataset.size} px")
+            raise InputError(
+                f"{path}: a record has no frame of {dataset.size} px: run uva-tf prepare again"
+            )
         aspect, fixations = float(example["aspect"]), _fixations(example)
         density = _decode(example["density"], cv2.IMREAD_GRAYSCALE)
         _check_read(path, aspect, fixations, density)
@@ -187,7 +189,9 @@ def _check_read(path: Path, aspect: float, fixations: Fixations, *density) -> No
     try:
         check(aspect, fixations, *density)
     except InputError as error:
-        raise InputError(f"{path}: a record is not valid: {error}") from None
+        raise InputError(
+            f"{path}: a record is not valid ({error}): run uva-tf prepare again"
+        ) from None
 
 
 def _fixations(example: dict[str, tf.Tensor]) -> Fixations:

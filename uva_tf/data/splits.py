@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from uva_tf.config import SPLITS
 from uva_tf.core.errors import InputError, some
 from uva_tf.gaze.names import matched
 from uva_tf.gaze.tables import TextTable
-
-SPLITS = ("train", "val", "test")
 
 
 def read_split(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:

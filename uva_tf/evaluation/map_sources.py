@@ -50,7 +50,7 @@ def open_map_source(
     if path.suffix == ".tflite":
         predictor = Predictor(path, persistence=persistence, ahead=ahead)
         return lambda records: predictor.run(record.frame for record in records)
-    check_file(path, "model, expected a run folder, a .keras or a .tflite file")
+    check_file(path, "model", ", expected a run folder, a .keras or a .tflite file")
     for folder in (path.parent, path.parent.parent):
         if path.suffix == ".keras" and (folder / "config.json").is_file():
             run = Run.open(folder)

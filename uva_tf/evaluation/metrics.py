@@ -16,7 +16,7 @@ import functools
 import numpy as np
 
 EPS = np.finfo(float).eps  # 2.22e-16, as in the reference
-SPLITS = 100  # of the negatives in sAUC
+DRAWS = 100  # of the negatives in sAUC
 STEPS = 10  # thresholds of sAUC: 0, 1 / STEPS, ..., 1
 CELLS = 2**14  # to sort a prediction's values into before they are compared
 
@@ -174,13 +174,13 @@ def _count_above(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def _draw(counts: np.ndarray, size: int, seed: int | None) -> np.ndarray:
-    """How many of each kind are in each draw of `size` without replacement, `[SPLITS, kinds]`.
+    """How many of each kind are in each draw of `size` without replacement, `[DRAWS, kinds]`.
 
     Args:
         counts: how many there are of each kind, `[kinds]`.
     """
     rng = np.random.default_rng(seed)
-    return rng.multivariate_hypergeometric(counts, size, size=SPLITS, method="marginals")
+    return rng.multivariate_hypergeometric(counts, size, size=DRAWS, method="marginals")
 
 
 def _rates_at_or_above(counts: np.ndarray) -> np.ndarray:

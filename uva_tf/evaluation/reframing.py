@@ -145,7 +145,7 @@ def read_clip(
         maps = {
             RESIDUAL: residual(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)),
             ATTENTION: predictor.step(gaze.frame),
-            GAZE: density_map(points, GRID, GRID, DHF1K_SIGMA, height / width),
+            GAZE: density_map(points, GRID, GRID, DHF1K_SIGMA, gaze.aspect),
         }
         for name, attention in maps.items():
             rows[name].append(profile(attention, crop.axis))

@@ -98,7 +98,7 @@ def _pretrained(config: TeacherConfig, shape: tuple[int, int, int]) -> keras.Mod
     """The whole backbone, without its top, with the weights that a configuration names."""
     application, path = _APPLICATIONS[config.backbone], Path(config.weights)
     if config.weights != "imagenet":
-        check_file(path, f"file, expected weights of {config.backbone}")
+        check_file(path, remedy=f", expected weights of {config.backbone}")
     try:
         if config.weights == "imagenet":
             return application(include_top=False, weights="imagenet", input_shape=shape)

@@ -15,7 +15,7 @@ from typing import Any
 Tensor = Any
 Block = Callable[[Tensor], Tensor]
 # From the trunk's features of the mapped frame and of its neighbour to path features.
-Path = Callable[[Tensor, Tensor], Tensor]
+PathBlock = Callable[[Tensor, Tensor], Tensor]
 # From path features and the trunk's features of the mapped frame to logits.
 Head = Callable[[Tensor, Tensor], Tensor]
 
@@ -36,7 +36,7 @@ class Parts:
 
     features: int
     trunk: Callable[[], Block]
-    paths: Mapping[str, Callable[[], Path]]
+    paths: Mapping[str, Callable[[], PathBlock]]
     head: Callable[[str], Head]
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 from types import ModuleType
 
-from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, Head, Parts, Path, chain
+from uva_tf.models.blocks import BATCH_NORM_MOMENTUM, Block, Head, Parts, PathBlock, chain
 
 TRUNK, PATH, HEAD = (16, 16, 32, 64), (64, 128), (32, 32, 32, 16, 8)
 
@@ -88,12 +88,12 @@ def _lrn(keras: ModuleType) -> Block:
     return LocalResponseNormalization(name="lrn")
 
 
-def _spatial_path(keras: ModuleType) -> Path:
+def _spatial_path(keras: ModuleType) -> PathBlock:
     stack = chain([_conv(keras, f"spatial{n}", width) for n, width in enumerate(PATH, start=1)])
     return lambda f, g: stack(f)  # (B, R/4, R/4, 64) -> (B, R/4, R/4, 128)
 
 
-def _temporal_path(keras: ModuleType) -> Path:
+def _temporal_path(keras: ModuleType) -> PathBlock:
     layers = keras.layers
     change = layers.Subtract(name="change")
     both = layers.Concatenate(name="appearance_and_change")

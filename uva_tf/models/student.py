@@ -25,7 +25,6 @@ class Student:
 
     Attributes:
         trunk: `frame -> features`.
-        head: `features, other_features -> logits`: all that follows the trunk.
         pair: `frame, other -> logits`, for training and files.
         step: `frame, state -> logits, state`, for streams; the state is the features of the
             last frame.
@@ -38,7 +37,6 @@ class Student:
     """
 
     trunk: Model
-    head: Model
     pair: Model
     step: Model
     fused: Model
@@ -60,7 +58,7 @@ def resolution(config: StudentConfig) -> int:
 def with_centre_prior(student: Student, power: float, share: float = 0.0) -> Student:
     """The student, whose maps lean to the middle; with 0 and 0 it is the student itself.
 
-    The weights stay; `head` and `paths` have no prior.
+    The weights stay; `paths` has no prior.
 
     Args:
         power: of the prior that the densities of `pair` and `step` are multiplied by. So many times
@@ -105,14 +103,8 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     def join(f, g):  # two (B, R/4, R/4, features) -> (B, R/4, R/4, C), or at R/8
         return fuse([path(f, g) for path in paths.values()])
 
-    def attend(f, g):  # two (B, R/4, R/4, features) -> (B, R, R, 1)
-        return fused_head(join(f, g), f)
-
     def frame_input(name):
         return keras.Input((side, side, 3), name=name)
-
-    def state_input(name):
-        return keras.Input((side // 4, side // 4, parts.features), name=name)
 
     frame, other = frame_input("frame"), frame_input("other")
     trunk_model = keras.Model(frame, trunk(frame), name="trunk")
@@ -124,14 +116,13 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     apart = {kind: heads[kind](path(f, g), f) for kind, path in paths.items()}
     paths_model = keras.Model(inputs, apart, name="paths")
 
-    features, other_features = state_input("features"), state_input("other_features")
-    head_model = keras.Model([features, other_features], attend(features, other_features))
-
-    frame, state = frame_input("frame"), state_input("state")
+    frame = frame_input("frame")
+    state = keras.Input((side // 4, side // 4, parts.features), name="state")
     f = trunk(frame)
     # With pairing `next` the map is that of the last frame, whose features are the state.
-    logits = attend(state, f) if config.pairing == "next" else attend(f, state)
+    mapped, neighbour = (state, f) if config.pairing == "next" else (f, state)
+    logits = fused_head(join(mapped, neighbour), mapped)
     step = keras.Model(
         {"frame": frame, "state": state}, {"attention": logits, "state": f}, name="step"
     )
-    return Student(trunk_model, head_model, pair, step, fused_model, paths_model, config.pairing)
+    return Student(trunk_model, pair, step, fused_model, paths_model, config.pairing)

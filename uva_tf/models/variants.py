@@ -14,7 +14,16 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from uva_tf.config import StudentConfig
-from uva_tf.models.blocks import ENLARGE, Block, Head, Parts, Path, ca_res, chain, conv_unit
+from uva_tf.models.blocks import (
+    ENLARGE,
+    Block,
+    Head,
+    Parts,
+    PathBlock,
+    ca_res,
+    chain,
+    conv_unit,
+)
 
 
 @dataclass(frozen=True)
@@ -129,14 +138,14 @@ def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
     return chain([*blocks, noise])
 
 
-def _spatial_path(keras: ModuleType, variant: Variant, stack: Stack) -> Path:
+def _spatial_path(keras: ModuleType, variant: Variant, stack: Stack) -> PathBlock:
     """Features of the mapped frame to path features; the neighbour's are ignored."""
     pool = _pool(keras, variant, "spatial")
     path = chain(stack("spatial", variant.path, _width(variant.trunk)))
     return lambda f, g: path(pool(f))  # (B, R/4, R/4, C) -> (B, R/4, R/4, width), or at R/8
 
 
-def _temporal_path(keras: ModuleType, variant: Variant, stack: Stack) -> Path:
+def _temporal_path(keras: ModuleType, variant: Variant, stack: Stack) -> PathBlock:
     """Features of the mapped frame and their difference from the neighbour's to path features."""
     layers = keras.layers
     width = _tokens(variant.path)[0][1]

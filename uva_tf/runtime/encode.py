@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.video import VideoReader
+from uva_tf.core.video import VideoReader, refuse_damage
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.runtime.regions import Attach, read_regions
 
@@ -59,8 +59,8 @@ def encode_with_regions(
                 writer.write(frame, mark=functools.partial(attach, found=one))
             if found is not None and next(found, None) is not None:
                 raise _other_length(table, f"more than {count} frames", video)
-        if strict and (reader.damaged or reader.incomplete):
-            raise InputError(f"{video}: {'; '.join(reader.notes)} (--strict)")
+        if strict:
+            refuse_damage(reader)
         return count, [*reader.notes, *writer.notes]
 
 

@@ -110,7 +110,9 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
     if model.suffix != ".tflite":
         raise InputError(f"{model}: expected a .tflite file, written by uva-tf convert")
     if not path.exists():
-        raise InputError(f"{model}: its manifest {path.name} is missing, expected it beside it")
+        raise InputError(
+            f"{model}: its manifest {path.name} is missing: copy it there too, or convert again"
+        )
     manifest = _parse(path)
     content = read_input(model, MOST_BYTES, "model file")
     if hashlib.sha256(content).hexdigest() != manifest.sha256:

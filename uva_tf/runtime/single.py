@@ -16,6 +16,7 @@ from uva_tf.core.frames import Frame
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
+from uva_tf.core.video import refuse_damage
 from uva_tf.runtime.annotate import annotate
 from uva_tf.runtime.overlay import STYLES, enlarge
 from uva_tf.runtime.predictor import Predictor
@@ -89,8 +90,8 @@ def predict_stream(
             seconds = time.perf_counter() - begun
             if whole and cause:
                 raise cause
-            if strict and (source.damaged or source.incomplete):
-                raise InputError(f"{source.name}: {'; '.join(source.notes)} (--strict)")
+            if strict:
+                refuse_damage(source)
         stop.asked()  # a late signal has nothing left to stop: all is written
     if isinstance(cause, KeyboardInterrupt) and source.live:
         cause = None  # Ctrl-C is how a recording ends

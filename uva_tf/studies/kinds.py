@@ -39,13 +39,13 @@ LEGEND = (
     "Minutes: of one training, a stage hint of its own included; empty where one was interrupted."
 )
 KIND = "{kind}"  # in the name of a dataset, the kind that is left out
-ROW = ("name", "data", "weights", "set", "hinted")  # keys of a row
+ROW = ("name", "like", "data", "weights", "set", "hinted")  # keys of a row
 MOST_BYTES = 2**20  # of a file of rows
 NOT_ROWS = (KeyError, TypeError, AttributeError, RecursionError)  # what reading other TOML raises
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StudyRow:
     """A row of the study.
 
     Attributes:
@@ -63,50 +63,63 @@ class Recipe:
     changes: tuple[str, ...] = ()
     hinted: str = ""
 
-    def without(self, kind: str) -> Recipe:
-        """The recipe of the trainings without a kind: its datasets by their whole names."""
+    def without(self, kind: str) -> StudyRow:
+        """The row of the trainings without a kind: its datasets by their whole names."""
         data = tuple(name.replace(KIND, kind) for name in self.data)
         weights = {name.replace(KIND, kind): weight for name, weight in dict(self.weights).items()}
         return replace(self, data=data, weights=weights)
 
 
-def read_recipes(path: Path) -> list[Recipe]:
+def read_rows(path: Path) -> list[StudyRow]:
     """Read rows from a TOML file: `[[row]]` with `name`, and other keys of `ROW` if wanted.
+
+    With `like`, the name of an earlier row, a row is that one but for the keys that it has; its
+    `set` comes after that one's.
 
     Raises InputError for anything else.
     """
+    rows: dict[str, dict] = {}
     try:
-        content = tomllib.loads(read_input(path, MOST_BYTES).decode())
-        recipes = [
-            Recipe(
-                row["name"],
+        for given in tomllib.loads(read_input(path, MOST_BYTES).decode())["row"]:
+            if unknown := set(given) - set(ROW):
+                raise InputError(f"{path}: unknown {min(unknown)!r}, expected {', '.join(ROW)}")
+            like = given.get("like")
+            if like is not None and like not in rows:
+                raise InputError(f"{path}: like = {like!r}: expected the name of an earlier row")
+            base = rows[like] if like else {}
+            changes = [*base.get("set", ()), *_texts(given.get("set", []))]
+            name = _text(given["name"])
+            refuse_repeats([*rows, name])
+            rows[name] = base | given | {"set": changes}
+        read = [
+            StudyRow(
+                name,
                 _texts(row.get("data", [])),
-                _numbers(row),
-                _texts(row.get("set", [])),
-                *_texts([row.get("hinted", "")]),
+                {of: weight + 0.0 for of, weight in row.get("weights", {}).items()},
+                tuple(row["set"]),
+                _text(row.get("hinted", "")),
             )
-            for row in content["row"]
+            for name, row in rows.items()
         ]
-        unknown = [key for row in content["row"] for key in set(row) - set(ROW)]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, *NOT_ROWS) as e:
         raise InputError(f"{path}: expected [[row]] with a name, as TOML ({e})") from None
-    if unknown:
-        raise InputError(f"{path}: unknown {unknown[0]!r}, expected {', '.join(ROW)}")
-    if not recipes:
+    if not read:
         raise InputError(f"{path}: no [[row]] in it")
-    refuse_repeats([recipe.name for recipe in recipes])
-    return recipes
+    return read
+
+
+def _text(given: object) -> str:
+    """The text itself; raises TypeError for anything else."""
+    if not isinstance(given, str):
+        raise TypeError(f"{given!r} in place of text")
+    return given
 
 
 def _texts(given: object) -> tuple[str, ...]:
     """A list's texts; raises TypeError for anything else."""
-    if not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
-        raise TypeError(f"{given!r} in place of text")
-    return tuple(given)
-
-
-def _numbers(row: Mapping) -> dict[str, float]:
-    return {name: weight + 0.0 for name, weight in row.get("weights", {}).items()}
+    if not isinstance(given, list):
+        raise TypeError(f"{given!r} in place of a list")
+    return tuple(map(_text, given))
 
 
 def read_kinds(path: Path, datasets: Mapping[str, Dataset]) -> dict[str, dict[str, str]]:
@@ -160,7 +173,7 @@ def leave_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Pat
 
 
 def trainings(
-    recipes: Sequence[Recipe],
+    rows: Sequence[StudyRow],
     kinds: Mapping[str, Sequence[Dataset]],
     more: Mapping[str, Path],
     seeds: Sequence[int],
@@ -185,40 +198,42 @@ def trainings(
     """
     refuse_repeats(seeds)
     known = {*more, *(one.folder.name for of_kind in kinds.values() for one in of_kind)}
-    for kind, recipe in itertools.product(kinds, recipes):
-        recipe = recipe.without(kind)
-        if unknown := [name for name in recipe.data if name not in more]:
-            raise InputError(f"row {recipe.name!r}: no dataset {unknown[0]!r} among --more")
-        if unknown := [name for name in recipe.weights if name not in known]:
-            raise InputError(f"row {recipe.name!r}: no dataset {unknown[0]!r} among --data, --more")
-        if preset.changed(*changes, *recipe.changes).loop.keep == "best":
+    for kind, row in itertools.product(kinds, rows):
+        row = row.without(kind)
+        if unknown := [name for name in row.data if name not in more]:
+            raise InputError(f"row {row.name!r}: no dataset {unknown[0]!r} among --more")
+        if unknown := [name for name in row.weights if name not in known]:
+            raise InputError(f"row {row.name!r}: no dataset {unknown[0]!r} among --data, --more")
+        if preset.changed(*changes, *row.changes).loop.keep == "best":
             raise InputError(
-                f"row {recipe.name!r}: loop.keep=best would choose on the clips that are scored"
+                f"row {row.name!r}: loop.keep=best would choose on the clips that are scored"
             )
     shares = not any(one.hints for datasets in kinds.values() for one in datasets)
     sharing = [
-        recipe.name
-        for recipe in recipes
-        if shares and recipe.data and not any(KIND in name for name in recipe.data)
+        row.name
+        for row in rows
+        if shares and row.data and not any(KIND in name for name in row.data)
     ]
-    _check_hinted(recipes, sharing, preset, changes)
+    _check_hinted(rows, sharing, preset, changes)
     shared, runs = [], []
-    for seed, kind, recipe in itertools.product(seeds, kinds, recipes):
-        recipe = recipe.without(kind)
-        changed = (*changes, *recipe.changes)
+    for seed, kind, row in itertools.product(seeds, kinds, rows):
+        row = row.without(kind)
+        changed = (*changes, *row.changes)
         config = preset.changed(*changed)
         stages = tuple(s for s in STAGES if s == "joint" or getattr(config, s).steps)
-        further = tuple(more[name] for name in recipe.data)
-        data = (*(one.folder for one in kinds[kind] if one.has("train")), *further)
+        further = tuple(more[name] for name in row.data)
+        clips = tuple(one.folder for one in kinds[kind] if one.has("train"))
+        data, names = (*clips, *further), (*(clip.name for clip in clips), *row.data)
         if not data:
-            raise InputError(f"row {recipe.name!r}: nothing to train on without {kind}")
-        run = Training(recipe.name, seed, stages, changed, kind, data, _weights(recipe, data))
+            raise InputError(f"row {row.name!r}: nothing to train on without {kind}")
+        weights = tuple(dict(row.weights).get(name, 1.0) for name in names)
+        run = Training(row.name, seed, stages, changed, kind, data, weights)
         rest = tuple(stage for stage in stages if stage != "hint")
-        if recipe.hinted:
-            run = replace(run, stages=rest, hinted=Training(recipe.hinted, seed, (), ()).name)
-        elif recipe.name in sharing and "hint" in stages:
+        if row.hinted:
+            run = replace(run, stages=rest, hinted=Training(row.hinted, seed, (), ()).name)
+        elif row.name in sharing and "hint" in stages:
             hint = replace(
-                run, stages=("hint",), without="", data=further, weights=_weights(recipe, further)
+                run, stages=("hint",), without="", data=further, weights=weights[len(clips) :]
             )
             shared += [hint] if hint not in shared else []
             run = replace(run, stages=rest, hinted=hint.name)
@@ -227,7 +242,7 @@ def trainings(
 
 
 def _check_hinted(
-    recipes: Sequence[Recipe], sharing: Sequence[str], preset: Config, changes: Sequence[str]
+    rows: Sequence[StudyRow], sharing: Sequence[str], preset: Config, changes: Sequence[str]
 ) -> None:
     """Raise InputError for a row that can't continue from another's stage hint.
 
@@ -235,19 +250,15 @@ def _check_hinted(
         sharing: the rows whose stage hint is the same whichever kind is left out.
     """
     trained = {}
-    for recipe in recipes:
-        config = preset.changed(*changes, *recipe.changes)
-        if recipe.hinted and (config.hint, config.student) != trained.get(recipe.hinted):
+    for row in rows:
+        config = preset.changed(*changes, *row.changes)
+        if row.hinted and (config.hint, config.student) != trained.get(row.hinted):
             raise InputError(
-                f"row {recipe.name!r}: hinted = {recipe.hinted!r}: expected an earlier row that "
+                f"row {row.name!r}: hinted = {row.hinted!r}: expected an earlier row that "
                 "trains a stage hint on --more alone, with the same hint and student settings"
             )
-        if config.hint.steps and recipe.name in sharing and not recipe.hinted:
-            trained[recipe.name] = config.hint, config.student
-
-
-def _weights(recipe: Recipe, data: Sequence[Path]) -> tuple[float, ...]:
-    return tuple(dict(recipe.weights).get(folder.name, 1.0) for folder in data)
+        if config.hint.steps and row.name in sharing and not row.hinted:
+            trained[row.name] = config.hint, config.student
 
 
 def score_kind(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from uva_tf.config import KINDS, STAGES, Config
+from uva_tf.config import STAGES, Config
 from uva_tf.core.errors import InputError
 from uva_tf.data.dataset import open_dataset
 from uva_tf.models.teachers import check_teacher
@@ -17,6 +17,7 @@ from uva_tf.training.examples import (
     check_hints,
     has_validation,
     kinds_to_teach,
+    kinds_used,
 )
 from uva_tf.training.run import Run
 
@@ -34,14 +35,14 @@ def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
     if config.members > 1 and not begun:
         raise InputError(
             f"members={config.members}: expected 1, or hint.steps, distill.steps or "
-            "student.weights to begin with: the mean of trainings from random weights is no network"
+            "student.weights to begin with: networks with different beginnings have no useful mean"
         )
     if config.loop.keep == "best" and not any(map(has_validation, datasets)):
         raise InputError(
             "loop.keep=best: no --data has a val split with fixations: prepare one, or set "
             "loop.keep=last"
         )
-    for kind in _kinds_used(config, stages):
+    for kind in kinds_used(config, stages):
         check_external(config, kind, datasets)
     weighs = "joint" in stages and config.soft_targets.hint_weight
     if weighs or ("hint" in stages and config.hint.steps):
@@ -58,13 +59,6 @@ def check_new(config: Config, stages: Sequence[str] = STAGES) -> None:
     for stage in (getattr(config, name) for name in trained):
         if stage.steps:
             check_batch(stage.batch, device_count(config.loop))
-
-
-def _kinds_used(config: Config, stages: Sequence[str]) -> list[str]:
-    """The kinds of teacher whose maps the student learns from in some stages."""
-    distilled = config.student.paths if "distill" in stages and config.distill.steps else ()
-    joined = KINDS if "joint" in stages and config.soft_targets.joint_weight else ()
-    return [kind for kind in KINDS if kind in distilled or kind in joined]
 
 
 def check_order(run: Run, stages: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from uva_tf.config import KINDS, Config, StageConfig
+from uva_tf.config import KINDS, STAGES, Config, StageConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import distinct_names
 from uva_tf.data.dataset import Dataset, open_dataset
@@ -37,6 +37,9 @@ def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] 
     weights that do not fit it.
     """
     resolution(config.student)  # refuses an unknown variant before anything is written
+    if config.student.weights not in ("none", "shipped"):  # from any working folder, as the data
+        path = str(Path(config.student.weights).resolve())
+        config = replace(config, student=replace(config.student, weights=path))
     if config.student.weights != "none":
         initial_student(config.student)
     distinct_names(folders)  # refuses a folder that is given twice
@@ -67,8 +70,11 @@ def open_data(config: Config) -> list[Dataset]:
                 f"{dataset.folder}: its train split has neither gaze nor maps of a teacher: add "
                 "recordings that have some"
             )
-    if config.data_sha256 and config.data_sha256 != tuple(d.sha256 for d in datasets):
-        raise InputError("the data was prepared anew after the run began: start another run")
+    for dataset, sha256 in zip(datasets, config.data_sha256, strict=False):
+        if dataset.sha256 != sha256:
+            raise InputError(
+                f"{dataset.folder} was prepared anew after the run began: start another run"
+            )
     return datasets
 
 
@@ -133,7 +139,15 @@ def student_view(config: Config, hinted: keras.Model | None = None) -> View:
 
 def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
     """The kinds of own teacher whose maps the student learns from, of any of the datasets."""
-    return [kind for kind in KINDS if any(wants_own(config, kind, d) for d in datasets)]
+    used = kinds_used(config)
+    return [kind for kind in used if any(wants_own(config, kind, d) for d in datasets)]
+
+
+def kinds_used(config: Config, stages: Sequence[str] = STAGES) -> list[str]:
+    """The kinds of teacher whose maps the student learns from in some stages."""
+    distilled = config.student.paths if "distill" in stages and config.distill.steps else ()
+    joined = KINDS if "joint" in stages and config.soft_targets.joint_weight else ()
+    return [kind for kind in KINDS if kind in distilled or kind in joined]
 
 
 def wants_own(config: Config, kind: str, dataset: Dataset) -> bool:
@@ -159,7 +173,7 @@ def map_folders(run: Run, datasets: Sequence[Dataset], kinds: Sequence[str]) -> 
                 folder = run.teacher_maps(number) / kind
                 if not (folder.is_dir() and run.teacher(kind).is_file()):
                     raise InputError(
-                        f"{folder} does not exist: run the stage teach first, or set "
+                        f"{folder} does not exist: add teach to --stages, or --set "
                         f"soft_targets.{kind}=none"
                     )
                 check_maps(folder, run.teacher(kind), dataset, run.config.student.pairing)

@@ -32,9 +32,8 @@ def note_resumed(run: Run) -> None:
     """Note in an unfinished run's provenance if other code or packages resume it."""
     now = _here_and_now()
     with run.locked():
-        if run.student.is_file() or not run.provenance.is_file():
+        if run.student.is_file() or not (found := run.read_provenance()):
             return
-        found = json.loads(run.provenance.read_text())
         last = found.get("resumed", [found])[-1]
         if any(last.get(key) != now[key] for key in ("commit", "versions")):
             found["resumed"] = [*found.get("resumed", ()), now]
@@ -70,7 +69,7 @@ def origin(run: Run) -> dict[str, Any]:
     names = distinct_names([Path(folder) for folder in config.data])
     checksums = config.data_sha256 or [None] * len(names)
     return {
-        **(json.loads(run.provenance.read_text()) if run.provenance.is_file() else {}),
+        **run.read_provenance(),
         "seed": config.seed,
         "data": dict(zip(names, checksums, strict=True)),
         **begun,

@@ -81,7 +81,10 @@ class Run:
         if not path.exists():
             raise InputError(f"{folder}: no config.json, expected a run made by uva-tf train")
         content = read_input(path, MOST_BYTES, "config")
-        return cls(folder, Config.from_json(content.decode(errors="replace")))
+        try:
+            return cls(folder, Config.from_json(content.decode(errors="replace")))
+        except InputError as error:
+            raise InputError(f"{folder}: its {error}") from None
 
     def locked(self) -> AbstractContextManager[None]:
         """Within the block, no other process trains the run.
@@ -128,6 +131,18 @@ class Run:
         """The trained student's `pair` model."""
         return self.folder / "student.keras"
 
+    def read_provenance(self) -> dict[str, Any]:
+        """What `provenance` holds; empty if there is none. Raises InputError if it is damaged."""
+        if not self.provenance.is_file():
+            return {}
+        try:
+            found = json.loads(read_input(self.provenance, MOST_BYTES))
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise InputError(f"{self.provenance}: damaged, expected a JSON object: remove it")
+        return found
+
     @property
     def provenance(self) -> Path:
         """The command that began the run, with commit, packages and date."""
@@ -162,9 +177,15 @@ class Run:
         """The metrics so far."""
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_text().splitlines(keepends=True)
+        lines = self.metrics.read_text(errors="replace").splitlines(keepends=True)
         # A run that was killed may have left half a line.
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        try:
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except ValueError:
+            raise InputError(
+                f"{self.metrics}: damaged, expected a JSON object in each line: remove it to go on "
+                "without the losses so far"
+            ) from None
 
     def last_losses(self) -> dict[str, Losses]:
         """Each stage's last step and its losses, in the order of the stages."""

@@ -105,7 +105,7 @@ def _teach(run: Run, datasets: Sequence[Dataset], kind: str) -> None:
         return losses.ground_truth(logits, batch, stage.loss)
 
     if run.teacher(kind).is_file():
-        load_weights(teacher, run.teacher(kind))
+        load_weights(teacher, run.teacher(kind), f"the {kind} teacher")
     else:
         load_backbone_weights(teacher, config.teacher)
         view = View(size, size // 2, config.student.pairing)

@@ -77,7 +77,7 @@ def write_maps(
 
 def check_maps(folder: Path, weights: Path, dataset: Dataset, pairing: str) -> None:
     """Raise InputError unless this teacher made the maps, of the dataset as it is now."""
-    remedy = "remove that folder and run the stage teach to make them anew"
+    remedy = "remove that folder and add teach to --stages to make them anew"
     if not (folder / STAMP).exists():
         raise InputError(f"{folder}: its {STAMP} is missing: {remedy}")
     content = read_input(folder / STAMP, MOST_BYTES)

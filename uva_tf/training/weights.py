@@ -37,7 +37,7 @@ def initial_student(config: StudentConfig, temperature: float = 1.0) -> Student:
         load_shipped(student, config.variant)
     else:
         path = Path(config.weights)
-        load_weights(student.pair, path)
+        load_weights(student.pair, path, f"the student {config.variant}")
         if (path.parent / "config.json").is_file():
             temperature = Run.open(path.parent).config.temperature
     divide_logits(student.pair, 1 / temperature)
@@ -51,7 +51,7 @@ def load_student(run: Run) -> Student:
             f"{run.folder}: no student.keras yet: finish its training with uva-tf train --resume"
         )
     student = build_student(run.config.student)
-    load_weights(student.pair, run.student)
+    load_weights(student.pair, run.student, f"the student {run.config.student.variant}")
     return student
 
 
@@ -69,19 +69,27 @@ def load_teacher(run: Run, kind: str, size: int) -> keras.Model:
     """
     path = run.teacher(kind)
     if not path.is_file():
-        raise InputError(f"{path} does not exist: run the stage teach first")
+        raise InputError(
+            f"{path} does not exist: give its uva-tf train command with --stages teach and --resume"
+        )
     model = build_teacher(kind, run.config.teacher, size)
-    load_weights(model, path)
+    load_weights(model, path, f"the {kind} teacher")
     return model
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Load weights from a file into a model; raises InputError if they do not fit it."""
-    check_file(path, "weights of this run")
+def load_weights(model: keras.Model, path: Path, of: str) -> None:
+    """Load weights from a file into a model; raises InputError if they do not fit it.
+
+    Args:
+        of: whose weights are expected, for the message.
+    """
+    check_file(path, remedy=f", expected weights of {of}")
     try:
         model.load_weights(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not this run's weights ({error})".splitlines()[0]) from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise InputError(
+            f"{path}: expected weights of {of}, found others or a damaged file"
+        ) from None
 
 
 def save_model(run: Run, model: keras.Model, path: Path) -> None:
