@@ -146,5 +146,5 @@ def test_older_names_of_presets_and_variants_reach_what_is_meant(call, path, wor
 def test_a_quickstart_has_no_maps_of_other_models(call, tmp_path):
     result = call("pipelines/quickstart.py", "--preset", "distill-64", "--out", tmp_path / "out")
     assert result[0] == 2
-    assert "invalid choice: 'distill-64' (choose from smoke, quickstart" in result[2]
+    assert "invalid choice: 'distill-64' (choose from 'smoke', 'quickstart'" in result[2]
     assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from uva_tf.config import PRESETS
+from uva_tf.core.errors import InputError
 from uva_tf.training import provenance
 from uva_tf.training.run import Run
 

@@ -86,7 +86,9 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path):
 @pytest.mark.parametrize("stage", ["distill", "joint"])
 def test_learning_from_teachers_without_any_is_refused(tmp_path, shards, stage):
     run = new_run(tmp_path / "run", data=(str(shards.folder),))
-    with pytest.raises(InputError, match=r"stage teach first, or set soft_targets\.spatial=none"):
+    with pytest.raises(
+        InputError, match=r"add teach to --stages, or --set soft_targets\.spatial=none"
+    ):
         train(run, [stage])
 
 

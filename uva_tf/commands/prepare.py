@@ -93,8 +93,8 @@ def main(argv: list[str] | None = None) -> None:
         metavar="SIGMA",
         type=float,
         default=0.0,
-        help="sigma of density maps that are published in place of fixations (default: --sigma); if "
-        "it is wider, the student's map is blurred to match before the two are compared",
+        help="sigma of density maps that are published in place of fixations (default: --sigma); "
+        "if it is wider, the student's map is blurred to match before the two are compared",
     )
     args = parser.parse_args(argv)
     if args.address is None and (args.jobs or 1) > MOST_JOBS:

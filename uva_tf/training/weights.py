@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -85,8 +86,11 @@ def load_weights(model: keras.Model, path: Path, of: str) -> None:
     """
     check_file(path, remedy=f", expected weights of {of}")
     try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        with warnings.catch_warnings():
+            # Keras leaves layers that the file lacks as they are, and only warns.
+            warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning, zipfile.BadZipFile):
         raise InputError(
             f"{path}: expected weights of {of}, found others or a damaged file"
         ) from None
