@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.evaluation.intervals import resampled_means
 from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Row
+from uva_tf.presets import PRESETS
 from uva_tf.studies import trainings as study
 from uva_tf.studies.ablation import BASELINE, FILES, ROWS, table, trainings, write_study
 from uva_tf.studies.scoring import ITSELF, Scores

@@ -11,11 +11,12 @@ from uva_tf.compression import export
 from uva_tf.compression.agreement import agreement, file_maps
 from uva_tf.compression.export import convert, layers_of, to_tflite
 from uva_tf.compression.gate import check_file
-from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.config import StudentConfig
 from uva_tf.core.centre_prior import PRIOR_SIGMA, log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.models.maps import attention
 from uva_tf.models.student import build_student, with_centre_prior
+from uva_tf.presets import PRESETS
 from uva_tf.runtime.manifest import Manifest
 from uva_tf.runtime.predictor import Predictor, open_interpreter
 from uva_tf.training.examples import with_data

@@ -7,8 +7,8 @@ import pytest
 
 from uva_tf.commands.arguments import add_training_arguments
 from uva_tf.commands.command import Parser, goes_on, losses_printed
-from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
+from uva_tf.presets import PRESETS
 
 
 @pytest.fixture

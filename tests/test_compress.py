@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from uva_tf.config import PRESETS
 from uva_tf.evaluation.results import METRICS, Row
+from uva_tf.presets import PRESETS
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.studies.recipes import Compressed, agreement_table, table, zipped_size
 from uva_tf.training.examples import with_data

@@ -8,8 +8,9 @@ import pytest
 
 from uva_tf.commands.arguments import add_training_arguments
 from uva_tf.commands.command import Parser
-from uva_tf.config import PRESETS, Config, DataConfig, SoftTargets, StageConfig, TeacherConfig
+from uva_tf.config import Config, DataConfig, SoftTargets, StageConfig, TeacherConfig
 from uva_tf.core.errors import InputError
+from uva_tf.presets import PRESETS
 from uva_tf.training.checks import check_new
 from uva_tf.training.examples import with_data
 

@@ -18,13 +18,14 @@ from uva_tf.compression.export import _endpoint, convert, to_tflite
 from uva_tf.compression.lower import lower
 from uva_tf.compression.operators import read_model, read_operators
 from uva_tf.compression.recipes import FLOAT
-from uva_tf.config import PRESETS, DataConfig
+from uva_tf.config import DataConfig
 from uva_tf.core.errors import ExportError, InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.data.prepare import prepare
 from uva_tf.data.records import read_records
 from uva_tf.evaluation.map_sources import keras_source, student_source
 from uva_tf.models.student import build_student
+from uva_tf.presets import PRESETS
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.training.provenance import origin

@@ -7,9 +7,10 @@ import pytest
 
 from uva_tf.bench.cost import Totals
 from uva_tf.bench.timing import latency
-from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.config import StudentConfig
 from uva_tf.core.errors import InputError
 from uva_tf.evaluation.results import CENTRE, METRICS, Row
+from uva_tf.presets import PRESETS
 from uva_tf.studies.frontier import (
     Point,
     measure,

@@ -8,10 +8,11 @@ from students import untrained
 from uva_tf.compression import export
 from uva_tf.compression.calibration import calibration_pairs
 from uva_tf.compression.export import convert, to_tflite, write_model
-from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.config import StudentConfig
 from uva_tf.core.errors import InputError
 from uva_tf.data.records import read_records
 from uva_tf.evaluation.map_sources import paired, student_source
+from uva_tf.presets import PRESETS
 from uva_tf.runtime.manifest import Manifest
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.training.examples import with_data

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from uva_tf.config import PRESETS, AugmentConfig, DataConfig
+from uva_tf.config import AugmentConfig, DataConfig
 from uva_tf.core.errors import InputError
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.hints import GRID, MIDDLE, SCALE, read_hint
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
 from uva_tf.data.prepare import prepare, summary
 from uva_tf.models.student import build_student
+from uva_tf.presets import PRESETS
 from uva_tf.studies.trainings import Training, train_all
 from uva_tf.training import losses
 from uva_tf.training.checks import check_new

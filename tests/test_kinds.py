@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from uva_tf.commands import kinds as command
-from uva_tf.config import PRESETS
 from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.data.dataset import open_dataset
+from uva_tf.presets import PRESETS
 from uva_tf.studies import kinds
 from uva_tf.studies.scoring import score
 from uva_tf.studies.trainings import Training, train_all

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from uva_tf.config import PRESETS, LoopConfig, StageConfig
+from uva_tf.config import LoopConfig, StageConfig
+from uva_tf.presets import PRESETS
 from uva_tf.training import run as run_module
 from uva_tf.training.loop import Task, fit, make_optimizer, make_steps
 from uva_tf.training.run import Run

@@ -10,12 +10,12 @@ import cv2
 import pytest
 from conftest import ROOT, contents, noise, write_table
 
-from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import new_file
 from uva_tf.core.video import VideoReader
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.prepare import prepare
+from uva_tf.presets import PRESETS
 from uva_tf.runtime.manifest import manifest_path
 from uva_tf.training.run import Run
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
+from uva_tf.presets import PRESETS
 from uva_tf.training import provenance
 from uva_tf.training.run import Run
 

@@ -9,8 +9,9 @@ from uva_tf.compression import qat
 from uva_tf.compression.agreement import agreement, file_maps
 from uva_tf.compression.gate import check_file
 from uva_tf.compression.recipes import PRUNED
-from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.config import StudentConfig
 from uva_tf.models.variants import VARIANTS
+from uva_tf.presets import PRESETS
 from uva_tf.runtime.predictor import open_interpreter, to_bytes
 from uva_tf.training.examples import with_data
 from uva_tf.training.run import Journal, Run

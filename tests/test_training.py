@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from conftest import assert_refused, contents
 
-from uva_tf.config import PRESETS, Config, DataConfig, SoftTargets, StudentConfig
+from uva_tf.config import Config, DataConfig, SoftTargets, StudentConfig
 from uva_tf.core.errors import InputError
 from uva_tf.core.outputs import locked
 from uva_tf.data.pipeline import View, ordered_batches
@@ -24,6 +24,7 @@ from uva_tf.data.prepare import prepare
 from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.student import build_student
+from uva_tf.presets import PRESETS
 from uva_tf.training import losses
 from uva_tf.training.checks import check_new
 from uva_tf.training.examples import (

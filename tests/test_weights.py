@@ -9,7 +9,7 @@ import pytest
 import uva_tf
 from uva_tf.compression.gate import check_file
 from uva_tf.compression.operators import operator_counts, read_operators
-from uva_tf.config import PRESETS, StudentConfig
+from uva_tf.config import StudentConfig
 from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.core.resize import shrink
@@ -18,6 +18,7 @@ from uva_tf.evaluation.metrics import cc
 from uva_tf.models.maps import attention, normalise
 from uva_tf.models.shipped import load, load_shipped, save_weights, shipped
 from uva_tf.models.student import build_student
+from uva_tf.presets import PRESETS
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.studies.robustness import dark

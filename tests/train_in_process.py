@@ -14,8 +14,8 @@ import keras
 import tensorflow as tf
 from students import add_tiny
 
-from uva_tf.config import PRESETS
 from uva_tf.models.variants import VARIANTS
+from uva_tf.presets import PRESETS
 from uva_tf.training import loop
 from uva_tf.training.devices import is_chief
 from uva_tf.training.examples import with_data

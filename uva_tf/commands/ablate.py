@@ -10,7 +10,7 @@ from pathlib import Path
 from uva_tf.commands.arguments import add_study_arguments
 from uva_tf.commands.command import Parser, as_typed, command
 from uva_tf.commands.study import trained_and_scored
-from uva_tf.config import PRESETS
+from uva_tf.presets import PRESETS
 
 
 @command

@@ -11,8 +11,8 @@ from pathlib import Path
 from uva_tf.commands.arguments import add_study_arguments
 from uva_tf.commands.command import Parser, as_typed, command, use_one_blas_thread
 from uva_tf.commands.study import trained_and_scored
-from uva_tf.config import PRESETS
 from uva_tf.core.names import current
+from uva_tf.presets import PRESETS
 
 
 @command

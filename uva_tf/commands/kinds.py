@@ -14,8 +14,8 @@ from uva_tf.commands.arguments import (
     add_study_arguments,
 )
 from uva_tf.commands.command import Parser, as_typed, command, goes_on, progress
-from uva_tf.config import PRESETS
 from uva_tf.core.errors import InputError
+from uva_tf.presets import PRESETS
 
 
 @command

@@ -9,9 +9,10 @@ import html
 from pathlib import Path
 
 from uva_tf.commands.command import Parser, command, goes_on, losses_printed
-from uva_tf.config import KINDS, PRESETS, Config
+from uva_tf.config import KINDS, Config
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import current
+from uva_tf.presets import PRESETS
 
 TITLE = "uva_tf quickstart: a student is trained, converted to int8, and run on a video"
 EVERY = 4  # score every 4th frame: neighbours are much alike

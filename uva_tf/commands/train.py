@@ -11,8 +11,9 @@ from pathlib import Path
 
 from uva_tf.commands.arguments import add_training_arguments, number
 from uva_tf.commands.command import Parser, as_typed, command, goes_on, losses_printed
-from uva_tf.config import PRESETS, STAGES
+from uva_tf.config import STAGES
 from uva_tf.core.errors import InputError
+from uva_tf.presets import PRESETS
 
 
 @command

@@ -238,15 +238,15 @@ LAYOUTS: dict[str, Callable[[Path], list[Recording]]] = {
 # Of fixations in a table there are no samples, and no messages.
 _OF_SAMPLES = ("fixations", "screen_cm", "distance_cm", "onset")
 # The fields of `GazeOptions` that a layout has no use for.
-# How names of tables end that are not named as they should be.
-TABLES = (".csv", ".csv.txt", ".ods", ".tsv", ".txt", ".xls", ".xlsx")
-
 NOT_USED = {
     "gaze": _OF_SAMPLES,
     "images": (*_OF_SAMPLES, "times"),
     "samples": ("onset",),
     "frames": ("onset", "times", "screen_cm", "distance_cm"),
 }
+
+# How names of tables end that are not named as they should be.
+TABLE_SUFFIXES = (".csv", ".csv.txt", ".ods", ".tsv", ".txt", ".xls", ".xlsx")
 
 
 def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
@@ -331,7 +331,7 @@ def _check_there(path: Path) -> None:
     """Raise InputError, which names the file that is there, for a table under another name."""
     if path.exists() or not path.parent.is_dir():
         return
-    names = {f"{path.stem}{ending}" for ending in TABLES}
+    names = {f"{path.stem}{ending}" for ending in TABLE_SUFFIXES}
     near = [one.name for one in path.parent.iterdir() if one.name.casefold() in names]
     if near:
         raise InputError(
