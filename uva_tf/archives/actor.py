@@ -22,7 +22,7 @@ from uva_tf.archives.child import CSV, NPZ, PROGRAM
 from uva_tf.archives.job import SEGMENTS, Job, edges
 from uva_tf.archives.maps_file import is_maps_file, read_record
 from uva_tf.archives.storage import Store, fetch, is_web, states
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, first_line
 from uva_tf.core.outputs import as_text, locked
 from uva_tf.core.urls import is_url, masked
 from uva_tf.runtime.worker import Worker
@@ -69,7 +69,7 @@ class Actor:
         try:
             return same | do(task)
         except OSError as error:
-            why = error.strerror or str(error).partition("\n")[0]
+            why = error.strerror or first_line(error)
             raise OSError(f"{error.filename or masked(self._job.out)}: {why}") from None
 
     def close(self) -> None:
@@ -162,7 +162,7 @@ class Actor:
                 return {"error": str(error)}
             except OSError as error:
                 self._check_space(error.errno)
-                first = str(error).partition("\n")[0]
+                first = first_line(error)
                 return {"error": f"{masked(address)}: can't be read: {first}"}
             task = task | {"path": path and str(path), "folder": str(folder)}
             done = self._child.do(task, self._job.seconds, self._job.memory)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from uva_tf import __version__
-from uva_tf.core.errors import InputError, is_users
+from uva_tf.core.errors import InputError, first_line, is_users
 from uva_tf.core.interruption import SIGNALS
 from uva_tf.core.processors import processors
 
@@ -171,7 +171,7 @@ def _connected(address: str | None, jobs: int | None) -> Iterator[None]:
         except (ConnectionError, RuntimeError, ValueError) as error:
             if address is None:
                 raise
-            why = str(error).partition("\n")[0]
+            why = first_line(error)
             raise InputError(f"--address {address}: no cluster answers there: {why}") from None
         for number, handler in handlers.items():
             if signal.getsignal(number) is not handler:

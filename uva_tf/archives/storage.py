@@ -31,7 +31,7 @@ from pyarrow.fs import (
     copy_files,
 )
 
-from uva_tf.core.errors import USERS_ERRNO, InputError
+from uva_tf.core.errors import USERS_ERRNO, InputError, first_line
 from uva_tf.core.urls import is_url, masked
 
 # The folder, beside the outputs, of what only an unfinished run needs. Nobody else's files lie in
@@ -85,7 +85,7 @@ def _system(start: str) -> tuple[FileSystem, str]:
         system, path = url_to_fs(address)
         return PyFileSystem(FSSpecHandler(system)), path.removesuffix("/x")
     except (ImportError, OSError, ValueError) as error:
-        why = str(refused if isinstance(error, ValueError) else error).partition("\n")[0]
+        why = first_line(refused if isinstance(error, ValueError) else error)
         raise InputError(f"{masked(start)}: can't be opened: {why}") from None
 
 
@@ -166,7 +166,7 @@ def _infos(system: FileSystem, paths: list[str]) -> list[FileInfo | None]:
 
 def _explained(error: OSError, address: str, use: str) -> OSError | InputError:
     """A file system's error in one line: an InputError where the user gave a wrong address."""
-    text = str(error).partition("\n")[0]
+    text = first_line(error)
     if error.errno:
         why = os.strerror(error.errno)
     elif found := AWS_ERROR.search(text):

@@ -15,7 +15,7 @@ from uva_tf.bench.memory import Memory, measure_memory
 from uva_tf.bench.profile import operators_of
 from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_turn, times
 from uva_tf.compression.operators import Delegation, delegation, read_operators
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, first_line
 from uva_tf.core.files import read_input
 from uva_tf.core.names import distinct_names
 from uva_tf.core.processors import processors
@@ -150,7 +150,7 @@ def _about(file: Path) -> tuple[int, Delegation]:
     try:
         xnnpack = delegation(content, operators)
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"{file}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{file}: {first_line(error)}") from None
     return sum(operator.multiply_adds for operator in operators), xnnpack
 
 

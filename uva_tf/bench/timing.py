@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, first_line
 from uva_tf.core.files import read_input
 from uva_tf.runtime.manifest import MOST_BYTES
 from uva_tf.runtime.predictor import open_interpreter, open_model
@@ -75,7 +75,7 @@ def _open_foreign(file: Path, threads: int, *, delegate: bool) -> Interpreter:
     try:
         interpreter = open_interpreter(content, threads, delegate=delegate)
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"{file}: LiteRT refuses the file: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{file}: LiteRT refuses the file: {first_line(error)}") from None
     for detail in interpreter.get_input_details():
         if -1 in detail["shape_signature"][1:]:
             raise InputError(

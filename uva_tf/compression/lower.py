@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from uva_tf.compression.graph import keep_to_four_dimensions
-from uva_tf.core.errors import ExportError
+from uva_tf.core.errors import ExportError, first_line
 
 Endpoint = Callable[..., dict[str, tf.Tensor]]
 Configure = Callable[[tf.lite.TFLiteConverter], None]
@@ -74,6 +74,6 @@ def _converted(folder: str, form: str, configure: Configure) -> bytes:
         try:
             content = converter.convert()
         except Exception as error:  # TensorFlow raises many kinds
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise ExportError(f"TensorFlow's converter refuses the {form}: {reason}") from error
     return keep_to_four_dimensions(content)

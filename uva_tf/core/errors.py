@@ -40,6 +40,11 @@ def is_users(error: BaseException) -> bool:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; the name of its class if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def some(names: Sequence[object]) -> str:
     """The first three names of a list, and how many more there are."""
     shown = ", ".join(str(name) for name in names[:3])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, first_line
 from uva_tf.core.files import listed, read_input
 from uva_tf.data.folders import subfolders
 
@@ -36,7 +36,7 @@ def read_hint(path: Path) -> np.ndarray:
         with _PARSING:
             hint = np.load(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # whatever a broken file makes NumPy raise
-        cause = str(error).partition("\n")[0]
+        cause = first_line(error)
         raise InputError(f"{path}: NumPy can't read it as a hint ({cause})") from None
     expected = f"expected uint8 ({GRID}, {GRID}, components), as uva-tf hints writes it"
     if not isinstance(hint, np.ndarray):

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, first_line
 from uva_tf.core.files import read_input
 from uva_tf.core.frames import Frame
 from uva_tf.core.kinds import kind_of
@@ -137,5 +137,5 @@ def _read_mat(path: Path, name: str) -> np.ndarray:
         raise InputError(f"{path}: a MATLAB 7.3 file, save it with -v7") from None
     except Exception as error:  # whatever a broken file makes SciPy raise
         kind = kind_of(content)
-        cause = f"it is {kind}" if kind and "MATLAB" not in kind else str(error).partition("\n")[0]
+        cause = f"it is {kind}" if kind and "MATLAB" not in kind else first_line(error)
         raise InputError(f"{path}: SciPy can't read it as a MATLAB file ({cause})") from None

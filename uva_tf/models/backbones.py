@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from uva_tf.config import TeacherConfig
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, first_line
 from uva_tf.core.files import check_file
 from uva_tf.models.blocks import Block, Tensor
 
@@ -109,7 +109,7 @@ def _pretrained(config: TeacherConfig, shape: tuple[int, int, int]) -> keras.Mod
             model.load_weights(path)
         return model
     except Exception as error:  # a failed download or a broken file can raise anything in Keras
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         remedy = " (give a file)" if config.weights == "imagenet" else ""
         raise InputError(
             f"{config.weights}: no weights of {config.backbone} loaded{remedy}: {reason}"

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, first_line
 from uva_tf.core.frames import Frame
 from uva_tf.core.resize import shrink
 from uva_tf.runtime.arrays import check_frame
@@ -60,9 +60,7 @@ def open_model(
         runner = interpreter.get_signature_runner(manifest.form)
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
     except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"{model}: LiteRT refuses the file: {str(error).splitlines()[0]}"
-        ) from None
+        raise InputError(f"{model}: LiteRT refuses the file: {first_line(error)}") from None
     side = manifest.resolution
     if (
         _indices(inputs) != {tensor["index"] for tensor in interpreter.get_input_details()}

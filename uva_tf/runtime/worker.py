@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import cv2
 
 from uva_tf.core.children import python
-from uva_tf.core.errors import InputError, is_users
+from uva_tf.core.errors import InputError, first_line, is_users
 from uva_tf.core.interruption import PATIENCE, POLL, handle_signals
 from uva_tf.runtime.predictor import Predictor
 from uva_tf.runtime.single import predict_still, predict_stream
@@ -223,7 +223,7 @@ def _guarded(answer: Answers) -> Answers:
             return {"error": str(error), "mistake": is_users(error), "errno": error.errno}
         except Exception as error:
             traceback.print_exc()  # shown with UVA_TF_VERBOSE=1
-            first = str(error).partition("\n")[0]
+            first = first_line(error)
             return {"error": f"{type(error).__name__}: {first}", "mistake": False}
 
     return do

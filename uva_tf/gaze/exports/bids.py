@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from uva_tf.core.errors import InputError, some
+from uva_tf.core.errors import InputError, first_line, some
 from uva_tf.core.files import check_file, read_input
 from uva_tf.gaze.exports.files import files_in
 from uva_tf.gaze.exports.stimuli import Event, Piece, mean_of_eyes, numbered, pieces, rising
@@ -274,7 +274,7 @@ def _numbers(text: str, columns: list[int], headed: bool, path: Path) -> np.ndar
             ndmin=2,
         )
     except (ValueError, IndexError) as error:
-        why = str(error).split("\n")[0][:120]
+        why = first_line(error)[:120]
         raise InputError(f"{path}: not a table of numbers ({why})") from None
 
 
