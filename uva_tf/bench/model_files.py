@@ -15,7 +15,7 @@ from uva_tf.bench.memory import Memory, measure_memory
 from uva_tf.bench.profile import operators_of
 from uva_tf.bench.timing import Call, Clock, Latency, MatrixProduct, time_in_turn, times
 from uva_tf.compression.operators import Delegation, delegation, read_operators
-from uva_tf.core.errors import InputError, first_line
+from uva_tf.core.errors import InputError, counted, first_line
 from uva_tf.core.files import read_input
 from uva_tf.core.names import distinct_names
 from uva_tf.core.processors import processors
@@ -286,5 +286,4 @@ def plot_timings(timings: Sequence[Timing], path: Path) -> None:
 
 
 def _bar_name(timing: Timing) -> str:
-    threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
-    return f"{timing.file}, {threads}{'' if timing.delegate else ', XNNPACK off'}"
+    return f"{timing.file}, {counted(timing.threads, 'thread')}{'' if timing.delegate else ', XNNPACK off'}"

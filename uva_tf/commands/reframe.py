@@ -18,7 +18,7 @@ from uva_tf.commands.arguments import (
     file_of_video,
 )
 from uva_tf.commands.command import Parser, command, progress
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, counted
 from uva_tf.core.interruption import hold
 from uva_tf.core.outputs import new_file
 
@@ -82,8 +82,8 @@ def main(argv: list[str] | None = None) -> None:
         cause.add_note(f"{frames} in {', '.join(written)}")
         raise cause
     print(
-        f"{count} frames of {plan.crop.width}x{plan.crop.height}, {plan.cuts} "
-        f"cut{'s' * (plan.cuts != 1)}, at {count / seconds:.0f} frames/s, "
+        f"{count} frames of {plan.crop.width}x{plan.crop.height}, "
+        f"{counted(plan.cuts, 'cut')}, at {count / seconds:.0f} frames/s, "
         "reading twice and writing included"
     )
     for path in written:

@@ -1,4 +1,7 @@
-"""The two errors whose message is for the user: a wrong input, and a model not to be shipped."""
+"""The two errors whose message is for the user, and the words of messages.
+
+The errors are for a wrong input, and for a model that must not be shipped.
+"""
 
 import errno
 from collections.abc import Sequence
@@ -43,6 +46,11 @@ def is_users(error: BaseException) -> bool:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message; the name of its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 frame`, `2 frames`."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def some(names: Sequence[object]) -> str:

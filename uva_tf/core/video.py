@@ -19,7 +19,7 @@ from av.sidedata.sidedata import SideData, SideDataContainer, Type
 from uva_tf.core.clock import Clock
 from uva_tf.core.damage import Damage
 from uva_tf.core.decoder import Decoder
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, counted
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame, colours_of
 from uva_tf.core.kinds import HEAD, kind_of, why_no_frame, why_no_frame_of_pipe
@@ -171,27 +171,27 @@ class VideoReader:
         notes = list(self._notes)
         errors = self._decoder.errors
         if refused := self._unread + errors:
-            notes.append(f"{_count(refused, 'damaged packet')} left out")
+            notes.append(f"{counted(refused, 'damaged packet')} left out")
         if missing := self._damage.missing(errors):
-            notes.append(f"{_count(missing, 'frame')} missing: damaged, or built on damaged ones")
+            notes.append(f"{counted(missing, 'frame')} missing: damaged, or built on damaged ones")
         if shown := self._damage.shown:
-            notes.append(f"{_count(shown, 'damaged frame')} shown")
+            notes.append(f"{counted(shown, 'damaged frame')} shown")
         if before := self._damage.before(errors):
-            notes.append(f"{_count(before, 'packet')} before the first key frame left out")
+            notes.append(f"{counted(before, 'packet')} before the first key frame left out")
         if self._clock.missing:
             every = self._clock.missing == self._shown
             whose = "the file has no times" if every else "some frames have no time"
             notes.append(f"{whose}: frame number / {self.rate:g} is used")
         if self._clock.moved:
             notes.append(
-                f"{_count(self._clock.moved, 'frame')} out of order: shown between the neighbours"
+                f"{counted(self._clock.moved, 'frame')} out of order: shown between the neighbours"
             )
         if self._jumps:
-            (at, by), times = self._jumps[0], _count(len(self._jumps), "time")
+            (at, by), times = self._jumps[0], counted(len(self._jumps), "time")
             at -= self._start
             notes.append(f"its clock jumps {times}, first at {at:.2f} s by {by:.2f} s")
         if self._changes:
-            notes.append(f"{_count(self._changes, 'frame')} scaled to the size of the first")
+            notes.append(f"{counted(self._changes, 'frame')} scaled to the size of the first")
         if self.missing:
             notes.append(f"cut short: {self.missing} of the frames that it announces are not there")
         elif self.incomplete:
@@ -505,7 +505,3 @@ def _size(stream: av.video.stream.VideoStream) -> tuple[int, int]:
 def _described(stream: av.video.stream.VideoStream) -> str:
     width, height = _size(stream)
     return f"{width}x{height} {stream.codec_context.name if stream.codec_context else '?'}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number > 1 else ''}"

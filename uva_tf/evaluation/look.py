@@ -13,7 +13,7 @@ import numpy as np
 
 from uva_tf.config import DHF1K_SIGMA
 from uva_tf.core.centre_prior import PRIOR_SIGMA
-from uva_tf.core.errors import InputError, some
+from uva_tf.core.errors import InputError, counted, some
 from uva_tf.core.frames import Frame
 from uva_tf.core.outputs import as_text, new_folder
 from uva_tf.core.text_tables import aligned, write_csv
@@ -313,9 +313,9 @@ class _Reading:
         if gaze.density is not None:
             looks = "density map"
         elif self._recording.observers:
-            looks = _several(len(np.unique(gaze.fixations.observers)), "observer")
+            looks = counted(len(np.unique(gaze.fixations.observers)), "observer")
         else:
-            looks = _several(len(gaze.fixations.points), "fixation")
+            looks = counted(len(gaze.fixations.points), "fixation")
         time = f"{gaze.frame.seconds - self._first:.2f} s, " if _video(self._recording) else ""
         return f"{time}frame {gaze.index}, {looks}"
 
@@ -446,10 +446,10 @@ def _strip(look: Look, panels: Sequence[Panel]) -> Strip:
     if look.frames:
         facts.append(f"{look.width}x{look.height}")
         if not look.still:
-            facts.append(_several(look.frames, "frame"))
+            facts.append(counted(look.frames, "frame"))
         if look.people:
-            facts.append(_several(len(look.people), "observer"))
-        facts.append(_several(look.fixations, "fixation"))
+            facts.append(counted(len(look.people), "observer"))
+        facts.append(counted(look.fixations, "fixation"))
         if look.tracked is not None:
             facts.append(f"tracked {_percent(look.tracked)}")
         if not look.still:
@@ -536,10 +536,6 @@ def _capped(rows: list[list[str]], file: str) -> str:
     more = len(rows) - 1 - MOST_ROWS
     text = aligned(rows[: MOST_ROWS + 1])
     return f"{text}\n... and {more} more in {file}" if more > 0 else text
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _percent(share: float | None) -> str:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from uva_tf.config import DHF1K_SIGMA
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, counted
 from uva_tf.core.text_tables import aligned
 from uva_tf.core.video import VIDEO_SUFFIXES, VideoReader
 from uva_tf.data.fixations import density_map
@@ -209,11 +209,10 @@ def table(scores: Reframing) -> str:
     each = [["inside, by clip", *ROWS]]
     for n, clip in enumerate(scores.clips):
         each.append([clip, *(percent(scores.inside[row][n]) for row in ROWS)])
-    count = len(scores.clips)
+    clips, cuts = counted(len(scores.clips), "clip"), counted(scores.cuts, "cut")
     lines = [
-        f"{count} clip{'s' * (count != 1)}, {scores.frames} frames, {scores.fixations} fixations "
-        f"(counted in every frame that they last), {scores.cuts} "
-        f"cut{'s' * (scores.cuts != 1)}",
+        f"{clips}, {scores.frames} frames, {scores.fixations} fixations "
+        f"(counted in every frame that they last), {cuts}",
         aligned(cells),
         "inside: mean over the clips of the share of fixations inside the crop; 95 %: bootstrap "
         "over clips",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from uva_tf.core.errors import counted
 from uva_tf.core.text_tables import aligned, write_csv
 from uva_tf.evaluation import intervals
 from uva_tf.evaluation.intervals import UNKNOWN, Estimate, estimate, scored
@@ -214,10 +215,10 @@ def table(evaluation: Evaluation) -> str:
         scores = [f"{evaluation.mean(row, metric):.3f}" for metric in METRICS]
         share = percent(evaluation.share(row, "NSS"))
         cells.append([row, *scores, share, span(evaluation.interval(row, "NSS"), 3)])
-    count = len(evaluation.clips)
+    clips = counted(len(evaluation.clips), "clip")
     lines = [
-        f"{evaluation.dataset}, split {evaluation.split}: {count} clip{'s' * (count != 1)}, "
-        f"{evaluation.frames} frames{left_out}",
+        f"{evaluation.dataset}, split {evaluation.split}: {clips}, "
+        f"{counted(evaluation.frames, 'frame')}{left_out}",
         aligned(cells),
         f"share: of NSS, of the way from the centre prior ({evaluation.prior}) to the human "
         "ceiling; 95 %: bootstrap over clips; KL: less is better",
