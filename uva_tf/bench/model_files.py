@@ -286,4 +286,5 @@ def plot_timings(timings: Sequence[Timing], path: Path) -> None:
 
 
 def _bar_name(timing: Timing) -> str:
-    return f"{timing.file}, {counted(timing.threads, 'thread')}{'' if timing.delegate else ', XNNPACK off'}"
+    without = "" if timing.delegate else ", XNNPACK off"
+    return f"{timing.file}, {counted(timing.threads, 'thread')}{without}"
