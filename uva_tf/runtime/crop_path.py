@@ -28,7 +28,8 @@ FINE = 240  # samples per second of the path while it is smoothed
 
 SMALL = 64  # side of the frames between which cuts are found
 # A cut changes the small frames by so many levels (mean over pixels and channels), and by so many
-# times as much as the two frames before and the two after it change.
+# times as much as the two frames before and the two after it change. These are known here, so that
+# fewer levels will do than in `core.cuts`, which sees two frames alone.
 CUT_LEVELS, CUT_RATIO, CUT_NEIGHBOURS = 12.0, 2.0, 2
 
 MOST_ASPECT = 20  # of one side to the other
