@@ -241,6 +241,39 @@ class TestInvariants:
                 list(read_gaze(dataset, shard))
 
 
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (b"\xff\xff", "no tf.train.Example"),
+        ({"video": [1]}, "video is something else"),
+        ({"frame": [b"a", b"b"]}, "frame is something else"),
+        ({"points": [b"a"]}, "points is something else"),
+        ({"points": [0.5, 0.5, 0.5], "observers": [1]}, "an odd number of coordinates"),
+    ],
+)
+def test_what_is_no_record_is_refused(tmp_path, record, words):
+    picture = cv2.imencode(".png", noise(SIZE, SIZE, seed=0))[1].tobytes()
+    if isinstance(record, dict):
+        record = records._serialize(**{"video": [b"a"], "frame": [picture]} | record)
+    with tf.io.TFRecordWriter(str(tmp_path / "shard")) as writer:
+        writer.write(record)
+    dataset, shard = SimpleNamespace(folder=tmp_path, size=SIZE), SimpleNamespace(file="shard")
+    with pytest.raises(InputError, match=rf"shard: a record is not valid \({words}\): run uva-tf"):
+        list(read_records(dataset, shard))
+
+
+def test_records_are_read_as_tensorflow_reads_them(shards):
+    shard = shards.split("train")[0]
+    serialized = tf.data.TFRecordDataset(str(shards.folder / shard.file))
+    examples = [tf.io.parse_single_example(one, records.FEATURES) for one in serialized]
+    for example, record in zip(examples, read_records(shards, shard), strict=True):
+        assert record.video == example["video"].numpy().decode()
+        assert (record.index, record.aspect) == (example["index"], example["aspect"])
+        points = example["points"].values.numpy().reshape(-1, 2)
+        np.testing.assert_array_equal(record.fixations.points, points)
+        np.testing.assert_array_equal(record.fixations.observers, example["observers"].values)
+
+
 def test_the_panorama_is_evaluated_or_refused(call, tmp_path):
     if not (cases := os.environ.get("UVA_TF_CASES")) or not Path(cases).is_dir():
         pytest.skip("UVA_TF_CASES names no folder of files that went wrong")
