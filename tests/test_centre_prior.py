@@ -184,6 +184,7 @@ def test_a_converted_file_mixes_the_share_and_says_so(student, shards, tmp_path)
     assert np.abs(found.astype(int) - one).max() > 5
 
 
+@pytest.mark.slow  # beside one with a power
 def test_the_layers_of_a_file_with_a_share_are_compared_with_its_own(
     student, shards, noise_pairs, tmp_path
 ):

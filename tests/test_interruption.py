@@ -301,6 +301,7 @@ def test_quickstart_at_twenty_moments(tmp_path):
     show("quickstart", outcomes)
 
 
+@pytest.mark.slow  # in one process: test_loop.py
 def test_an_interrupted_training_keeps_the_step_it_reached_and_says_how_it_goes_on(
     shards, tmp_path
 ):

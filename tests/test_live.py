@@ -372,7 +372,10 @@ def test_a_file_on_a_server_is_read_whole(server, opened, tmp_path, kind):
         np.testing.assert_array_equal(there, pixels)
 
 
-@pytest.mark.parametrize("kind", ["mp4", "webm", "mpegts"])
+KINDS = ["mp4", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("webm", "mpegts"))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_file_on_a_server_goes_on_after_a_cut(server, opened, kind):
     server.files["clip"] = encoded(kind, 2000)
     server.cut = len(server.files["clip"]) * 2 // 3
@@ -380,7 +383,7 @@ def test_a_file_on_a_server_goes_on_after_a_cut(server, opened, kind):
     assert server.connections > 2
 
 
-@pytest.mark.parametrize("kind", ["mp4", "webm", "mpegts"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_file_on_a_server_that_is_gone_is_no_whole_file(server, opened, hurried, kind):
     server.files["clip"] = encoded(kind, 2000)
     server.most = len(server.files["clip"]) // 2
