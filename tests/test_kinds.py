@@ -69,7 +69,12 @@ def test_rows_are_read(rows_file):
     ("text", "words"),
     [
         ("", "expected \\[\\[row\\]\\] with a name"),
-        ("[[row]]\n", "expected \\[\\[row\\]\\] with a name"),
+        ("[[row]]\n", "row 1: name = None: expected text"),
+        ("[row]\nname = 'a'\n", "expected \\[\\[row\\]\\] with a name"),
+        ("row = [1]\n", "row 1: expected a name"),
+        ("[[row]]\nname = ''\n", "row 1: name = '': expected a name"),
+        ('[[row]]\nname = "a\\u0000"\n', "row 1: name = 'a.x00': expected text"),
+        (f"[[row]]\nname = {'9' * 5000}\n", "expected \\[\\[row\\]\\] with a name"),
         ("row = 3\n", "expected \\[\\[row\\]\\] with a name"),
         (
             "[[row]]\nname = 'a'\nsets = []\n",
@@ -77,10 +82,15 @@ def test_rows_are_read(rows_file):
         ),
         ("[[row]]\nname = 'a'\n[[row]]\nname = 'a'\n", "a is named twice"),
         ("[[row]]\nname = 'a'\nlike = 'b'\n", "like = 'b': expected the name of an earlier row"),
-        ("[[row]]\nname = 'a'\ndata = 'b'\n", "expected \\[\\[row\\]\\] with a name"),
-        ("[[row]]\nname = 'a'\ndata = [3]\n", "expected \\[\\[row\\]\\] with a name"),
-        ("[[row]]\nname = 'a'\nhinted = ['b']\n", "expected \\[\\[row\\]\\] with a name"),
-        ("[[row]]\nname = 'a'\nweights = {b = 'c'}\n", "expected \\[\\[row\\]\\] with a name"),
+        ("[[row]]\nname = 'a'\ndata = 'b'\n", "row 1: data = 'b': expected a list of texts"),
+        ("[[row]]\nname = 'a'\ndata = [3]\n", "row 1: data = 3: expected text"),
+        ("[[row]]\nname = 'a'\nhinted = ['b']\n", "row 1: hinted = \\['b'\\]: expected text"),
+        ("[[row]]\nname = 'a'\nweights = {b = 'c'}\n", "expected a number for each dataset"),
+        ("[[row]]\nname = 'a'\nweights = {b = true}\n", "expected a number for each dataset"),
+        (
+            f"[[row]]\nname = 'a'\nweights = {{b = {'9' * 400}}}\n",
+            "row 1: weights = .*below a billion",
+        ),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(tmp_path, text, words):

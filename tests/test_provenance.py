@@ -169,11 +169,18 @@ def test_damaged_files_of_a_run_are_named(run):
     run.provenance.write_text("{")
     with pytest.raises(InputError, match=r"provenance\.json: damaged, expected a JSON object"):
         provenance.origin(run)
-    run.metrics.write_text("{}\n{\n{}\n")
-    with pytest.raises(
-        InputError, match=r"metrics\.jsonl: damaged, expected a JSON object in each"
-    ):
-        run.history()
+    for text in ("3", "null", '{"resumed": 3}', '{"resumed": [3]}', "[" * 100_000):
+        run.provenance.write_text(text)
+        with pytest.raises(InputError, match=r"provenance\.json: damaged, expected a JSON object"):
+            provenance.note_resumed(run)
+    for line in ("{", "3", "{}", "[" * 100_000):
+        run.metrics.write_text(f'{{"stage": "joint", "step": 1}}\n{line}\n')
+        with pytest.raises(
+            InputError, match=r"metrics\.jsonl: damaged, expected a JSON object with"
+        ):
+            run.history()
+    run.metrics.write_text('{"stage": "joint", "step": 1}\n\n{"stage": "joi')
+    assert run.history() == [{"stage": "joint", "step": 1}]
 
 
 @pytest.mark.parametrize("weights", ["none", "shipped"])

@@ -248,6 +248,7 @@ class TestInvariants:
         ({"video": [1]}, "video is something else"),
         ({"frame": [b"a", b"b"]}, "frame is something else"),
         ({"points": [b"a"]}, "points is something else"),
+        ({"density": [b"xxx"]}, "density is no picture"),
         ({"points": [0.5, 0.5, 0.5], "observers": [1]}, "an odd number of coordinates"),
     ],
 )

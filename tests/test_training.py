@@ -244,12 +244,41 @@ def test_the_weights_to_begin_with_are_found_from_any_folder(tmp_path, shards, m
     assert config.student.weights == str(tmp_path / "student.keras")
 
 
+def test_a_run_goes_on_where_its_first_weights_moved(tmp_path, shards, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    first, moved = tmp_path / "first.keras", tmp_path / "moved.keras"
+    build_student(SMOKE.student).pair.save(first)
+    earlier = with_data(SMOKE, [shards.folder]).changed("student.weights=first.keras")
+    run = Run.create(tmp_path / "run", earlier)  # as an earlier version wrote it: relative
+    now = with_data(SMOKE.changed("student.weights=first.keras"), [shards.folder])
+    assert run.continued(now).config == now
+    shutil.copy(first, moved)
+    config = with_data(SMOKE.changed(f"student.weights={moved}"), [shards.folder])
+    with pytest.raises(InputError, match=r"other settings or data \(student\)"):
+        run.continued(config)  # another file beside the first
+    first.unlink()
+    caplog.clear()
+    assert Run.open(run.folder).continued(config).config == config
+    assert caplog.messages == [f"{run.folder}: its data moved, read from {moved} now"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("", "weights '': expected none, shipped or a file"), ("loop", "loop: can't be opened")],
+)
+def test_first_weights_that_are_no_file_are_refused(tmp_path, shards, monkeypatch, path, words):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(InputError, match=words):
+        with_data(SMOKE.changed(f"student.weights={path}"), [shards.folder])
+
+
 def test_weights_of_another_student_are_refused(tmp_path, shards):
     path = tmp_path / "student.keras"
     build_student(SMOKE.student).pair.save(path)
     config = SMOKE.changed("student.variant=uva-32", f"student.weights={path}")
     with pytest.raises(
-        InputError, match=r"student\.keras: expected weights of the student uva-32,"
+        InputError, match=r"student\.keras: expected weights of the student uva-32, f"
     ):
         with_data(config, [shards.folder])
 

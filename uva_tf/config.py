@@ -82,6 +82,7 @@ class StudentConfig:
     def __post_init__(self) -> None:
         check_types(self)
         object.__setattr__(self, "variant", current(self.variant))
+        expect(bool(self.weights), "weights", self.weights, "none, shipped or a file")
         choose("pairing", self.pairing, ("next", "previous"))
         expect(1 <= self.gap <= 16, "gap", self.gap, "1 to 16 frames")
         if self.gap > 1 and self.pairing == "next":
@@ -362,7 +363,11 @@ class Config:
     def from_json(text: str) -> Config:
         """Read what `to_json` wrote; raises InputError for anything else."""
         try:
-            return build_dataclass(Config, _in_todays_names(json.loads(text)))
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"config.json is damaged, expected JSON ({error})") from None
+        try:
+            return build_dataclass(Config, _in_todays_names(values))
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise InputError(
                 f"config.json is not a configuration of this version ({error}): use the version "

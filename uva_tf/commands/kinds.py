@@ -98,7 +98,7 @@ def _parser() -> Parser:
         metavar="FILE",
         type=Path,
         required=True,
-        help="TOML with a [[row]] for each recipe: name, data, weights, set, hinted",
+        help="TOML with a [[row]] for each row: name, like, data, weights, set, hinted",
     )
     add_persistence_argument(parser, default=0.0)
     add_ahead_argument(parser)

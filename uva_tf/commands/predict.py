@@ -201,7 +201,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     parser.add_argument(
         "--rtsp-transport",
         choices=TRANSPORTS,
-        help="of an rtsp URL (default: tcp, then udp if the server has no tcp)",
+        help="transport of an rtsp URL (default: tcp, then udp if the server has no tcp)",
     )
     add_model_argument(parser)
     parser.add_argument(

@@ -158,7 +158,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="MB",
         type=number(0, 10**7),
         default=4096,
-        help="give up a video that takes more memory, on Linux; 0 sets no limit (default: "
+        help="give up a video that takes more memory, on Linux; 0 for no limit (default: "
         "%(default)s)",
     )
     args = parser.parse_args(argv)

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     add_model_argument(parser)
     parser.add_argument(
-        "--preset", choices=PRESETS, default="medium", help="of x264 (default: %(default)s)"
+        "--preset", choices=PRESETS, default="medium", help="preset of x264 (default: %(default)s)"
     )
     parser.add_argument(
         "--floor",

@@ -32,6 +32,10 @@ def check_file(path: Path, what: str = "file", remedy: str = "") -> int:
             return state.st_size
     except OSError as error:
         raise _refused(path, error, what, remedy) from None
+    except InputError:
+        raise
+    except ValueError:  # a byte 0 in the path
+        raise InputError(f"{str(path)!r}: no such {what}{remedy}") from None
 
 
 def read_input(path: Path, most: int, what: str = "file") -> bytes:

@@ -164,6 +164,8 @@ def read_records(
             )
         aspect, fixations = example["aspect"], _fixations(path, example)
         density = _decode(example["density"], cv2.IMREAD_GRAYSCALE)
+        if density is None and example["density"]:
+            raise _invalid(path, "density is no picture")
         _check_read(path, aspect, fixations, density)
         yield Record(
             video=example["video"].decode(errors="replace"),

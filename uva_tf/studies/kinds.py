@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,6 @@ LEGEND = (
 KIND = "{kind}"  # in the name of a dataset, the kind that is left out
 ROW = ("name", "like", "data", "weights", "set", "hinted")  # keys of a row
 MOST_BYTES = 2**20  # of a file of rows
-NOT_ROWS = (KeyError, TypeError, AttributeError, RecursionError)  # what reading other TOML raises
 
 
 @dataclass(frozen=True)
@@ -73,53 +73,74 @@ class StudyRow:
 def read_rows(path: Path) -> list[StudyRow]:
     """Read rows from a TOML file: `[[row]]` with `name`, and other keys of `ROW` if wanted.
 
-    With `like`, the name of an earlier row, a row is that one but for the keys that it has; its
-    `set` comes after that one's.
+    With `like`, the name of an earlier row, a row has that one's keys too, but for those that it
+    has itself; its `set` comes after that one's.
 
     Raises InputError for anything else.
     """
-    rows: dict[str, dict] = {}
     try:
-        for given in tomllib.loads(read_input(path, MOST_BYTES).decode())["row"]:
-            if unknown := set(given) - set(ROW):
-                raise InputError(f"{path}: unknown {min(unknown)!r}, expected {', '.join(ROW)}")
-            like = given.get("like")
-            if like is not None and like not in rows:
-                raise InputError(f"{path}: like = {like!r}: expected the name of an earlier row")
-            base = rows[like] if like else {}
-            changes = [*base.get("set", ()), *_texts(given.get("set", []))]
-            name = _text(given["name"])
-            refuse_repeats([*rows, name])
-            rows[name] = base | given | {"set": changes}
-        read = [
-            StudyRow(
-                name,
-                _texts(row.get("data", [])),
-                {of: weight + 0.0 for of, weight in row.get("weights", {}).items()},
-                tuple(row["set"]),
-                _text(row.get("hinted", "")),
-            )
-            for name, row in rows.items()
-        ]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, *NOT_ROWS) as e:
+        given = tomllib.loads(read_input(path, MOST_BYTES).decode())["row"]
+    except InputError:
+        raise
+    except (ValueError, KeyError, RecursionError) as e:  # no TOML, or no text
         raise InputError(f"{path}: expected [[row]] with a name, as TOML ({e})") from None
-    if not read:
+    if not isinstance(given, list):
+        raise InputError(f"{path}: expected [[row]] with a name, as TOML")
+    rows: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(given, 1):
+        try:
+            row = _row(row, rows)
+            refuse_repeats([*rows, row["name"]])
+        except (InputError, TypeError) as error:
+            raise InputError(f"{path}: row {number}: {error}") from None
+        rows[row["name"]] = row
+    if not rows:
         raise InputError(f"{path}: no [[row]] in it")
-    return read
+    return [
+        StudyRow(name, row["data"], row["weights"], row["set"], row["hinted"])
+        for name, row in rows.items()
+    ]
 
 
-def _text(given: object) -> str:
-    """The text itself; raises TypeError for anything else."""
-    if not isinstance(given, str):
-        raise TypeError(f"{given!r} in place of text")
+def _row(given: object, earlier: Mapping[str, Mapping]) -> dict[str, Any]:
+    """A row's values by key; raises InputError, or TypeError for a value of another type."""
+    if not isinstance(given, dict):
+        raise TypeError("expected a name, and other keys if wanted")
+    if unknown := set(given) - set(ROW):
+        raise InputError(f"unknown {min(unknown)!r}, expected {', '.join(ROW)}")
+    like = _text("like", given.get("like", ""))
+    if like and like not in earlier:
+        raise InputError(f"like = {like!r}: expected the name of an earlier row")
+    base = earlier[like] if like else {"data": (), "weights": {}, "set": (), "hinted": ""}
+    weights = given.get("weights", base["weights"])
+    if not isinstance(weights, dict) or {*map(type, weights.values())} - {int, float}:
+        raise TypeError(f"weights = {weights!r:.80}: expected a number for each dataset")
+    if not all(0 < weight < 1e9 for weight in weights.values()):
+        raise InputError(f"weights = {weights!r:.80}: expected numbers above 0, below a billion")
+    name = _text("name", given.get("name"))
+    if not name:
+        raise TypeError("name = '': expected a name")
+    return {
+        "name": name,
+        "data": _texts("data", given.get("data", list(base["data"]))),
+        "weights": {of: float(weight) for of, weight in weights.items()},
+        "set": (*base["set"], *_texts("set", given.get("set", []))),
+        "hinted": _text("hinted", given.get("hinted", base["hinted"])),
+    }
+
+
+def _text(key: str, given: object) -> str:
+    """The text of a row's key; raises TypeError for anything else."""
+    if not isinstance(given, str) or "\0" in given:
+        raise TypeError(f"{key} = {given!r:.80}: expected text")
     return given
 
 
-def _texts(given: object) -> tuple[str, ...]:
+def _texts(key: str, given: object) -> tuple[str, ...]:
     """A list's texts; raises TypeError for anything else."""
     if not isinstance(given, list):
-        raise TypeError(f"{given!r} in place of a list")
-    return tuple(map(_text, given))
+        raise TypeError(f"{key} = {given!r:.80}: expected a list of texts")
+    return tuple(_text(key, one) for one in given)
 
 
 def read_kinds(path: Path, datasets: Mapping[str, Dataset]) -> dict[str, dict[str, str]]:

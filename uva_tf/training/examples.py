@@ -38,7 +38,7 @@ def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] 
     """
     resolution(config.student)  # refuses an unknown variant before anything is written
     if config.student.weights not in ("none", "shipped"):  # from any working folder, as the data
-        path = str(Path(config.student.weights).resolve())
+        path = str(Path(config.student.weights).absolute())
         config = replace(config, student=replace(config.student, weights=path))
     if config.student.weights != "none":
         initial_student(config.student)

@@ -34,7 +34,7 @@ def note_resumed(run: Run) -> None:
     with run.locked():
         if run.student.is_file() or not (found := run.read_provenance()):
             return
-        last = found.get("resumed", [found])[-1]
+        last = (found.get("resumed") or [found])[-1]
         if any(last.get(key) != now[key] for key in ("commit", "versions")):
             found["resumed"] = [*found.get("resumed", ()), now]
             replace_file(run.provenance, json.dumps(found, indent=1) + "\n")

@@ -96,20 +96,26 @@ class Run:
     def continued(self, config: Config) -> Run:
         """The run, to resume with the configuration that it was begun with.
 
-        Only the folders of the data may differ: data that moved is read from its new place from
+        Only paths may differ: data and first weights that moved are read from their new place from
         now on. Raises InputError for anything else that differs.
         """
-        mine, theirs = vars(replace(self.config, data=config.data)), vars(config)
+        before = replace(self.config, data=config.data)
+        if moved := _moved(before.student.weights, config.student.weights):
+            student = replace(before.student, weights=config.student.weights)
+            before = replace(before, student=student)
+        mine, theirs = vars(before), vars(config)
         if differing := [name for name in mine if mine[name] != theirs[name]]:
             raise InputError(
                 f"{self.folder} was begun with other settings or data ({', '.join(differing)}): "
                 "give those of its config.json, or choose another folder"
             )
-        if self.config.data == config.data:
+        if self.config == config:
             return self
         with self.locked():
             replace_file(self.folder / "config.json", config.to_json())
-        LOG.warning("%s: its data moved, read from %s now", self.folder, ", ".join(config.data))
+        places = [*(config.data if self.config.data != config.data else ())]
+        places += [config.student.weights] if moved else []
+        LOG.warning("%s: its data moved, read from %s now", self.folder, ", ".join(places))
         return Run(self.folder, config)
 
     @property
@@ -137,9 +143,11 @@ class Run:
             return {}
         try:
             found = json.loads(read_input(self.provenance, MOST_BYTES))
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            resumed = found.get("resumed", [])
+            sound = isinstance(resumed, list) and all(isinstance(one, dict) for one in resumed)
+        except (ValueError, AttributeError, RecursionError):
+            sound = False
+        if not sound:
             raise InputError(f"{self.provenance}: damaged, expected a JSON object: remove it")
         return found
 
@@ -178,14 +186,17 @@ class Run:
         if not self.metrics.is_file():
             return []
         lines = self.metrics.read_text(errors="replace").splitlines(keepends=True)
-        # A run that was killed may have left half a line.
         try:
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-        except ValueError:
+            # A run that was killed may have left half a line.
+            found = [json.loads(one) for one in lines if one.endswith("\n") and one.strip()]
+        except (ValueError, RecursionError):
+            found = [None]
+        if not all(isinstance(entry, dict) and {"stage", "step"} <= set(entry) for entry in found):
             raise InputError(
-                f"{self.metrics}: damaged, expected a JSON object in each line: remove it to go on "
-                "without the losses so far"
-            ) from None
+                f"{self.metrics}: damaged, expected a JSON object with stage and step in each "
+                "line: remove it to go on without the losses so far"
+            )
+        return found
 
     def last_losses(self) -> dict[str, Losses]:
         """Each stage's last step and its losses, in the order of the stages."""
@@ -278,6 +289,16 @@ class Journal:
     def _say(self, step: int, what: str) -> None:
         if self._writes:
             LOG.info("%s: step %d of %d, %s", self._stage, step, self._steps, what)
+
+
+def _moved(before: str, now: str) -> bool:
+    """Whether the weights that a run began with are the same in another place, or by another path.
+
+    They are not there any more where they were, so that nobody can compare them.
+    """
+    if before == now or {before, now} & {"none", "shipped"}:
+        return False
+    return not Path(before).is_file() or Path(before).samefile(now)
 
 
 def data_folders(config: Config) -> list[Path]:

@@ -84,7 +84,7 @@ def load_weights(model: keras.Model, path: Path, of: str) -> None:
     Args:
         of: whose weights are expected, for the message.
     """
-    check_file(path, remedy=f", expected weights of {of}")
+    check_file(path, f"file with weights of {of}")
     try:
         with warnings.catch_warnings():
             # Keras leaves layers that the file lacks as they are, and only warns.
