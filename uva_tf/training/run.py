@@ -292,10 +292,7 @@ class Journal:
 
 
 def _moved(before: str, now: str) -> bool:
-    """Whether the weights that a run began with are the same in another place, or by another path.
-
-    They are not there any more where they were, so that nobody can compare them.
-    """
+    """Whether a run's first weights may have moved: one file by two paths, or the first is gone."""
     if before == now or {before, now} & {"none", "shipped"}:
         return False
     return not Path(before).is_file() or Path(before).samefile(now)
