@@ -10,9 +10,8 @@ import itertools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -59,14 +58,14 @@ class StudyRow:
 
     name: str
     data: tuple[str, ...] = ()
-    weights: Mapping[str, float] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
     hinted: str = ""
 
     def without(self, kind: str) -> StudyRow:
         """The row of the trainings without a kind: its datasets by their whole names."""
         data = tuple(name.replace(KIND, kind) for name in self.data)
-        weights = {name.replace(KIND, kind): weight for name, weight in dict(self.weights).items()}
+        weights = {name.replace(KIND, kind): weight for name, weight in self.weights.items()}
         return replace(self, data=data, weights=weights)
 
 
@@ -86,24 +85,21 @@ def read_rows(path: Path) -> list[StudyRow]:
         raise InputError(f"{path}: expected [[row]] with a name, as TOML ({e})") from None
     if not isinstance(given, list):
         raise InputError(f"{path}: expected [[row]] with a name, as TOML")
-    rows: dict[str, dict[str, Any]] = {}
-    for number, row in enumerate(given, 1):
+    rows: dict[str, StudyRow] = {}
+    for number, keys in enumerate(given, 1):
         try:
-            row = _row(row, rows)
-            refuse_repeats([*rows, row["name"]])
+            row = _row(keys, rows)
+            refuse_repeats([*rows, row.name])
         except (InputError, TypeError) as error:
             raise InputError(f"{path}: row {number}: {error}") from None
-        rows[row["name"]] = row
+        rows[row.name] = row
     if not rows:
         raise InputError(f"{path}: no [[row]] in it")
-    return [
-        StudyRow(name, row["data"], row["weights"], row["set"], row["hinted"])
-        for name, row in rows.items()
-    ]
+    return list(rows.values())
 
 
-def _row(given: object, earlier: Mapping[str, Mapping]) -> dict[str, Any]:
-    """A row's values by key; raises InputError, or TypeError for a value of another type."""
+def _row(given: object, earlier: Mapping[str, StudyRow]) -> StudyRow:
+    """A row of its keys; raises InputError, or TypeError for a value of another type."""
     if not isinstance(given, dict):
         raise TypeError("expected a name, and other keys if wanted")
     if unknown := set(given) - set(ROW):
@@ -111,8 +107,8 @@ def _row(given: object, earlier: Mapping[str, Mapping]) -> dict[str, Any]:
     like = _text("like", given.get("like", ""))
     if like and like not in earlier:
         raise InputError(f"like = {like!r}: expected the name of an earlier row")
-    base = earlier[like] if like else {"data": (), "weights": {}, "set": (), "hinted": ""}
-    weights = given.get("weights", base["weights"])
+    base = earlier[like] if like else StudyRow("")
+    weights = given.get("weights", base.weights)
     if not isinstance(weights, dict) or {*map(type, weights.values())} - {int, float}:
         raise TypeError(f"weights = {weights!r:.80}: expected a number for each dataset")
     if not all(0 < weight < 1e9 for weight in weights.values()):
@@ -120,13 +116,13 @@ def _row(given: object, earlier: Mapping[str, Mapping]) -> dict[str, Any]:
     name = _text("name", given.get("name"))
     if not name:
         raise TypeError("name = '': expected a name")
-    return {
-        "name": name,
-        "data": _texts("data", given.get("data", list(base["data"]))),
-        "weights": {of: float(weight) for of, weight in weights.items()},
-        "set": (*base["set"], *_texts("set", given.get("set", []))),
-        "hinted": _text("hinted", given.get("hinted", base["hinted"])),
-    }
+    return StudyRow(
+        name,
+        _texts("data", given.get("data", list(base.data))),
+        {of: float(weight) for of, weight in weights.items()},
+        (*base.changes, *_texts("set", given.get("set", []))),
+        _text("hinted", given.get("hinted", base.hinted)),
+    )
 
 
 def _text(key: str, given: object) -> str:
@@ -247,7 +243,7 @@ def trainings(
         data, names = (*clips, *further), (*(clip.name for clip in clips), *row.data)
         if not data:
             raise InputError(f"row {row.name!r}: nothing to train on without {kind}")
-        weights = tuple(dict(row.weights).get(name, 1.0) for name in names)
+        weights = tuple(row.weights.get(name, 1.0) for name in names)
         run = Training(row.name, seed, stages, changed, kind, data, weights)
         rest = tuple(stage for stage in stages if stage != "hint")
         if row.hinted:
