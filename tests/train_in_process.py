@@ -26,8 +26,6 @@ from uva_tf.training.stages import train
 def main():
     folder, shards, stages, *changes = sys.argv[1:]
     add_tiny()
-    # As in conftest.py: it takes longer than it saves.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if os.environ.get("UVA_TF_TEST_EXACT"):
         for name, variant in VARIANTS.items():
             VARIANTS[name] = replace(variant, noise=0.0)
