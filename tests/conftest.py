@@ -52,17 +52,6 @@ def model_of(path, folder, **changes):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quick():
-    """Trainings of some steps, for which optimising a graph takes longer than it saves."""
-    import gc
-
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    gc.set_threshold(100_000, 50, 50)  # TensorFlow makes and keeps very many objects
-
-
-@pytest.fixture(scope="session", autouse=True)
 def tiny():
     """Not while tests are collected, of which some ask for every variant."""
     from students import add_tiny
