@@ -203,6 +203,16 @@ def test_a_frame_comes_soon_after_it_was_sent(server, opened):
     assert np.median(delays[-10:]) < 0.2  # two frames of it are the container's
 
 
+def test_a_closed_stream_leaves_no_thread_behind(server, opened):
+    """Python may crash where one decodes while it ends."""
+    before = set(threading.enumerate())
+    stream = opened(server.url("live.ts"))
+    next(stream.timed())
+    stream.close()
+    left = [one for one in set(threading.enumerate()) - before if "_run" in one.name]
+    assert not left
+
+
 def test_a_decoder_that_is_too_slow_does_not_fall_behind(server, opened, monkeypatch):
     monkeypatch.setattr(live, "LATE", 0.4)
     monkeypatch.setattr(live, "WHILE", 0.3)

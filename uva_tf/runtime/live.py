@@ -28,6 +28,8 @@ PAUSES = 0.5, 8.0  # seconds between attempts to reconnect: the first, doubled u
 # Decoded frames wait for the predictor no longer and no more than this. Bursts of the network are
 # shorter; a frame that waits longer is dropped for a newer one.
 LAG, MOST_WAITING = 0.1, 32
+# Seconds to wait for the thread: Python may crash if it ends while FFmpeg reads in another one.
+CLOSING = 1.0
 JUMP = 5.0  # seconds by which a stream's times may differ from the reader's clock
 # Packets that reach the decoder this late, and not less late a while after, are skipped up to a
 # key frame: decoding is too slow for the stream.
@@ -143,7 +145,8 @@ class LiveReader:
         self._damaged, self._dropped = 0, 0
         self._end, self._closed = None, threading.Event()
         self._newest = time.monotonic()  # when the newest frame came
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     @property
     def damaged(self) -> int:
@@ -205,8 +208,9 @@ class LiveReader:
             yield frame
 
     def close(self) -> None:
-        """Let the thread end, which closes the connection as soon as it has a chance."""
+        """Let the thread end, which closes the connection; from a silent sender it ends later."""
         self._closed.set()
+        self._thread.join(CLOSING)
 
     def _next(self) -> tuple[float, Frame] | None:
         """The next frame and when it came; None at the end of a stream that says so."""
