@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
-from uva_tf.core.errors import ExportError, InputError, is_users
+from uva_tf.core.errors import ExportError, InputError, first_line, is_users
 from uva_tf.core.interruption import handle_signals, ignore_signals, was_interrupted
 
 T = TypeVar("T")
@@ -240,8 +240,7 @@ def _missing(error: ImportError) -> str | None:
 
 def _line(error: BaseException) -> str:
     """An error's first line and its notes."""
-    first = str(error).partition("\n")[0]
-    return "; ".join([first, *getattr(error, "__notes__", ())])
+    return "; ".join([first_line(error), *getattr(error, "__notes__", ())])
 
 
 class _Lasting:

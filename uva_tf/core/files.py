@@ -22,6 +22,8 @@ def check_file(path: Path, what: str = "file", remedy: str = "") -> int:
     Raises InputError that says why it can't be read, and OSError for a failure that the user
     did not cause.
     """
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: no such {what}{remedy}")
     try:
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):
@@ -32,10 +34,6 @@ def check_file(path: Path, what: str = "file", remedy: str = "") -> int:
             return state.st_size
     except OSError as error:
         raise _refused(path, error, what, remedy) from None
-    except InputError:
-        raise
-    except ValueError:  # a byte 0 in the path
-        raise InputError(f"{str(path)!r}: no such {what}{remedy}") from None
 
 
 def read_input(path: Path, most: int, what: str = "file") -> bytes:

@@ -113,8 +113,8 @@ class Run:
             return self
         with self.locked():
             replace_file(self.folder / "config.json", config.to_json())
-        places = [*(config.data if self.config.data != config.data else ())]
-        places += [config.student.weights] if moved else []
+        places = config.data if self.config.data != config.data else ()
+        places += (config.student.weights,) if moved else ()
         LOG.warning("%s: its data moved, read from %s now", self.folder, ", ".join(places))
         return Run(self.folder, config)
 
