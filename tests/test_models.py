@@ -36,7 +36,7 @@ WEIGHTS = {
     "uva-l": 134_904,
     "uva-m": 142_628,
     "uva": 108_968,
-    "uva-xs": 95_048,
+    "uva-xs": 77_736,
 }
 
 
@@ -47,7 +47,8 @@ def test_every_variant_keeps_the_size_of_the_table(variant):
     # Widths do not depend on the resolution; the paper's bound is 160,000.
     assert trainable(built.pair) == trainable(built.step) == WEIGHTS[name] <= 160_000
     assert built.pair.output_shape == (None, side, side, 1)
-    assert built.trunk.output_shape[1:3] == (side // 4, side // 4)
+    inside = VARIANTS[variant].inside or side
+    assert built.trunk.output_shape[1:3] == (inside // 4, inside // 4)
 
 
 @pytest.mark.parametrize("variant", PLAIN)
@@ -84,6 +85,11 @@ def test_a_student_for_comparison_lacks_a_part(config, weights):
     assert any("attention" in layer.name for layer in built.pair.layers) == (
         config.channel_attention
     )
+
+
+def test_a_path_that_a_variant_lacks_is_refused():
+    with pytest.raises(ValueError, match="paths spatial of uva-64-xs: it has temporal only"):
+        build_student(StudentConfig("uva-64-xs", paths=("spatial",)))
 
 
 def test_an_unknown_variant_is_named():

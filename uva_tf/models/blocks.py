@@ -29,7 +29,7 @@ class Parts:
 
     Attributes:
         features: channels of the trunk's features.
-        trunk: `() -> frame [B, R, R, 3] -> features [B, R/4, R/4, features]`.
+        trunk: `() -> frame [B, R, R, 3] -> features [B, S/4, S/4, features]`.
         paths: `() -> (features, other features) -> path features` for each kind of path.
         head: `name of its layers -> (path features, features) -> logits [B, R, R, 1]`.
     """

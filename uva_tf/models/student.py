@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from uva_tf.config import StudentConfig
+from uva_tf.config import KINDS, StudentConfig
 from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.models.plain import PLAIN, plain_parts
@@ -19,8 +19,9 @@ Model = Any
 class Student:
     """Keras models that share one set of weights.
 
-    Frames are `[B, R, R, 3]` float32 in -1..1, features `[B, R/4, R/4, C]` float32 in 0..6
-    (without an upper bound in the plain network), logits `[B, R, R, 1]`. `models.maps` makes
+    Frames are `[B, R, R, 3]` float32 in -1..1, features `[B, S/4, S/4, C]` float32 in 0..6
+    (without an upper bound in the plain network), logits `[B, R, R, 1]`. The side S that the layers
+    work at is R, or less (`Variant.inside`). `models.maps` makes
     frames from bytes and finished maps from logits.
 
     Attributes:
@@ -28,7 +29,7 @@ class Student:
         pair: `frame, other -> logits`, for training and files.
         step: `frame, state -> logits, state`, for streams; the state is the features of the
             last frame.
-        fused: `frame, other -> path features`, `[B, R/8, R/8, C]` or at R/4, those of both paths
+        fused: `frame, other -> path features`, `[B, S/8, S/8, C]` or at S/4, those of both paths
             joined; the stage hint trains it.
         paths: `frame, other -> {kind: logits}`, each path under its own head; only the stage
             distill uses these heads.
@@ -53,6 +54,20 @@ def resolution(config: StudentConfig) -> int:
         return PLAIN[config.variant][0]
     names = ", ".join([*VARIANTS, *PLAIN])
     raise InputError(f"unknown student variant {config.variant!r}: expected one of {names}")
+
+
+def path_kinds(config: StudentConfig) -> tuple[str, ...]:
+    """Which paths a student has: those of its variant that the configuration keeps.
+
+    Raises InputError if none is left.
+    """
+    known = VARIANTS[config.variant].paths if config.variant in VARIANTS else KINDS
+    kept = tuple(kind for kind in config.paths if kind in known)
+    if not kept:
+        raise InputError(
+            f"paths {', '.join(config.paths)} of {config.variant}: it has {', '.join(known)} only"
+        )
+    return kept
 
 
 def with_centre_prior(student: Student, power: float, share: float = 0.0) -> Student:
@@ -87,7 +102,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     Args:
         keras: Keras 3 (the default) or tf_keras.
 
-    Raises InputError for a variant in neither `VARIANTS` nor `PLAIN`.
+    Raises InputError for a variant in neither `VARIANTS` nor `PLAIN`, and for paths that it lacks.
     """
     if keras is None:
         import keras
@@ -95,12 +110,12 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     plain = config.variant in PLAIN
     parts = plain_parts(keras, config.variant) if plain else variant_parts(keras, config)
     trunk = parts.trunk()
-    paths = {kind: parts.paths[kind]() for kind in config.paths}
+    paths = {kind: parts.paths[kind]() for kind in path_kinds(config)}
     fuse = keras.layers.Concatenate(name="fuse") if len(paths) > 1 else lambda features: features[0]
     fused_head = parts.head("head")
     heads = {kind: parts.head(f"{kind}_head") for kind in paths}
 
-    def join(f, g):  # two (B, R/4, R/4, features) -> (B, R/4, R/4, C), or at R/8
+    def join(f, g):  # two (B, S/4, S/4, features) -> (B, S/4, S/4, C), or at S/8
         return fuse([path(f, g) for path in paths.values()])
 
     def frame_input(name):
@@ -108,7 +123,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
 
     frame, other = frame_input("frame"), frame_input("other")
     trunk_model = keras.Model(frame, trunk(frame), name="trunk")
-    f, g = trunk(frame), trunk(other)  # (B, R/4, R/4, features) each
+    f, g = trunk(frame), trunk(other)  # (B, S/4, S/4, features) each
     inputs = {"frame": frame, "other": other}
     joined = join(f, g)
     pair = keras.Model(inputs, fused_head(joined, f), name="pair")
@@ -117,7 +132,7 @@ def build_student(config: StudentConfig, keras: ModuleType | None = None) -> Stu
     paths_model = keras.Model(inputs, apart, name="paths")
 
     frame = frame_input("frame")
-    state = keras.Input((side // 4, side // 4, parts.features), name="state")
+    state = keras.Input(trunk_model.output_shape[1:], name="state")
     f = trunk(frame)
     # With pairing `next` the map is that of the last frame, whose features are the state.
     mapped, neighbour = (state, f) if config.pairing == "next" else (f, state)

@@ -1,8 +1,8 @@
 """The table of student variants, and the layers that a row of it stands for.
 
-A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `down16` one of stride
-2, `res16` a CA-Res block of 16 filters, `|` a max pooling that halves the size. `deconv8` and
-`sub8` double the size (see `blocks`), `sub1x4` makes it four times as large.
+A row spells its layers out: `conv16` is a 3x3 convolution of 16 filters, `res16` a CA-Res block of
+16 filters, `|` a max pooling that halves the size. `deconv8` and `sub8` double the size (see
+`blocks`), `sub1x4` makes it four times as large.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import ModuleType
 
-from uva_tf.config import StudentConfig
+from uva_tf.config import KINDS, StudentConfig
 from uva_tf.models.blocks import (
     ENLARGE,
     Block,
@@ -32,6 +32,8 @@ class Variant:
 
     Attributes:
         resolution: side of its frames and maps in pixels.
+        inside: side S that the trunk shrinks frames to, and the head enlarges logits from; 0 for
+            the resolution R itself. Below, a frame's size is this one.
         trunk: from a frame to features at a quarter of its size; a stem, then the other layers.
         path: of each path; in the temporal one it follows the comparison of the two frames.
         head: what follows the head's first layer, a 1x1 convolution of 32 filters.
@@ -42,6 +44,7 @@ class Variant:
         noise: standard deviation of the noise that is added in training to the features, whose
             values lie in 0..6. It stands for the error of an 8-bit trunk, so that the temporal
             path does not rely on changes too small for 8 bits.
+        paths: which paths it has at most.
     """
 
     resolution: int
@@ -51,6 +54,8 @@ class Variant:
     decoder: str
     context: int = 0
     noise: float = 0.05
+    inside: int = 0
+    paths: tuple[str, ...] = KINDS
 
 
 # paper:   the paper's architecture: CA-Res blocks with the plain network's widths.
@@ -58,7 +63,7 @@ class Variant:
 #          paths at an eighth of the frame's size, one convolution for the deconvolutions.
 # uva-..-l:  two and a half times as fast: more filters where the size is large, which generalises
 #          better.
-# uva-..-xs: ten times as fast: no convolution works at the frame's own size.
+# uva-..-xs: ten times as fast: works at 48 px, and one path sees appearance and motion.
 # uva-..-m: between paper and uva: keeps more of the frame's detail, which helps at 32 px.
 # docs/results-speed.md and docs/results-kinds.md have the speed and the accuracy of each.
 _PAPER = Variant(
@@ -87,7 +92,7 @@ _FAST = Variant(
     noise=0.02,
 )
 _LARGE = replace(_FAST, trunk="conv16 conv24 | conv32 conv32 | conv64")
-_FASTEST = replace(_FAST, trunk="down16 | conv48")
+_FASTEST = replace(_FAST, inside=48, paths=("temporal",))
 VARIANTS: dict[str, Variant] = {
     "uva-64": _FAST,
     "uva-64-l": _LARGE,
@@ -98,7 +103,6 @@ VARIANTS: dict[str, Variant] = {
     "paper-32": replace(_PAPER, resolution=32),
 }
 ENTRY = 32  # filters of a head's first convolution
-STRIDES = {"conv": 1, "down": 2}  # of convolutions
 
 Stack = Callable[..., list[Block]]  # `_stack` for one Keras, with or without channel attention
 
@@ -111,19 +115,18 @@ def variant_parts(keras: ModuleType, config: StudentConfig) -> Parts:
         features=_width(variant.trunk),
         trunk=functools.partial(_trunk, keras, variant, stack),
         paths={
-            "spatial": functools.partial(_spatial_path, keras, variant, stack),
-            "temporal": functools.partial(_temporal_path, keras, variant, stack),
+            kind: functools.partial(PATHS[kind], keras, variant, stack) for kind in variant.paths
         },
         head=functools.partial(_head, keras, variant, stack),
     )
 
 
 def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
-    """`[B, R, R, 3]` to features `[B, R/4, R/4, C]`."""
+    """`[B, R, R, 3]` to features `[B, S/4, S/4, C]`."""
     layers = keras.layers
     stem, _, rest = variant.trunk.partition(" ")
-    [(kind, width, _)], count = _tokens(stem), 0
-    blocks = [conv_unit(keras, "stem", width, 3, strides=STRIDES[kind])]
+    width, count = _width(stem), 0
+    blocks = [*_resized(keras, variant.inside, "shrink"), conv_unit(keras, "stem", width, 3)]
     levels = rest.split("|")  # by size, that of the stem's output first
     for level, text in enumerate(levels):
         if level:
@@ -142,7 +145,7 @@ def _spatial_path(keras: ModuleType, variant: Variant, stack: Stack) -> PathBloc
     """Features of the mapped frame to path features; the neighbour's are ignored."""
     pool = _pool(keras, variant, "spatial")
     path = chain(stack("spatial", variant.path, _width(variant.trunk)))
-    return lambda f, g: path(pool(f))  # (B, R/4, R/4, C) -> (B, R/4, R/4, width), or at R/8
+    return lambda f, g: path(pool(f))  # (B, S/4, S/4, C) -> (B, S/4, S/4, width), or at S/8
 
 
 def _temporal_path(keras: ModuleType, variant: Variant, stack: Stack) -> PathBlock:
@@ -160,12 +163,15 @@ def _temporal_path(keras: ModuleType, variant: Variant, stack: Stack) -> PathBlo
     relu = layers.ReLU(6.0, name="join_relu")
     path = chain(stack("temporal", variant.path, width))
 
-    def block(f, g):  # two (B, R/4, R/4, C) -> (B, R/4, R/4, width), or at R/8
+    def block(f, g):  # two (B, S/4, S/4, C) -> (B, S/4, S/4, width), or at S/8
         one, other = pool_one(f), pool_other(g)
         joined = join([appearance(one), motion(change([one, other]))])
         return path(relu(joined))
 
     return block
+
+
+PATHS = {"spatial": _spatial_path, "temporal": _temporal_path}
 
 
 def _pool(keras: ModuleType, variant: Variant, name: str) -> Block:
@@ -183,6 +189,7 @@ def _head(keras: ModuleType, variant: Variant, stack: Stack, name: str) -> Head:
             conv_unit(keras, f"{name}_enter", ENTRY, 1),
             *stack(name, variant.head, ENTRY),
             *_decoder(keras, variant, name),
+            *_resized(keras, variant.inside and variant.resolution, f"{name}_enlarge"),
         ]
     )
     if not variant.context:
@@ -191,15 +198,22 @@ def _head(keras: ModuleType, variant: Variant, stack: Stack, name: str) -> Head:
     double = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_double")
     both = layers.Concatenate(name=f"{name}_both")
 
-    def block(paths, features):  # (B, R/8, R/8, width), (B, R/4, R/4, C) -> (B, R, R, 1)
-        context = double(narrow(paths))  # (B, R/4, R/4, context)
+    def block(paths, features):  # (B, S/8, S/8, width), (B, S/4, S/4, C) -> (B, R, R, 1)
+        context = double(narrow(paths))  # (B, S/4, S/4, context)
         return draw(both([context, features]))
 
     return block
 
 
+def _resized(keras: ModuleType, side: int, name: str) -> list[Block]:
+    """A bilinear resizing to `[B, side, side, C]`, in full precision; nothing if `side` is 0."""
+    if not side:
+        return []
+    return [keras.layers.Resizing(side, side, dtype=keras.backend.floatx(), name=name)]
+
+
 def _decoder(keras: ModuleType, variant: Variant, name: str) -> list[Block]:
-    """Layers that enlarge `[B, R/4, R/4, C]` to logits `[B, R, R, 1]`."""
+    """Layers that enlarge `[B, S/4, S/4, C]` to logits `[B, R, R, 1]`."""
     tokens = _tokens(variant.decoder)
     return [
         ENLARGE[kind](
@@ -230,8 +244,8 @@ def _stack(
     blocks = []
     tokens = _tokens(text)
     for number, (kind, filters, _) in enumerate(tokens, first):
-        if kind in STRIDES:
-            block = conv_unit(keras, f"{name}{number}", filters, 3, strides=STRIDES[kind])
+        if kind == "conv":
+            block = conv_unit(keras, f"{name}{number}", filters, 3)
         else:
             last = number == first + len(tokens) - 1
             block = ca_res(

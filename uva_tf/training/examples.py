@@ -15,7 +15,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.names import distinct_names
 from uva_tf.data.dataset import Dataset, open_dataset
 from uva_tf.data.pipeline import View, ordered_batches, training_batches
-from uva_tf.models.student import resolution
+from uva_tf.models.student import path_kinds, resolution
 from uva_tf.training.run import Run, data_folders
 from uva_tf.training.teacher_maps import check_maps
 from uva_tf.training.weights import initial_student
@@ -145,7 +145,7 @@ def kinds_to_teach(config: Config, datasets: Sequence[Dataset]) -> list[str]:
 
 def kinds_used(config: Config, stages: Sequence[str] = STAGES) -> list[str]:
     """The kinds of teacher whose maps the student learns from in some stages."""
-    distilled = config.student.paths if "distill" in stages and config.distill.steps else ()
+    distilled = path_kinds(config.student) if "distill" in stages and config.distill.steps else ()
     joined = KINDS if "joint" in stages and config.soft_targets.joint_weight else ()
     return [kind for kind in KINDS if kind in distilled or kind in joined]
 

@@ -26,7 +26,7 @@ from uva_tf.config import KINDS, STAGES, StageConfig
 from uva_tf.data.dataset import Dataset
 from uva_tf.data.pipeline import View
 from uva_tf.models.backbones import load_backbone_weights
-from uva_tf.models.student import Student
+from uva_tf.models.student import Student, path_kinds
 from uva_tf.models.teachers import build_teacher
 from uva_tf.training import losses
 from uva_tf.training.checks import check_order
@@ -150,7 +150,7 @@ def _distill(run: Run, datasets: Sequence[Dataset], student: Student) -> None:
         logits = student.paths(losses.frames(batch), training=training)  # {kind: (B, R, R, 1)}
         return losses.coupled(logits, batch, stage.loss, config.soft_targets)
 
-    teachers = map_folders(run, datasets, config.student.paths)
+    teachers = map_folders(run, datasets, path_kinds(config.student))
     examples = training_examples(run, datasets, view, stage, config.seed + 2, teachers)
     validation = validation_examples(datasets, view, stage.batch)
     fit(Task("distill", student.paths, loss, examples, validation), stage, run)
