@@ -108,7 +108,7 @@ def test_its_file_passes_the_gate_and_draws_its_maps(settled, noise_pairs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", [name for name in VARIANTS if "-32" in name])
+@pytest.mark.parametrize("variant", [*(name for name in VARIANTS if "-32" in name), "uva-64-xs"])
 def test_every_layout_becomes_an_integer_file(variant, noise_pairs):
     config = StudentConfig(variant)
     model = qat.quantised(qat.build_twin(untrained(config), config).step, keep_zeros=False)

@@ -213,6 +213,8 @@ def quantised(step: tf_keras.Model, *, keep_zeros: bool) -> tf_keras.Model:
             layer = layers.Activation("linear", name=layer.name)
         if isinstance(layer, layers.Activation) and layer.activation is tf_keras.activations.linear:
             return annotate(layer, Ranged())
+        if isinstance(layer, layers.Resizing):  # its output has the scale of its input
+            return annotate(layer, Ranged())
         if isinstance(layer, layers.Multiply | layers.Subtract):
             return annotate(layer, Ranged(output=True))
         if isinstance(layer, layers.Conv2DTranspose):
