@@ -28,13 +28,11 @@ class Parts:
     """Functions that make a student's layers; each call makes new layers.
 
     Attributes:
-        features: channels of the trunk's features.
-        trunk: `() -> frame [B, R, R, 3] -> features [B, S/4, S/4, features]`.
+        trunk: `() -> frame [B, R, R, 3] -> features [B, S/4, S/4, C]`.
         paths: `() -> (features, other features) -> path features` for each kind of path.
         head: `name of its layers -> (path features, features) -> logits [B, R, R, 1]`.
     """
 
-    features: int
     trunk: Callable[[], Block]
     paths: Mapping[str, Callable[[], PathBlock]]
     head: Callable[[str], Head]

@@ -37,7 +37,6 @@ def plain_parts(keras: ModuleType, name: str) -> Parts:
     """The parts of one of the networks in `PLAIN`."""
     _, lrn = PLAIN[name]
     return Parts(
-        features=TRUNK[-1],
         trunk=functools.partial(_trunk, keras, lrn),
         paths={
             "spatial": functools.partial(_spatial_path, keras),

@@ -21,8 +21,8 @@ class Student:
 
     Frames are `[B, R, R, 3]` float32 in -1..1, features `[B, S/4, S/4, C]` float32 in 0..6
     (without an upper bound in the plain network), logits `[B, R, R, 1]`. The side S that the layers
-    work at is R, or less (`Variant.inside`). `models.maps` makes
-    frames from bytes and finished maps from logits.
+    work at is R, or less (`Variant.inside`). `models.maps` makes frames from bytes and finished
+    maps from logits.
 
     Attributes:
         trunk: `frame -> features`.

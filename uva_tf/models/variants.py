@@ -112,7 +112,6 @@ def variant_parts(keras: ModuleType, config: StudentConfig) -> Parts:
     variant = VARIANTS[config.variant]
     stack = functools.partial(_stack, keras, config.channel_attention)
     return Parts(
-        features=_width(variant.trunk),
         trunk=functools.partial(_trunk, keras, variant, stack),
         paths={
             kind: functools.partial(PATHS[kind], keras, variant, stack) for kind in variant.paths
