@@ -1,5 +1,7 @@
 """Quantisation-aware fine-tuning: the twin is the student, and its file is what it says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -105,6 +107,13 @@ def test_its_file_passes_the_gate_and_draws_its_maps(settled, noise_pairs):
     # student of noise has little contrast beside that.
     assert found.mean_cc > 0.96
     assert found.close > 0.75
+
+
+def test_a_student_that_works_at_another_size_is_rounded(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "tiny-inside", replace(VARIANTS["tiny"], inside=24))
+    config = StudentConfig("tiny-inside")
+    model = qat.quantised(qat.build_twin(untrained(config), config).step, keep_zeros=False)
+    assert model.output_shape == {"attention": (None, 32, 32, 1), "state": (None, 6, 6, 16)}
 
 
 @pytest.mark.slow

@@ -273,6 +273,12 @@ def test_first_weights_that_are_no_file_are_refused(tmp_path, shards, monkeypatc
         with_data(SMOKE.changed(f"student.weights={path}"), [shards.folder])
 
 
+def test_a_path_that_the_variant_lacks_is_refused_before_a_run_is_written(shards):
+    config = SMOKE.changed("student.variant=uva-64-xs", "student.paths=spatial")
+    with pytest.raises(InputError, match="paths spatial of uva-64-xs: it has temporal only"):
+        with_data(config, [shards.folder])
+
+
 def test_weights_of_another_student_are_refused(tmp_path, shards):
     path = tmp_path / "student.keras"
     build_student(SMOKE.student).pair.save(path)

@@ -125,7 +125,10 @@ def _trunk(keras: ModuleType, variant: Variant, stack: Stack) -> Block:
     layers = keras.layers
     stem, _, rest = variant.trunk.partition(" ")
     width, count = _width(stem), 0
-    blocks = [*_resized(keras, variant.inside, "shrink"), conv_unit(keras, "stem", width, 3)]
+    blocks = [
+        *_resized(keras, variant, variant.inside, "shrink"),
+        conv_unit(keras, "stem", width, 3),
+    ]
     levels = rest.split("|")  # by size, that of the stem's output first
     for level, text in enumerate(levels):
         if level:
@@ -188,7 +191,7 @@ def _head(keras: ModuleType, variant: Variant, stack: Stack, name: str) -> Head:
             conv_unit(keras, f"{name}_enter", ENTRY, 1),
             *stack(name, variant.head, ENTRY),
             *_decoder(keras, variant, name),
-            *_resized(keras, variant.inside and variant.resolution, f"{name}_enlarge"),
+            *_resized(keras, variant, variant.resolution, f"{name}_enlarge"),
         ]
     )
     if not variant.context:
@@ -204,9 +207,9 @@ def _head(keras: ModuleType, variant: Variant, stack: Stack, name: str) -> Head:
     return block
 
 
-def _resized(keras: ModuleType, side: int, name: str) -> list[Block]:
-    """A bilinear resizing to `[B, side, side, C]`, in full precision; nothing if `side` is 0."""
-    if not side:
+def _resized(keras: ModuleType, variant: Variant, side: int, name: str) -> list[Block]:
+    """To `[B, side, side, C]`, bilinearly, where a variant's layers work at another size."""
+    if not variant.inside:
         return []
     return [keras.layers.Resizing(side, side, dtype=keras.backend.floatx(), name=name)]
 

@@ -36,7 +36,9 @@ def with_data(config: Config, folders: Sequence[Path], weights: Sequence[float] 
     Raises InputError for a dataset that can't be trained on, and for an unknown variant or
     weights that do not fit it.
     """
-    resolution(config.student)  # refuses an unknown variant before anything is written
+    # Refuse, before anything is written, what no student can be built of.
+    resolution(config.student)
+    path_kinds(config.student)
     if config.student.weights not in ("none", "shipped"):  # from any working folder, as the data
         path = str(Path(config.student.weights).absolute())
         config = replace(config, student=replace(config.student, weights=path))
