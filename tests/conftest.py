@@ -1,6 +1,7 @@
 """Tiny recordings, what is made of them, and the scripts, for all tests."""
 
 import csv
+import fcntl
 import functools
 import hashlib
 import importlib.util
@@ -146,12 +147,10 @@ def photographs(images_root, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def step_model(student, tmp_path_factory):
+def step_model(converted, tmp_path_factory):
     """`student` as a .tflite file with its manifest."""
-    from uva_tf.compression.export import to_tflite
-
     path = tmp_path_factory.mktemp("model") / "untrained.tflite"
-    content = to_tflite(student, "fp32", "step")
+    content = converted("fp32", "step")
     checksum = hashlib.sha256(content).hexdigest()
     manifest = Manifest("step", "fp32", "tiny", 32, "previous", checksum)
     path.write_bytes(content)
@@ -178,17 +177,44 @@ def noise_pairs():
 
 
 @pytest.fixture(scope="session")
-def files(student, noise_pairs):
-    """`student` as a .tflite file, by recipe and form."""
+def converted(request, tmp_path_factory):
+    """A function from recipe and form to the bytes of `student` as a .tflite file.
+
+    Each file is made once, by whichever of pytest's processes needs it first.
+    """
     from uva_tf.compression.export import to_tflite
     from uva_tf.compression.graph import pair_of_step
 
-    step = to_tflite(student, "int8", "step", noise_pairs())
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def make(recipe, form):
+        if (recipe, form) == ("int8", "pair"):
+            return pair_of_step(get("int8", "step"), "previous")  # as `to_tflite` makes it
+        student, pairs = (request.getfixturevalue(name) for name in ("student", "noise_pairs"))
+        return to_tflite(student, recipe, form, pairs() if recipe == "int8" else ())
+
+    @functools.cache
+    def get(recipe, form):
+        path = folder / f"student-{recipe}-{form}.tflite"
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                content = make(recipe, form)
+                path.write_bytes(content)
+        return path.read_bytes()
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def files(converted):
+    """`student` as a .tflite file, by recipe and form."""
     return {
-        ("fp32", "pair"): to_tflite(student, "fp32", "pair"),
-        ("fp32", "step"): to_tflite(student, "fp32", "step"),
-        ("int8", "step"): step,
-        ("int8", "pair"): pair_of_step(step, "previous"),  # as `to_tflite` makes it
+        (recipe, form): converted(recipe, form)
+        for recipe in ("fp32", "int8")
+        for form in ("pair", "step")
     }
 
 
