@@ -58,6 +58,13 @@ def test_a_row_like_another_has_what_it_does_not_say_itself(tmp_path):
     assert replace(c, name="b") == b
 
 
+def left_out(dataset, of_clips, kind, folder):
+    """The dataset without a kind, made in its folder."""
+    changed = kinds.left_out(dataset, of_clips, kind, folder)
+    kinds.link(dataset, changed)
+    return changed
+
+
 def test_rows_are_read(rows_file):
     first, second = kinds.read_rows(rows_file)
     assert (first.name, first.data, first.changes) == ("gaze alone", (), ())
@@ -73,6 +80,7 @@ def test_rows_are_read(rows_file):
         ("[row]\nname = 'a'\n", "expected \\[\\[row\\]\\] with a name"),
         ("row = [1]\n", "row 1: expected a name"),
         ("[[row]]\nname = ''\n", "row 1: name = '': expected a name"),
+        ("[[row]]\nname = '../a'\n", "row 1: name = '../a': expected a name that a folder can"),
         ('[[row]]\nname = "a\\u0000"\n', "row 1: name = 'a.x00': expected text"),
         (f"[[row]]\nname = {'9' * 5000}\n", "expected \\[\\[row\\]\\] with a name"),
         ("row = 3\n", "expected \\[\\[row\\]\\] with a name"),
@@ -102,7 +110,7 @@ def test_rows_that_make_no_sense_are_refused(tmp_path, text, words):
 
 def test_a_kind_is_left_out_of_training_and_scored(tmp_path, shards, listed):
     of_clips = kinds.read_kinds(listed, {shards.folder.name: shards})[shards.folder.name]
-    kinds.leave_out(shards, of_clips, "discs", tmp_path / "study" / "gaze")
+    left_out(shards, of_clips, "discs", tmp_path / "study" / "gaze")
     found = open_dataset(tmp_path / "study" / "gaze")
     assert [shard.recordings for shard in found.split("train")] == [("clip02",)]
     assert [shard.recordings for shard in found.split("val")] == [("clip01",), ("clip03",)]
@@ -114,13 +122,33 @@ def test_a_clip_without_a_kind_is_named(tmp_path, shards, listed):
         kinds.read_kinds(listed, {shards.folder.name: shards})
 
 
+@pytest.mark.parametrize("kind", ["", "..", "../../discs", "a/b", "a\\b", ".hidden"])
+def test_a_kind_that_is_no_name_of_a_folder_is_refused(shards, listed, kind):
+    listed.write_text(listed.read_text().replace("clip02,squares", f"clip02,{kind}"))
+    with pytest.raises(InputError, match=r"kind .* of clip02: expected the name of a folder"):
+        kinds.read_kinds(listed, {shards.folder.name: shards})
+
+
+def test_a_clip_of_two_kinds_is_refused(shards, listed):
+    listed.write_text(listed.read_text() + f"{shards.folder.name},clip01,squares\n")
+    with pytest.raises(InputError, match="clip01 of gaze is of two kinds, discs, squares"):
+        kinds.read_kinds(listed, {shards.folder.name: shards})
+
+
+def test_a_change_that_makes_no_sense_leaves_nothing_behind(tmp_path, shards, listed, rows_file):
+    out = tmp_path / "study"
+    args = ["--data", shards.folder, "--kinds", listed, "--rows", rows_file, "--out", out]
+    args += ["--preset", "smoke", "--more", shards.folder, "--set", "joint.steps=nan"]
+    assert command.main([str(arg) for arg in args]) == 2
+    assert not out.exists()
+
+
 @pytest.fixture
 def without(shards, tmp_path):
     """Of each kind, the clips without it."""
     of_clips = {"clip01": "a", "clip02": "b", "clip03": "a"}
     return {
-        kind: [kinds.leave_out(shards, of_clips, kind, tmp_path / kind / "gaze")]
-        for kind in ("a", "b")
+        kind: [left_out(shards, of_clips, kind, tmp_path / kind / "gaze")] for kind in ("a", "b")
     }
 
 
@@ -166,22 +194,22 @@ def test_rows_that_make_no_study_are_refused(without, row, words):
 
 def test_a_row_needs_clips_of_another_kind(tmp_path, shards):
     all_alike = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
-    of_a = {"a": [kinds.leave_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
+    of_a = {"a": [left_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
     with pytest.raises(InputError, match="nothing to train on without a"):
         kinds.trainings([kinds.StudyRow("gaze")], of_a, {}, [1], (), PRESETS["uva-64"]())
 
 
 def test_kinds_do_not_change_during_a_study(tmp_path, shards):
     of_clips = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
-    first = kinds.leave_out(shards, of_clips, "a", tmp_path / "gaze")
-    assert kinds.leave_out(shards, of_clips, "a", tmp_path / "gaze") == first  # resumed
+    first = left_out(shards, of_clips, "a", tmp_path / "gaze")
+    assert left_out(shards, of_clips, "a", tmp_path / "gaze") == first  # resumed
     with pytest.raises(InputError, match="was made of other clips or kinds"):
-        kinds.leave_out(shards, of_clips | {"clip02": "b"}, "a", tmp_path / "gaze")
+        left_out(shards, of_clips | {"clip02": "b"}, "a", tmp_path / "gaze")
 
 
 def test_a_dataset_of_one_kind_is_not_trained_on_without_it(tmp_path, rows_file, shards):
     all_alike = dict.fromkeys(("clip01", "clip02", "clip03"), "a")
-    of_a = {"a": [kinds.leave_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
+    of_a = {"a": [left_out(shards, all_alike, "a", tmp_path / "a" / "gaze")]}
     more = {"photographs": tmp_path / "photographs"}
     rows = kinds.read_rows(rows_file)[1:]
     (run,) = kinds.trainings(rows, of_a, more, [1], (), PRESETS["uva-64"]())
@@ -247,8 +275,10 @@ def test_a_stage_hint_of_its_own_is_not_replaced_by_a_shared_one(tmp_path, shard
         train_all([run], preset, [shards.folder], tmp_path)
 
 
+@pytest.mark.usefixtures("small_grid")
 def test_the_centre_prior_of_the_study_is_in_the_scored_maps(tmp_path, shards, without):
-    config = with_data(PRESETS["smoke"]().changed("seed=1"), [shards.folder])
+    changes = ("seed=1", "student.variant=tiny")
+    config = with_data(PRESETS["smoke"]().changed(*changes), [shards.folder])
     training = Training("row", 1, ("joint",), (), without="a")
     run = Run.create(tmp_path / training.name, config)
     student = initial_student(config.student).pair
