@@ -76,6 +76,10 @@ BAD_RECORDINGS = {
     "table that is no text": (flat_file, "fixations.csv"),
     "a very long field": (lambda r: table(r, f"one,1,0,9,{'1' * 140_000},5\n"), "fixations.csv"),
     "no column x": (lambda r: change(r, ",x,y", ",ecks,y"), "no column 'x', expected video"),
+    "a quote that stays open": (
+        lambda r: table(r, 'one,1,0,200,5,5\none,1,0,"200,5,5\none,1,0,200,5,5\none,1,0,200,5,5\n'),
+        "line 3: a quote opens there and runs on to line 5",
+    ),
     "short row": (lambda r: table(r, "one,1,0,200,5\n"), "line 2: fewer cells"),
     "letters": (lambda r: table(r, "one,1,0,200,ten,5\n"), "line 2: x is 'ten', expected a number"),
     "empty": (lambda r: table(r, "one,1,,200,10,5\n"), "no row of 'one' has gaze (1 rows"),

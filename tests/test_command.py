@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from uva_tf.commands.arguments import add_training_arguments
-from uva_tf.commands.command import Parser, goes_on, losses_printed
+from uva_tf.commands.command import Parser, command, goes_on, losses_printed
 from uva_tf.core.errors import InputError
 from uva_tf.presets import PRESETS
 
@@ -32,7 +32,6 @@ def parser():
         ("--csv a --csv a", "--csv"),
         ("--csv=a --csv b", "--csv"),
         ("--csv=a --csv=b", "--csv"),
-        ("--csv= --csv=", "--csv"),
         ("--ov a --overlay b", "--overlay"),
         ("--ov=a --over=b", "--overlay"),
         ("-n 1 --count 2", "--count"),
@@ -46,6 +45,22 @@ def test_an_option_given_twice_is_refused(parser, words, option):
     with pytest.raises(InputError) as error:
         parser.parse_args(words.split())
     assert str(error.value) == f"{option} given twice: expected once (see --help)"
+
+
+@pytest.mark.parametrize("words", [[""], ["--csv", ""], ["--csv="], ["clip.mp4", "--model="]])
+def test_an_empty_argument_is_refused(parser, words):
+    """Of a variable that is not set; as a path it would be the current folder."""
+    with pytest.raises(InputError, match=r"^(an argument|--csv=|--model=) is empty: "):
+        parser.parse_args(words)
+
+
+def test_a_message_is_one_line_whatever_a_file_is_called(capsys):
+    @command
+    def main(argv):
+        raise InputError("no\nsuch\x1b[2J.mp4: no such file")
+
+    assert main([]) == 2
+    assert capsys.readouterr().err == "error: no\\nsuch\\x1b[2J.mp4: no such file\n"
 
 
 def test_options_given_once_and_lists_are_taken(parser):
@@ -94,6 +109,13 @@ def test_a_list_is_set_as_config_json_has_it_or_without_brackets():
     for text in ("[24, 48, 96, 160]", "24,48,96,160"):
         assert preset.changed(f"teacher.widths={text}").teacher.widths == (24, 48, 96, 160)
     assert preset.changed('student.paths=["spatial"]').student.paths == ("spatial",)
+
+
+@pytest.mark.parametrize("error", [InputError("x"), IsADirectoryError(21, "is a folder", "x")])
+def test_what_would_fail_again_is_not_advised(error):
+    with pytest.raises(type(error)) as failed, goes_on("train", ["--run", "a"]):
+        raise error
+    assert not hasattr(failed.value, "__notes__")
 
 
 def test_the_command_that_goes_on_is_as_it_was_typed(monkeypatch):

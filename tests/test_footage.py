@@ -256,6 +256,17 @@ class TestEnsemble:
         with pytest.raises(InputError, match="no videos of these maps: a"):
             list(joined_maps(maps, [1.0], smooth=1.0, videos=videos))
 
+    def test_a_folder_without_clips_is_refused(self, tmp_path, capsys):
+        (tmp_path / "maps").mkdir()
+        given = ["--maps", str(tmp_path / "maps"), "--out", str(tmp_path / "out")]
+        assert ensemble.main(given) == 2
+        assert "no folders of maps in it, expected one for each clip" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    def test_a_map_that_says_the_same_everywhere_still_does(self):
+        flat = np.full((8, 8), 90, np.uint8)
+        assert (product([flat, flat], [1.0, 0.5]) == 255).all()
+
     def test_a_clip_or_frame_that_one_lacks_is_refused(self, tmp_path):
         for folder in ("x", "y"):
             for n in (1, 2):

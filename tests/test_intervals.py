@@ -62,3 +62,10 @@ def test_clips_left_out_are_said_by_metrics():
 def test_there_is_no_share_where_people_are_no_better_than_the_prior():
     low, high = np.array([[4.0, 5.0]]), np.array([[0.0, 0.1]])
     assert np.isnan(share(np.array([[1.0, 2.0]]), low, high))
+
+
+def test_one_clip_has_no_interval():
+    one = np.array([[2.0, NAN], [3.0, NAN]])
+    assert estimate(one).value == 2.5
+    assert np.isnan(estimate(one).interval).all()
+    assert np.isnan(estimate(one, one).interval).all()

@@ -310,6 +310,17 @@ def test_units_that_places_can_not_have_are_refused(clips_root):
         next(recording.read())
 
 
+@pytest.mark.parametrize(("duration", "said"), [(1e9, True), (59_000, False)])
+def test_a_fixation_without_an_end_is_said(clips_root, duration, said):
+    rows = [("clip", n % 3, 30 * n, 40, 10 + n, 10) for n in range(11)]
+    (recording,) = gaze(clips_root([*rows, ("clip", 9, 0, duration, 9, 9)]), GazeOptions())
+    list(recording.read())
+    found = [
+        note for note in recording.notes if note.startswith("1 fixation of more than a minute")
+    ]
+    assert bool(found) == said
+
+
 def test_one_observer_is_said(clips_root):
     root = clips_root([("clip", 1, 0, 40, 9, 9)])
     (recording,) = samples_of(root, [("clip", "ann", 20 * n, 9 + n, 9) for n in range(15)])

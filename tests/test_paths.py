@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, contents, noise, write_table
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.outputs import new_file
+from uva_tf.core.outputs import new_file, replace_file
 from uva_tf.core.video import VideoReader
 from uva_tf.data.dataset import open_dataset
 from uva_tf.data.prepare import prepare
@@ -171,6 +171,14 @@ def test_recordings_are_read_from_any_place(gaze_root, tmp_path):
     shutil.move(root / "split.csv", tmp_path / f"{NAME}.csv")
     dataset = prepare("gaze", root, tmp_path / "out", split=tmp_path / f"{NAME}.csv")
     assert len(dataset.shards) == 3
+
+
+def test_replacing_a_file_leaves_the_users_own_alone(tmp_path):
+    mine = tmp_path / "table.partial"
+    mine.write_text("mine")
+    for text in ("one", "two"):
+        replace_file(tmp_path / "table.csv", text)
+    assert contents(tmp_path) == {mine: b"mine", tmp_path / "table.csv": b"two"}
 
 
 def test_an_output_may_have_as_long_a_name_as_the_system_takes(tmp_path):

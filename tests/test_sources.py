@@ -445,6 +445,15 @@ def test_a_table_of_something_else_is_not_extended(predict, album, tmp_path):
     assert (tmp_path / "link.csv").is_symlink()
 
 
+def test_a_table_that_is_a_folder_or_takes_its_record_s_place_is_refused(predict, album, tmp_path):
+    (tmp_path / "tables").mkdir()
+    result = predict(album, "--stills", "--csv", tmp_path / "tables")
+    assert_refused(result, "--csv " + str(tmp_path / "tables") + ": of pictures it is one table")
+    result = predict(album, "--stills", "--csv", tmp_path / "table.json")
+    assert_refused(result, "table.json: its record goes there, expected a .csv name")
+    assert not (tmp_path / "table.json").exists()
+
+
 def test_one_picture_is_a_still(predict, album, tmp_path):
     outputs = (
         "--overlay",

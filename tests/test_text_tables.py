@@ -28,4 +28,5 @@ def test_figures_as_tables_show_them():
     nan = float("nan")
     assert (percent(0.4567), percent(nan)) == ("45.7%", "-")
     assert (span((1.234, 5)), span((0.5, nan), 1)) == ("1.23 to 5.00", "0.5 to nan")
+    assert span((nan, nan)) == "-"
     assert digits([1 / 3, nan]) == ["0.333333", ""]

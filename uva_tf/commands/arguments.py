@@ -8,7 +8,9 @@ from pathlib import Path
 
 from uva_tf.commands.command import Parser
 from uva_tf.config import OLDER_FIELDS
+from uva_tf.core.errors import InputError
 from uva_tf.core.names import current
+from uva_tf.runtime.default_model import choose_model
 from uva_tf.runtime.manifest import (
     FORMS,
     MOST_AHEAD,
@@ -76,10 +78,11 @@ def add_model_argument(parser: Parser) -> None:
     """`--model`, as `choose_model` takes it."""
     parser.add_argument(
         "--model",
-        metavar="FILE.tflite",
+        metavar="NAME|FILE.tflite",
         type=Path,
-        help="int8 or fp16, the best shipped student, or a model file with its manifest beside it "
-        "(default: int8 if the processor has fast 8-bit instructions, else fp16)",
+        help="a shipped student, such as uva-32 or uva-64-int8, or a model file with its manifest "
+        "beside it (default: the best student, int8 if the processor has fast 8-bit instructions, "
+        "else fp16)",
     )
 
 
@@ -300,6 +303,17 @@ def add_jobs_argument(parser: Parser, work: str) -> None:
         default=1,
         help=f"{work} to run at a time (default: 1)",
     )
+
+
+def model_or_run(text: str) -> Path:
+    """An argument type: a model file or a run, or a shipped student's name for its file."""
+    path = Path(text)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    try:
+        return choose_model(text)[0]
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def file_of_video(text: str) -> Path:

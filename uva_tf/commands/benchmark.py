@@ -12,7 +12,7 @@ from pathlib import Path
 
 from uva_tf.commands.arguments import number
 from uva_tf.commands.command import Parser, command, show, use_one_blas_thread
-from uva_tf.core.outputs import UTF8, new_file, refuse_existing
+from uva_tf.core.outputs import UTF8, new_file, refuse_existing, refuse_overlap
 
 DELEGATES = {"on": True, "off": False}
 
@@ -21,20 +21,21 @@ DELEGATES = {"on": True, "off": False}
 def main(argv: list[str] | None = None) -> None:
     """Parse, time, print."""
     args = _parser().parse_args(argv)
-    for path in (args.json, args.csv, args.plot):
-        if path:
-            refuse_existing(path)
+    refuse_overlap({"--json": args.json, "--csv": args.csv, "--plot": args.plot})
+    for path in filter(None, (args.json, args.csv, args.plot)):
+        refuse_existing(path)
     use_one_blas_thread()
     from uva_tf.bench import map_differences
     from uva_tf.bench.model_files import benchmark, machine, plot_timings, table, to_csv, to_json
     from uva_tf.bench.profile import operators_of, profile, profile_table
+    from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.manifest import read_manifest
     from uva_tf.runtime.trial import check_foreign, check_model
-    from uva_tf.weights import located, shipped_model
 
     if args.plot:  # before the work: it may not be installed
         import matplotlib  # noqa: F401
-    models = [located(file) for file in args.files or [shipped_model()]]
+    chosen = [choose_model(file) for file in args.files or [None]]
+    models = [file for file, _ in chosen]
     for file in models:
         check_model(file)
     for file in args.beside or ():
@@ -58,6 +59,8 @@ def main(argv: list[str] | None = None) -> None:
             foreign=args.beside or (),
         )
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    for why in dict.fromkeys(why for _, why in chosen if why):
+        print(f"note: model {why}")
     show(table(timings), kept=bool(args.json or args.csv))
     if differences:
         show("\n" + map_differences.table(differences), kept=bool(args.json))
@@ -80,10 +83,11 @@ def _parser() -> Parser:
     parser = Parser("benchmark", __doc__)
     parser.add_argument(
         "files",
-        metavar="FILE.tflite",
+        metavar="NAME|FILE.tflite",
         nargs="*",
         type=Path,
-        help="model files, timed in turn (default: the best shipped student, int8)",
+        help="shipped students, such as uva-32 or uva-64-int8, or model files, timed in turn "
+        "(default: the best student, in the form that suits this processor)",
     )
     parser.add_argument(
         "--threads",

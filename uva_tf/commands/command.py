@@ -27,6 +27,7 @@ QAT_PACKAGES = ("tf_keras", "tensorflow_model_optimization", "distutils")
 GAZE_PACKAGES = ("pymovements", "polars")
 HINTS_PACKAGES = ("openvino",)
 CLUSTER_PACKAGES = ("ray", "pyarrow", "fsspec")
+CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # what a file's name may hold, and ends a line
 Main = Callable[[list[str] | None], None]
 
 
@@ -71,8 +72,16 @@ class Parser(argparse.ArgumentParser):
             self.register("action", name, action)
 
     def parse_known_args(self, args=None, namespace=None):
-        """As in argparse; each call starts afresh."""
+        """As in argparse; each call starts afresh, and an empty argument is refused.
+
+        As a path it would be the current folder.
+        """
         self.given.clear()
+        for text in sys.argv[1:] if args is None else args:
+            if not text or (text.startswith("--") and text.endswith("=")):
+                self.error(
+                    f"{text or 'an argument'} is empty: expected a value (an unset variable?)"
+                )
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -139,10 +148,10 @@ def goes_on(name: str, argv: Sequence[str] | None, *more: str) -> Iterator[None]
     """
     try:
         yield
-    except (InputError, ExportError, FloatingPointError):
-        raise  # resuming would fail again
     except BaseException as error:
-        error.add_note(f"resume with: {as_typed(name, argv, *more)}")
+        fails_again = is_users(error) or isinstance(error, ExportError | FloatingPointError)
+        if not fails_again:
+            error.add_note(f"resume with: {as_typed(name, argv, *more)}")
         raise
 
 
@@ -239,8 +248,13 @@ def _missing(error: ImportError) -> str | None:
 
 
 def _line(error: BaseException) -> str:
-    """An error's first line and its notes."""
-    return "; ".join([first_line(error), *getattr(error, "__notes__", ())])
+    """An error's message, of another's its first line, and its notes, as one line."""
+    said = str(error) if isinstance(error, InputError) else first_line(error)
+    return CONTROL.sub(_escaped, "; ".join([said, *getattr(error, "__notes__", ())]))
+
+
+def _escaped(found: re.Match) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 class _Lasting:

@@ -17,7 +17,7 @@ from uva_tf.commands.arguments import (
 from uva_tf.commands.command import Parser, command
 from uva_tf.compression.recipes import RECIPES
 from uva_tf.core.errors import InputError
-from uva_tf.core.outputs import new_file, refuse_existing
+from uva_tf.core.outputs import new_file, refuse_existing, refuse_overlap
 from uva_tf.runtime.manifest import manifest_path
 
 # Of a manifest's metrics, which maps a file's are compared with, and what each figure is.
@@ -65,10 +65,8 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{args.out}: expected a name that ends in .tflite")
     if args.report:
         refuse_existing(args.report)
-        if args.report in (args.out, manifest_path(args.out)):
-            raise InputError(
-                f"--report: {args.report} is where the model goes, choose another name"
-            )
+        for place in (args.out, manifest_path(args.out)):
+            refuse_overlap({"--out": place, "--report": args.report})
         if args.recipe != "int8":
             raise InputError(f"--report: expected --recipe int8, not {args.recipe}")
 

@@ -15,13 +15,14 @@ from uva_tf.commands.arguments import (
     add_data_argument,
     add_every_argument,
     add_persistence_argument,
+    model_or_run,
     number,
 )
 from uva_tf.commands.command import Parser, command, progress, show, use_one_blas_thread
 from uva_tf.config import SPLITS
 from uva_tf.core.errors import InputError
 from uva_tf.core.names import distinct_names
-from uva_tf.core.outputs import new_file, new_folder, refuse_existing
+from uva_tf.core.outputs import new_file, new_folder, refuse_existing, refuse_overlap
 
 
 @command
@@ -34,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError("--maps are scored as they are: leave out --persistence and --ahead")
     if args.ahead and not args.persistence and any(m.suffix != ".tflite" for m in args.model):
         raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
-    for path in (args.json, args.report):
-        if path:
-            refuse_existing(path)
+    refuse_overlap({"--json": args.json, "--report": args.report})
+    for path in filter(None, (args.json, args.report)):
+        refuse_existing(path)
 
     use_one_blas_thread()
     from uva_tf.data.dataset import open_dataset
@@ -89,12 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser("evaluate", __doc__)
     parser.add_argument(
         "--model",
-        metavar="DIR|FILE",
-        type=Path,
+        metavar="DIR|FILE|NAME",
+        type=model_or_run,
         action="append",
         default=[],
-        help="run folder (its teachers are scored too), .keras file of a run, or .tflite file; "
-        "may be repeated, one row each",
+        help="run folder (its teachers are scored too), .keras file of a run, .tflite file, or "
+        "shipped student such as uva-32; may be repeated, one row each",
     )
     parser.add_argument(
         "--maps",

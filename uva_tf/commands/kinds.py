@@ -38,16 +38,19 @@ def main(argv: list[str] | None = None) -> None:
     names = sorted({kind for of_set in of_clips.values() for kind in of_set.values()})
     if args.ahead and not args.persistence:
         raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
+    left_out = {
+        kind: [
+            study.left_out(one, of_clips[name], kind, args.out / "data" / kind / name)
+            for name, one in datasets.items()
+        ]
+        for kind in names
+    }
+    runs = study.trainings(rows, left_out, more, args.seeds, args.changes, preset)
     make_folder(args.out)
     with goes_on("kinds", argv), locked(args.out, args.out, "written"):
-        left_out = {
-            kind: [
-                study.leave_out(one, of_clips[name], kind, args.out / "data" / kind / name)
-                for name, one in datasets.items()
-            ]
-            for kind in names
-        }
-        runs = study.trainings(rows, left_out, more, args.seeds, args.changes, preset)
+        for of_kind in left_out.values():
+            for dataset, changed in zip(datasets.values(), of_kind, strict=True):
+                study.link(dataset, changed)
         out = args.out / "runs"
         out.mkdir(exist_ok=True)
         check_trainings(runs, preset, (), out)

@@ -6,7 +6,6 @@ uva-tf predict VIDEO --overlay OUT.mp4 --maps DIR --csv OUT.csv
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +62,8 @@ def main(argv: list[str] | None = None) -> None:
         notes, failure = predict(sources.places[0], model, outputs, options, args), None
     for path in dict.fromkeys(path for path in outputs if path and path.exists()):
         print(f"wrote {path}")
+    if not any(outputs) and args.camera is None:
+        notes.append("nothing is written unless --overlay, --maps, --csv or --regions says where")
     for note in [*([f"model {why}"] if why else []), *sources.notes, *notes]:
         print(f"note: {note}")
     if failure:
@@ -164,9 +165,11 @@ def _name(failed: list[Answer]) -> None:
 
 
 def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
+    from uva_tf.core.outputs import refuse_overlap
     from uva_tf.core.urls import TRANSPORTS, is_url
     from uva_tf.core.video_writer import check_codec
     from uva_tf.runtime.overlay import STYLES
+    from uva_tf.runtime.sinks import Outputs
     from uva_tf.runtime.sources import Sources, find_sources
 
     parser = Parser("predict", __doc__)
@@ -247,14 +250,15 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         raise InputError("expected either a SOURCE or --camera N")
     if (args.reconnect is not None or args.rtsp_transport) and not any(map(is_url, args.sources)):
         raise InputError("--reconnect and --rtsp-transport are for a URL: give one as SOURCE")
+    reading = [args.stills, args.deinterlace, args.rate, args.stream]
+    if args.camera is not None and any(one not in (None, False) for one in reading):
+        raise InputError("--stills, --rate, --stream and --deinterlace are for files, not a camera")
     if args.camera is None:
         sources = find_sources(args.sources, stills=args.stills, rate=args.rate)
     else:
         sources = Sources([args.camera], several=False, stills=False, notes=[])
-    outputs = {"overlay": args.overlay, "maps": args.maps, "csv": args.csv, "regions": args.regions}
-    for one, other in itertools.combinations([key for key in outputs if outputs[key]], 2):
-        if _overlap(outputs[one], outputs[other], sources.several):
-            raise InputError(f"--{one} and --{other} overlap: choose separate paths")
+    outputs = {f"--{key}": getattr(args, key) for key in Outputs._fields}
+    refuse_overlap(outputs, may_be_same=sources.several)
     film = any(isinstance(place, Path) and place.is_dir() for place in sources.places)
     if (sources.stills or film) and (args.stream is not None or args.deinterlace):
         raise InputError("--stream and --deinterlace are for videos: pictures have none")
@@ -262,6 +266,8 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         raise InputError("--persistence is for videos: pictures have none before them")
     if args.ahead and (sources.stills or args.camera is not None or any(map(is_url, args.sources))):
         raise InputError("--ahead is for recorded videos: give files")
+    if args.ahead and args.persistence == 0:
+        raise InputError(f"--ahead {args.ahead} joins no maps with --persistence 0: leave one out")
     if args.regions and sources.stills:
         raise InputError("--regions is for videos: pictures have none")
     encodes = args.overlay and not sources.stills
@@ -280,9 +286,3 @@ def _rate(text: str) -> float:
     if not 0.01 <= rate <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r}: expected 0.01 to 1000")
     return rate
-
-
-def _overlap(one: Path, other: Path, may_be_same: bool) -> bool:
-    one, other = one.resolve(), other.resolve()
-    same = one == other and not may_be_same
-    return same or one in other.parents or other in one.parents

@@ -161,10 +161,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="give up a video that takes more memory, on Linux; 0 for no limit (default: "
         "%(default)s)",
     )
-    args = parser.parse_args(argv)
-    if not args.out:
-        parser.error("--out is empty: expected a folder or an address")
-    return args
+    return parser.parse_args(argv)
 
 
 def _job(args: argparse.Namespace, model: Path) -> Job:

@@ -18,9 +18,9 @@ from uva_tf.commands.arguments import (
     file_of_video,
 )
 from uva_tf.commands.command import Parser, command, progress
-from uva_tf.core.errors import InputError, counted
+from uva_tf.core.errors import counted
 from uva_tf.core.interruption import hold
-from uva_tf.core.outputs import new_file
+from uva_tf.core.outputs import new_file, refuse_overlap
 
 
 @command
@@ -121,7 +121,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add_encoding_arguments(parser, "the cropped video")
     add_threads_argument(parser)
     args = parser.parse_args(argv)
-    if args.csv and args.csv.resolve() == args.out.resolve():
-        raise InputError("--out and --csv overlap: choose separate paths")
+    refuse_overlap({"--out": args.out, "--csv": args.csv})
     check_codec(args.out, args.codec, args.quality)
     return args

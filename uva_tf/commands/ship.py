@@ -14,7 +14,8 @@ from uva_tf.commands.arguments import (
     add_run_argument,
 )
 from uva_tf.commands.command import Parser, command
-from uva_tf.core.outputs import new_file
+from uva_tf.core.outputs import new_file, refuse_existing
+from uva_tf.runtime.manifest import manifest_path
 from uva_tf.weights import FOLDER
 
 SHIPPED = ("int8", "fp16")
@@ -44,8 +45,11 @@ def main(argv: list[str] | None = None) -> None:
 
     run = Run.open(args.run)
     variant = run.config.student.variant
-    for recipe in SHIPPED:
-        file = args.out / f"{variant}-{recipe}-step.tflite"
+    files = {recipe: args.out / f"{variant}-{recipe}-step.tflite" for recipe in SHIPPED}
+    weights = args.out / f"{variant}.npy"
+    for path in (*files.values(), *map(manifest_path, files.values()), weights):
+        refuse_existing(path)
+    for recipe, file in files.items():
         convert(
             run,
             recipe,
@@ -57,6 +61,6 @@ def main(argv: list[str] | None = None) -> None:
             centre_share=args.centre_share,
         )
         print(f"wrote {file}")
-    with new_file(args.out / f"{variant}.npy") as path:
+    with new_file(weights) as path:
         save_weights(load_student(run), path)
-    print(f"wrote {args.out / variant}.npy")
+    print(f"wrote {weights}")

@@ -16,18 +16,18 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, time, print."""
     from uva_tf.bench.model_files import machine
     from uva_tf.bench.videos import ROUNDS, measure_frame, measure_growth, measure_video
+    from uva_tf.runtime.default_model import choose_model
     from uva_tf.runtime.trial import check_model
-    from uva_tf.weights import DEFAULT, shipped_model
 
     parser = Parser("throughput", __doc__)
     parser.add_argument("video", metavar="VIDEO", type=Path, help="video file")
     parser.add_argument(
         "--model",
-        metavar="FILE.tflite",
+        metavar="NAME|FILE.tflite",
         type=Path,
         action="append",
-        help="model file, with its manifest beside it; may be repeated (default: the shipped "
-        f"{DEFAULT})",
+        help="shipped student, such as uva-32, or model file with its manifest beside it; may be "
+        "repeated (default: the best student, in the form that suits this processor)",
     )
     parser.add_argument(
         "--rounds",
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         help="only measure how much memory grows after the first minute of video",
     )
     args = parser.parse_args(argv)
-    models = args.model or [shipped_model()]
+    models = [choose_model(model)[0] for model in args.model or [None]]
     for model in models:
         check_model(model)
     if args.growth:

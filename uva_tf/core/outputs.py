@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def refuse_existing(path: Path) -> None:
     above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not above.is_dir():
         raise InputError(f"{above} is not a folder, so {path.name} can't be written below it")
+
+
+def refuse_overlap(outputs: Mapping[str, Path | None], *, may_be_same: bool = False) -> None:
+    """Raise InputError if two outputs of a command are one path, or one lies inside the other.
+
+    Args:
+        outputs: by the option that names each; None for one that is not asked for.
+        may_be_same: whether several may go to one folder.
+    """
+    places = {option: path.resolve() for option, path in outputs.items() if path}
+    for (one, place), (other, elsewhere) in itertools.combinations(places.items(), 2):
+        same = place == elsewhere and not may_be_same
+        if same or place in elsewhere.parents or elsewhere in place.parents:
+            raise InputError(f"{one} and {other} overlap: choose separate paths")
 
 
 def refuse_undecodable(path: Path) -> None:
@@ -118,9 +133,14 @@ def make_folder(folder: Path, path: Path | None = None) -> None:
 
 def replace_file(path: Path, text: str) -> None:
     """Replace a file's content, completely or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    # In a new folder beside it: a name that can be guessed may be a user's file, or a link.
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+    try:
+        partial = beside / path.name
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextmanager

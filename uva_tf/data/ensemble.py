@@ -32,14 +32,15 @@ def product(maps: Sequence[np.ndarray], powers: Sequence[float], centre: float =
         centre: power of the centre prior.
 
     Returns:
-        `[h, w]` uint8, from 0 to 255.
+        `[h, w]` uint8, from 0 to 255; 255 everywhere if it is the same everywhere.
     """
     total = (centre * log_centre_prior(*maps[0].shape)).astype(np.float32)  # (h, w)
     for picture, power in zip(maps, powers, strict=True):
         total += power * np.log(picture / np.float32(255) + FLOOR)
     joint = np.exp(total - total.max())
-    joint -= joint.min()
-    return np.rint(255 * joint / max(joint.max(), 1e-12)).astype(np.uint8)
+    if joint.min() < 1:  # else it is the same everywhere, and stays so
+        joint -= joint.min()
+    return np.rint(255 * joint / joint.max()).astype(np.uint8)
 
 
 def _read(files: Mapping[int, Path], width: int, height: int, number: int) -> np.ndarray:
@@ -72,9 +73,11 @@ def joined_maps(
         videos: the folder of the clips that the maps are of, in which cuts are found; needed to
             smooth.
 
-    Raises InputError for a clip or a frame that is not in all of them.
+    Raises InputError for a clip or a frame that is not in all of them, and if there is no clip.
     """
     clips = [{path.name: path for path in subfolders(folder)} for folder in folders]
+    if not any(clips):
+        raise InputError(f"{folders[0]}: no folders of maps in it, expected one for each clip")
     for folder, others in zip(folders[1:], clips[1:], strict=True):
         if differ := sorted(set(clips[0]) ^ set(others)):
             raise InputError(f"{folders[0]} and {folder}: not in both: {some(differ)}")

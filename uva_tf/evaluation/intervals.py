@@ -22,7 +22,7 @@ class Estimate:
     Attributes:
         value: NaN if no clip has a score.
         interval: 95 % bootstrap interval over clips and seeds, as percentiles of resamples; NaN
-            if no clip has a score.
+            unless two clips have a score: of one, all resamples are alike.
     """
 
     value: float
@@ -78,11 +78,10 @@ def estimate(values: np.ndarray, baseline: np.ndarray | None = None) -> Estimate
     """
     if baseline is None:
         values = values[:, scored(values)]
-        return Estimate(mean(values), _interval(resampled_means(values)))
+        return Estimate(mean(values), _interval(values))
     kept = scored(values, baseline)
     values, baseline = values[:, kept], baseline[:, kept]
-    drawn = resampled_means(values) / resampled_means(baseline)
-    return Estimate(ratio(values, baseline), _interval(drawn))
+    return Estimate(ratio(values, baseline), _interval(values, baseline))
 
 
 def resampled_means(values: np.ndarray) -> np.ndarray:
@@ -91,19 +90,20 @@ def resampled_means(values: np.ndarray) -> np.ndarray:
     The draw depends on the shape alone, so arrays of equal shape are resampled alike.
 
     Args:
-        values: `[seeds, clips]` without NaN; without clips the result is empty, `[0]`.
+        values: `[seeds, clips]` without NaN, of at least one clip.
     """
     seeds, clips = values.shape
-    if not clips:
-        return np.zeros(0)
     of_clips, of_seeds = np.random.default_rng(0).spawn(2)
     clip = of_clips.integers(clips, size=(RESAMPLES, 1, clips))
     seed = of_seeds.integers(seeds, size=(RESAMPLES, seeds, 1))
     return values[seed, clip].mean(axis=(1, 2), dtype=np.float64)
 
 
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    if not len(drawn):
+def _interval(values: np.ndarray, baseline: np.ndarray | None = None) -> tuple[float, float]:
+    if values.shape[1] < 2:
         return UNKNOWN.interval
+    drawn = resampled_means(values)
+    if baseline is not None:
+        drawn = drawn / resampled_means(baseline)
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)

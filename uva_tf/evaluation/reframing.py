@@ -21,7 +21,7 @@ from uva_tf.data.prepare import splits_of
 from uva_tf.data.recordings import Recording
 from uva_tf.evaluation.baselines import residual
 from uva_tf.evaluation.intervals import estimate, share
-from uva_tf.evaluation.results import percent
+from uva_tf.evaluation.results import percent, span
 from uva_tf.runtime.crop_path import SMALL, Crop, change, crop_of, crop_path, find_cuts, profile
 from uva_tf.runtime.predictor import Predictor
 
@@ -198,7 +198,7 @@ def table(scores: Reframing) -> str:
     cells = [["crop that follows", "inside", "95 %", "share", "top speed", "jerk"]]
     for row in ROWS:
         inside = estimate(scores.inside[row][None])
-        ends = " to ".join(f"{100 * end:.1f}" for end in inside.interval)
+        ends = span(tuple(100 * end for end in inside.interval), 1)
         way = percent(share(scores.inside[row][None], low, high))
         cells.append(
             [

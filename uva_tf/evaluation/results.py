@@ -232,8 +232,10 @@ def percent(share: float) -> str:
 
 
 def span(interval: tuple[float, float], places: int = 2) -> str:
-    """An interval for a table, with a number of decimal places."""
+    """An interval for a table, with a number of decimal places; `-` where there is none."""
     low, high = interval
+    if np.isnan(low) and np.isnan(high):
+        return "-"
     return f"{low:.{places}f} to {high:.{places}f}"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, counted
 from uva_tf.gaze.fixation_table import FixationTable
 from uva_tf.gaze.placing import MOST_OUTSIDE
 
@@ -27,6 +27,7 @@ ENOUGH, SEVERAL = 10, 5
 MANY, LARGE, SMALL, SPREAD = 30, 300, 200, 60
 # In ms. The eye rests for at least 50 ms; a shorter row is a tracker's sample, or in another unit.
 SHORTEST = 20.0
+LONGEST = 60_000.0  # longer is no fixation, though it may mean "to the end"
 # A tracker's samples are no shorter than 0.5 ms and equally long within a recording. So rows with
 # a median below SAMPLE ms are in another unit if their lengths differ by more than ALIKE.
 SAMPLE, ALIKE = 2.0, 1.5
@@ -247,6 +248,11 @@ def check_table(
         np.concatenate([table.columns[name] for table in tables.values()])
         for name in ("onset_ms", "duration_ms")
     )
+    if endless := int((duration > LONGEST).sum()):
+        notes.append(
+            f"{counted(endless, 'fixation')} of more than a minute, taken to last until its clip "
+            "ends: are the durations in milliseconds?"
+        )
     clip = np.repeat(np.arange(len(tables)), [len(table.observers) for table in tables.values()])
     order = np.lexsort((onset, observers, clip))
     same = (np.diff(observers[order]) == 0) & (np.diff(clip[order]) == 0)

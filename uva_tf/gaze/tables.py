@@ -262,9 +262,10 @@ class TextTable:
             pass
         limit = csv.field_size_limit(MOST_CELL)
         reader = csv.reader(lines, delimiter=self._separator, skipinitialspace=True)
-        width = len(self.names)
+        width, begins, ends = len(self.names), 1, 0  # lines of a row
         try:
             for row in reader:
+                begins, ends = ends + 1, reader.line_num
                 if len(row) == width and row[0].strip():  # the usual row, first
                     yield self._skip + reader.line_num, row
                     continue
@@ -277,9 +278,13 @@ class TextTable:
                     row += [""] * (width - len(row))
                 if len(row) < width or not _is_blank(row[width:]):
                     number = "fewer" if len(row) < width else "more"
+                    wrong = f"{number} cells than in the first line: mend the row"
+                    if ends > begins:
+                        wrong = (
+                            f"a quote opens there and runs on to line {self._skip + ends}: close it"
+                        )
                     raise InputError(
-                        f"{self.path} line {self._skip + reader.line_num}: {number} cells than in "
-                        "the first line: mend the row, or export the file again"
+                        f"{self.path} line {self._skip + begins}: {wrong}, or export the file again"
                     )
                 yield self._skip + reader.line_num, row
         except csv.Error as error:

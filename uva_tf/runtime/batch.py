@@ -222,6 +222,10 @@ class Batch:
 
     def _check_places(self) -> None:
         """Raise InputError for outputs that can't be where they are to go."""
+        if self._table and self._table.is_dir():
+            raise InputError(f"--csv {self._table}: of pictures it is one table, found a folder")
+        if self._table and self._table.suffix.lower() == ".json":
+            raise InputError(f"--csv {self._table}: its record goes there, expected a .csv name")
         for kind, folder in self._folders._asdict().items():
             is_file = folder and (folder.suffix.lower() in FILES or folder.is_file())
             if is_file and not folder.is_dir():
@@ -328,7 +332,7 @@ def _read_record(path: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {"settings": {}, "sources": {}}
     except (OSError, ValueError, TypeError, KeyError):
-        raise InputError(f"{path}: not a record of uva-tf predict, choose another folder") from None
+        raise InputError(f"{path}: not a record of uva-tf predict: choose another place") from None
 
 
 def _compare(

@@ -6,29 +6,44 @@ import platform
 import re
 from pathlib import Path
 
-from uva_tf.weights import BEST, located, shipped_model
+from uva_tf.core.errors import InputError
+from uva_tf.core.names import current
+from uva_tf.weights import BEST, located, shipped_model, shipped_names
 
 # As Linux names them: x86's VNNI, ARM's dot product and matrix instructions. Without them int8
 # takes longer than floats do (docs/results-speed.md).
 FAST = {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}
-RECIPES = ("int8", "fp16")
 
 
 def choose_model(model: str | Path | None = None) -> tuple[Path, str]:
-    """A model's file, and why it was chosen if nobody named it.
+    """A model's file, and why it was chosen if that was left open.
 
     Args:
-        model: `int8` or `fp16`, the best shipped student; or a file; None for what suits this
-            processor.
+        model: a file, or a shipped student: `uva-32`, `uva-32-fp16`; `int8` or `fp16` for the best
+            one. None for the best one, in the form that suits this processor.
+
+    Raises InputError for what is neither.
     """
+    found = fast_instructions()
+    recipe = "int8" if found else "fp16"
+    why = f"this processor has {found}" if found else "no fast 8-bit instructions found"
+    suited = f"{recipe}: {why}"
     if model is None:
-        found = fast_instructions()
-        recipe = "int8" if found else "fp16"
-        why = f"this processor has {found}" if found else "no fast 8-bit instructions found"
-        return shipped_model(f"{BEST}-{recipe}-step"), f"{recipe}: {why}"
-    if str(model) in RECIPES and not Path(model).exists():
-        return shipped_model(f"{BEST}-{model}-step"), ""
-    return located(Path(model)), ""
+        return shipped_model(f"{BEST}-{recipe}-step"), suited
+    path, name = located(Path(model)), current(str(model))
+    if path.exists() or path.suffix:
+        return path, ""
+    shipped = shipped_names()
+    for stem, said in (
+        (name, ""),
+        (f"{name}-step", ""),
+        (f"{BEST}-{name}-step", ""),
+        (f"{name}-{recipe}-step", suited),
+    ):
+        if stem in shipped:
+            return shipped_model(stem), said
+    students = ", ".join(stem.removesuffix("-step") for stem in shipped)
+    raise InputError(f"{model}: no such file, and no shipped student, which are {students}")
 
 
 def fast_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

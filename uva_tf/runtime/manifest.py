@@ -105,10 +105,10 @@ def read_manifest(model: Path) -> tuple[Manifest, bytes]:
     Raises InputError if either is missing or too large, or if they do not belong together.
     """
     model = located(model)
-    path = manifest_path(model)
     check_file(model, "model file")
     if model.suffix != ".tflite":
         raise InputError(f"{model}: expected a .tflite file, written by uva-tf convert")
+    path = manifest_path(model)
     if not path.exists():
         raise InputError(
             f"{model}: its manifest {path.name} is missing: copy it there too, or convert again"

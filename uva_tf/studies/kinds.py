@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ LEGEND = (
     "The centre prior is the mean density of a set's other clips, or a Gaussian if it has none. "
     "Minutes: of one training, a stage hint of its own included; empty where one was interrupted."
 )
+FOLDER_NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f]{1,99}")  # of a row and a kind
 KIND = "{kind}"  # in the name of a dataset, the kind that is left out
 ROW = ("name", "like", "data", "weights", "set", "hinted")  # keys of a row
 MOST_BYTES = 2**20  # of a file of rows
@@ -114,8 +116,8 @@ def _row(given: object, earlier: Mapping[str, StudyRow]) -> StudyRow:
     if not all(0 < weight < 1e9 for weight in weights.values()):
         raise InputError(f"weights = {weights!r:.80}: expected numbers above 0, below a billion")
     name = _text("name", given.get("name"))
-    if not name:
-        raise TypeError("name = '': expected a name")
+    if not FOLDER_NAME.fullmatch(name):
+        raise TypeError(f"name = {name!r:.80}: expected a name that a folder can have")
     return StudyRow(
         name,
         _texts("data", given.get("data", list(base.data))),
@@ -148,13 +150,18 @@ def read_kinds(path: Path, datasets: Mapping[str, Dataset]) -> dict[str, dict[st
     Returns:
         By dataset and clip, the kind.
 
-    Raises InputError for a clip without a kind, and for photographs.
+    Raises InputError for a clip without a kind or with two, for a kind that can't be a folder's
+    name, and for photographs.
     """
     rows = TextTable(path, ("set", "name", "kind")).read(("set", "name", "kind")).text
-    listed = {
-        (one, name): kind
-        for one, name, kind in zip(rows["set"], rows["name"], rows["kind"], strict=True)
-    }
+    listed: dict[tuple[str, str], str] = {}
+    for one, name, kind in zip(rows["set"], rows["name"], rows["kind"], strict=True):
+        if not FOLDER_NAME.fullmatch(kind):
+            raise InputError(f"{path}: kind {kind!r} of {name}: expected the name of a folder")
+        if listed.setdefault((one, name), kind) != kind:
+            raise InputError(
+                f"{path}: {name} of {one} is of two kinds, {listed[one, name]}, {kind}"
+            )
     kinds: dict[str, dict[str, str]] = {}
     for one, dataset in datasets.items():
         if any(shard.still for shard in dataset.shards):
@@ -166,27 +173,31 @@ def read_kinds(path: Path, datasets: Mapping[str, Dataset]) -> dict[str, dict[st
     return kinds
 
 
-def leave_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Path) -> Dataset:
+def left_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Path) -> Dataset:
     """A dataset whose clips of one kind are for validation, and all others for training.
 
-    Its shards are links. It is made once; a study that resumes finds it.
-
-    Raises InputError if it was made of another dataset, or with other kinds.
+    It is to lie in `folder`, where `link` makes it.
     """
     shards = tuple(
         replace(shard, split="val" if kinds[shard.recordings[0]] == kind else "train")
         for shard in dataset.shards
     )
-    changed = replace(dataset, folder=folder, shards=shards)
+    return replace(dataset, folder=folder, shards=shards)
+
+
+def link(dataset: Dataset, changed: Dataset) -> None:
+    """Make what `left_out` returned, of links to the dataset's shards; a resumed study finds it.
+
+    Raises InputError if it was made of another dataset, or with other kinds.
+    """
+    folder = changed.folder
     if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with new_folder(folder) as partial:
-            for shard in shards:
+            for shard in changed.shards:
                 (partial / shard.file).symlink_to((dataset.folder / shard.file).resolve())
             write_index(changed, partial)
     elif open_dataset(folder, verify=False) != changed:
         raise InputError(f"{folder} was made of other clips or kinds: give those, or another --out")
-    return changed
 
 
 def trainings(
@@ -205,7 +216,7 @@ def trainings(
     continue from it.
 
     Args:
-        kinds: by kind, the datasets without it, as `leave_out` makes them. One with no clip of
+        kinds: by kind, the datasets without it, see `left_out`. One with no clip of
             another kind is not trained on.
         more: folders of further datasets by name.
         changes: to every configuration, before the row's own.

@@ -20,9 +20,14 @@ def shipped_model(name: str = DEFAULT) -> Path:
     """
     path = FOLDER / f"{current(name)}.tflite"
     if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.tflite"))) or "none"
+        names = ", ".join(shipped_names()) or "none"
         raise InputError(f"no model {name!r} comes with the package, expected one of {names}")
     return path
+
+
+def shipped_names() -> list[str]:
+    """The names of the shipped files, such as `uva-64-int8-step`."""
+    return sorted(file.stem for file in FOLDER.glob("*.tflite"))
 
 
 def located(model: Path) -> Path:
