@@ -54,25 +54,35 @@ def free_ports(count):
 
 
 @pytest.fixture(scope="module")
-def alone(shards, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone") / "run"
-    finish(start(folder, shards, "joint", *TestSharedBatches.CHANGES, UVA_TF_TEST_EXACT="1"))
-    return weights(folder)
+def trained(shards, tmp_path_factory):
+    """The folders of a run that one device trained, and of one that two did."""
+    folder = tmp_path_factory.mktemp("trained")
+    one, two = folder / "one", folder / "two"
+    changes = TestSharedBatches.CHANGES
+    beside = ("--", two, shards.folder, "joint", *changes, "loop.strategy=mirrored")
+    finish(start(one, shards, "joint", *changes, *map(str, beside), UVA_TF_TEST_EXACT="1"))
+    return one, two
+
+
+@pytest.fixture(scope="module")
+def alone(trained):
+    return weights(trained[0])
 
 
 class TestSharedBatches:
-    # With one path, which is traced in half the time.
-    CHANGES = ("joint.steps=10", "joint.batch=4", "student.paths=spatial", *NOBODY)
+    # With one path and without attention, which is traced in half the time.
+    CHANGES = (
+        *("joint.steps=10", "joint.batch=4"),
+        *("student.paths=spatial", "student.channel_attention=false", *NOBODY),
+    )
 
     def assert_alike(self, alone, folder):
         for one, other in zip(alone, weights(folder), strict=True):
             # float64, kept as float32; a bias without effect differs by 1e-12.
             np.testing.assert_allclose(other, one, atol=1e-6)
 
-    def test_on_two_devices_train_to_the_weights_of_one(self, alone, shards, tmp_path):
-        changes = (*self.CHANGES, "loop.strategy=mirrored")
-        finish(start(tmp_path / "run", shards, "joint", *changes, UVA_TF_TEST_EXACT="1"))
-        self.assert_alike(alone, tmp_path / "run")
+    def test_on_two_devices_train_to_the_weights_of_one(self, alone, trained):
+        self.assert_alike(alone, trained[1])
 
     @pytest.mark.slow  # beside two devices, which share a batch in the same way
     @pytest.mark.parametrize("kinds", [("worker", "worker"), ("chief", "worker")])
