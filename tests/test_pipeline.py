@@ -136,6 +136,12 @@ class TestOrderedBatches:
         assert [bool(e["density"].any()) for e in everything].count(True) == 2
 
 
+@pytest.fixture(scope="module")
+def dozen(shards):
+    """The first twelve batches of a training."""
+    return training([shards], count=12)
+
+
 class TestTrainingBatches:
     def test_keep_the_contract(self, shards):
         (batch,) = training([shards], count=1, batch=5)
@@ -153,28 +159,27 @@ class TestTrainingBatches:
         assert (batch["video"].shape, batch["video"].dtype) == ((5,), tf.string)
         assert (batch["index"].shape, batch["index"].dtype) == ((5,), tf.int64)
 
-    def test_are_the_same_for_the_same_seed_and_others_for_another(self, shards):
-        first, again = training([shards], count=5), training([shards], count=5)
+    def test_are_the_same_for_the_same_seed_and_others_for_another(self, shards, dozen):
+        first, again = dozen[:5], training([shards], count=5)
         assert all(same(one, other) for one, other in zip(first, again, strict=True))
         assert not any(
             same(one, other)
             for one, other in zip(first, training([shards], count=5, seed=2), strict=True)
         )
 
-    def test_differ_from_one_another(self, shards):
-        batches = training([shards], count=12)
+    def test_differ_from_one_another(self, dozen):
         # 16 frames, 48 draws: every frame is drawn three times, and changed each time.
-        frames = {frame.tobytes() for batch in batches for frame in batch["frame"].numpy()}
+        frames = {frame.tobytes() for batch in dozen for frame in batch["frame"].numpy()}
         assert len(frames) == 48
 
     @pytest.mark.parametrize("start", [1, 5])
-    def test_resume_where_they_were(self, shards, start):
-        whole = training([shards], count=7)
+    def test_resume_where_they_were(self, shards, dozen, start):
+        whole = dozen[:7]
         rest = training([shards], count=7 - start, start=start)
         assert all(same(one, other) for one, other in zip(whole[start:], rest, strict=True))
 
-    def test_draw_from_the_train_split_only(self, shards):
-        videos = {v for batch in training([shards], count=10) for v in batch["video"].numpy()}
+    def test_draw_from_the_train_split_only(self, dozen):
+        videos = {v for batch in dozen for v in batch["video"].numpy()}
         assert videos == {b"clip01", b"clip02"}
 
     def test_leave_out_frames_without_fixations_but_not_as_other(self, tmp_path, clips_root):
@@ -195,7 +200,7 @@ class TestTrainingBatches:
                     np.testing.assert_array_equal(frame[:, ::-1], stored[video, index])
                 np.testing.assert_array_equal(other[:, ::-1] if flipped else other, before)
 
-    @pytest.mark.parametrize(("weights", "share"), [((), 0.5), ((1, 1), 0.5), ((3, 1), 0.75)])
+    @pytest.mark.parametrize(("weights", "share"), [((), 0.5), ((3, 1), 0.75)])
     def test_draw_datasets_by_weight(self, shards, photographs, weights, share):
         batches = training([shards, photographs], count=40, batch=16, weights=weights)
         videos = np.concatenate([batch["video"].numpy() for batch in batches])
@@ -210,7 +215,7 @@ class TestTrainingBatches:
         assert all(len(set(epoch)) == 16 for epoch in places)
         assert len({tuple(epoch) for epoch in places}) > 1
 
-    @pytest.mark.parametrize(("time_reversal", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
+    @pytest.mark.parametrize(("time_reversal", "share"), [(1.0, 1.0), (0.5, 0.5)])
     def test_pair_with_the_frame_after_where_time_runs_backwards(
         self, shards, time_reversal, share
     ):
