@@ -51,6 +51,7 @@ def test_a_video_and_its_stored_frames_give_the_same_maps(step_model, shards, ga
     np.testing.assert_array_equal(stored, streamed)
 
 
+@pytest.mark.slow  # beside a drawn one
 def test_a_real_video_and_its_stored_frames_give_the_same_maps(
     step_model, recordings, tmp_path, lively
 ):
@@ -78,6 +79,7 @@ def test_maps_are_enlarged_as_the_evaluation_does(size):
     np.testing.assert_allclose(enlarge(smooth, width, height), exact, atol=0.501)
 
 
+@pytest.mark.usefixtures("small_grid")
 def test_written_maps_score_as_the_model(step_model, shards, gaze_root, lively, script, tmp_path):
     video, maps = gaze_root / "videos" / "clip03.mp4", tmp_path / "maps"
     model = ["--model", str(step_model)]
