@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import functools
+import gc
 import hashlib
 import importlib.util
 import os
@@ -58,6 +59,7 @@ def tiny():
     from students import add_tiny
 
     add_tiny()
+    gc.freeze()  # what TensorFlow holds, which each conversion's collection would go through
 
 
 @pytest.fixture(scope="session")
