@@ -14,6 +14,8 @@ from uva_tf.studies import robustness
 from uva_tf.studies.scoring import score
 from uva_tf.weights import shipped_model
 
+pytestmark = pytest.mark.usefixtures("small_grid")
+
 
 def clip(levels, name="a"):
     """Records of grey frames, and the level of each."""
