@@ -118,6 +118,27 @@ def distilled(taught, tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def averaged(distilled, tmp_path_factory):
+    """`distilled` and its student trained, twice from there."""
+    run = copied(distilled, tmp_path_factory.mktemp("averaged"))
+    run = replace(run, config=run.config.changed("members=2"))
+    train(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def untaught(shards, tmp_path_factory):
+    """A run without teachers, and the logits' temperature below 1."""
+    joint = replace(SMOKE.joint, steps=30, batch=8)
+    nobody = SoftTargets(spatial="none", temporal="none")
+    config = replace(SMOKE, joint=joint, soft_targets=nobody, temperature=0.1)
+    folder = tmp_path_factory.mktemp("untaught") / "run"
+    run = Run.create(folder, with_data(config, [shards.folder]))
+    train(run, ["teach", "joint"])
+    return run
+
+
 def copied(run, folder):
     return Run(Path(shutil.copytree(run.folder, folder / "run")), run.config)
 
@@ -146,13 +167,12 @@ def changes(run, before):
     }
 
 
-def test_every_stage_runs_and_leaves_a_student(distilled, tmp_path):
-    run = copied(distilled, tmp_path)
-    before = paths_of(run)
-    train(run)
+def test_every_stage_runs_and_leaves_a_student(distilled, averaged, tmp_path):
+    run = copied(averaged, tmp_path)
     stages = {entry["stage"] for entry in run.history()}
-    assert stages == {"teach-spatial", "teach-temporal", "distill", "joint"}
-    assert any(changes(run, before).values())  # the paths too, as they are not frozen
+    assert stages == {"teach-spatial", "teach-temporal", "distill", "joint", "joint-2"}
+    # The paths too, as they are not frozen.
+    assert any(changes(run, paths_of(distilled)).values())
     metrics, student = run.metrics.read_bytes(), run.student.read_bytes()
     train(run)  # nothing left to do, nothing changed
     assert (run.metrics.read_bytes(), run.student.read_bytes()) == (metrics, student)
@@ -173,12 +193,9 @@ def test_the_plain_network_has_no_temperature():
         SMOKE.changed("student.variant=plain-32", "temperature=0.8")
 
 
-def test_a_trained_students_logits_are_divided_by_the_temperature(tmp_path, shards):
+def test_a_trained_students_logits_are_divided_by_the_temperature(untaught, tmp_path):
     """Times the temperature, they have the loss that was logged."""
-    joint = replace(SMOKE.joint, steps=30, batch=8)
-    config = replace(SMOKE, joint=joint, soft_targets=SoftTargets(joint_weight=0), temperature=0.1)
-    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
-    train(run, ["joint"])
+    run, config, joint = untaught, untaught.config, untaught.config.joint
     pair, datasets = load_student(run).pair, open_data(run.config)
     means = {factor: [] for factor in (0.1, 1.0)}
     for batch in validation_examples(datasets, View(32, 32, "previous"), joint.batch):
@@ -210,16 +227,12 @@ def weights_of(run, stage):
     return {weight.path: weight.numpy() for layer in pair.layers for weight in layer.weights}
 
 
-def test_members_are_trained_from_the_same_beginning_and_averaged(distilled, tmp_path):
-    run = copied(distilled, tmp_path)
-    run = replace(run, config=run.config.changed("members=2"))
-    train(run, ["joint"])
+def test_members_are_trained_from_the_same_beginning_and_averaged(averaged, tmp_path):
+    run = copied(averaged, tmp_path)
     first, second, mean = weights_of(run, "joint"), weights_of(run, "joint-2"), trained_weights(run)
     assert any(np.abs(first[path] - second[path]).max() > 1e-4 for path in mean)
     for path, value in mean.items():
         np.testing.assert_allclose(value, (first[path] + second[path]) / 2, rtol=1e-5, atol=1e-6)
-    steps = {entry["stage"] for entry in run.history()}
-    assert {"joint", "joint-2"} <= steps
 
     # Killed before the second ended, it resumes to the same student.
     run.student.unlink()
@@ -342,12 +355,9 @@ class TestTeachersMaps:
         assert self.stamp(run).read_text() == old
 
 
-def test_nobody_teaches_where_nobody_should(tmp_path, shards):
-    config = SMOKE.changed("soft_targets.spatial=none", "soft_targets.temporal=none")
-    run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
-    train(run, ["teach", "joint"])
-    assert not (run.folder / "teachers").exists()
-    terms = {key for entry in run.history() for key in entry if "hard" in key or "soft" in key}
+def test_nobody_teaches_where_nobody_should(untaught):
+    assert not (untaught.folder / "teachers").exists()
+    terms = {key for entry in untaught.history() for key in entry if "hard" in key or "soft" in key}
     assert terms == {"hard_kl", "hard_frames", "val_hard_kl"}
 
 
