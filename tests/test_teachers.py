@@ -1,5 +1,7 @@
 """Teachers on every backbone: sizes, what they see, and where their first weights come from."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -105,8 +107,9 @@ def files(tmp_path_factory):
 
 
 class TestFirstWeights:
-    @pytest.mark.parametrize("name", ["mine.weights.h5", "mine.keras"])
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(
+        ("kind", "name"), [("spatial", "mine.weights.h5"), ("temporal", "mine.keras")]
+    )
     def test_come_from_a_file(self, files, kind, name):
         model, folder = files
         config = TeacherConfig("mobilenetv2", str(folder / name), **SMALL)
@@ -117,38 +120,51 @@ class TestFirstWeights:
             for one, other in zip(layer.get_weights(), given.get_weights(), strict=True):
                 np.testing.assert_array_equal(one, other)
 
-    def load(self, backbone, weights):
-        config = TeacherConfig(backbone, str(weights), **SMALL)
-        load_backbone_weights(build_teacher("spatial", config, SIDE), config)
+    @pytest.fixture(scope="class")
+    def build(self):
+        """A function that builds a backbone's spatial teacher, once."""
+        return functools.cache(
+            lambda backbone: build_teacher("spatial", TeacherConfig(backbone, **SMALL), SIDE)
+        )
 
-    def test_of_no_file_are_refused(self, tmp_path):
+    @pytest.fixture
+    def load(self, build):
+        """A function that loads weights into a backbone."""
+
+        def run(backbone, weights):
+            config = TeacherConfig(backbone, str(weights), **SMALL)
+            load_backbone_weights(build(backbone), config)
+
+        return run
+
+    def test_of_no_file_are_refused(self, load, tmp_path):
         with pytest.raises(InputError, match=r"absent\.h5: no such file, expected weights of vgg"):
-            self.load("vgg16", tmp_path / "absent.h5")
+            load("vgg16", tmp_path / "absent.h5")
 
     @pytest.mark.parametrize("name", ["broken.weights.h5", "broken.keras", "broken.pkl"])
-    def test_of_a_broken_file_are_refused(self, tmp_path, name):
+    def test_of_a_broken_file_are_refused(self, load, tmp_path, name):
         (tmp_path / name).write_bytes(b"no weights")
         with pytest.raises(InputError, match="no weights of mobilenetv2") as error:
-            self.load("mobilenetv2", tmp_path / name)
+            load("mobilenetv2", tmp_path / name)
         assert "\n" not in str(error.value)
 
     @pytest.mark.parametrize("name", ["mine.weights.h5", "mine.keras"])
-    def test_of_another_backbone_are_refused(self, files, name):
+    def test_of_another_backbone_are_refused(self, load, files, name):
         with pytest.raises(InputError, match="efficientnetv2b0") as error:
-            self.load("efficientnetv2b0", files[1] / name)
+            load("efficientnetv2b0", files[1] / name)
         assert "\n" not in str(error.value)
 
     @pytest.mark.parametrize("name", ["sister.weights.h5", "sister.keras", "sister.h5"])
-    def test_of_a_larger_sister_are_refused(self, tmp_path, name):
+    def test_of_a_larger_sister_are_refused(self, load, tmp_path, name):
         # Its layers' names and shapes include all of VGG16's.
         sister = keras.applications.VGG19(include_top=False, weights=None, input_shape=(32, 32, 3))
         write = sister.save_weights if name.endswith(".weights.h5") else sister.save
         write(tmp_path / name)
         with pytest.raises(InputError, match="no weights of vgg16") as error:
-            self.load("vgg16", tmp_path / name)
+            load("vgg16", tmp_path / name)
         assert "\n" not in str(error.value)
 
-    def test_that_can_not_be_fetched_are_refused(self, monkeypatch):
+    def test_that_can_not_be_fetched_are_refused(self, load, monkeypatch):
         def offline(**options):
             if options["weights"] == "imagenet":
                 raise OSError("URL fetch failure\nand more")
@@ -156,7 +172,7 @@ class TestFirstWeights:
 
         monkeypatch.setitem(backbones._APPLICATIONS, "mobilenetv2", offline)
         with pytest.raises(InputError, match=r"\(give a file\): URL fetch failure$"):
-            self.load("mobilenetv2", "imagenet")
+            load("mobilenetv2", "imagenet")
 
 
 def test_saved_weights_come_back(tmp_path):
