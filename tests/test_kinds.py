@@ -1,21 +1,25 @@
 """The study that leaves one kind of scene out at a time."""
 
+import csv
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from uva_tf.commands import kinds as command
+from uva_tf.commands import score_kinds
 from uva_tf.core.centre_prior import log_centre_prior
 from uva_tf.core.errors import InputError
 from uva_tf.data.dataset import open_dataset
+from uva_tf.evaluation.map_sources import keras_source
 from uva_tf.presets import PRESETS
 from uva_tf.studies import kinds
 from uva_tf.studies.scoring import score
 from uva_tf.studies.trainings import Training, train_all
 from uva_tf.training.examples import with_data
 from uva_tf.training.run import Run
-from uva_tf.training.weights import divide_logits, initial_student, save_model
+from uva_tf.training.weights import divide_logits, initial_student, load_student, save_model
 
 ROWS = """
 [[row]]
@@ -279,20 +283,73 @@ def test_a_stage_hint_of_its_own_is_not_replaced_by_a_shared_one(tmp_path, shard
 def test_the_centre_prior_of_the_study_is_in_the_scored_maps(tmp_path, shards, without):
     changes = ("seed=1", "student.variant=tiny")
     config = with_data(PRESETS["smoke"]().changed(*changes), [shards.folder])
-    training = Training("row", 1, ("joint",), (), without="a")
-    run = Run.create(tmp_path / training.name, config)
+    run = Run.create(tmp_path / "run", config)
     student = initial_student(config.student).pair
     divide_logits(student, 1e6)  # so that nothing but the prior is left of a map
     save_model(run, student, run.student)
     folders = [one.folder for one in without["a"]]
     settings = {"every": 1, "progress": lambda clips, total: clips}
-    scored = kinds.score_kind([training], folders, tmp_path, external=None, centre=40, **settings)
+    scored = kinds.score_kind({"row": [run]}, folders, external=None, centre=40, **settings)
     prior = np.exp(40 * log_centre_prior(32, 32))
     drawn = np.rint(255 * 2 * prior / (prior + prior.max())).astype(np.uint8)
     expected = score(folders, lambda _: {"prior": lambda all_: (drawn for _ in all_)}, **settings)
     np.testing.assert_allclose(
         scored.rows["row"].scores[..., 0], expected.rows["prior"].scores[..., 0], atol=0.02
     )
+
+
+@pytest.fixture
+def untrained(tmp_path, photographs):
+    """A function that makes runs of the seeds, trained on photographs, with random weights."""
+
+    def make(*seeds):
+        runs = []
+        for seed in seeds:
+            changes = (f"seed={seed}", "student.variant=tiny", "temperature=0.5")
+            config = with_data(PRESETS["smoke"]().changed(*changes), [photographs.folder])
+            run = Run.create(tmp_path / f"run-{seed}", config)
+            keras.utils.set_random_seed(seed)
+            student = initial_student(config.student).pair
+            save_model(run, student, run.student)
+            runs.append(run)
+        return runs
+
+    return make
+
+
+@pytest.mark.usefixtures("small_grid")
+def test_trained_students_are_scored_by_kind(tmp_path, shards, untrained, listed, capsys):
+    one, two = untrained(1, 2)
+    out = tmp_path / "study"
+    args = ["--data", shards.folder, "--kinds", listed, "--every", 4, "--out", out]
+    rows = ["--row", "both", two.folder, one.folder, "--row", "one", one.folder]
+    cooler = ["--temperature", 0.1]
+    assert score_kinds.main([str(arg) for arg in (*rows, *args, *cooler)]) == 0
+    assert "discs | squares | mean" in capsys.readouterr().out
+    cells = list(csv.DictReader((out / "clips.csv").open()))
+    found = {(c["row"], c["seed"], c["clip"]): float(c["NSS"]) for c in cells if c["NSS"]}
+    for clip in ("clip01", "clip02", "clip03"):
+        assert found["both", "1", clip] == found["one", "1", clip]
+    assert found["both", "1", "clip01"] != found["both", "2", "clip01"]
+    # As logits that are five times as large are drawn.
+    student = load_student(one)
+    divide_logits(student.pair, 0.2)
+    source = keras_source(student.pair, one.config.student.pairing, one.config.student.gap)
+    settings = {"every": 4, "progress": lambda clips, total: clips}
+    expected = score([shards.folder], lambda _: {"it": source}, **settings).rows["it"].values("NSS")
+    assert found["one", "1", "clip03"] == pytest.approx(expected[0, 0], rel=1e-5)
+
+
+def test_students_of_other_seeds_or_that_saw_the_clips_are_refused(shards, photographs, untrained):
+    one, two = (run.folder for run in untrained(1, 2))
+    with pytest.raises(
+        InputError, match="row 'b': runs of the seeds 2: expected the first of 1, 2"
+    ):
+        kinds.students_of({"a": [one, two], "b": [two]}, [shards])
+    with pytest.raises(InputError, match=r"runs of the seeds 1, 1: expected .*each once"):
+        kinds.students_of({"a": [one, one]}, [shards])
+    with pytest.raises(InputError, match=r"run-1 was trained on .*: it saw every kind there"):
+        kinds.students_of({"a": [one]}, [photographs])
 
 
 @pytest.mark.slow

@@ -6,6 +6,17 @@ COMMANDS = (
     *("benchmark", "predict-many"),
     *("reframe", "score-reframing", "encode", "score-regions"),
     *("ensemble", "hints"),
-    *("throughput", "qat", "cost", "ablate", "kinds", "robustness", "frontier", "compress", "ship"),
+    *(
+        "throughput",
+        "qat",
+        "cost",
+        "ablate",
+        "kinds",
+        "score-kinds",
+        "robustness",
+        "frontier",
+        "compress",
+        "ship",
+    ),
     *("time-batches", "time-preparing", "time-device"),
 )

@@ -283,6 +283,23 @@ def add_study_arguments(parser: Parser, presets: Sequence[str]) -> None:
     add_jobs_argument(parser, "trainings")
 
 
+def add_kinds_arguments(parser: Parser) -> None:
+    """`--kinds` and `--external-maps`, of scores by kind of scene."""
+    parser.add_argument(
+        "--kinds",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="CSV with columns set,name,kind: the kind of scene of every clip in --data",
+    )
+    parser.add_argument(
+        "--external-maps",
+        metavar="DIR",
+        type=Path,
+        help="also score another model's maps: DIR/DATASET/CLIP/000001.png, 8-bit grey",
+    )
+
+
 def add_study_folder_argument(parser: Parser) -> None:
     """`--out`, the folder of a study."""
     parser.add_argument(

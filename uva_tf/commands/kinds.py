@@ -10,6 +10,7 @@ from pathlib import Path
 from uva_tf.commands.arguments import (
     add_ahead_argument,
     add_centre_arguments,
+    add_kinds_arguments,
     add_persistence_argument,
     add_study_arguments,
 )
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.core.outputs import locked, make_folder, refuse_existing, refuse_undecodable
     from uva_tf.studies import kinds as study
     from uva_tf.studies.trainings import check_trainings, train_all
+    from uva_tf.training.run import Run
 
     for file in study.FILES:
         refuse_existing(args.out / file)
@@ -58,9 +60,15 @@ def main(argv: list[str] | None = None) -> None:
         seconds = train_all(runs, preset, (), out, jobs=args.jobs, progress=bar)
         scores = {
             kind: study.score_kind(
-                [run for run in runs if run.without == kind],
+                {
+                    row.name: [
+                        Run.open(out / run.name)
+                        for run in runs
+                        if (run.row, run.without) == (row.name, kind)
+                    ]
+                    for row in rows
+                },
                 [one.folder for one in left_out[kind] if one.has("val")],
-                out,
                 every=args.every,
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,
@@ -82,13 +90,7 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser("kinds", __doc__)
     add_study_arguments(parser, list(PRESETS))
-    parser.add_argument(
-        "--kinds",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="CSV with columns set,name,kind: the kind of scene of every clip in --data",
-    )
+    add_kinds_arguments(parser)
     parser.add_argument(
         "--more",
         metavar="DIR",
@@ -106,10 +108,4 @@ def _parser() -> Parser:
     add_persistence_argument(parser, default=0.0)
     add_ahead_argument(parser)
     add_centre_arguments(parser)
-    parser.add_argument(
-        "--external-maps",
-        metavar="DIR",
-        type=Path,
-        help="also score another model's maps: DIR/DATASET/CLIP/000001.png, 8-bit grey",
-    )
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice, tee
 from pathlib import Path
 
@@ -125,13 +126,20 @@ def persistent(source: MapSource, persistence: float, ahead: int = 0) -> MapSour
     return maps
 
 
-def student_source(run: Run, centre: float = 0.0, centre_share: float = 0.0) -> MapSource:
+def student_source(
+    run: Run, centre: float = 0.0, centre_share: float = 0.0, temperature: float = 0.0
+) -> MapSource:
     """The maps of a run's float student, with the centre prior to the power `centre`.
 
     Args:
         centre_share: of the prior in its finished maps, see `models.maps.mixed_with_centre`.
+        temperature: to divide its logits by, in place of the run's own; 0 leaves that.
     """
-    student = with_centre_prior(load_student(run), centre, centre_share)
+    student = load_student(run)
+    if temperature:
+        logits = student.pair.output * (run.config.temperature / temperature)
+        student = replace(student, pair=keras.Model(student.pair.input, logits))
+    student = with_centre_prior(student, centre, centre_share)
     config = run.config.student
     return keras_source(student.pair, config.pairing, config.gap, centre_share)
 

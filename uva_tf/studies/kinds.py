@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from uva_tf.config import STAGES, Config
 from uva_tf.core.errors import InputError, some
-from uva_tf.core.files import read_input
+from uva_tf.core.files import check_file, read_input
 from uva_tf.core.names import distinct_names
 from uva_tf.core.outputs import new_file, new_folder
 from uva_tf.core.text_tables import write_csv
@@ -290,45 +290,76 @@ def _check_hinted(
 
 
 def score_kind(
-    runs: Sequence[Training],
+    students: Mapping[str, Sequence[Run]],
     folders: Sequence[Path],
-    out: Path,
     *,
     every: int,
-    progress,
+    progress: Callable[[Iterator, int], Iterator],
     external: Path | None,
     persistence: float = 0.0,
     ahead: int = 0,
     centre: float = 0.0,
     centre_share: float = 0.0,
+    temperature: float = 0.0,
 ) -> Scores:
-    """Score the runs that left a kind out on its clips.
+    """Score the students that saw no scene of a kind on its clips.
 
     Args:
+        students: the runs of each row, one for each seed; the first seeds are those of all rows.
         folders: of the datasets without that kind.
         external: folder of another model's maps, `external/DATASET/CLIP/000001.png`, or None.
         persistence, ahead: how the students' maps are joined, see `runtime.persistence`.
-        centre, centre_share: of the centre prior in the students' maps, see `student_source`.
+        centre, centre_share, temperature: of the students' maps, see `student_source`.
     """
 
     def sources(dataset: Dataset) -> dict[str, MapSource]:
         found = {
-            run.name: persistent(
-                student_source(Run.open(out / run.name), centre, centre_share), persistence, ahead
+            f"{row} {number}": persistent(
+                student_source(run, centre, centre_share, temperature), persistence, ahead
             )
-            for run in runs
+            for row, runs in students.items()
+            for number, run in enumerate(runs)
         }
         if external is not None:
             found[f"external{ITSELF}"] = maps_source(external / dataset.folder.name)
         return found
 
     scored = score(folders, sources, every=every, progress=progress)
-    rows = dict(scored.rows)
-    students: dict[str, list[Row]] = {}
-    for run in runs:
-        students.setdefault(run.row, []).append(rows.pop(run.name))
-    rows = {name: over_seeds(name, of_seeds) for name, of_seeds in students.items()} | rows
-    return replace(scored, rows=rows, seeds=tuple(dict.fromkeys(run.seed for run in runs)))
+    others = dict(scored.rows)
+    rows = {
+        row: over_seeds(row, [others.pop(f"{row} {number}") for number in range(len(runs))])
+        for row, runs in students.items()
+    }
+    seeds = tuple(run.config.seed for run in max(students.values(), key=len))
+    return replace(scored, rows=rows | others, seeds=seeds)
+
+
+def students_of(
+    rows: Mapping[str, Sequence[Path]], data: Sequence[Dataset]
+) -> dict[str, list[Run]]:
+    """The finished runs of each row, by seed, all of which saw none of some datasets.
+
+    Raises InputError for a run without a student or that was trained on one of the datasets, for
+    rows of other seeds, and for two runs of one seed in a row.
+    """
+    found = {}
+    known = {one.sha256: one.folder for one in data}
+    for row, folders in rows.items():
+        runs = sorted(map(Run.open, folders), key=lambda run: run.config.seed)
+        for run in runs:
+            check_file(run.student, "trained student", ": finish the run first")
+            if seen := [known[one] for one in run.config.data_sha256 if one in known]:
+                raise InputError(f"{run.folder} was trained on {seen[0]}: it saw every kind there")
+        found[row] = runs
+    seeds = [[run.config.seed for run in runs] for runs in found.values()]
+    longest = max(seeds, key=len)
+    for row, of_row in zip(found, seeds, strict=True):
+        if of_row != longest[: len(of_row)] or len(set(of_row)) < len(of_row):
+            raise InputError(
+                f"row {row!r}: runs of the seeds {', '.join(map(str, of_row))}: expected the first "
+                f"of {', '.join(map(str, longest))}, each once"
+            )
+    return found
 
 
 def table(scores: Mapping[str, Scores], minutes: Mapping[str, float]) -> list[list[str]]:
