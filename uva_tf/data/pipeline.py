@@ -380,6 +380,8 @@ def _finish(
     crops = others_crops = change.whole(count)
     flip = tf.fill([count], False)
     if draws is not None:
+        points = change.by_rows(points.flat_values, points.value_rowids(), points)
+        examples = examples | {"fixations": points}
         places = None if anywhere else _looked_at_most(examples)
         crops = others_crops = change.draw_crops(places, augment.smallest_crop, draws.crop)
         moved = change.move_camera(crops, augment.camera_motion, draws.camera)
