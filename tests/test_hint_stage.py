@@ -1,9 +1,11 @@
 """Hints on their way into a student: prepared, batched with their frames, and learned from."""
 
 import functools
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -138,21 +140,30 @@ def config_of(data, *changes):
 NOBODY = ("soft_targets.spatial=none", "soft_targets.temporal=none", "distill.steps=0")
 
 
-def test_trunk_and_paths_learn_from_hints(hinted, tmp_path):
-    run = Run.create(tmp_path / "run", config_of(hinted, *NOBODY, "hint.steps=60"))
+@pytest.fixture(scope="module")
+def learned(hinted, tmp_path_factory):
+    """A run whose stage hint is trained."""
+    config = config_of(hinted, *NOBODY, "hint.steps=60", "soft_targets.hint_weight=0.3")
+    run = Run.create(tmp_path_factory.mktemp("learned") / "run", config)
     train(run, ("hint",))
-    losses = [e["hint_mse"] for e in run.history() if "hint_mse" in e]
+    return run
+
+
+def test_trunk_and_paths_learn_from_hints(learned):
+    losses = [e["hint_mse"] for e in learned.history() if "hint_mse" in e]
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_hints_may_weigh_in_joint_too(hinted, tmp_path):
-    run = Run.create(tmp_path / "run", config_of(hinted, *NOBODY, "soft_targets.hint_weight=0.3"))
-    train(run, ("hint", "joint"))
+def test_hints_may_weigh_in_joint_too(learned, tmp_path):
+    run = Run(Path(shutil.copytree(learned.folder, tmp_path / "run")), learned.config)
+    train(run, ("hint", "joint"))  # of which hint is finished
     joint = [entry for entry in run.history() if entry["stage"] == "joint" and "loss" in entry]
     assert joint[-1]["hint_mse"] > 0
     assert 0 < joint[-1]["hint_frames"] < 4
     assert joint[-1]["loss"] == pytest.approx(joint[-1]["hint_mse"] + joint[-1]["hard_kl"])
     assert not any("val_hint_mse" in entry for entry in run.history())
+    hint = [entry for entry in run.history() if entry["stage"] == "hint"]
+    assert hint == learned.history()  # not trained again
     saved = keras.saving.load_model(run.student)  # without what predicts hints
     assert saved.output_shape == (None, 32, 32, 1)
 
@@ -188,10 +199,8 @@ def test_hints_of_two_networks_are_refused(hinted, gaze_root, tmp_path):
         check_new(config)
 
 
-def test_joint_does_not_begin_on_unfinished_hints(hinted, tmp_path):
-    run = Run.create(tmp_path / "run", config_of(hinted, *NOBODY))
-    train(run, ("hint",))
-    longer = Run(run.folder, run.config.changed("hint.steps=9"))
+def test_joint_does_not_begin_on_unfinished_hints(learned):
+    longer = Run(learned.folder, learned.config.changed("hint.steps=99"))
     with pytest.raises(InputError, match="hint is unfinished: add it to --stages"):
         train(longer, ("joint",))
 
