@@ -23,7 +23,7 @@ METAVARS = (
     *("DIR", "FILE", "DIR|FILE", "FILE.tflite", "FILE.mp4", "VIDEO", "N", "NAME", "NAMES", "ROW"),
     *("SECONDS", "SOURCE", "SIGMA", "WEIGHT", "FIELD=VALUE", "WIDTH:HEIGHT", "FILE.png"),
     *("UNITS", "WxH", "PLACE", "CM", "PATTERN", "LEVEL", "SHARE"),
-    *("DEST", "HOST:PORT", "MB"),
+    *("DEST", "HOST:PORT", "MB", "NAME|FILE.tflite", "DIR|FILE|NAME", ("NAME", "RUN"), "T"),
 )
 COMMAND = re.compile(r"uva-tf ([a-z][\w-]*)([^&#\n]*)")
 

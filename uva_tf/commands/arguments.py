@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -325,12 +326,10 @@ def add_jobs_argument(parser: Parser, work: str) -> None:
 def model_or_run(text: str) -> Path:
     """An argument type: a model file or a run, or a shipped student's name for its file."""
     path = Path(text)
-    if path.exists() or path.suffix or len(path.parts) > 1:
-        return path
-    try:
-        return choose_model(text)[0]
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    if not (path.exists() or path.suffix):
+        with contextlib.suppress(InputError):
+            return choose_model(text)[0]
+    return path
 
 
 def file_of_video(text: str) -> Path:

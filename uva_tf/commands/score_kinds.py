@@ -1,4 +1,4 @@
-"""Score trained students by kind of scene, on clips that none of them saw.
+"""Score trained students by kind of scene, on clips new to them.
 
 uva-tf score-kinds --row NAME RUN RUN --data SHARDS --kinds kinds.csv --out STUDY
 """
