@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from uva_tf.core.errors import InputError
-from uva_tf.core.files import listed
+from uva_tf.core.files import listed, read_input
 from uva_tf.core.interruption import POLL, hold
 from uva_tf.core.names import distinct_ends, distinct_names
 from uva_tf.core.outputs import (
@@ -36,6 +36,7 @@ from uva_tf.runtime.manifest import read_manifest
 from uva_tf.runtime.sinks import COLUMNS, Options, Outputs
 from uva_tf.runtime.worker import Worker
 
+MOST_BYTES = 2**28  # of a record
 RECORD = "predict.json"  # in each output folder: what its outputs were made with and of
 TABLE = ("picture", *COLUMNS[2:])  # the columns of the table of stills
 
@@ -326,12 +327,12 @@ def _states(files: Sequence[Path]) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _read_record(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        found = json.loads(path.read_text())
-        return {part: dict(found[part]) for part in ("settings", "sources")}
-    except FileNotFoundError:
+    if not path.exists():
         return {"settings": {}, "sources": {}}
-    except (OSError, ValueError, TypeError, KeyError):
+    try:
+        found = json.loads(read_input(path, MOST_BYTES, "record"))
+        return {part: dict(found[part]) for part in ("settings", "sources")}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise InputError(f"{path}: not a record of uva-tf predict: choose another place") from None
 
 
