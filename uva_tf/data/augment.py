@@ -91,7 +91,7 @@ def _cropped(points: tf.RaggedTensor, crops: Crops) -> tuple[tf.Tensor, tf.Tenso
 def by_rows(values: tf.Tensor, rows: tf.Tensor, like: tf.RaggedTensor) -> tf.RaggedTensor:
     """Values with their rows' numbers as a ragged tensor of as many rows as another.
 
-    It keeps the numbers, which to find again takes a tenth of all operations of a batch.
+    It keeps the numbers, which take many operations to find again.
     """
     count = like.shape[0] if like.shape[0] is not None else like.nrows()
     return tf.RaggedTensor.from_value_rowids(values, rows, count, validate=False)
