@@ -159,11 +159,9 @@ def test_every_gap_is_as_in_python(sanitized, gap):
     np.testing.assert_array_equal(made, maps)
 
 
-def test_a_pair_needs_no_state(sanitized, student, tmp_path):
-    from uva_tf.compression.export import to_tflite
-
+def test_a_pair_needs_no_state(sanitized, converted, tmp_path):
     path = tmp_path / "pair.tflite"
-    content = to_tflite(student, "fp32", "pair")
+    content = converted("fp32", "pair")
     manifest = Manifest("pair", "fp32", "tiny", 32, "previous", hashlib.sha256(content).hexdigest())
     path.write_bytes(content)
     manifest_path(path).write_text(manifest.to_json())

@@ -11,6 +11,7 @@ from uva_tf.compression import export
 from uva_tf.compression.agreement import agreement, file_maps
 from uva_tf.compression.export import convert, layers_of, to_tflite
 from uva_tf.compression.gate import check_file
+from uva_tf.compression.graph import pair_of_step
 from uva_tf.config import StudentConfig
 from uva_tf.core.centre_prior import PRIOR_SIGMA, log_centre_prior
 from uva_tf.core.errors import InputError
@@ -105,12 +106,18 @@ def test_a_map_that_is_bright_all_over_keeps_its_bounds():
     assert wide.min() >= 0 and wide.max() == 1
 
 
-@pytest.mark.parametrize("form", ["step", pytest.param("pair", marks=pytest.mark.slow)])
-def test_an_integer_file_draws_it_too(student, noise_pairs, form):
+@pytest.fixture(scope="module")
+def centred(student, noise_pairs):
+    """`student` with the prior multiplied onto its densities, as an integer file."""
+    return to_tflite(with_centre_prior(student, 1.0), "int8", "step", noise_pairs())
+
+
+@pytest.mark.parametrize("form", ["step", "pair"])
+def test_an_integer_file_draws_it_too(centred, converted, noise_pairs, form):
     pairs = noise_pairs(8)
-    content = to_tflite(with_centre_prior(student, 1.0), "int8", form, pairs)
+    content = centred if form == "step" else pair_of_step(centred, "previous")
     check_file(content, form, integer=True)
-    plain = file_maps(open_interpreter(to_tflite(student, "int8", form, pairs)), form, pairs)
+    plain = file_maps(open_interpreter(converted("int8", form)), form, pairs)
     # A finished map is 2 s / (1 + s) of densities s with the peak 1.
     density = [one / 255 / (2 - one / 255) * gaussian(32, 1.0) for one in plain]
     density = [one / one.max() for one in density]
@@ -120,12 +127,10 @@ def test_an_integer_file_draws_it_too(student, noise_pairs, form):
 
 
 @pytest.mark.parametrize("recipe", ["fp32", "int8"])
-def test_files_mix_it_too_and_keep_the_peak(student, noise_pairs, recipe):
+def test_files_mix_it_too_and_keep_the_peak(student, converted, noise_pairs, recipe):
     pairs = noise_pairs(8)
-    plain, content = (
-        to_tflite(with_centre_prior(student, 0.0, share), recipe, "step", pairs)
-        for share in (0.0, 0.5)
-    )
+    plain = converted(recipe, "step")
+    content = to_tflite(with_centre_prior(student, 0.0, 0.5), recipe, "step", pairs)
     check_file(content, "step", integer=recipe == "int8")
     one, found = (file_maps(open_interpreter(file), "step", pairs) for file in (plain, content))
     expected = [np.rint(255 * mixed(m / 255, 0.5)).astype(np.uint8) for m in one]
@@ -158,28 +163,26 @@ def test_older_files_have_none():
     assert (manifest.centre, manifest.centre_share) == (0, 0)
 
 
-def test_the_layers_of_a_file_with_a_prior_can_be_compared(student, shards, noise_pairs, tmp_path):
+def test_the_layers_of_a_file_with_a_prior_can_be_compared(student, centred, shards, tmp_path):
     config = PRESETS["smoke"]().changed("student.variant=tiny")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     student.pair.save(run.student)
-    centred = with_centre_prior(student, 0.5)
-    content = to_tflite(centred, "int8", "step", noise_pairs(8))
-    manifest = Manifest("step", "int8", "tiny", 32, "previous", "0", centre=0.5)
-    layers = [(one.operator, tuple(one.shape)) for one in layers_of(run, manifest, content)]
+    manifest = Manifest("step", "int8", "tiny", 32, "previous", "0", centre=1.0)
+    layers = [(one.operator, tuple(one.shape)) for one in layers_of(run, manifest, centred)]
     assert layers.count(("ADD", (1, 32, 32, 1))) == 1
 
 
-def test_a_converted_file_mixes_the_share_and_says_so(student, shards, tmp_path):
+def test_a_converted_file_mixes_the_share_and_says_so(
+    student, step_model, shards, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(export, "CHECKED", 6)
     config = PRESETS["smoke"]().changed("student.variant=tiny")
     run = Run.create(tmp_path / "run", with_data(config, [shards.folder]))
     student.pair.save(run.student)
-    plain, mixing = (
-        convert(run, "fp32", "step", tmp_path / f"{share}.tflite", centre_share=share)
-        for share in (0.0, 0.5)
-    )
-    assert (plain.centre_share, mixing.centre_share) == (0, 0.5)
+    out = tmp_path / "mixing.tflite"
+    assert convert(run, "fp32", "step", out, centre_share=0.5).centre_share == 0.5
     frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    one, found = (Predictor(tmp_path / f"{share}.tflite").step(frame) for share in (0.0, 0.5))
+    one, found = (Predictor(model).step(frame) for model in (step_model, out))
     np.testing.assert_allclose(found, 255 * mixed(one / 255, 0.5), atol=1)
     assert np.abs(found.astype(int) - one).max() > 5
 
