@@ -16,8 +16,8 @@ import pytest
 from conftest import assert_refused, noise
 
 from uva_tf.core.errors import USERS_ERRNO, InputError
+from uva_tf.core.file_kinds import kind_of
 from uva_tf.core.files import listed
-from uva_tf.core.kinds import kind_of
 from uva_tf.core.outputs import new_file, new_folder, resumable_folder
 from uva_tf.core.pictures import IMAGE_SUFFIXES, decode
 from uva_tf.core.video import VideoReader

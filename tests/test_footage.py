@@ -236,8 +236,8 @@ class TestEnsemble:
     @pytest.mark.parametrize(
         "given, words",
         [
-            (["--centre", "-1"], "--centre -1.0: expected 0 to 10"),
-            (["--smooth", "101"], "--smooth 101.0: expected 0 to 100 frames"),
+            (["--centre", "-1"], "--centre: '-1': expected 0 to 10"),
+            (["--smooth", "101"], "--smooth: '101': expected 0 to 100 frames"),
             (["--smooth", "4"], "--smooth and --videos: expected both or neither"),
         ],
     )
@@ -284,7 +284,7 @@ class TestEnsemble:
     def test_a_power_that_makes_no_map_is_refused(self, tmp_path, capsys, power):
         given = ["--maps", str(tmp_path), f"--power={power}", "--out", str(tmp_path / "out")]
         assert ensemble.main(given) == 2
-        assert "expected numbers above 0, up to 10" in capsys.readouterr().err
+        assert "expected 0.001 to 10" in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
 
     def test_the_command_writes_maps_that_prepare_takes(self, footage, tmp_path, capsys):

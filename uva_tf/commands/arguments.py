@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def add_persistence_argument(parser: Parser, default: float | None = None) -> No
     parser.add_argument(
         "--persistence",
         metavar="WEIGHT",
-        type=_up_to(MOST_PERSISTENCE),
+        type=decimal(0, MOST_PERSISTENCE),
         default=default,
         help="join each map with those before it, back to the last cut: the map K frames ago "
         f"weighs WEIGHT to the power K (0 to {MOST_PERSISTENCE}) (default: {said})",
@@ -151,7 +152,7 @@ def add_centre_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--centre",
         metavar="WEIGHT",
-        type=_up_to(MOST_CENTRE),
+        type=decimal(0, MOST_CENTRE),
         default=0.0,
         help="multiply what a student draws by a centre prior to the power WEIGHT: 0, which "
         f"changes nothing, to {MOST_CENTRE} (default: 0)",
@@ -159,26 +160,11 @@ def add_centre_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--centre-share",
         metavar="SHARE",
-        type=_up_to(MOST_CENTRE_SHARE),
+        type=decimal(0, MOST_CENTRE_SHARE),
         default=0.0,
         help="then give SHARE of each map to the centre prior, whatever the frame shows: 0, which "
         f"changes nothing, to {MOST_CENTRE_SHARE} (default: 0)",
     )
-
-
-def _up_to(most: float) -> Callable[[str], float]:
-    """A parser of numbers from 0 to a limit, for `type=`."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to {most:g}")
-        return value
-
-    return parse
 
 
 def add_encoding_arguments(parser: Parser, what: str) -> None:
@@ -351,5 +337,20 @@ def number(low: int, high: int) -> Callable[[str], int]:
         if not (digits and low <= int(text) <= high):
             raise argparse.ArgumentTypeError(f"{text!r}: expected {low} to {high}")
         return int(text)
+
+    return parse
+
+
+def decimal(low: float, high: float, unit: str = "") -> Callable[[str], float]:
+    """An argument type: a number from `low` to `high`; `unit` is what the message adds."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {low:g} to {high:g}{unit}")
+        return value
 
     return parse

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uva_tf.commands.arguments import add_reading_arguments, file_of_video, number
 from uva_tf.commands.command import Parser, command, progress
+from uva_tf.core.errors import counted
 from uva_tf.core.outputs import new_file
 
 # Those whose encoders read regions. x264's preset ultrafast does not, it turns off what they need.
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
             strict=args.strict,
             progress=progress("encode", "frame"),
         )
-    print(f"{count} frames, {args.out.stat().st_size / 1e6:.2f} MB")
+    print(f"{counted(count, 'frame')}, {args.out.stat().st_size / 1e6:.2f} MB")
     print(f"wrote {args.out}")
     for note in notes:
         print(f"note: {note}")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from uva_tf.commands.arguments import decimal
 from uva_tf.commands.command import Parser, command, progress
 
-MOST_POWER = 10
+LEAST_POWER, MOST_POWER = 0.001, 10
 MOST_SMOOTH = 100  # frames
 
 
@@ -28,21 +29,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--power",
         metavar="WEIGHT",
-        type=float,
+        type=decimal(LEAST_POWER, MOST_POWER),
         action="append",
         help="power to raise the maps of each --maps to, in their order (default: 1)",
     )
     parser.add_argument(
         "--centre",
         metavar="WEIGHT",
-        type=float,
+        type=decimal(0, MOST_POWER),
         default=0.0,
         help="power of a centre prior that the maps are multiplied with too (default: 0, none)",
     )
     parser.add_argument(
         "--smooth",
         metavar="N",
-        type=float,
+        type=decimal(0, MOST_SMOOTH, " frames"),
         default=0.0,
         help="smooth the maps over time first, not across cuts, with a Gaussian of N frames' "
         "standard deviation; needs --videos (default: 0, not smoothed)",
@@ -57,13 +58,6 @@ def main(argv: list[str] | None = None) -> None:
     powers = args.power or [1.0] * len(args.maps)
     if len(powers) != len(args.maps):
         parser.error(f"{len(powers)} --power for {len(args.maps)} --maps, expected one for each")
-    if not all(0 < power <= MOST_POWER for power in powers):
-        parser.error(f"--power {powers}: expected numbers above 0, up to {MOST_POWER}")
-
-    if not 0 <= args.centre <= MOST_POWER:
-        parser.error(f"--centre {args.centre}: expected 0 to {MOST_POWER}")
-    if not 0 <= args.smooth <= MOST_SMOOTH:
-        parser.error(f"--smooth {args.smooth}: expected 0 to {MOST_SMOOTH} frames")
     if bool(args.smooth) != bool(args.videos):
         parser.error("--smooth and --videos: expected both or neither")
 

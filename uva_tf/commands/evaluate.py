@@ -15,6 +15,7 @@ from uva_tf.commands.arguments import (
     add_data_argument,
     add_every_argument,
     add_persistence_argument,
+    decimal,
     model_or_run,
     number,
 )
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--smooth",
         metavar="SIGMA",
-        type=_sigma,
+        type=decimal(0, 1, " image widths"),
         default=0.0,
         help="blur the maps first, by a Gaussian of SIGMA image widths; choose it on validation "
         "clips only (default: 0, no blur)",
@@ -150,16 +151,6 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out and count frames whose map is missing or unusable",
     )
     return parser
-
-
-def _sigma(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to 1 image widths")
-    return value
 
 
 def _sources(args: argparse.Namespace, size: int) -> dict:

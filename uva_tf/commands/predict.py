@@ -18,10 +18,11 @@ from uva_tf.commands.arguments import (
     add_persistence_argument,
     add_reading_arguments,
     add_threads_argument,
+    decimal,
     number,
 )
 from uva_tf.commands.command import Parser, command, goes_on, progress
-from uva_tf.core.errors import InputError
+from uva_tf.core.errors import InputError, counted
 
 if TYPE_CHECKING:
     from uva_tf.runtime.batch import Answer, Batch
@@ -90,13 +91,12 @@ def _predict_stream(place, model, outputs, options, args) -> list[str]:
     )
     count = result.frames
     if result.cause:
-        frames = f"{count} finished frames are" if count > 1 else "1 finished frame is"
+        frames = f"{counted(count, 'finished frame')} {'is' if count == 1 else 'are'}"
         written = ", ".join(str(path) for path in outputs if path) or "no file"
         result.cause.add_note(f"{frames} in {written}")
         raise result.cause
     speed = count / result.seconds
-    frames = "1 frame" if count == 1 else f"{count} frames"
-    print(f"{frames} at {speed:.0f} frames/s, reading and writing included")
+    print(f"{counted(count, 'frame')} at {speed:.0f} frames/s, reading and writing included")
     return result.notes
 
 
@@ -140,7 +140,8 @@ def _predict_all(batch: Batch) -> tuple[list[str], Exception | None]:
             if batch.stills:
                 continue
             place = answer.work.place
-            print(f"{done + len(failed)} of {total}: {place}, {answer.reply['frames']} frames")
+            frames = counted(answer.reply["frames"], "frame")
+            print(f"{done + len(failed)} of {total}: {place}, {frames}")
             notes += [f"{place}: {note}" for note in answer.reply["notes"]]
     except (KeyboardInterrupt, OSError) as error:
         _name(failed)
@@ -190,7 +191,7 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     parser.add_argument(
         "--rate",
         metavar="N",
-        type=_rate,
+        type=decimal(0.01, 1000),
         help="take a folder of pictures for a film of N frames/s (default: 25 if numbered)",
     )
     add_jobs_argument(parser, "sources")
@@ -276,13 +277,3 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     if encodes and not sources.several:
         check_codec(args.overlay, args.codec, args.quality)
     return args, sources
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0.01 <= rate <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 0.01 to 1000")
-    return rate

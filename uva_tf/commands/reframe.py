@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         cause.add_note(f"{frames} in {', '.join(written)}")
         raise cause
     print(
-        f"{count} frames of {plan.crop.width}x{plan.crop.height}, "
+        f"{counted(count, 'frame')} of {plan.crop.width}x{plan.crop.height}, "
         f"{counted(plan.cuts, 'cut')}, at {count / seconds:.0f} frames/s, "
         "reading twice and writing included"
     )

@@ -5,7 +5,6 @@ uva-tf score-kinds --row NAME RUN RUN --data SHARDS --kinds kinds.csv --out STUD
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from uva_tf.commands.arguments import (
@@ -15,6 +14,7 @@ from uva_tf.commands.arguments import (
     add_every_argument,
     add_kinds_arguments,
     add_persistence_argument,
+    decimal,
 )
 from uva_tf.commands.command import Parser, as_typed, command, progress
 from uva_tf.core.errors import InputError
@@ -88,7 +88,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--temperature",
         metavar="T",
-        type=_temperature,
+        type=decimal(0.1, 10),
         default=0.0,
         help="divide the students' logits by T, in place of their runs' own temperature (default: "
         "as trained)",
@@ -97,13 +97,3 @@ def _parser() -> Parser:
         "--out", metavar="DIR", type=Path, required=True, help="folder to write the tables to"
     )
     return parser
-
-
-def _temperature(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.1 <= value <= 10:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 0.1 to 10")
-    return value

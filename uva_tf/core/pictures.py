@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.file_kinds import kind_of
 from uva_tf.core.files import read_input
-from uva_tf.core.kinds import kind_of
 
 IMAGE_SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".webp")
 MOST_BYTES = 2**28

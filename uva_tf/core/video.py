@@ -20,9 +20,9 @@ from uva_tf.core.clock import Clock
 from uva_tf.core.damage import Damage
 from uva_tf.core.decoder import Decoder
 from uva_tf.core.errors import InputError, counted
+from uva_tf.core.file_kinds import HEAD, kind_of, why_no_frame, why_no_frame_of_pipe
 from uva_tf.core.files import check_file
 from uva_tf.core.frames import Frame, colours_of
-from uva_tf.core.kinds import HEAD, kind_of, why_no_frame, why_no_frame_of_pipe
 from uva_tf.core.pictures import MOST_PIXELS
 from uva_tf.core.processors import processors
 from uva_tf.core.urls import is_url, masked, url_options, why_unreachable

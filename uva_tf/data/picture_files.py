@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from uva_tf.core.errors import InputError, first_line
+from uva_tf.core.file_kinds import kind_of
 from uva_tf.core.files import read_input
 from uva_tf.core.frames import Frame
-from uva_tf.core.kinds import kind_of
 from uva_tf.core.pictures import MOST_BYTES, MOST_PIXELS, decode
 from uva_tf.data.fixations import Fixations
 from uva_tf.gaze.placing import to_unit

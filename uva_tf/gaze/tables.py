@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from uva_tf.core.errors import InputError
+from uva_tf.core.file_kinds import kind_of
 from uva_tf.core.files import check_file, read_input
-from uva_tf.core.kinds import kind_of
 from uva_tf.gaze.names import composed
 
 MOST_BYTES = 2**31  # of a table
