@@ -28,6 +28,7 @@ from uva_tf.core.errors import InputError
 from uva_tf.core.video_writer import VideoWriter
 from uva_tf.models.student import build_student
 from uva_tf.models.variants import VARIANTS
+from uva_tf.runtime import default_model
 from uva_tf.runtime.manifest import manifest_path, read_manifest
 from uva_tf.runtime.predictor import open_interpreter
 from uva_tf.weights import FOLDER, shipped_model
@@ -411,6 +412,7 @@ def darkened(content):
 
 def test_what_is_shipped_is_timed_by_no_name_and_by_its_older_one(call, monkeypatch):
     monkeypatch.setattr(bench, "RUNS", 2)
+    monkeypatch.setattr(default_model, "fast_instructions", lambda: "vnni")  # on any processor
     older = FOLDER / "uva-32-s-int8-step.tflite"
     for given, name in (([], "uva-64-l-int8-step.tflite"), ([older], "uva-32-int8-step.tflite")):
         code, out, err = call("tflite/benchmark.py", *given, "--rounds", "1")
