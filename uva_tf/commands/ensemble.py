@@ -17,6 +17,32 @@ MOST_SMOOTH = 100  # frames
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, join, print."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    powers = args.power or [1.0] * len(args.maps)
+    if len(powers) != len(args.maps):
+        parser.error(f"{len(powers)} --power for {len(args.maps)} --maps, expected one for each")
+    if bool(args.smooth) != bool(args.videos):
+        parser.error("--smooth and --videos: expected both or neither")
+
+    import cv2
+
+    from uva_tf.core.outputs import new_folder
+    from uva_tf.data.ensemble import joined_maps
+
+    count = 0
+    with new_folder(args.out) as folder:
+        joined = joined_maps(
+            args.maps, powers, centre=args.centre, smooth=args.smooth, videos=args.videos
+        )
+        for path, picture in progress("ensemble", "map")(joined, None):
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            count += 1
+    print(f"wrote {args.out}: {count} maps")
+
+
+def _parser() -> Parser:
     parser = Parser("ensemble", __doc__)
     parser.add_argument(
         "--maps",
@@ -54,25 +80,4 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write; must not exist yet"
     )
-    args = parser.parse_args(argv)
-    powers = args.power or [1.0] * len(args.maps)
-    if len(powers) != len(args.maps):
-        parser.error(f"{len(powers)} --power for {len(args.maps)} --maps, expected one for each")
-    if bool(args.smooth) != bool(args.videos):
-        parser.error("--smooth and --videos: expected both or neither")
-
-    import cv2
-
-    from uva_tf.core.outputs import new_folder
-    from uva_tf.data.ensemble import joined_maps
-
-    count = 0
-    with new_folder(args.out) as folder:
-        joined = joined_maps(
-            args.maps, powers, centre=args.centre, smooth=args.smooth, videos=args.videos
-        )
-        for path, picture in progress("ensemble", "map")(joined, None):
-            (folder / path).parent.mkdir(exist_ok=True)
-            (folder / path).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-            count += 1
-    print(f"wrote {args.out}: {count} maps")
+    return parser

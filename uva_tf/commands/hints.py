@@ -14,6 +14,36 @@ from uva_tf.commands.command import Parser, command, progress, use_one_blas_thre
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, run the network, print."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+
+    use_one_blas_thread()  # more would wait for the network's, and round in another order
+
+    from uva_tf.core.outputs import new_folder
+    from uva_tf.data.hint_files import find, write
+    from uva_tf.data.hint_network import Network
+
+    with new_folder(args.out) as folder:
+        network = Network(args.model, args.layer, args.threads)
+        if args.components > network.channels:
+            have = f"the layers have {network.channels} channels"
+            parser.error(f"--components {args.components}: {have}")
+        basis, count = write(
+            network,
+            find(args.root, args.every),
+            folder,
+            components=args.components,
+            every=args.every,
+            seed=args.seed,
+            progress=progress("hints", "frame"),
+        )
+    for layer, (height, width, channels) in zip(network.layers, network.shapes, strict=True):
+        print(f"{layer}: {height} x {width}, {channels} channels")
+    kept = f"{args.components} components, {100 * basis.share:.0f} % of the variance"
+    print(f"wrote {args.out}: {count} hints of {kept}")
+
+
+def _parser() -> Parser:
     parser = Parser("hints", __doc__)
     parser.add_argument(
         "--model",
@@ -67,29 +97,4 @@ def main(argv: list[str] | None = None) -> None:
         "(default: %(default)s)",
     )
     add_threads_argument(parser)
-    args = parser.parse_args(argv)
-
-    use_one_blas_thread()  # more would wait for the network's, and round in another order
-
-    from uva_tf.core.outputs import new_folder
-    from uva_tf.data.hint_files import find, write
-    from uva_tf.data.hint_network import Network
-
-    with new_folder(args.out) as folder:
-        network = Network(args.model, args.layer, args.threads)
-        if args.components > network.channels:
-            have = f"the layers have {network.channels} channels"
-            parser.error(f"--components {args.components}: {have}")
-        basis, count = write(
-            network,
-            find(args.root, args.every),
-            folder,
-            components=args.components,
-            every=args.every,
-            seed=args.seed,
-            progress=progress("hints", "frame"),
-        )
-    for layer, (height, width, channels) in zip(network.layers, network.shapes, strict=True):
-        print(f"{layer}: {height} x {width}, {channels} channels")
-    kept = f"{args.components} components, {100 * basis.share:.0f} % of the variance"
-    print(f"wrote {args.out}: {count} hints of {kept}")
+    return parser

@@ -37,7 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     from uva_tf.runtime.sinks import Options, Outputs
     from uva_tf.runtime.trial import check_model
 
-    args, sources = _parse(argv)
+    args = _parser().parse_args(argv)
+    sources = _sources(args)
     model, why = choose_model(args.model)
     outputs = Outputs(args.overlay, args.maps, args.csv, args.regions)
     options = Options(*(getattr(args, name) for name in Options._fields))
@@ -165,13 +166,9 @@ def _name(failed: list[Answer]) -> None:
         print(f"failed: {name}{reply['error']}", file=sys.stderr)
 
 
-def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
-    from uva_tf.core.outputs import refuse_overlap
-    from uva_tf.core.urls import TRANSPORTS, is_url
-    from uva_tf.core.video_writer import check_codec
+def _parser() -> Parser:
+    from uva_tf.core.urls import TRANSPORTS
     from uva_tf.runtime.overlay import STYLES
-    from uva_tf.runtime.sinks import Outputs
-    from uva_tf.runtime.sources import Sources, find_sources
 
     parser = Parser("predict", __doc__)
     parser.add_argument(
@@ -246,7 +243,17 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
     add_persistence_argument(parser)
     add_ahead_argument(parser)
     add_threads_argument(parser)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def _sources(args: argparse.Namespace) -> Sources:
+    """The sources that arguments name; raises InputError for those that do not go together."""
+    from uva_tf.core.outputs import refuse_overlap
+    from uva_tf.core.urls import is_url
+    from uva_tf.core.video_writer import check_codec
+    from uva_tf.runtime.sinks import Outputs
+    from uva_tf.runtime.sources import Sources, find_sources
+
     if bool(args.sources) == (args.camera is not None):
         raise InputError("expected either a SOURCE or --camera N")
     if (args.reconnect is not None or args.rtsp_transport) and not any(map(is_url, args.sources)):
@@ -276,4 +283,4 @@ def _parse(argv: list[str] | None) -> tuple[argparse.Namespace, Sources]:
         raise InputError("--codec and --quality are of an overlay video: give --overlay too")
     if encodes and not sources.several:
         check_codec(args.overlay, args.codec, args.quality)
-    return args, sources
+    return sources

@@ -25,6 +25,43 @@ if TYPE_CHECKING:
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, prepare, print."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.address is None and (args.jobs or 1) > MOST_JOBS:
+        parser.error(f"--jobs {args.jobs}: expected at most {MOST_JOBS} without --address")
+
+    from uva_tf.data.prepare import prepare, summary
+
+    maps = {"spatial": args.spatial_maps, "temporal": args.temporal_maps}
+    dataset = prepare(
+        args.layout,
+        args.root,
+        args.out,
+        DataConfig(size=args.size, sigma=args.sigma),
+        split=args.split,
+        maps={kind: folder for kind, folder in maps.items() if folder is not None},
+        hints=args.hints,
+        options=gaze_options(args),
+        map_sigma=args.map_sigma,
+        skip_bad=args.skip_bad,
+        jobs=args.jobs,
+        progress=progress("prepare", "shard"),
+        elsewhere=_on_cluster(args.address, args.jobs) if args.address is not None else None,
+    )
+    print(summary(dataset))
+
+
+def _on_cluster(address: str, jobs: int | None) -> Callable[[Request], Elsewhere]:
+    """A way for `prepare` to let a cluster's machines write the shards."""
+    from uva_tf.archives.engine import check_listens, done_by_ray
+    from uva_tf.data.shard_actor import ShardActor, spread
+
+    check_listens(address)
+    engine = functools.partial(done_by_ray, address=address, jobs=jobs, actor=ShardActor)
+    return functools.partial(spread, engine)
+
+
+def _parser() -> Parser:
     from uva_tf.data.layouts import LAYOUTS
 
     defaults = DataConfig()
@@ -96,36 +133,4 @@ def main(argv: list[str] | None = None) -> None:
         help="sigma of density maps that are published in place of fixations (default: --sigma); "
         "if it is wider, the student's map is blurred to match before the two are compared",
     )
-    args = parser.parse_args(argv)
-    if args.address is None and (args.jobs or 1) > MOST_JOBS:
-        parser.error(f"--jobs {args.jobs}: expected at most {MOST_JOBS} without --address")
-
-    from uva_tf.data.prepare import prepare, summary
-
-    maps = {"spatial": args.spatial_maps, "temporal": args.temporal_maps}
-    dataset = prepare(
-        args.layout,
-        args.root,
-        args.out,
-        DataConfig(size=args.size, sigma=args.sigma),
-        split=args.split,
-        maps={kind: folder for kind, folder in maps.items() if folder is not None},
-        hints=args.hints,
-        options=gaze_options(args),
-        map_sigma=args.map_sigma,
-        skip_bad=args.skip_bad,
-        jobs=args.jobs,
-        progress=progress("prepare", "shard"),
-        elsewhere=_on_cluster(args.address, args.jobs) if args.address is not None else None,
-    )
-    print(summary(dataset))
-
-
-def _on_cluster(address: str, jobs: int | None) -> Callable[[Request], Elsewhere]:
-    """A way for `prepare` to let a cluster's machines write the shards."""
-    from uva_tf.archives.engine import check_listens, done_by_ray
-    from uva_tf.data.shard_actor import ShardActor, spread
-
-    check_listens(address)
-    engine = functools.partial(done_by_ray, address=address, jobs=jobs, actor=ShardActor)
-    return functools.partial(spread, engine)
+    return parser

@@ -19,38 +19,7 @@ from uva_tf.presets import PRESETS
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse, train, print."""
-    parser = Parser("train", __doc__)
-    add_training_arguments(parser, list(PRESETS))
-    parser.add_argument(
-        "--weight",
-        metavar="WEIGHT",
-        type=float,
-        action="append",
-        default=[],
-        help="how often to draw from a dataset, in proportion; one for each --data, in their order "
-        "(default: equally often)",
-    )
-    parser.add_argument(
-        "--run",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="run folder to write; must not exist yet, unless --resume is given",
-    )
-    parser.add_argument(
-        "--stages",
-        metavar="NAMES",
-        default=",".join(STAGES),
-        help="stages to run, separated by commas (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed",
-        metavar="N",
-        type=number(0, 10**6),
-        help="random seed of the training (default: the preset's, 1)",
-    )
-    parser.add_argument("--resume", action="store_true", help="continue the run in --run")
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     stages = args.stages.split(",")
     if unknown := set(stages) - set(STAGES):
         raise InputError(f"no stage {sorted(unknown)[0]!r}: choose from {','.join(STAGES)}")
@@ -106,3 +75,38 @@ def _next(run: Path, data: Sequence[Path]) -> str:
         return as_typed("convert", ["--run", str(run), "--recipe", "int8", "--out", out])
     words = [word for folder in held_out for word in ("--data", str(folder))]
     return as_typed("evaluate", ["--model", str(run), *words])
+
+
+def _parser() -> Parser:
+    parser = Parser("train", __doc__)
+    add_training_arguments(parser, list(PRESETS))
+    parser.add_argument(
+        "--weight",
+        metavar="WEIGHT",
+        type=float,
+        action="append",
+        default=[],
+        help="how often to draw from a dataset, in proportion; one for each --data, in their order "
+        "(default: equally often)",
+    )
+    parser.add_argument(
+        "--run",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="run folder to write; must not exist yet, unless --resume is given",
+    )
+    parser.add_argument(
+        "--stages",
+        metavar="NAMES",
+        default=",".join(STAGES),
+        help="stages to run, separated by commas (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=number(0, 10**6),
+        help="random seed of the training (default: the preset's, 1)",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue the run in --run")
+    return parser
