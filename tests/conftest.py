@@ -1,7 +1,6 @@
 """Tiny recordings, what is made of them, and the scripts, for all tests."""
 
 import csv
-import fcntl
 import functools
 import gc
 import hashlib
@@ -182,7 +181,7 @@ def noise_pairs():
 def converted(request, tmp_path_factory):
     """A function from recipe and form to the bytes of `student` as a .tflite file.
 
-    Each file is made once, by whichever of pytest's processes needs it first.
+    Each file is made by whichever of pytest's processes needs it first, and read by the others.
     """
     from uva_tf.compression.export import to_tflite
     from uva_tf.compression.graph import pair_of_step
@@ -200,11 +199,10 @@ def converted(request, tmp_path_factory):
     @functools.cache
     def get(recipe, form):
         path = folder / f"student-{recipe}-{form}.tflite"
-        with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
-                content = make(recipe, form)
-                path.write_bytes(content)
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}")  # another process may make it too
+            partial.write_bytes(make(recipe, form))
+            partial.replace(path)
         return path.read_bytes()
 
     return get
