@@ -92,9 +92,9 @@ class Predictor:
     resolution.
 
     Args:
-        model: .tflite file of either form, with its manifest beside it; or `int8` or `fp16`, the
-            best student that comes with the package. By default the one that suits this
-            processor: see `choose_model`.
+        model: .tflite file of either form, with its manifest beside it; or a student that comes with
+            the package, such as `uva-32` or `uva-32-int8`. By default the best one, in the form that
+            suits this processor: see `choose_model`.
         threads: number of threads of the interpreter.
         channels: order of the channels of frames that are arrays.
         reference: run LiteRT's slow reference kernels, for comparison.
