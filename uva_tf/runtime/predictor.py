@@ -92,8 +92,8 @@ class Predictor:
     resolution.
 
     Args:
-        model: .tflite file of either form, with its manifest beside it; or a student that comes with
-            the package, such as `uva-32` or `uva-32-int8`. By default the best one, in the form that
+        model: .tflite file of either form, with its manifest beside it; or a student that comes
+            with the package, such as `uva-32` or `uva-32-int8`. By default the best one, as it
             suits this processor: see `choose_model`.
         threads: number of threads of the interpreter.
         channels: order of the channels of frames that are arrays.
