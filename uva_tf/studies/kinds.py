@@ -36,8 +36,10 @@ LEGEND = (
     "Columns named after a kind: share of the way from the centre prior to the human ceiling, in "
     "NSS, on the clips of that kind, of which the training saw none; mean: of the kinds. NSS: over "
     "all clips, with its 95 % interval over clips and seeds; to the first row: over that row's. "
-    "The centre prior is the mean density of a set's other clips, or a Gaussian if it has none. "
-    "Minutes: of one training, a stage hint of its own included; empty where one was interrupted."
+    "The centre prior is the mean density of a set's other clips, or a Gaussian if it has none."
+)
+MINUTES = (
+    " Minutes: of one training, a stage hint of its own included; empty where one was interrupted."
 )
 FOLDER_NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f]{1,99}")  # of a row and a kind
 KIND = "{kind}"  # in the name of a dataset, the kind that is left out
@@ -363,9 +365,14 @@ def students_of(
 
 
 def table(scores: Mapping[str, Scores], minutes: Mapping[str, float]) -> list[list[str]]:
-    """The scores by kind as text, the head first; `LEGEND` explains it."""
+    """The scores by kind as text, the head first; `LEGEND` explains it.
+
+    Args:
+        minutes: of the rows' trainings; empty for students that were trained elsewhere.
+    """
     names = list(next(iter(scores.values())).rows)
-    lines = [["", "seeds", "minutes", *scores, "mean", "NSS", "95 %", "to the first row"]]
+    timed = ["minutes"] if minutes else []
+    lines = [["", "seeds", *timed, *scores, "mean", "NSS", "95 %", "to the first row"]]
     joined = {name: _joined(name, scores) for name in names}
     for name in names:
         shares = [
@@ -378,7 +385,10 @@ def table(scores: Mapping[str, Scores], minutes: Mapping[str, float]) -> list[li
             [
                 name,
                 str(row.seeds),
-                f"{minutes[name]:.0f}" if minutes.get(name, math.nan) >= 0 else "",
+                *(
+                    f"{minutes[name]:.0f}" if minutes.get(name, math.nan) >= 0 else ""
+                    for _ in timed
+                ),
                 *map(percent, shares),
                 percent(float(np.mean(shares))),
                 f"{row.mean('NSS'):.3f}",
@@ -405,7 +415,8 @@ def write_study(
     with new_file(out / "clips.csv") as path:
         write_csv(path, _clip_rows(scores))
     notes = [note for of_kind in scores.values() for note in of_kind.notes]
-    write_markdown(out / "table.md", command, lines, notes=[LEGEND, *dict.fromkeys(notes)])
+    legend = LEGEND + MINUTES * bool(minutes)
+    write_markdown(out / "table.md", command, lines, notes=[legend, *dict.fromkeys(notes)])
 
 
 def _clip_rows(scores: Mapping[str, Scores]) -> Iterator[list]:
