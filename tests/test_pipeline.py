@@ -287,7 +287,7 @@ class TestTeachersMaps:
         folder = write_maps(shards, tmp_path / "maps")
         seen = set()
         for batch in training(
-            [shards], count=8, size=SIZE, map_size=32, augment=PLAIN, teachers=by_kind(folder)
+            [shards], count=20, size=SIZE, map_size=32, augment=PLAIN, teachers=by_kind(folder)
         ):
             for kind, column in KINDS.items():
                 maps = batch[f"teacher_{kind}"].numpy()
@@ -301,7 +301,7 @@ class TestTeachersMaps:
                     # The bright pixel holds 255 of 255 + 1,024 / 1,000.
                     assert picture.max() > 0.99
             seen |= set(batch["index"].numpy())
-        assert seen == set(range(1, 9))
+        assert seen == set(range(1, 9))  # of 80 draws, whatever TensorFlow's global seed adds
 
     def test_are_cropped_with_their_frames(self, tmp_path, shards):
         folder = write_maps(shards, tmp_path / "maps")
