@@ -211,6 +211,12 @@ def add_form_argument(parser: Parser) -> None:
     )
 
 
+def check_ahead(args: argparse.Namespace) -> None:
+    """Raise InputError for `--ahead` without `--persistence`, where maps of runs are joined."""
+    if args.ahead and not args.persistence:
+        raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
+
+
 def add_every_argument(parser: Parser, default: int) -> None:
     """`--every`, which scores fewer frames."""
     parser.add_argument(

@@ -15,6 +15,7 @@ from uva_tf.commands.arguments import (
     add_data_argument,
     add_every_argument,
     add_persistence_argument,
+    check_ahead,
     decimal,
     model_or_run,
     number,
@@ -34,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError("nothing to score: give --model or --maps (see --help)")
     if not args.model and (args.ahead or args.persistence is not None):
         raise InputError("--maps are scored as they are: leave out --persistence and --ahead")
-    if args.ahead and not args.persistence and any(m.suffix != ".tflite" for m in args.model):
-        raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
+    if any(model.suffix != ".tflite" for model in args.model):
+        check_ahead(args)
     refuse_overlap({"--json": args.json, "--report": args.report})
     for path in filter(None, (args.json, args.report)):
         refuse_existing(path)

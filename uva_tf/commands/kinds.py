@@ -13,9 +13,9 @@ from uva_tf.commands.arguments import (
     add_kinds_arguments,
     add_persistence_argument,
     add_study_arguments,
+    check_ahead,
 )
 from uva_tf.commands.command import Parser, as_typed, command, goes_on, progress
-from uva_tf.core.errors import InputError
 from uva_tf.presets import PRESETS
 
 
@@ -37,22 +37,12 @@ def main(argv: list[str] | None = None) -> None:
     datasets = study.datasets_by_name(args.data)
     more = {name: one.folder for name, one in study.datasets_by_name(args.more or []).items()}
     of_clips = study.read_kinds(args.kinds, datasets)
-    names = sorted({kind for of_set in of_clips.values() for kind in of_set.values()})
-    if args.ahead and not args.persistence:
-        raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
-    left_out = {
-        kind: [
-            study.left_out(one, of_clips[name], kind, args.out / "data" / kind / name)
-            for name, one in datasets.items()
-        ]
-        for kind in names
-    }
-    runs = study.trainings(rows, left_out, more, args.seeds, args.changes, preset)
+    check_ahead(args)
+    folds = study.folds(datasets, of_clips, args.out / "data")
+    runs = study.trainings(rows, folds, more, args.seeds, args.changes, preset)
     make_folder(args.out)
     with goes_on("kinds", argv), locked(args.out, args.out, "written"):
-        for of_kind in left_out.values():
-            for dataset, changed in zip(datasets.values(), of_kind, strict=True):
-                study.link(dataset, changed)
+        study.link_folds(datasets, folds)
         out = args.out / "runs"
         out.mkdir(exist_ok=True)
         check_trainings(runs, preset, (), out)
@@ -68,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
                     ]
                     for row in rows
                 },
-                [one.folder for one in left_out[kind] if one.has("val")],
+                [one.folder for one in of_kind if one.has("val")],
                 every=args.every,
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,
@@ -77,11 +67,11 @@ def main(argv: list[str] | None = None) -> None:
                 centre=args.centre,
                 centre_share=args.centre_share,
             )
-            for kind in names
+            for kind, of_kind in folds.items()
         }
         minutes: dict[str, float] = {}
         for run, taken in seconds.items():
-            runs_alike = len(args.seeds) * (len(names) if run.without else 1)
+            runs_alike = len(args.seeds) * (len(folds) if run.without else 1)
             minutes[run.row] = minutes.get(run.row, 0.0) + taken / 60 / runs_alike
         study.write_study(args.out, scores, minutes, as_typed("kinds", argv))
     print((args.out / study.FILES[0]).read_text("utf-8"))

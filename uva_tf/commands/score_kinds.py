@@ -5,6 +5,7 @@ uva-tf score-kinds --row NAME RUN RUN --data SHARDS --kinds kinds.csv --out STUD
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from uva_tf.commands.arguments import (
@@ -14,6 +15,7 @@ from uva_tf.commands.arguments import (
     add_every_argument,
     add_kinds_arguments,
     add_persistence_argument,
+    check_ahead,
     decimal,
 )
 from uva_tf.commands.command import Parser, as_typed, command, progress
@@ -25,8 +27,6 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, score, write."""
     args = _parser().parse_args(argv)
 
-    import tempfile
-
     from uva_tf.core.outputs import make_folder, refuse_existing, refuse_undecodable
     from uva_tf.studies import kinds as study
     from uva_tf.studies.trainings import refuse_repeats
@@ -34,8 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     for file in study.FILES:
         refuse_existing(args.out / file)
     refuse_undecodable(args.out)
-    if args.ahead and not args.persistence:
-        raise InputError(f"--ahead {args.ahead} joins no maps of a run: give --persistence too")
+    check_ahead(args)
     refuse_repeats([name for name, *_ in args.row])
     if alone := [name for name, *runs in args.row if not runs]:
         raise InputError(f"--row {alone[0]}: expected a name and one run or several")
@@ -45,16 +44,12 @@ def main(argv: list[str] | None = None) -> None:
     students = study.students_of(rows, list(datasets.values()))
     scores = {}
     with tempfile.TemporaryDirectory() as folder:
-        for kind in sorted({kind for of_set in of_clips.values() for kind in of_set.values()}):
-            changed = [
-                study.left_out(one, of_clips[name], kind, Path(folder) / kind / name)
-                for name, one in datasets.items()
-            ]
-            for dataset, one in zip(datasets.values(), changed, strict=True):
-                study.link(dataset, one)
+        folds = study.folds(datasets, of_clips, Path(folder))
+        study.link_folds(datasets, folds)
+        for kind, of_kind in folds.items():
             scores[kind] = study.score_kind(
                 students,
-                [one.folder for one in changed if one.has("val")],
+                [one.folder for one in of_kind if one.has("val")],
                 every=args.every,
                 progress=progress(f"score {kind}", "clip"),
                 external=args.external_maps,

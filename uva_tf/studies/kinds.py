@@ -187,6 +187,31 @@ def left_out(dataset: Dataset, kinds: Mapping[str, str], kind: str, folder: Path
     return replace(dataset, folder=folder, shards=shards)
 
 
+def folds(
+    datasets: Mapping[str, Dataset], of_clips: Mapping[str, Mapping[str, str]], folder: Path
+) -> dict[str, list[Dataset]]:
+    """By kind, all datasets without it, which are to lie in `folder/KIND/NAME`; see `left_out`.
+
+    Args:
+        of_clips: the kind of each clip by dataset, as `read_kinds` gives it.
+    """
+    kinds = sorted({kind for of_set in of_clips.values() for kind in of_set.values()})
+    return {
+        kind: [
+            left_out(one, of_clips[name], kind, folder / kind / name)
+            for name, one in datasets.items()
+        ]
+        for kind in kinds
+    }
+
+
+def link_folds(datasets: Mapping[str, Dataset], planned: Mapping[str, Sequence[Dataset]]) -> None:
+    """Make what `folds` planned; raises InputError as `link` does."""
+    for of_kind in planned.values():
+        for dataset, changed in zip(datasets.values(), of_kind, strict=True):
+            link(dataset, changed)
+
+
 def link(dataset: Dataset, changed: Dataset) -> None:
     """Make what `left_out` returned, of links to the dataset's shards; a resumed study finds it.
 
@@ -381,14 +406,13 @@ def table(scores: Mapping[str, Scores], minutes: Mapping[str, float]) -> list[li
         ]
         row = joined[name]
         ratio = row.ratio(joined[names[0]], "NSS")
+        taken = minutes.get(name, math.nan)  # NaN where one was interrupted
+        timed = [f"{taken:.0f}" if taken >= 0 else ""] if minutes else []
         lines.append(
             [
                 name,
                 str(row.seeds),
-                *(
-                    f"{minutes[name]:.0f}" if minutes.get(name, math.nan) >= 0 else ""
-                    for _ in timed
-                ),
+                *timed,
                 *map(percent, shares),
                 percent(float(np.mean(shares))),
                 f"{row.mean('NSS'):.3f}",
@@ -415,7 +439,7 @@ def write_study(
     with new_file(out / "clips.csv") as path:
         write_csv(path, _clip_rows(scores))
     notes = [note for of_kind in scores.values() for note in of_kind.notes]
-    legend = LEGEND + MINUTES * bool(minutes)
+    legend = LEGEND + (MINUTES if minutes else "")
     write_markdown(out / "table.md", command, lines, notes=[legend, *dict.fromkeys(notes)])
 
 
