@@ -61,6 +61,14 @@ def tiny():
     gc.freeze()  # what TensorFlow holds, which each conversion's collection would go through
 
 
+@pytest.fixture(autouse=True)
+def own_seed():
+    """TensorFlow's global seed, part of every shuffle, is not what the test before left."""
+    import tensorflow as tf
+
+    tf.random.set_seed(0)
+
+
 @pytest.fixture(scope="session")
 def gaze_root(tmp_path_factory):
     """Synthetic recordings in the `gaze` layout: clip01 and clip02 train, clip03 val."""

@@ -79,10 +79,10 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless shuffled, augmented batches of the datasets' train splits.
 
-    Every batch depends only on `seed` and the batch's number, so that `start` (the number of
-    batches to skip) resumes an interrupted run where it stopped. Frames without fixations,
-    density map and any teacher's map are left out, except as `other`, and so are datasets that
-    have no others.
+    Every batch depends only on `seed`, TensorFlow's global seed (a shuffle mixes it in) and the
+    batch's number, so that `start` (the number of batches to skip) resumes an interrupted run
+    where it stopped. Frames without fixations, density map and any teacher's map are left out,
+    except as `other`, and so are datasets that have no others.
 
     Args:
         weights: how often each dataset is drawn, relative to the others; by default all alike.
