@@ -485,6 +485,12 @@ def refusal(arguments, capfd):
     return line
 
 
+def test_a_style_without_overlays_is_refused(clips, tmp_path, capfd):
+    line = refusal([clips, "--out", tmp_path / "out", "--style", "beside"], capfd)
+    assert "--style is of overlays: give --overlay too" in line
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("place", ["file", "file/out", "/proc/out"])
 def test_a_place_that_cant_be_written_is_a_users_mistake(clips, tmp_path, capfd, place):
     (tmp_path / "file").touch()

@@ -66,7 +66,7 @@ def flat_file(root):
 
 
 BAD_RECORDINGS = {
-    "root not there": (shutil.rmtree, "fixations.csv: no such file"),
+    "root not there": (shutil.rmtree, "clips: no such folder"),
     "no table": (lambda r: (r / "fixations.csv").unlink(), "fixations.csv: no such file"),
     "empty table": (
         lambda r: (r / "fixations.csv").write_text(""),
@@ -312,6 +312,7 @@ def test_predict_refuses_to_overwrite(tmp_path, model, video, refused, taken):
         ("--model {model} {video} --overlay {here}/m/o.mp4 --csv {here}/m", "overlap"),
         ("--model {model} {video} --overlay {here}/overlay.txt", "overlay.txt"),
         ("--model {model} {video} --style plain", "'plain'"),
+        ("--model {model} {video} --style beside --maps {here}/m", "--style is of an overlay"),
         ("--model {model} {video} --overlay {video}/o.mp4", "is not a folder"),
         ("--model {model} {video} --maps {video}/deep/maps", "folder"),
     ],

@@ -274,6 +274,15 @@ def test_copies_of_no_gaze_are_no_copies(clips_root):
     assert COPIES not in recording.notes
 
 
+@pytest.mark.parametrize("layout", ["gaze", "dhf1k", "videos", "tobii"])
+def test_a_missing_folder_is_named_not_what_should_be_in_it(tmp_path, layout):
+    with pytest.raises(InputError, match=r"nope: no such folder$"):
+        recordings_of(layout, tmp_path / "nope", GazeOptions())
+    (tmp_path / "table.csv").touch()
+    with pytest.raises(InputError, match=r"table\.csv: not a folder$"):
+        recordings_of(layout, tmp_path / "table.csv", GazeOptions())
+
+
 @pytest.mark.parametrize(
     ("layout", "options", "words"),
     [

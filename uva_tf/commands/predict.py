@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     sources = _sources(args)
     model, why = choose_model(args.model)
     outputs = Outputs(args.overlay, args.maps, args.csv, args.regions)
-    options = Options(*(getattr(args, name) for name in Options._fields))
+    given = {name: getattr(args, name) for name in Options._fields}
+    options = Options(**{name: value for name, value in given.items() if value is not None})
     if sources.several:
         batch = Batch(
             places=sources.places,
@@ -215,8 +216,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--style",
         choices=STYLES,
-        default="heat",
-        help="how the overlay or the camera's window is drawn (default: %(default)s)",
+        help="how the overlay or the camera's window is drawn (default: heat)",
     )
     add_encoding_arguments(parser, "the overlay")
     parser.add_argument(
@@ -278,6 +278,8 @@ def _sources(args: argparse.Namespace) -> Sources:
         raise InputError(f"--ahead {args.ahead} joins no maps with --persistence 0: leave one out")
     if args.regions and sources.stills:
         raise InputError("--regions is for videos: pictures have none")
+    if args.style and not args.overlay and args.camera is None:
+        raise InputError("--style is of an overlay: give --overlay too")
     encodes = args.overlay and not sources.stills
     if not encodes and (args.codec or args.quality is not None):
         raise InputError("--codec and --quality are of an overlay video: give --overlay too")

@@ -132,8 +132,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--style",
         choices=STYLES,
-        default="heat",
-        help="how overlays are drawn (default: %(default)s)",
+        help="how overlays are drawn (default: heat)",
     )
     add_persistence_argument(parser)
     add_reading_arguments(parser)
@@ -161,7 +160,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="give up a video that takes more memory, on Linux; 0 for no limit (default: "
         "%(default)s)",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.style and not args.overlay:
+        parser.error("--style is of overlays: give --overlay too")
+    return args
 
 
 def _job(args: argparse.Namespace, model: Path) -> Job:
@@ -180,7 +182,7 @@ def _job(args: argparse.Namespace, model: Path) -> Job:
         sha256=manifest.sha256,
         persistence=manifest.persistence if args.persistence is None else args.persistence,
         overlay=args.overlay,
-        style=args.style,
+        style=args.style or "heat",
         stream=args.stream,
         deinterlace=args.deinterlace,
         strict=args.strict,

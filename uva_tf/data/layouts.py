@@ -252,8 +252,11 @@ TABLE_SUFFIXES = (".csv", ".csv.txt", ".ods", ".tsv", ".txt", ".xls", ".xlsx")
 def recordings_of(layout: str, root: Path, options: GazeOptions) -> list[Recording]:
     """The recordings of a folder, of whose gaze a user states something.
 
-    Raises InputError if something is stated of a layout that leaves nothing open.
+    Raises InputError if there is no such folder, and if something is stated of a layout that
+    leaves nothing open.
     """
+    if not root.is_dir():
+        raise InputError(f"{root}: {'not a' if root.exists() else 'no such'} folder")
     plain = [name for name, reader in listing.EXPORTS.items() if reader in listing.PLAIN]
     if options.columns and layout not in plain:
         raise InputError(f"--columns: it is for the layouts {', '.join(plain)}")
