@@ -350,6 +350,9 @@ def test_students_of_other_seeds_or_that_saw_the_clips_are_refused(shards, photo
         kinds.students_of({"a": [one, one]}, [shards])
     with pytest.raises(InputError, match=r"run-1 was trained on .*: it saw every kind there"):
         kinds.students_of({"a": [one]}, [photographs])
+    for name in ("centre prior", "human ceiling", "external teacher itself"):
+        with pytest.raises(InputError, match=f"row '{name}': the study has a row of this name"):
+            kinds.students_of({name: [one]}, [shards])
 
 
 @pytest.mark.slow

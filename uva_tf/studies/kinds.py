@@ -28,7 +28,7 @@ from uva_tf.evaluation.results import CEILING, CENTRE, METRICS, Row, digits, per
 from uva_tf.gaze.tables import TextTable
 from uva_tf.studies.scoring import ITSELF, Scores, over_seeds, score
 from uva_tf.studies.table import write_markdown
-from uva_tf.studies.trainings import Training, refuse_repeats
+from uva_tf.studies.trainings import TEACHERS, Training, refuse_repeats
 from uva_tf.training.run import Run
 
 FILES = ("table.md", "table.csv", "clips.csv")
@@ -94,6 +94,7 @@ def read_rows(path: Path) -> list[StudyRow]:
         try:
             row = _row(keys, rows)
             refuse_repeats([*rows, row.name])
+            refuse_reserved(row.name)
         except (InputError, TypeError) as error:
             raise InputError(f"{path}: row {number}: {error}") from None
         rows[row.name] = row
@@ -361,17 +362,24 @@ def score_kind(
     return replace(scored, rows=rows | others, seeds=seeds)
 
 
+def refuse_reserved(name: str) -> None:
+    """Raise InputError for the name of a row that the study has itself, which would be lost."""
+    if name in (CENTRE, CEILING, TEACHERS) or name.endswith(ITSELF):
+        raise InputError(f"row {name!r}: the study has a row of this name: choose another")
+
+
 def students_of(
     rows: Mapping[str, Sequence[Path]], data: Sequence[Dataset]
 ) -> dict[str, list[Run]]:
     """The finished runs of each row, by seed, all of which saw none of some datasets.
 
     Raises InputError for a run without a student or that was trained on one of the datasets, for
-    rows of other seeds, and for two runs of one seed in a row.
+    rows of other seeds, for two runs of one seed in a row, and as `refuse_reserved` does.
     """
     found = {}
     known = {one.sha256: one.folder for one in data}
     for row, folders in rows.items():
+        refuse_reserved(row)
         runs = sorted(map(Run.open, folders), key=lambda run: run.config.seed)
         for run in runs:
             check_file(run.student, "trained student", ": finish the run first")
